@@ -1,0 +1,97 @@
+"""Checks on what a user hands over: the argument, what came, what should have come.
+
+Shapes and dtypes are checked always, since tracing makes that free. Values are checked where
+they are known; under `jit` they are not, and the check vanishes.
+"""
+
+import difflib
+import operator
+from collections.abc import Iterable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+
+def known(*xs: Any) -> bool:
+    """Whether all have values to look at now, rather than standing for some later."""
+    return not any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves(xs))
+
+
+def as_float(name: str, x: Any) -> Array:
+    """`x` as an array of floats: integers and booleans are converted, the rest is kept."""
+    try:
+        x = jnp.asarray(x)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"`{name}` must be an array of numbers, not {type(x).__name__}.") from error
+    if jnp.issubdtype(x.dtype, jnp.complexfloating):
+        raise TypeError(f"`{name}` must be real; it is {x.dtype}. Pass its real part or its size.")
+    return x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(float)
+
+
+def require_finite(name: str, x: Any, hint: str = "") -> None:
+    """Refuse NaN and infinity, and say where the first one is."""
+    if known(x) and not np.isfinite(x).all():
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(x))[0])
+        place = f" at {where if len(where) > 1 else where[0]} it is" if where else " it is"
+        raise ValueError(f"`{name}` must be finite;{place} {np.asarray(x)[where]}. {hint}".rstrip())
+
+
+def require_nonnegative(name: str, x: Any, hint: str = "") -> None:
+    """Refuse values below zero, and say where the first one is."""
+    if known(x) and (np.asarray(x) < 0).any():
+        where = tuple(int(i) for i in np.argwhere(np.asarray(x) < 0)[0])
+        place = f" at {where if len(where) > 1 else where[0]} it is" if where else " it is"
+        raise ValueError(f"`{name}` must be ≥ 0;{place} {np.asarray(x)[where]}. {hint}".rstrip())
+
+
+def require_positive(name: str, x: Any, unit: str = "") -> None:
+    """Refuse a number that is zero, negative, infinite or NaN."""
+    if known(x) and not (np.isfinite(x) & (np.asarray(x) > 0)).all():
+        raise ValueError(f"`{name}` must be positive and finite{unit and f' [{unit}]'}, not {x}.")
+
+
+def require_square(name: str, x: Any) -> None:
+    """Refuse anything but an (n, n) matrix."""
+    if np.ndim(x) != 2 or np.shape(x)[0] != np.shape(x)[1]:
+        raise ValueError(
+            f"`{name}` must be square, (regions, regions); its shape is {np.shape(x)}."
+        )
+
+
+def require_shape(name: str, x: Any, *shapes: tuple[int, ...], meaning: str = "") -> None:
+    """Refuse every shape but those given: nothing is broadcast silently."""
+    if np.shape(x) not in shapes:
+        wanted = " or ".join(str(s) for s in shapes)
+        raise ValueError(f"`{name}` must have shape {wanted}, not {np.shape(x)}. {meaning}".rstrip())
+
+
+def require_choice(name: str, value: Any, choices: Iterable[Any]) -> None:
+    """Refuse a value that is not one of `choices`, and list them."""
+    choices = list(choices)
+    if not any(value is c or (type(value) is type(c) and value == c) for c in choices):
+        listed = ", ".join(repr(c) for c in choices)
+        raise ValueError(f"`{name}` must be one of {listed}, not {value!r}.")
+
+
+def require_names(what: str, names: Iterable[str], allowed: Iterable[str]) -> None:
+    """Refuse a name that is not among `allowed`; list those and offer the nearest."""
+    allowed = list(allowed)
+    for name in names:
+        if name not in allowed:
+            close = difflib.get_close_matches(str(name), allowed, 1)
+            offer = f" Did you mean {close[0]!r}?" if close else ""
+            raise ValueError(f"There is no {what} {name!r}; there are: {', '.join(allowed)}.{offer}")
+
+
+def as_count(name: str, n: Any) -> int:
+    """`n` as an int that is 0 or more; floats are refused, also whole ones."""
+    try:
+        count = operator.index(n)
+    except TypeError:
+        raise TypeError(f"`{name}` must be a whole number, not {n!r}.") from None
+    if count < 0 or isinstance(n, bool):
+        raise ValueError(f"`{name}` must be a whole number ≥ 0, not {n}.")
+    return count

@@ -1,0 +1,54 @@
+"""What several test files share."""
+
+import contextlib
+
+import jax
+import jaxtyping
+import numpy as np
+import pytest
+
+
+@contextlib.contextmanager
+def refuses(match, error=ValueError):
+    """Expect `error` from the library's own checks, without jaxtyping's in front of them.
+
+    The suite runs with every annotation checked; a user's program does not, so what a user sees
+    on bad input is tested with that switched off.
+    """
+    jaxtyping.config.update("jaxtyping_disable", True)
+    try:
+        with pytest.raises(error, match=match):
+            yield
+    finally:
+        jaxtyping.config.update("jaxtyping_disable", False)
+
+
+def assert_close(got, wanted, ulps=256, scale=None):
+    """Every leaf within `ulps` roundings of the size of the wanted array (or of `scale`)."""
+    got_leaves, got_tree = jax.tree.flatten(got)
+    wanted_leaves, wanted_tree = jax.tree.flatten(wanted)
+    assert got_tree == wanted_tree, f"{got_tree} against {wanted_tree}"
+    for a, b in zip(got_leaves, wanted_leaves, strict=True):
+        a, b = np.asarray(a), np.asarray(b)
+        assert a.shape == b.shape, f"{a.shape} against {b.shape}"
+        size = max(np.abs(b).max(initial=0.0), 0.0) if scale is None else scale
+        eps = np.finfo(a.dtype).eps if np.issubdtype(a.dtype, np.floating) else 0
+        np.testing.assert_allclose(a, b, rtol=0, atol=ulps * eps * size, equal_nan=False)
+
+
+TRANSFORMS = {
+    "eager": lambda f: f,
+    "jit": jax.jit,
+    "vmap": lambda f: _through_vmap(f),
+    "jit of vmap": lambda f: jax.jit(_through_vmap(f)),
+}
+
+
+def _through_vmap(f):
+    """Run `f` on a batch of three copies and keep the middle one."""
+
+    def run(*args):
+        batch = jax.tree.map(lambda x: jax.numpy.stack([x, x, x]), args)
+        return jax.tree.map(lambda y: y[1], jax.vmap(f)(*batch))
+
+    return run

@@ -1,0 +1,44 @@
+"""Every example in a docstring runs and prints what it says."""
+
+import doctest
+import importlib
+import pkgutil
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import coupling_fn as cf
+
+MODULES = ["coupling_fn"] + [
+    m.name
+    for m in pkgutil.walk_packages(cf.__path__, "coupling_fn.")
+    if m.name != "coupling_fn.__main__"
+]
+EXAMPLES = [
+    pytest.param(example, id=example.name.removeprefix("coupling_fn."))
+    for name in MODULES
+    for example in doctest.DocTestFinder(exclude_empty=True).find(importlib.import_module(name))
+    if example.examples
+]
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_example_runs(example, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    example.globs.update(cf=cf, jax=jax, jnp=jnp, np=np)
+    flags = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+    said = []
+    doctest.DocTestRunner(optionflags=flags).run(example, out=said.append)
+    assert not said, "".join(said)
+
+
+def _public():
+    return [n for n in vars(cf) if not n.startswith("_") and callable(getattr(cf, n))]
+
+
+@pytest.mark.parametrize("name", _public())
+def test_every_public_name_has_a_docstring_with_an_example(name):
+    doc = getattr(cf, name).__doc__
+    assert doc and ">>> " in doc
