@@ -22,6 +22,8 @@ def known(*xs: Any) -> bool:
 
 def as_float(name: str, x: Any) -> Array:
     """`x` as an array of floats: integers and booleans are converted, the rest is kept."""
+    if isinstance(x, int):
+        x = float(x)  # a Python number stays weakly typed: it takes on the dtype of what it meets
     try:
         x = jnp.asarray(x)
     except (TypeError, ValueError) as error:
@@ -65,7 +67,9 @@ def require_shape(name: str, x: Any, *shapes: tuple[int, ...], meaning: str = ""
     """Refuse every shape but those given: nothing is broadcast silently."""
     if np.shape(x) not in shapes:
         wanted = " or ".join(str(s) for s in shapes)
-        raise ValueError(f"`{name}` must have shape {wanted}, not {np.shape(x)}. {meaning}".rstrip())
+        raise ValueError(
+            f"`{name}` must have shape {wanted}, not {np.shape(x)}. {meaning}".rstrip()
+        )
 
 
 def require_choice(name: str, value: Any, choices: Iterable[Any]) -> None:
@@ -83,7 +87,9 @@ def require_names(what: str, names: Iterable[str], allowed: Iterable[str]) -> No
         if name not in allowed:
             close = difflib.get_close_matches(str(name), allowed, 1)
             offer = f" Did you mean {close[0]!r}?" if close else ""
-            raise ValueError(f"There is no {what} {name!r}; there are: {', '.join(allowed)}.{offer}")
+            raise ValueError(
+                f"There is no {what} {name!r}; there are: {', '.join(allowed)}.{offer}"
+            )
 
 
 def as_count(name: str, n: Any) -> int:

@@ -7,4 +7,3 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 
 settings.register_profile("default", deadline=None, max_examples=25)
 settings.load_profile("default")
-

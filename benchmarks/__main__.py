@@ -1,0 +1,98 @@
+"""`python -m benchmarks [NAME ...]`: the same problem in this library and in its peers."""
+
+import argparse
+import importlib
+import json
+import os
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+
+from ._harness import EVERYONE, compare, machine, record, table
+
+QUESTIONS = ("instantaneous", "delayed", "gradient", "sweep")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line asks for, in place of a question's own cases."""
+
+    n: list[int] | None
+    dt: list[float] | None
+    scheme: list[str] | None
+    dtype: list[str] | None
+    steps: int | None
+    connectome: str | None
+
+    def sizes(self, *usual):
+        return self.n or usual
+
+    def dts(self, *usual):
+        return self.dt or usual
+
+    def only_dt(self, usual):
+        return self.dts(usual)[0]
+
+    def connectomes(self, *usual):
+        """The one in a file first, then synthetic ones; with `--n`, synthetic ones alone."""
+        if self.connectome and not self.n:
+            with np.load(self.connectome) as file:
+                yield self.connectome, len(file["weights"])
+        yield from (("synthetic", n) for n in self.sizes(*usual))
+
+    def variants(self, small):
+        """Schemes and dtypes: one of each, and on a small network what departs from it."""
+        if self.scheme or self.dtype or not small:
+            return list(product(self.scheme or ["euler"], self.dtype or ["float32"]))
+        others = [("heun", "float32"), ("heun_held", "float32"), ("euler", "float64")]
+        return [("euler", "float32"), *others]
+
+
+def main():
+    args = parse()
+    options = Options(args.n, args.dt, args.scheme, args.dtype, args.steps, args.connectome)
+    records = []
+    if not options.connectome and not options.n and args.name != ["instantaneous"]:
+        print("A real connectome: skipped, for want of --connectome or COUPLING_FN_CONNECTOME.\n")
+    for question in args.name or QUESTIONS:
+        module = importlib.import_module(f"benchmarks.{question}")
+        print(f"# {module.__doc__}\n")
+        names = [name for name in module.NAMES if not args.only or name in args.only]
+        for case in module.cases(options):
+            rows = compare(case, names, args.repeats, args.timeout)
+            print(table(case, rows), flush=True)
+            records.append(record(case, rows))
+            if args.json:
+                text = json.dumps({"machine": machine(), "results": records}, indent=1)
+                args.json.write_text(text)
+
+
+def parse():
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("name", nargs="*", help=f"of {', '.join(QUESTIONS)}; all if none")
+    parser.add_argument("--only", nargs="+", choices=EVERYONE, help="these implementations alone")
+    parser.add_argument("--n", nargs="+", type=int, help="sizes of synthetic connectomes")
+    parser.add_argument("--dt", nargs="+", type=float, help="[ms]")
+    parser.add_argument("--scheme", nargs="+", choices=["euler", "heun", "heun_held"])
+    parser.add_argument("--dtype", nargs="+", choices=["float32", "float64"])
+    parser.add_argument("--steps", type=int)
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--timeout", type=float, default=900, help="of one implementation [s]")
+    parser.add_argument(
+        "--connectome",
+        default=os.environ.get("COUPLING_FN_CONNECTOME"),
+        help="an npz with `weights` and `lengths` [mm]; default $COUPLING_FN_CONNECTOME",
+    )
+    parser.add_argument("--json", type=Path, help="write results, device and versions here")
+    args = parser.parse_args()
+    if unknown := set(args.name) - set(QUESTIONS):
+        parser.error(f"no such benchmark: {', '.join(unknown)}; there are {', '.join(QUESTIONS)}")
+    if args.repeats < 5:
+        parser.error("--repeats must be at least 5, for a median to mean anything")
+    return args
+
+
+if __name__ == "__main__":
+    main()

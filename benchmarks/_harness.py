@@ -1,0 +1,102 @@
+"""Ask the same of everyone, each in a process of its own; judge the answers; then show times."""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict, replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from ._problem import SWEEP, TOLERANCE, error, make_problem, reference
+
+PEERS = ("brainmass", "tvboptim", "vbjax")
+EVERYONE = ("coupling_fn", *PEERS, "plain", "numba", "bare")
+
+
+def compare(case, names, repeats, timeout):
+    """Rows, one an implementation, of a case: what it cost, or why there is no cost to show."""
+    problem, expected = prepared(replace(case, dtype="float64"))
+    problem = replace(problem, case=case)
+    with tempfile.TemporaryDirectory() as folder:
+        problem.save(Path(folder) / "problem.npz")
+        rows = [row(name, problem, expected, Path(folder), repeats, timeout) for name in names]
+    peers = [r["us_per_step"] for r in rows if r["name"] in PEERS and "us_per_step" in r]
+    for r in rows:
+        if peers and "us_per_step" in r:
+            r["times_fastest_peer"] = min(peers) / r["us_per_step"]
+    return rows
+
+
+@lru_cache(maxsize=1)
+def prepared(case):
+    """The problem and its reference, which is slow at N = 1000: made once for both dtypes."""
+    problem = make_problem(case)
+    return problem, reference(problem)
+
+
+def row(name, problem, expected, folder, repeats, timeout):
+    case = problem.case
+    command = [sys.executable, "-m", "benchmarks._worker", name, str(folder), str(repeats)]
+    env = os.environ | {"JAX_ENABLE_X64": str(int(case.dtype == "float64"))}
+    here = Path(__file__).resolve().parent.parent
+    try:
+        done = subprocess.run(
+            command, cwd=here, env=env, timeout=timeout, capture_output=True, text=True
+        )
+    except subprocess.TimeoutExpired:
+        return {"name": name, "failed": f"took more than {timeout} s"}
+    report = folder / f"{name}.json"
+    if not report.exists():
+        return {"name": name, "failed": f"exit {done.returncode}: {done.stderr.strip()[-200:]}"}
+    costs = json.loads(report.read_text())
+    if "times_s" not in costs:
+        return {"name": name, **costs}
+    with np.load(folder / f"{name}.npz") as answer:
+        try:
+            off = error(problem, list(answer.values()), expected)
+        except ValueError as why:
+            return {"name": name, "failed": f"wrong answer: {why}"}
+    if not off < TOLERANCE[case.dtype]:
+        return {"name": name, "error": off, "failed": f"wrong answer: off by {off:.1e}"}
+    low, median, high = np.percentile(costs["times_s"], [25, 50, 75])
+    runs = len(SWEEP) if case.quantity == "sweep" else 1
+    cost = {"us_per_step": median / case.steps / runs * 1e6, "spread": (high - low) / median}
+    return {"name": name, "error": off, **cost, **costs}
+
+
+def table(case, rows):
+    each = " (per run of 32)" if case.quantity == "sweep" else ""
+    lines = [
+        f"## {case}",
+        "",
+        f"| | µs a step{each} | spread | × fastest peer | compile, s | temp, MB | error |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for r in rows:
+        if "us_per_step" not in r:
+            lines.append(f"| {r['name']} | {r.get('skipped') or r['failed']} | | | | | |")
+            continue
+        ratio, temp = r.get("times_fastest_peer"), r.get("temp_mb")
+        lines.append(
+            f"| {r['name']} | {r['us_per_step']:.3g} | {r['spread']:.0%} "
+            f"| {'' if ratio is None else f'{ratio:.2f}'} | {r['compile_s']:.2f} "
+            f"| {'' if temp is None else f'{temp:.2f}'} | {r['error']:.0e} |"
+        )
+    return "\n".join([*lines, ""])
+
+
+def record(case, rows):
+    name = Path(case.connectome).name  # not where it lies on this machine
+    return {"case": asdict(replace(case, connectome=name)), "title": str(case), "rows": rows}
+
+
+def machine():
+    cpu = Path("/proc/cpuinfo")
+    models = cpu.read_text().splitlines() if cpu.exists() else []
+    model = next((x.split(":", 1)[1].strip() for x in models if x.startswith("model name")), "")
+    return {"cpu": model or platform.processor(), "cores": os.cpu_count(), "os": platform.system()}

@@ -1,0 +1,68 @@
+"""tvboptim: a `Network` and its native solver, prepared once, solved with k and weights new.
+
+A prepared solve takes its parameters as a pytree, so nothing is traced again at a later call.
+The node is our own, by its documented extension: its `SupHopf` couples x and y at once.
+"""
+
+import jax.numpy as jnp
+from tvboptim.experimental.network_dynamics import Network, prepare
+from tvboptim.experimental.network_dynamics.core.bunch import Bunch
+from tvboptim.experimental.network_dynamics.coupling import (
+    DelayedDifferenceCoupling,
+    DifferenceCoupling,
+)
+from tvboptim.experimental.network_dynamics.dynamics.base import AbstractDynamics
+from tvboptim.experimental.network_dynamics.graph import DenseDelayGraph, DenseGraph
+from tvboptim.experimental.network_dynamics.result import NativeSolution
+from tvboptim.experimental.network_dynamics.solvers import Euler, Heun
+
+from .._problem import A, OMEGA, K, Unsupported
+from .plain import rate
+
+
+class Hopf(AbstractDynamics):
+    """The node, with one coupling input, to x."""
+
+    STATE_NAMES = ("x", "y")
+    INITIAL_STATE = (0.0, 0.0)
+    DEFAULT_PARAMS = Bunch(a=A, omega=OMEGA)
+    COUPLING_INPUTS = {"c": 1}  # noqa: RUF012
+
+    def dynamics(self, t, state, params, coupling, external):
+        return jnp.stack(rate(state[0], state[1], coupling.c[0]))
+
+
+def build(problem, strategy="circular"):
+    case, dtype = problem.case, problem.case.dtype
+    if case.scheme == "heun" and case.delayed:
+        raise Unsupported("holds what is delayed over the step")
+    weights = jnp.asarray(problem.weights, dtype)
+    states = dict(incoming_states="x", local_states="x", G=K)
+    if case.delayed:
+        # It rounds delays to steps, so exact multiples are safe.
+        graph = DenseDelayGraph(weights, jnp.asarray(problem.lags * case.dt, dtype))
+        coupling = DelayedDifferenceCoupling(buffer_strategy=strategy, **states)
+    else:
+        graph = DenseGraph(weights)
+        coupling = DifferenceCoupling(**states)
+    start = jnp.asarray([problem.x0, problem.y0], dtype)
+    length = int(problem.lags.max()) + 2
+    history = NativeSolution(
+        ts=jnp.arange(length, dtype=dtype) * case.dt,
+        ys=jnp.broadcast_to(start, (length, *start.shape)),
+        dt=case.dt,
+        variable_names=("x", "y"),
+    )
+    node = Hopf(VARIABLES_OF_INTEREST=("x",))
+    network = Network(node, {"c": coupling}, graph, history=history)
+    recompute = case.scheme == "heun"
+    solver = Euler() if case.scheme == "euler" else Heun(recompute_coupling_per_stage=recompute)
+    solve, prepared = prepare(network, solver, t0=0.0, t1=case.steps * case.dt, dt=case.dt)
+
+    def run(k, conn):
+        config = prepared.copy()
+        config.coupling.c.G = k
+        config.graph.weights = conn
+        return solve(config).ys[:, 0]
+
+    return run

@@ -1,0 +1,76 @@
+"""vbjax: its loops, with its coupling functions in a right-hand side of our own (as it asks).
+
+`make_sdde` is Heun alone, with the coupling at each stage's own time. Its delayed Euler is
+therefore `delay_apply` over the same growing buffer, in a scan. `delay_apply` weighs by the
+transpose of what it is given, so it is given the transpose. x and y have a buffer each, so
+that only x, which is coupled, is gathered.
+"""
+
+import os
+
+# Before vbjax is imported, which would otherwise split the CPU into one device a core.
+os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=1")
+
+import jax.numpy as jnp
+import vbjax as vb
+from jax import lax
+
+from .._problem import Unsupported
+from .plain import rate
+
+
+def build(problem):
+    case = problem.case
+    if case.scheme == "heun_held":
+        raise Unsupported("evaluates the coupling at each stage")
+    start = tuple(jnp.asarray(v, case.dtype) for v in (problem.x0, problem.y0))
+    return delayed(problem, start) if case.delayed else instantaneous(case, start)
+
+
+def instantaneous(case, start):
+    def run(k, conn):
+        coupling = vb.make_diff_cfun(conn, a=k)
+        _, loop = vb.make_ode(case.dt, lambda xy, _: rate(*xy, coupling(xy[0])), method=case.scheme)
+        return loop(start, jnp.arange(case.steps), None)[0]
+
+    return run
+
+
+def delayed(problem, start):
+    case = problem.case
+    longest = int(problem.lags.max())
+    lags = jnp.asarray(problem.lags, jnp.int32)
+    n = len(problem.x0)
+
+    def helper(conn):
+        made = vb.make_delay_helper(conn.T, lags, dt=1.0, v_c=1.0)
+        return made._replace(max_lag=longest + 1)
+
+    def buffer(v):
+        v = v[None, None]
+        after = jnp.zeros((case.steps, 1, n), v.dtype)
+        return jnp.concatenate([jnp.broadcast_to(v, (longest + 1, 1, n)), after])
+
+    def run(k, conn):
+        made, strength = helper(conn), conn.sum(1)
+
+        def derivative(buffers, xy, t, _):
+            received = vb.delay_apply(made, t, buffers[0])
+            return rate(*xy, k * (received - strength * xy[0]))
+
+        buffers = tuple(buffer(v) for v in start)
+        if case.scheme == "heun":
+            _, loop = vb.make_sdde(case.dt, longest, derivative, 0.0, unroll=1)
+            return loop(buffers, None)[1][0][:, 0]
+
+        def step(carry, t):
+            xs, x, y = carry
+            dx, dy = derivative((xs,), (x, y), t, None)
+            x, y = x + case.dt * dx, y + case.dt * dy
+            return (xs.at[t + 1].set(x), x, y), x
+
+        carry = (buffers[0], start[0][None], start[1][None])
+        times = jnp.arange(longest, longest + case.steps)
+        return lax.scan(step, carry, times)[1][:, 0]
+
+    return run

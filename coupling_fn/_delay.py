@@ -1,0 +1,255 @@
+"""From tract lengths to lags in steps, and the history that lags read from.
+
+A history is an array `(lag, source)`: what each source sent before now, oldest first, as many rows
+as the largest lag. The present is not in it: lag 0 reads the current state, lag 1 the last row.
+"""
+
+import warnings
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.typing import ArrayLike
+from jaxtyping import Float, Int, Num
+
+from ._check import (
+    as_count,
+    as_float,
+    known,
+    require_choice,
+    require_finite,
+    require_nonnegative,
+    require_positive,
+    require_shape,
+)
+from ._types import Scalar
+
+Interpolate = Literal["linear"] | None
+
+
+def lags(
+    lengths: Num[ArrayLike, "target source"] | Scalar,
+    speed: Scalar,
+    dt: Scalar,
+    weights: Num[ArrayLike, "target source"] | None = None,
+) -> Int[Array, "target source"] | Int[Array, ""]:
+    r"""Turn tract lengths into lags: `round(length / speed / dt)` steps, halves to even.
+
+    Worked out in float64 where the values are known, as the field's reference simulator does, and
+    in the dtype of `lengths` under `jit`.
+
+    Args:
+        lengths: tract lengths, one an edge or one for all. [mm]
+        speed: conduction speed. [mm/ms]
+        dt: time step. [ms]
+        weights: if given, edges of weight 0 get the smallest lag of the others. They carry
+            nothing, and their lengths of 0 would only make the network slower to compute.
+
+    Returns:
+        Lags of the shape of `lengths`. [steps]
+
+    Raises:
+        ValueError: if lengths are negative or not finite, or speed or dt not positive.
+        TypeError: if a gradient is asked for: a rounded lag has none. Interpolated reads have
+            (`Network(interpolate="linear")`).
+
+    Warns:
+        UserWarning: if a tract is so short that its delay is rounded to none.
+
+    Example:
+        >>> cf.lags(jnp.array([[0.0, 100.0], [33.0, 0.0]]), speed=10.0, dt=0.1).tolist()
+        [[0, 100], [33, 0]]
+    """
+    lengths = _checked_lengths(lengths, speed, dt)
+    if known(lengths, speed, dt):
+        exact = np.asarray(lengths, np.float64)
+        steps = jnp.asarray(np.rint(exact / float(speed) / float(dt)).astype(np.int32))
+        _warn_of_lost_delays(exact, np.asarray(steps), speed, dt)
+    else:
+        steps = nearest_lags(fractional_lags(lengths, speed, dt))
+    if weights is None:
+        return steps
+    weights = as_float("weights", weights)
+    require_shape("weights", weights, lengths.shape, meaning="One for each of `lengths`.")
+    largest = jnp.iinfo(steps.dtype).max
+    smallest = jnp.where(weights != 0, steps, largest).min(initial=largest)
+    return jnp.where(weights != 0, steps, jnp.where(smallest == largest, 0, smallest))
+
+
+def lag_bounds(
+    lengths: Num[ArrayLike, "target source"] | Scalar,
+    speed: Scalar | Num[ArrayLike, " speed"] | tuple[float, ...],
+    dt: float,
+) -> tuple[int, int]:
+    """Bound the lags of a run whose speed or lengths vary: the smallest and the largest.
+
+    A network with `lag_bounds` takes any lags between them without compiling again.
+
+    Args:
+        lengths: tract lengths that the run may see. [mm]
+        speed: conduction speeds that the run may see, or their extremes. [mm/ms]
+        dt: time step. [ms]
+
+    Returns:
+        The largest whole number below all lags, and the smallest above all. [steps]
+
+    Example:
+        >>> cf.lag_bounds(jnp.array([[10.0, 100.0]]), speed=(2.0, 10.0), dt=1.0)
+        (1, 51)
+    """
+    speeds = np.asarray(speed, np.float64)
+    lengths = np.asarray(_checked_lengths(lengths, speeds, dt), np.float64)
+    return (
+        int(np.floor(lengths.min() / speeds.max() / dt)),
+        int(np.floor(lengths.max() / speeds.min() / dt)) + 1,
+    )
+
+
+def make_history(
+    past: Num[ArrayLike, "lag source"] | Num[ArrayLike, " source"] | Scalar, lag: int, sources: int
+) -> Float[Array, "{lag} {sources}"]:
+    """Lay out what each source sent before the run, for lags up to `lag` steps.
+
+    Args:
+        past: a constant, one constant a source, or all `lag` rows, oldest first: the last row is
+            one step before the run. [state]
+        lag: the largest lag. [steps]
+        sources: number of sources.
+
+    Raises:
+        ValueError: if `past` has another shape; a longer past is cut by you, `past[-lag:]`.
+
+    Example:
+        >>> cf.make_history(jnp.array([1.0, 2.0]), lag=3, sources=2).shape
+        (3, 2)
+    """
+    lag, sources = as_count("lag", lag), as_count("sources", sources)
+    past = as_float("past", past)
+    meaning = f"A constant, or the {lag} steps before the run, oldest first."
+    require_shape("past", past, (), (sources,), (lag, sources), meaning=meaning)
+    return jnp.broadcast_to(past if past.ndim == 2 else jnp.atleast_1d(past)[None], (lag, sources))
+
+
+def push_history(
+    history: Float[Array, "lag source"], current: Float[Array, " source"]
+) -> Float[Array, "lag source"]:
+    """Step on: forget the oldest row, and remember the current state.
+
+    Example:
+        >>> cf.push_history(jnp.array([[1.0], [2.0]]), jnp.array([3.0])).tolist()
+        [[2.0], [3.0]]
+    """
+    require_shape("current", current, history.shape[1:], meaning="One value a source.")
+    return jnp.concatenate([history, current[None]])[1:]
+
+
+def read_history(
+    history: Float[Array, "lag source"],
+    current: Float[Array, " source"],
+    lags: Num[ArrayLike, "target source"] | Scalar,
+    interpolate: Interpolate = None,
+) -> Float[Array, "target source"] | Float[Array, " source"]:
+    """Read what arrives now: `lags` steps ago, for each edge or for all at once.
+
+    Args:
+        history: the past, oldest first. [state]
+        current: the present, which lag 0 reads. [state]
+        lags: a whole number an edge, or one for all; with `interpolate="linear"` any number, and
+            the read is differentiable in it. [steps]
+        interpolate: None, or "linear" between the two nearest steps.
+
+    Returns:
+        What each target sees of each source, `(target, source)`; for one lag `(source,)`. [state]
+
+    Raises:
+        ValueError: if a known lag is negative or beyond the history.
+        TypeError: if lags are not whole and `interpolate` is None.
+
+    Example:
+        >>> history, current = jnp.array([[1.0, 10.0], [2.0, 20.0]]), jnp.array([3.0, 30.0])
+        >>> cf.read_history(history, current, jnp.array([[0, 1], [2, 0]])).tolist()
+        [[3.0, 20.0], [1.0, 30.0]]
+        >>> cf.read_history(history, current, 0.5, interpolate="linear").tolist()
+        [2.5, 25.0]
+    """
+    require_choice("interpolate", interpolate, (None, "linear"))
+    depth, sources = history.shape
+    require_shape("current", current, (sources,), meaning="One value a source.")
+    lags = jnp.asarray(lags)
+    if lags.ndim:
+        if lags.ndim != 2 or lags.shape[1] != sources:
+            raise ValueError(
+                f"`lags` must be one whole number, or (target, {sources}), not {lags.shape}."
+            )
+    if known(lags) and ((np.asarray(lags) < 0) | (np.asarray(lags) > depth)).any():
+        raise ValueError(
+            f"`lags` must lie in 0 … {depth}, the rows of this history; they span "
+            f"{np.min(lags)} … {np.max(lags)}."
+        )
+    rows = jnp.concatenate([history, current[None]])
+    if interpolate is None:
+        if not jnp.issubdtype(lags.dtype, jnp.integer):
+            raise TypeError(
+                f"`lags` must be whole numbers, not {lags.dtype}; between steps, read with "
+                'interpolate="linear".'
+            )
+        return gather(rows, depth - lags)
+    whole = jnp.minimum(jnp.floor(lags), max(depth - 1, 0))  # the oldest row is late by a whole one
+    late, whole = (lags - whole).astype(rows.dtype), whole.astype(jnp.int32)
+    near, far = gather(rows, depth - whole), gather(rows, depth - whole - 1)
+    return near + late * (far - near)
+
+
+def gather(rows: Array, index: Array) -> Array:
+    """`rows[index[i, j], j]`; one index for all reads one row."""
+    if index.ndim == 0:
+        return jax.lax.dynamic_index_in_dim(rows, index, keepdims=False)
+    # Flat, because XLA's CPU gather is fastest with one index an element.
+    flat = index * rows.shape[1] + jnp.arange(rows.shape[1], dtype=index.dtype)[None]
+    return rows.reshape(-1).at[flat].get(mode="promise_in_bounds")
+
+
+def fractional_lags(lengths: Array, speed: Array, dt: float) -> Array:
+    """Lags before rounding, differentiable."""
+    return jnp.asarray(lengths) / speed / dt
+
+
+def nearest_lags(lags: Array) -> Array:
+    """Lags rounded to whole steps, halves to even; asking for their gradient is an error."""
+    return _nearest(lags).astype(jnp.int32)
+
+
+@jax.custom_jvp
+def _nearest(lags: Array) -> Array:
+    return jnp.round(lags)
+
+
+@_nearest.defjvp
+def _(primals, tangents):
+    raise TypeError(
+        "A lag rounded to whole steps has no gradient with respect to lengths or speed. Read "
+        'between steps instead: Network(interpolate="linear", lag_bounds=...), with lengths and '
+        "speed in Params."
+    )
+
+
+def _checked_lengths(lengths, speed, dt) -> Array:
+    require_positive("speed", speed, "mm/ms")
+    require_positive("dt", dt, "ms")
+    if not isinstance(lengths, np.ndarray):  # NumPy's float64 is not to be lost before rounding
+        lengths = as_float("lengths", lengths)
+    require_finite("lengths", lengths, "A tract that is missing has weight 0 and any length.")
+    require_nonnegative("lengths", lengths, "Lengths are in mm.")
+    return lengths
+
+
+def _warn_of_lost_delays(lengths, steps, speed, dt) -> None:
+    lost = (lengths > 0) & (steps == 0)
+    if lost.any():
+        warnings.warn(
+            f"{lost.sum()} tracts are so short that their delay is rounded to none: the longest "
+            f"takes {lengths[lost].max() / float(speed):.3g} ms, under half of dt = {dt} ms.",
+            stacklevel=3,
+        )

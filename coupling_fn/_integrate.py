@@ -1,0 +1,52 @@
+"""One step of a scheme, for any pytree of states.
+
+A scheme gets `rate(state, at)`: the derivative of `state` at the time `at` within the step, from 0
+(its start) to 1 (its end). `noise` is what one step adds: one draw, the same in every stage.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+from ._types import PyTree
+
+Rate = Callable[[PyTree, float], PyTree]
+
+
+def _moved(x: PyTree, amount: float, rate: PyTree, noise: PyTree = None) -> PyTree:
+    """`x + amount * rate + noise`."""
+    x = jax.tree.map(lambda x, r: x + amount * r, x, rate)
+    return x if noise is None else jax.tree.map(lambda x, n: x + n, x, noise)
+
+
+def _mean(*weighted: tuple[float, PyTree]) -> PyTree:
+    weights, trees = zip(*weighted, strict=True)
+    return jax.tree.map(lambda *xs: sum(w * x for w, x in zip(weights, xs, strict=True)), *trees)
+
+
+def euler(rate: Rate, x: PyTree, dt: float, noise: PyTree = None) -> PyTree:
+    """Order 1; with noise, Euler–Maruyama."""
+    return _moved(x, dt, rate(x, 0.0), noise)
+
+
+def heun(rate: Rate, x: PyTree, dt: float, noise: PyTree = None) -> PyTree:
+    """Order 2, the trapezoid; with noise, its stochastic form (Stratonovich)."""
+    first = rate(x, 0.0)
+    second = rate(_moved(x, dt, first, noise), 1.0)
+    return _moved(x, dt, _mean((0.5, first), (0.5, second)), noise)
+
+
+def rk4(rate: Rate, x: PyTree, dt: float, noise: PyTree = None) -> PyTree:
+    """Order 4, the classical Runge–Kutta scheme; noise is added at the end of the step."""
+    first = rate(x, 0.0)
+    second = rate(_moved(x, dt / 2, first), 0.5)
+    third = rate(_moved(x, dt / 2, second), 0.5)
+    fourth = rate(_moved(x, dt, third), 1.0)
+    mean = _mean((1 / 6, first), (1 / 3, second), (1 / 3, third), (1 / 6, fourth))
+    return _moved(x, dt, mean, noise)
+
+
+SCHEMES: dict[str, Callable[..., Any]] = {"euler": euler, "heun": heun, "rk4": rk4}
+# Where within the step each scheme asks for the derivative.
+STAGES = {"euler": (0.0,), "heun": (0.0, 1.0), "rk4": (0.0, 0.5, 1.0)}

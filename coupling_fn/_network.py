@@ -1,0 +1,547 @@
+"""Nodes, couplings, lags and a scheme, together a function `(state, params) -> state`."""
+
+from collections import namedtuple
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, Literal, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+
+from ._check import (
+    as_float,
+    known,
+    require_choice,
+    require_finite,
+    require_names,
+    require_nonnegative,
+    require_positive,
+    require_shape,
+)
+from ._coupling import Coupling, SumCoupling
+from ._delay import Interpolate, fractional_lags, make_history, nearest_lags
+from ._integrate import SCHEMES, STAGES
+from ._link import Link, SeenLink, Signal, Tap, separable_link
+from ._nodes import Node
+from ._types import PyTree
+
+Scheme = Literal["euler", "heun", "rk4"]
+Hold = Literal["stage", "step"]
+
+
+class Wire(eqx.Module):
+    """Where a coupling reads and what it drives.
+
+    Args:
+        source: the state variable that regions send, a function of the node's state that gives it
+            (`lambda s: s.y1 - s.y2`), or a tuple of either: the same coupling for each.
+        into: the input that it drives, or as many.
+        target: the state that the rule takes for the own one, by default the source.
+
+    Example:
+        >>> wire = cf.Wire("E", into="I")
+        >>> wire.target
+        ('E',)
+    """
+
+    source: tuple[Signal, ...] = eqx.field(static=True)
+    into: tuple[str, ...] = eqx.field(static=True)
+    target: tuple[Signal, ...] = eqx.field(static=True)
+
+    def __init__(
+        self,
+        source: Signal | tuple[Signal, ...],
+        into: str | tuple[str, ...],
+        target: Signal | tuple[Signal, ...] | None = None,
+    ):
+        self.source = source if isinstance(source, tuple) else (source,)
+        self.into = into if isinstance(into, tuple) else (into,)
+        target = source if target is None else target
+        self.target = target if isinstance(target, tuple) else (target,)
+        if not len(self.source) == len(self.into) == len(self.target):
+            raise ValueError(
+                f"A wire pairs sources, inputs and targets one to one; it got {len(self.source)}, "
+                f"{len(self.into)} and {len(self.target)}."
+            )
+
+
+class Params(eqx.Module):
+    """Everything of a network that one may fit, sweep or shard: one pytree.
+
+    Attributes:
+        node: the node's parameters, `HopfParams(a=-0.02)` say, or what your own node takes.
+        coupling: a coupling; for several, a dict by the names that the network gives them.
+        noise: standard deviation of additive white noise, one for all states or a dict by state;
+            each a scalar or one a region. [state/ms^0.5]
+        external: a dict from input names to a constant, a value a region, or a function of time
+            (a callable pytree `t [ms] -> (region,)`). [unit of the input]
+        lengths: tract lengths, for a network built with `lag_bounds`; a dict if couplings differ. [mm]
+        speed: conduction speed, which goes with them. [mm/ms]
+
+    Raises:
+        ValueError: if lengths come without speed or speed without lengths, or either, or the noise,
+            is out of range.
+
+    Example:
+        >>> params = cf.Params(
+        ...     node=cf.HopfParams(a=-0.02), coupling=cf.DiffusiveCoupling(jnp.ones((2, 2)), k=0.5)
+        ... )
+        >>> eqx.tree_at(lambda p: p.coupling.k, params, jnp.array(0.7)).coupling.k.item()
+        0.7...
+    """
+
+    node: PyTree = None
+    coupling: PyTree = None
+    noise: PyTree = eqx.field(default=None, converter=lambda x: _floats("noise", x))
+    external: dict[str, Any] | None = eqx.field(
+        default=None, converter=lambda x: _floats("external", x)
+    )
+    lengths: PyTree = eqx.field(default=None, converter=lambda x: _floats("lengths", x))
+    speed: Any = eqx.field(default=None, converter=lambda x: _floats("speed", x))
+
+    def __check_init__(self):
+        if (self.lengths is None) != (self.speed is None):
+            given, missing = ("lengths", "speed") if self.speed is None else ("speed", "lengths")
+            raise ValueError(f"`{given}` came without `{missing}`: a delay needs both.")
+        for lengths in jax.tree.leaves(self.lengths):
+            require_finite("lengths", lengths)
+            require_nonnegative("lengths", lengths, "Lengths are in mm.")
+        for noise in jax.tree.leaves(self.noise):
+            require_finite("noise", noise)
+            require_nonnegative("noise", noise, "It is a standard deviation.")
+        if self.speed is not None:
+            require_positive("speed", self.speed, "mm/ms")
+
+
+def _floats(name: str, x: Any) -> Any:
+    """Numbers as arrays, inside dicts and pytrees too; functions stay what they are."""
+    is_leaf = lambda x: callable(x) or x is None  # noqa: E731
+    return jax.tree.map(lambda x: x if is_leaf(x) else as_float(name, x), x, is_leaf=is_leaf)
+
+
+class State(NamedTuple):
+    """Where a network is: all that its next step depends on.
+
+    Attributes:
+        node: the state variables, each `(region,)`, in the container that `init` got.
+        history: for each delayed source its past, `(lag, source)`, oldest first.
+        step: steps done so far, which tells the time to external input and noise.
+        key: the random key of the whole run, or None.
+    """
+
+    node: PyTree
+    history: dict[str, Array]
+    step: Array
+    key: Array | None
+
+
+class Network(eqx.Module):
+    r"""Couple nodes into a network: a pure function `net(state, params) -> state`.
+
+    $\dot x_i = f(x_i,\, \sum_c c_i(x(t - \tau_c), x_i(t)) + u_i(t)) + \sigma\,\xi_i(t)$
+
+    The network fixes the program: names, dt, scheme, the smallest and the largest lag. What may
+    vary without compiling again lives in `Params`. It has no state of its own.
+
+    Args:
+        node: `hopf`, ..., or your own function named by `node`.
+        dt: time step. [ms]
+        couplings: a `Wire` for the one coupling, or a dict of wires by name; by default one
+            coupling, wired as the node says (`node.coupled`). `Params.coupling` goes by the names.
+        lags: whole lags `(target, source)` from `lags()`, or one for all; a dict by name if
+            couplings differ; None for no delay. [steps]
+        lag_bounds: the smallest and largest lag that may occur, from `lag_bounds()`, or a dict of
+            such. Without `lags` they come from `Params.lengths` and `Params.speed`.
+        interpolate: None reads at the nearest step. "linear" reads between steps, from `lengths`
+            and `speed`, which then have gradients: it is the messages that are interpolated.
+        scheme: "euler" (order 1), "heun" (2) or "rk4" (4; between steps, delayed messages are
+            interpolated linearly, which makes it 2 in a delayed network).
+        hold: "stage" evaluates the coupling at the time and state of each stage of the scheme,
+            "step" once a step, as the field's reference simulator does: first order then.
+
+    Raises:
+        ValueError: if a wire names a state or an input that the node does not have, if dt is not
+            positive, or lags are negative, not whole, or outside the bounds.
+
+    Example:
+        >>> conn = jnp.array([[0.0, 0.0], [1.0, 0.0]])  # region 0 drives region 1
+        >>> net = cf.Network(cf.linear, dt=1.0, lags=jnp.array([[1, 1], [3, 1]]), scheme="euler")
+        >>> params = cf.Params(cf.LinearParams(a=-1.0), cf.AdditiveCoupling(conn))
+        >>> state = net.init(cf.LinearState(jnp.array([8.0, 0.0])), params, history=0.0)
+        >>> for _ in range(4):
+        ...     state = net(state, params)
+        >>> state.node.x.tolist()  # what region 0 sent at the start has just arrived
+        [0.0, 8.0]
+    """
+
+    lags: dict[str, Array | None]
+    node: Node = eqx.field(static=True)
+    dt: float = eqx.field(static=True)
+    wires: tuple[tuple[str, Wire], ...] = eqx.field(static=True)
+    bounds: tuple[tuple[str, tuple[int, int]], ...] = eqx.field(static=True)
+    interpolate: Interpolate = eqx.field(static=True)
+    scheme: Scheme = eqx.field(static=True)
+    hold: Hold = eqx.field(static=True)
+
+    def __init__(
+        self,
+        node: Node,
+        dt: float,
+        *,
+        couplings: Wire | Mapping[str, Wire] | None = None,
+        lags: Any = None,
+        lag_bounds: Any = None,
+        interpolate: Interpolate = None,
+        scheme: Scheme = "heun",
+        hold: Hold = "stage",
+    ):
+        if not hasattr(node, "states"):
+            name = getattr(node, "__name__", "node")
+            raise TypeError(
+                f"`node` must know the names of its states and inputs: put "
+                f"@coupling_fn.node(states=[...], inputs=[...]) above the function {name}."
+            )
+        require_positive("dt", dt, "ms")
+        require_choice("interpolate", interpolate, (None, "linear"))
+        require_choice("scheme", scheme, SCHEMES)
+        require_choice("hold", hold, ("stage", "step"))
+        if couplings is None and node.coupled:
+            couplings = Wire(*map(tuple, zip(*node.coupled, strict=True)))
+        if couplings is None or isinstance(couplings, Wire):
+            couplings = {} if couplings is None else {"coupling": couplings}
+        for wire in couplings.values():
+            signals = [s for s in wire.source + wire.target if isinstance(s, str)]
+            require_names("state", signals, node.states)
+            require_names("input", wire.into, node.inputs)
+        if interpolate is not None and (lags is not None or lag_bounds is None):
+            raise ValueError(
+                f'`interpolate="{interpolate}"` reads at lengths / speed from Params, not at whole '
+                "lags: give `lag_bounds=coupling_fn.lag_bounds(lengths, speed, dt)` and no `lags`."
+            )
+        lags, lag_bounds = (
+            _by_name("lags", lags, couplings),
+            _by_name("lag_bounds", lag_bounds, couplings),
+        )
+        self.node, self.dt, self.scheme, self.hold = node, float(dt), scheme, hold
+        self.wires = tuple(couplings.items())
+        self.interpolate = interpolate
+        self.lags = {name: _checked_lags(lags[name]) for name in couplings}
+        self.bounds = tuple(
+            (name, _checked_bounds(self.lags[name], lag_bounds[name])) for name in couplings
+        )
+
+    def init(
+        self, x0: PyTree, params: Params, *, key: Array | None = None, history: Any = None
+    ) -> State:
+        """Start a run: the first state, with its history and its random key.
+
+        Args:
+            x0: the state variables at t = 0, each `(region,)`, in a NamedTuple or dict.
+            params: the parameters that the run will start with; shapes are checked against them.
+            key: a `jax.random` key, needed where there is noise.
+            history: what each delayed source sent before t = 0: a constant or an array as
+                `make_history` takes, or a dict of such by state name (by the coupling's name where
+                its source is a function). By default each region has always been where it starts.
+
+        Raises:
+            ValueError: if names or shapes do not fit, or noise comes without a key.
+
+        Example:
+            >>> net = cf.Network(cf.linear, dt=0.1, lags=4)
+            >>> params = cf.Params(cf.LinearParams(), cf.AdditiveCoupling(jnp.eye(2)))
+            >>> net.init(cf.LinearState(jnp.ones(2)), params).history["x"].shape
+            (4, 2)
+        """
+        names = names_of(x0)
+        require_names("state", names, self.node.states)
+        require_names("state in `x0`", self.node.states, names)
+        x0 = jax.tree.map(lambda x: as_float("x0", x), x0)
+        shapes = {name: jnp.shape(get(x0, name)) for name in self.node.states}
+        if len(set(shapes.values())) > 1 or any(len(shape) != 1 for shape in shapes.values()):
+            raise ValueError(f"Each state in `x0` must have shape (region,); they have {shapes}.")
+        if params.noise is not None and key is None:
+            raise ValueError("`params.noise` needs a random `key`: net.init(x0, params, key=...).")
+        if isinstance(params.noise, dict):
+            require_names("state", params.noise, self.node.states)
+        if params.external is not None:
+            require_names("input", params.external, self.node.inputs)
+        links = self.links(params)
+        depths: dict[str, int] = {}
+        for link in links:
+            bounds = dict(self.bounds)[link.name]
+            depths[link.key] = max(depths.get(link.key, 0), bounds[1])
+            self._check_shapes(link, x0)
+        depths = {key: depth for key, depth in depths.items() if depth}
+        sources = {link.key: read(x0, link.source) for link in links if link.key in depths}
+        given = history if isinstance(history, Mapping) else dict.fromkeys(depths, history)
+        require_names("delayed source", given, depths)
+        past = {}
+        for name, depth in depths.items():
+            before = given.get(name)
+            before = sources[name] if before is None else before
+            past[name] = make_history(before, depth, len(sources[name])).astype(sources[name].dtype)
+        return State(x0, past, jnp.zeros((), jnp.int32), key)
+
+    def __call__(self, state: State, params: Params) -> State:
+        """One step, from time `state.step * dt` to one dt later."""
+        links = self.links(params)
+        rows = {
+            link.key: jnp.concatenate(
+                [state.history[link.key], read(state.node, link.source)[None]]
+            )
+            for link in links
+            if link.key in state.history
+        }
+        origins = origins_of(links, state.node)
+        past = [
+            tuple(
+                link.delayed(rows[link.key], at, origin) if link.key in rows else None
+                for link, origin in zip(links, origins, strict=True)
+            )
+            for at in self.reads
+        ]
+        x = self.advance(links, state, params, past, origins)
+        history = {key: row[1:] for key, row in rows.items()}
+        return State(x, history, state.step + 1, state.key)
+
+    @property
+    def reads(self) -> tuple[int, ...]:
+        """The steps, from now, at which the delayed sums are needed."""
+        return (0,) if self.hold == "step" or STAGES[self.scheme][-1] == 0 else (0, 1)
+
+    def links(self, params: Params) -> tuple[Link, ...]:
+        """Prepare the couplings of `params` for a run: worked out once, not each step."""
+        couplings = params.coupling
+        if not isinstance(couplings, Mapping):
+            couplings = {} if couplings is None else {"coupling": couplings}
+        names = [name for name, _ in self.wires]
+        require_names("coupling of the network", couplings, names)
+        require_names("coupling in `params`", names, couplings)
+        if params.lengths is not None and not self._takes_lengths():
+            raise ValueError(
+                "`params` has lengths and speed, but the network was built without `lag_bounds`, "
+                "which would make it read them."
+            )
+        bounds = dict(self.bounds)
+        links = []
+        for name, wire in self.wires:
+            taps = self._taps(name, params)
+            whole = couplings[name]
+            parts = whole.parts if isinstance(whole, SumCoupling) else (whole,)
+            for source, into, target in zip(wire.source, wire.into, wire.target, strict=True):
+                key = name if len(wire.source) == 1 else f"{name}.{wire.source.index(source)}"
+                key = source if isinstance(source, str) else key
+                signals = dict(source=source, target=target, into=into, key=key, name=name)
+                for part in parts:
+                    for tap in taps:
+                        _check_against_conn(name, tap.lags, part)
+                    if isinstance(part, Coupling):
+                        links.append(separable_link(signals, part, taps, bounds[name][0]))
+                    else:
+                        mixed = bounds[name][0] == 0
+                        links.append(SeenLink(**signals, coupling=part, taps=taps, mixed=mixed))
+        return tuple(links)
+
+    def advance(self, links, state: State, params: Params, past, origins) -> PyTree:
+        """The node's next state, given the delayed part of its input at the step's start and end."""
+        first = jax.tree.leaves(state.node)[0]
+        start = state.step.astype(first.dtype) * self.dt
+        if len(past) == 2:
+            middle = jax.tree.map(lambda a, b: (a + b) / 2, *past)
+            past = {0.0: past[0], 0.5: middle, 1.0: past[1]}
+        else:
+            past = {0.0: past[0]}
+
+        def inputs(x: PyTree, at: float) -> Any:
+            driven = {
+                name: value(start + at * self.dt) if callable(value) else value
+                for name, value in (params.external or {}).items()
+            }
+            for link, origin, part in zip(links, origins, past[at], strict=True):
+                received = link.receive(part, read(x, link.source), read(x, link.target), origin)
+                driven[link.into] = driven.get(link.into, 0.0) + received
+            return _container(x, self.node.inputs, driven, first)
+
+        if self.hold == "step":
+            held = inputs(state.node, 0.0)
+            rate = lambda x, at: self._derivative(x, held, params)  # noqa: E731
+        else:
+            rate = lambda x, at: self._derivative(x, inputs(x, at), params)  # noqa: E731
+        noise = self.noise(state, params)
+        return SCHEMES[self.scheme](rate, state.node, self.dt, noise)
+
+    def noise(self, state: State, params: Params) -> PyTree:
+        """What the noise adds in this step; it depends on the key and the step alone."""
+        if params.noise is None:
+            return None
+        if state.key is None:
+            raise ValueError("`params.noise` needs a random key: net.init(x0, params, key=...).")
+        names = self.node.states
+        amplitude = (
+            params.noise if isinstance(params.noise, dict) else dict.fromkeys(names, params.noise)
+        )
+        first = jax.tree.leaves(state.node)[0]
+        noisy = [name for name in names if name in amplitude]
+        draw = jax.random.normal(
+            jax.random.fold_in(state.key, state.step), (len(noisy), len(first)), first.dtype
+        )
+        added = {name: jnp.zeros_like(first) for name in names}
+        for name, xi in zip(noisy, draw, strict=True):
+            added[name] = amplitude[name] * (np.sqrt(self.dt).item() * xi)
+        return _refill(state.node, added)
+
+    def _derivative(self, x: PyTree, inputs: Any, params: Params) -> PyTree:
+        derivative = self.node(x, inputs, params.node)
+        wanted = jax.tree.map(jnp.shape, x)
+        got = jax.tree.map(jnp.shape, derivative)
+        if got != wanted:
+            name = getattr(self.node, "__name__", "node")
+            raise ValueError(
+                f"The node {name} must return the rate of change of each state, {wanted}, "
+                f"not {got}."
+            )
+        return derivative
+
+    def _takes_lengths(self) -> bool:
+        return any(self.lags[name] is None and high > 0 for name, (_, high) in self.bounds)
+
+    def _taps(self, name: str, params: Params) -> tuple[Tap, ...]:
+        """The reads of a coupling's past: none, one at whole lags, or two around fractional ones."""
+        smallest, largest = dict(self.bounds)[name]
+        lags = self.lags[name]
+        if largest == 0:
+            return ()
+        if lags is None:
+            if params.lengths is None:
+                raise ValueError(
+                    f"The network was built with `lag_bounds` for {name!r}: `params` must have "
+                    "lengths and speed."
+                )
+            lengths = params.lengths
+            lengths = lengths[name] if isinstance(lengths, Mapping) else lengths
+            fractional = fractional_lags(lengths, params.speed, self.dt)
+            lags = fractional if self.interpolate else nearest_lags(fractional)
+        lags = _within(lags, smallest, largest, open_end=self.interpolate is not None)
+        if self.interpolate is None:
+            return (Tap(lags),)
+        whole = lax.stop_gradient(jnp.floor(lags))
+        late = lags - whole
+        whole = whole.astype(jnp.int32)
+        return (Tap(whole, 1 - late), Tap(whole + 1, late))
+
+    def _check_shapes(self, link: Link, x0: PyTree) -> None:
+        conn = getattr(link.coupling, "conn", None)
+        if conn is None:
+            return
+        sent, own = read(x0, link.source), read(x0, link.target)
+        meaning = f"(target, source), to fit the states that {link.name!r} reads."
+        require_shape("conn", conn, (len(own), len(sent)), meaning=meaning)
+
+
+def read(x: PyTree, signal: Signal) -> Array:
+    """A state variable, or a function of the state."""
+    return get(x, signal) if isinstance(signal, str) else signal(x)
+
+
+def get(container: Any, name: str) -> Any:
+    """An entry of a dict, or a field."""
+    return container[name] if isinstance(container, Mapping) else getattr(container, name)
+
+
+def names_of(container: Any) -> tuple[str, ...]:
+    """The names that a dict, NamedTuple or dataclass holds."""
+    if isinstance(container, Mapping):
+        return tuple(container)
+    fields = getattr(container, "_fields", None) or getattr(container, "__dataclass_fields__", None)
+    if fields is None:
+        raise TypeError(
+            f"`x0` must name its states: a NamedTuple or a dict, not {type(container).__name__}."
+        )
+    return tuple(fields)
+
+
+def origins_of(links: tuple[Link, ...], x: PyTree) -> tuple[Array | None, ...]:
+    """What each link measures states from: one of them, where the rule does not mind."""
+    return tuple(
+        lax.stop_gradient(read(x, link.target)[0]) if link.relative else None for link in links
+    )
+
+
+def _refill(x: PyTree, values: dict[str, Array]) -> PyTree:
+    """The container of `x` with other values."""
+    return type(x)(**values)
+
+
+@cache
+def _inputs_type(names: tuple[str, ...]) -> Any:
+    return namedtuple("Inputs", names)
+
+
+def _container(x: PyTree, names: tuple[str, ...], driven: dict[str, Any], like: Array) -> Any:
+    """Inputs in the container that the state is in; those that nothing drives are 0."""
+    values = {name: jnp.broadcast_to(driven.get(name, 0.0), like.shape) for name in names}
+    values = {name: value.astype(like.dtype) for name, value in values.items()}
+    return values if isinstance(x, Mapping) else _inputs_type(names)(**values)
+
+
+def _by_name(argument: str, value: Any, couplings: Mapping[str, Any]) -> dict[str, Any]:
+    """One value for all couplings, or a dict by their names with the rest None."""
+    if isinstance(value, Mapping):
+        require_names(f"coupling (in `{argument}`)", value, couplings)
+        return {name: value.get(name) for name in couplings}
+    return dict.fromkeys(couplings, value)
+
+
+def _checked_lags(lags: Any) -> Array | None:
+    if lags is None:
+        return None
+    lags = jnp.asarray(lags)
+    if not jnp.issubdtype(lags.dtype, jnp.integer):
+        raise TypeError(f"`lags` must be whole numbers of steps, not {lags.dtype}: use lags().")
+    if lags.ndim not in (0, 2):
+        raise ValueError(f"`lags` must be one number or (target, source), not {lags.shape}.")
+    require_nonnegative("lags", lags)
+    return lags.astype(jnp.int32)
+
+
+def _checked_bounds(lags: Array | None, bounds: Any) -> tuple[int, int]:
+    if bounds is None:
+        if lags is None:
+            return (0, 0)
+        if not known(lags):
+            raise ValueError(
+                "These `lags` are not known yet (they are traced), and the network must know how "
+                "far back they reach: give `lag_bounds=(smallest, largest)`."
+            )
+        return int(lags.min()), int(lags.max())
+    smallest, largest = (int(b) for b in bounds)
+    if not 0 <= smallest <= largest:
+        raise ValueError(f"`lag_bounds` must be 0 ≤ smallest ≤ largest, not {bounds}.")
+    if lags is not None and known(lags):
+        _within(lags, smallest, largest, open_end=False)
+    return smallest, largest
+
+
+def _within(lags: Array, smallest: int, largest: int, *, open_end: bool) -> Array:
+    """The lags, refused where they leave the bounds: an error at run time, never a clamp."""
+    outside = (lags < smallest) | (lags >= largest if open_end else lags > largest)
+    message = (
+        f"A lag leaves the network's bounds of {smallest} to {largest} steps: a larger speed or "
+        "shorter length than `lag_bounds` was told of, or the other way round."
+    )
+    if known(outside):
+        if bool(outside.any()):
+            span = f" These lags span {np.min(lags)} to {np.max(lags)}."
+            raise ValueError(message + span)
+        return lags
+    return eqx.error_if(lags, outside.any(), message)
+
+
+def _check_against_conn(name: str, lags: Array, coupling: Any) -> None:
+    conn = getattr(coupling, "conn", None)
+    if conn is not None and lags.ndim:
+        meaning = f"The lags of {name!r} must go with its `conn`."
+        require_shape("lags", lags, tuple(conn.shape), meaning=meaning)

@@ -1,0 +1,71 @@
+"""What makes a function a node: the names of its states and of the inputs that may drive it."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeVar, cast, runtime_checkable
+
+from .._check import require_names
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@runtime_checkable
+class Node(Protocol):
+    """A function `(state, inputs, params) -> derivative` that knows its names.
+
+    Attributes:
+        states: names of the state variables, the first being the one a coupling reads by default.
+        inputs: names of the inputs that couplings and stimuli may drive.
+        coupled: the pairs (state, input) that a coupling connects unless told otherwise.
+    """
+
+    states: tuple[str, ...]
+    inputs: tuple[str, ...]
+    coupled: tuple[tuple[str, str], ...]
+
+    def __call__(self, state: Any, inputs: Any, params: Any, /) -> Any:
+        """The rate of change of each state variable. [state/ms]"""
+        ...
+
+
+def node(
+    *,
+    states: Sequence[str],
+    inputs: Sequence[str],
+    coupled: Sequence[tuple[str, str]] | None = None,
+) -> Callable[[F], F]:
+    """Name the states and inputs of your own node function, so that a `Network` can check them.
+
+    The function stays the function it was: `(state, inputs, params) -> derivative`, where state and
+    derivative are dicts or NamedTuples of `(region,)` arrays. Inputs come in the container that the
+    state is in; one that nothing drives is 0.
+
+    Args:
+        states: names of the state variables.
+        inputs: names of the inputs.
+        coupled: pairs (state, input) that a coupling connects unless the network says otherwise;
+            by default the first state drives the first input.
+
+    Raises:
+        ValueError: if a name in `coupled` is not among the others.
+
+    Example:
+        >>> @cf.node(states=["x"], inputs=["drive"])
+        ... def leak(state, inputs, params):
+        ...     return {"x": -params["rate"] * state["x"] + inputs["drive"]}
+        >>> leak.coupled
+        (('x', 'drive'),)
+        >>> leak({"x": 2.0}, {"drive": 1.0}, {"rate": 0.5})
+        {'x': 0.0}
+    """
+    states, inputs = tuple(states), tuple(inputs)
+    if coupled is None:
+        coupled = [(states[0], inputs[0])] if inputs else []
+    require_names("state", (source for source, _ in coupled), states)
+    require_names("input", (into for _, into in coupled), inputs)
+
+    def name(dynamics: F) -> F:
+        named = cast(Node, dynamics)
+        named.states, named.inputs, named.coupled = states, inputs, tuple(coupled)
+        return dynamics
+
+    return name

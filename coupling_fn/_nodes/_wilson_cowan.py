@@ -1,0 +1,92 @@
+"""The Wilson–Cowan node: an excitatory and an inhibitory population."""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+from jax import Array
+
+from .._types import PerTarget, Scalar, parameter
+from ._node import node
+
+
+class WilsonCowanState(NamedTuple):
+    """State of `wilson_cowan`: E and I, each `(region,)`."""
+
+    E: Array
+    I: Array  # noqa: E741  (the model's name for it)
+
+
+class WilsonCowanParams(eqx.Module):
+    """Parameters of `wilson_cowan`; each a scalar or one a region.
+
+    Attributes:
+        c_ee: weight from E onto E. [1]
+        c_ei: weight from I onto E. [1]
+        c_ie: weight from E onto I. [1]
+        c_ii: weight from I onto I. [1]
+        tau_e: time constant of E. [ms]
+        tau_i: time constant of I. [ms]
+        a_e: steepness of E's response. [1]
+        b_e: threshold of E's response. [1]
+        a_i: steepness of I's response. [1]
+        b_i: threshold of I's response. [1]
+        P: constant drive of E. [1]
+        Q: constant drive of I. [1]
+
+    Example:
+        >>> cf.WilsonCowanParams(P=1.25).P.item()
+        1.25
+    """
+
+    c_ee: Scalar | PerTarget = parameter(16.0)
+    c_ei: Scalar | PerTarget = parameter(12.0)
+    c_ie: Scalar | PerTarget = parameter(15.0)
+    c_ii: Scalar | PerTarget = parameter(3.0)
+    tau_e: Scalar | PerTarget = parameter(8.0)
+    tau_i: Scalar | PerTarget = parameter(8.0)
+    a_e: Scalar | PerTarget = parameter(1.3)
+    b_e: Scalar | PerTarget = parameter(4.0)
+    a_i: Scalar | PerTarget = parameter(2.0)
+    b_i: Scalar | PerTarget = parameter(3.7)
+    P: Scalar | PerTarget = parameter(1.25)
+    Q: Scalar | PerTarget = parameter(0.0)
+
+
+def _response(x, steepness, threshold):
+    """A sigmoid that is 0 without input."""
+    return jax.nn.sigmoid(steepness * (x - threshold)) - jax.nn.sigmoid(-steepness * threshold)
+
+
+@node(states=["E", "I"], inputs=["E", "I"])
+def wilson_cowan(state: WilsonCowanState, inputs, params: WilsonCowanParams) -> WilsonCowanState:
+    r"""Let an excitatory and an inhibitory population drive each other.
+
+    $\tau_e\dot E = -E + (1 - E)\, S_e(c_{ee}E - c_{ei}I + P + I_E)$, and
+    $\tau_i\dot I = -I + (1 - I)\, S_i(c_{ie}E - c_{ii}I + Q + I_I)$, with
+    $S(x) = 1/(1 + e^{-a(x - b)}) - 1/(1 + e^{ab})$.
+
+    The inputs enter inside the responses, as drives: unlike a rate they have no 1/ms.
+
+    Args:
+        state: E, I: fractions that are active. [1]
+        inputs: E, I: drives. [1]
+        params: `WilsonCowanParams`.
+
+    Source:
+        H. R. Wilson and J. D. Cowan, Biophys. J. 12 (1972) 1-24, eqs. 11-12, with the parameters
+        of its fig. 11 (limit cycle; refractory factors 1); tau of 8 ms.
+
+    Example:
+        >>> state = cf.WilsonCowanState(jnp.array([0.0]), jnp.array([0.0]))
+        >>> rest = cf.wilson_cowan(state, cf.WilsonCowanState(0.0, 0.0), cf.WilsonCowanParams(P=0.0))
+        >>> rest.E.tolist()
+        [0.0]
+    """
+    E, I = state.E, state.I  # noqa: E741
+    drive_e = params.c_ee * E - params.c_ei * I + params.P + inputs.E
+    drive_i = params.c_ie * E - params.c_ii * I + params.Q + inputs.I
+    return WilsonCowanState(
+        (-E + (1 - E) * _response(drive_e, params.a_e, params.b_e)) / params.tau_e,
+        (-I + (1 - I) * _response(drive_i, params.a_i, params.b_i)) / params.tau_i,
+    )

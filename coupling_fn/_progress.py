@@ -1,0 +1,25 @@
+"""How far a long loop has come, on stderr."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+try:
+    from tqdm import tqdm
+except ImportError:  # the extra `progress` is not installed: no bar
+    tqdm = None
+
+
+@contextlib.contextmanager
+def progress_bar(total: int, label: str, progress: bool) -> Iterator[Callable[..., None]]:
+    """Draw a bar of `total` steps; call what it gives as `advance(steps, name=value)`."""
+    if tqdm is None or not progress:
+        yield lambda steps=1, **shown: None
+        return
+    with tqdm(total=total, desc=label) as bar:
+
+        def advance(steps: int = 1, **shown: Any) -> None:
+            bar.set_postfix(shown, refresh=False)
+            bar.update(steps)
+
+        yield advance

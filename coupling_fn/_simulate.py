@@ -1,0 +1,98 @@
+"""Many steps: `lax.scan` over any `(state, params) -> state`, recording on the way."""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+from jax import lax
+
+from ._check import as_count
+from ._network import get
+from ._types import PyTree
+
+Record = str | tuple[str, ...] | Callable[[Any], PyTree] | None
+
+
+def simulate(
+    step: Callable[[PyTree, PyTree], PyTree],
+    state: PyTree,
+    params: PyTree,
+    steps: int,
+    *,
+    record: Record = lambda state: state.node,
+    every: int = 1,
+) -> tuple[PyTree, PyTree]:
+    """Run `steps` steps, and record.
+
+    The last state is all that a further run needs: two halves give the run in one, bit for bit.
+    Compiled once for each `step`, shapes and number of steps; a `record` written as a lambda
+    inside a loop is a new function each time, and compiles each time: name it, or give names.
+
+    Args:
+        step: a `Network`, or any pure function `(state, params) -> state`.
+        state: where to start, from `Network.init` or an earlier run.
+        params: what `step` takes; differentiate, sweep and shard as you like.
+        steps: number of steps.
+        record: what to keep of a state: the name of a state variable, several, or a function of
+            the state; None keeps nothing. By default all state variables of the node.
+        every: keep every so many steps; `steps` must be a multiple.
+
+    Returns:
+        The last state, and the record with time in front: `record[n]` is of the state after step
+        `(n + 1) * every`, at time `(n + 1) * every * dt`. The initial state is not in it.
+
+    Raises:
+        TypeError: if `steps` or `every` is not a whole number.
+        ValueError: if they are negative, or `steps` is not a multiple of `every`.
+
+    Example:
+        >>> net = cf.Network(cf.linear, dt=1.0, scheme="euler")
+        >>> params = cf.Params(cf.LinearParams(a=1.0), cf.AdditiveCoupling(jnp.zeros((1, 1))))
+        >>> state = net.init(cf.LinearState(jnp.ones(1)), params)
+        >>> last, x = cf.simulate(net, state, params, steps=3, record="x")
+        >>> x.tolist(), last.node.x.tolist()
+        ([[2.0], [4.0], [8.0]], [8.0])
+    """
+    steps, every = as_count("steps", steps), as_count("every", every)
+    if every == 0 or steps % every:
+        raise ValueError(
+            f"`steps` must be a multiple of `every`, so that the record ends with the run; "
+            f"{steps} is not one of {every}. The nearest are {steps - steps % max(every, 1)} and "
+            f"{steps + max(every, 1) - steps % max(every, 1)}."
+        )
+    return _simulate(step, state, params, steps, _recorder(record), every)
+
+
+class _Named(eqx.Module):
+    """Record state variables by name; equal names are equal, so nothing compiles twice."""
+
+    names: str | tuple[str, ...] = eqx.field(static=True)
+
+    def __call__(self, state: Any) -> PyTree:
+        if isinstance(self.names, str):
+            return get(state.node, self.names)
+        return {name: get(state.node, name) for name in self.names}
+
+
+def _recorder(record: Record) -> Callable[[Any], PyTree]:
+    if record is None:
+        return _nothing
+    if callable(record):
+        return record
+    return _Named(record)
+
+
+def _nothing(state: Any) -> None:
+    return None
+
+
+@eqx.filter_jit
+def _simulate(step, state, params, steps, record, every):
+    def one(state, _):
+        return step(state, params), None
+
+    def some(state, _):
+        state, _ = lax.scan(one, state, None, length=every)
+        return state, record(state)
+
+    return lax.scan(some, state, None, length=steps // every)

@@ -1,0 +1,145 @@
+"""One function over many values: a parameter sweep."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.typing import ArrayLike
+
+from ._check import as_count, known
+from ._progress import progress_bar
+from ._types import PyTree
+
+
+def sweep(
+    fn: Callable[[Any], PyTree],
+    values: PyTree,
+    *,
+    chunk: int | None = None,
+    progress: bool = True,
+) -> PyTree:
+    """Run `fn` on each of many values, all at once or `chunk` at a time.
+
+    This is `jax.vmap(fn)(values)`, compiled once: a later call with the same `fn` object and
+    shapes compiles nothing, while a new `lambda` is a new function. Chunks bound the memory
+    that the runs need while they run; the results of all of them stay on the device, so let
+    `fn` return what is asked, not trajectories.
+
+    Inside your own `jit`, `vmap` or `grad` it is `jax.vmap`, or `jax.lax.map` by chunks, without
+    a bar.
+
+    Args:
+        fn: pure function of one value, returning any pytree of arrays.
+        values: an array, or any pytree of arrays, whose leading axis counts the values; a
+            mapping of arrays comes from `grid`.
+        chunk: how many run at once; all of them if None. The last chunk is filled up with its
+            last value, to keep one shape, and the surplus is dropped.
+        progress: show a bar on stderr, a step a chunk. Needs tqdm, which the extra
+            `coupling_fn[progress]` installs; without it there is no bar.
+
+    Returns:
+        What `fn` returns, each leaf a JAX array with one more axis in front, in the order of
+        `values`.
+
+    Raises:
+        ValueError: if `values` is empty, a leaf has no leading axis, two leading axes differ in
+            length, or `chunk` is 0.
+
+    Example:
+        The strength at which a run ends highest, three strengths at once:
+
+        >>> import equinox as eqx
+        >>> params = {"k": jnp.asarray(0.0), "drive": jnp.asarray([1.0, 2.0])}
+        >>> def run(k):
+        ...     p = eqx.tree_at(lambda p: p["k"], params, k)
+        ...     return jnp.sum(p["drive"] * p["k"] * (3.0 - p["k"]))
+        >>> ks = jnp.linspace(0.0, 3.0, 7)
+        >>> ends = cf.sweep(run, ks, chunk=3, progress=False)
+        >>> ends.shape, float(ks[ends.argmax()])
+        ((7,), 1.5)
+    """
+    size = _length(values)
+    if chunk is not None:
+        chunk = as_count("chunk", chunk)
+        if chunk == 0:
+            raise ValueError("`chunk` must be at least 1; None runs all values at once.")
+    if not known(fn, values):
+        return jax.vmap(fn)(values) if chunk is None else jax.lax.map(fn, values, batch_size=chunk)
+    chunk = min(chunk or size, size)
+    results = []
+    with progress_bar(size, "sweep", progress) as advance:
+        for first in range(0, size, chunk):
+            rows = np.minimum(np.arange(first, first + chunk), size - 1)
+            part = values if chunk == size else jax.tree.map(lambda x, rows=rows: x[rows], values)
+            results.append(jax.block_until_ready(_batch(fn, part)))
+            advance(min(chunk, size - first))
+    if len(results) == 1:
+        return results[0]
+    return jax.tree.map(lambda *parts: jnp.concatenate(parts)[:size], *results)
+
+
+@eqx.filter_jit
+def _batch(fn: Callable[[Any], PyTree], values: PyTree) -> PyTree:
+    return jax.vmap(fn)(values)
+
+
+def _length(values: PyTree) -> int:
+    lengths = {}
+    for path, leaf in jax.tree.leaves_with_path(values):
+        name = f"values{jax.tree_util.keystr(path)}"
+        if np.ndim(leaf) == 0:
+            raise ValueError(
+                f"`{name}` must be an array with a leading axis, one entry a value; it is "
+                f"{leaf!r}. Wrap a list of numbers in jnp.asarray, repeat what stays the same or "
+                "leave it to `fn`."
+            )
+        lengths[name] = np.shape(leaf)[0]
+    if not lengths or 0 in lengths.values():
+        raise ValueError("`values` is empty: there is nothing to sweep over.")
+    if len(set(lengths.values())) > 1:
+        listed = ", ".join(f"{name}: {n}" for name, n in lengths.items())
+        raise ValueError(
+            f"All leaves of `values` must have leading axes of one length, not {listed}. For all "
+            "combinations of several axes, use grid."
+        )
+    return next(iter(lengths.values()))
+
+
+def grid(**axes: ArrayLike | Sequence[Any]) -> dict[str, Array]:
+    """Give all combinations of some axes, flattened, as values for `sweep`.
+
+    The last axis varies fastest (C order): a result `r` goes back onto the axes as
+    `r.reshape(len(k), len(speed), *r.shape[1:])`.
+
+    Args:
+        **axes: the values of each axis, by name. Each keeps its dtype.
+
+    Returns:
+        One array a name, each with an entry a combination.
+
+    Raises:
+        ValueError: if there is no axis, or one is empty or has not one dimension.
+
+    Example:
+        >>> k, speed = jnp.asarray([0.0, 0.5, 1.0]), jnp.asarray([3.0, 6.0])
+        >>> values = cf.grid(k=k, speed=speed)
+        >>> values["k"].tolist(), values["speed"].tolist()
+        ([0.0, 0.0, 0.5, 0.5, 1.0, 1.0], [3.0, 6.0, 3.0, 6.0, 3.0, 6.0])
+        >>> delay = cf.sweep(lambda v: v["k"] / v["speed"], values, progress=False)
+        >>> delay.reshape(len(k), len(speed)).shape
+        (3, 2)
+    """
+    if not axes:
+        raise ValueError("A grid needs at least one axis, as in grid(k=ks, speed=speeds).")
+    arrays = {name: jnp.asarray(axis) for name, axis in axes.items()}
+    for name, axis in arrays.items():
+        if axis.ndim != 1 or axis.size == 0:
+            raise ValueError(
+                f"`{name}` must be one axis of at least one value; its shape is {axis.shape}."
+            )
+    mesh = jnp.meshgrid(*arrays.values(), indexing="ij")
+    return {name: points.ravel() for name, points in zip(arrays, mesh, strict=True)}
