@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ._harness import EVERYONE, compare, machine, record, table
+from ._harness import EVERYONE, compare, machine, table
 
 QUESTIONS = ("instantaneous", "delayed", "gradient", "sweep")
 
@@ -53,7 +53,7 @@ class Options:
 def main():
     args = parse()
     options = Options(args.n, args.dt, args.scheme, args.dtype, args.steps, args.connectome)
-    records = []
+    results = []
     if not options.connectome and not options.n and args.name != ["instantaneous"]:
         print("A real connectome: skipped, for want of --connectome or COUPLING_FN_CONNECTOME.\n")
     for question in args.name or QUESTIONS:
@@ -61,11 +61,11 @@ def main():
         print(f"# {module.__doc__}\n")
         names = [name for name in module.NAMES if not args.only or name in args.only]
         for case in module.cases(options):
-            rows = compare(case, names, args.repeats, args.timeout)
-            print(table(case, rows), flush=True)
-            records.append(record(case, rows))
+            answered = compare(case, names, args.repeats, args.timeout)
+            print(table(answered), flush=True)
+            results.append(answered)
             if args.json:
-                text = json.dumps({"machine": machine(), "results": records}, indent=1)
+                text = json.dumps({"machine": machine(), "results": results}, indent=1)
                 args.json.write_text(text)
 
 

@@ -19,7 +19,7 @@ EVERYONE = ("coupling_fn", *PEERS, "plain", "numba", "bare")
 
 
 def compare(case, names, repeats, timeout):
-    """Rows, one an implementation, of a case: what it cost, or why there is no cost to show."""
+    """A case answered by everyone: a row each, of what it cost or why there is no cost to show."""
     problem, expected = prepared(replace(case, dtype="float64"))
     problem = replace(problem, case=case)
     with tempfile.TemporaryDirectory() as folder:
@@ -29,7 +29,11 @@ def compare(case, names, repeats, timeout):
     for r in rows:
         if peers and "us_per_step" in r:
             r["times_fastest_peer"] = min(peers) / r["us_per_step"]
-    return rows
+    name = Path(case.connectome).name  # not where it lies on this machine
+    answered = {"title": str(case), "case": asdict(replace(case, connectome=name)), "rows": rows}
+    if "uncoupled" in expected:
+        answered["uncoupled"] = float(expected["uncoupled"])
+    return answered
 
 
 @lru_cache(maxsize=1)
@@ -69,15 +73,16 @@ def row(name, problem, expected, folder, repeats, timeout):
     return {"name": name, "error": off, **cost, **costs}
 
 
-def table(case, rows):
-    each = " (per run of 32)" if case.quantity == "sweep" else ""
-    lines = [
-        f"## {case}",
-        "",
+def table(answered):
+    each = f" (of one of {len(SWEEP)})" if answered["case"]["quantity"] == "sweep" else ""
+    lines = [f"## {answered['title']}", ""]
+    if "uncoupled" in answered:
+        lines += [f"Without the coupling, x differs by {answered['uncoupled']:.0%}.", ""]
+    lines += [
         f"| | µs a step{each} | spread | × fastest peer | compile, s | temp, MB | error |",
         "|---|---|---|---|---|---|---|",
     ]
-    for r in rows:
+    for r in answered["rows"]:
         if "us_per_step" not in r:
             lines.append(f"| {r['name']} | {r.get('skipped') or r['failed']} | | | | | |")
             continue
@@ -88,11 +93,6 @@ def table(case, rows):
             f"| {'' if temp is None else f'{temp:.2f}'} | {r['error']:.0e} |"
         )
     return "\n".join([*lines, ""])
-
-
-def record(case, rows):
-    name = Path(case.connectome).name  # not where it lies on this machine
-    return {"case": asdict(replace(case, connectome=name)), "title": str(case), "rows": rows}
 
 
 def machine():

@@ -25,9 +25,9 @@ def main(name, folder, repeats):
         np.savez(folder / f"{name}.npz", *answer)
     except Unsupported as why:
         costs = {"skipped": str(why)}
-    except ImportError as why:
-        missing = why.name is not None and find_version(why.name.split(".")[0]) is None
-        costs = {"skipped": "not installed"} if missing else {"failed": repr(why)}
+    except ModuleNotFoundError as why:
+        mine = why.name.split(".")[0] in (__package__, "coupling_fn")
+        costs = {"failed": str(why)} if mine else {"skipped": f"{why.name} is not installed"}
     except Exception as why:
         costs = {"failed": f"{type(why).__name__}: {str(why).strip().splitlines()[0]}"}
     (folder / f"{name}.json").write_text(json.dumps(costs))

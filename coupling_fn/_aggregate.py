@@ -2,6 +2,7 @@
 
 from functools import singledispatch
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
@@ -35,6 +36,8 @@ def weighted_sum(
         >>> cf.weighted_sum(conn, jnp.array([[0.0, 3.0], [4.0, 0.0]])).tolist()
         [6.0, 4.0]
     """
+    if isinstance(conn, Padded):
+        return _weighted_sum(conn, jnp.asarray(messages))
     targets, sources = conn.shape
     require_shape("messages", messages, (sources,), (targets, sources))
     return _weighted_sum(conn, jnp.asarray(messages))
@@ -48,6 +51,19 @@ def in_strength(conn: Weights) -> Num[Array, " target"]:
         [2.0, 1.5]
     """
     return _in_strength(conn)
+
+
+class Padded(eqx.Module):
+    """A few edges a target, as rows of equal length: what is missing has weight 0."""
+
+    values: Array  # (target, slot)
+    source: Array  # (target, slot)
+
+
+def padded(conn: Array, source: Array) -> Padded:
+    """The entries of a dense `conn` at the sources of each row of `source`; -1 is no edge."""
+    values = jnp.take_along_axis(conn, jnp.maximum(source, 0), axis=1)
+    return Padded(jnp.where(source >= 0, values, 0), jnp.maximum(source, 0))
 
 
 def as_conn(name: str, conn: object) -> Array | BCOO:
@@ -87,6 +103,11 @@ def _(conn: BCOO, messages: Array) -> Array:
     target, source = conn.indices.T
     sent = messages[source] if messages.ndim == 1 else messages[target, source]
     return jax.ops.segment_sum(conn.data * sent, target, num_segments=conn.shape[0])
+
+
+@_weighted_sum.register
+def _(conn: Padded, messages: Array) -> Array:
+    return (conn.values * messages[conn.source]).sum(1)
 
 
 @singledispatch

@@ -20,17 +20,27 @@ def known(*xs: Any) -> bool:
     return not any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves(xs))
 
 
+def constant(x: Any) -> Array:
+    """`x` as an array whose values stay known, also where it is built inside a `jit`."""
+    if not known(x):
+        return jnp.asarray(x)
+    with jax.ensure_compile_time_eval():
+        return jnp.asarray(x)
+
+
 def as_float(name: str, x: Any) -> Array:
     """`x` as an array of floats: integers and booleans are converted, the rest is kept."""
     if isinstance(x, int):
         x = float(x)  # a Python number stays weakly typed: it takes on the dtype of what it meets
     try:
-        x = jnp.asarray(x)
+        x = constant(x)
     except (TypeError, ValueError) as error:
         raise TypeError(f"`{name}` must be an array of numbers, not {type(x).__name__}.") from error
     if jnp.issubdtype(x.dtype, jnp.complexfloating):
         raise TypeError(f"`{name}` must be real; it is {x.dtype}. Pass its real part or its size.")
-    return x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(float)
+    if jnp.issubdtype(x.dtype, jnp.floating):
+        return x
+    return constant(np.asarray(x, float)) if known(x) else x.astype(float)
 
 
 def require_finite(name: str, x: Any, hint: str = "") -> None:

@@ -29,6 +29,7 @@ from ._types import Scalar
 
 Dense: TypeAlias = Num[ArrayLike, "target source"]
 Matrix: TypeAlias = Float[Array, "target source"]
+_By: TypeAlias = Literal["max", "row", "column", "spectral"]
 
 _MISSING_TRACT = "A tract that is missing from the data is a weight of 0, not NaN."
 
@@ -89,7 +90,9 @@ class Connectome(eqx.Module):
 
     weights: Matrix = eqx.field(converter=_as_weights)
     lengths: Matrix | None = eqx.field(default=None, converter=_as_lengths)
-    labels: tuple[str, ...] | None = eqx.field(default=None, converter=_as_labels, static=True)
+    labels: tuple[str, ...] | None = eqx.field(
+        default=None, converter=_as_labels, static=True, repr=False
+    )
 
     def __check_init__(self):
         n = len(self)
@@ -249,9 +252,12 @@ def threshold(
     if (minimum is None) == (keep is None):
         raise TypeError("`threshold` takes exactly one of `minimum` and `keep`.")
     if minimum is not None:
+        require_shape("minimum", minimum, ())
         require_finite("minimum", minimum)
         require_nonnegative("minimum", minimum, "It is compared with |weight|.")
-    elif known(keep) and not 0 < keep <= 1:  # pyright: ignore[reportOptionalOperand]
+    else:
+        require_shape("keep", keep, ())
+    if keep is not None and known(keep) and not 0 < np.asarray(keep) <= 1:
         raise ValueError(f"`keep` must be a fraction above 0 and up to 1, not {keep}.")
 
     def cut(weights):
@@ -269,14 +275,10 @@ def threshold(
 
 
 @overload
-def normalize(
-    conn: Connectome, by: Literal["max", "row", "column", "spectral"] = "max"
-) -> Connectome: ...
+def normalize(conn: Connectome, by: _By = "max") -> Connectome: ...
 @overload
-def normalize(conn: Dense, by: Literal["max", "row", "column", "spectral"] = "max") -> Matrix: ...
-def normalize(
-    conn: Connectome | Dense, by: Literal["max", "row", "column", "spectral"] = "max"
-) -> Connectome | Matrix:
+def normalize(conn: Dense, by: _By = "max") -> Matrix: ...
+def normalize(conn: Connectome | Dense, by: _By = "max") -> Connectome | Matrix:
     """Scale the weights, so that one strength k means about the same for every connectome.
 
     Weights that are all zero stay so, with finite gradients.
@@ -315,7 +317,7 @@ def normalize(
 
     def scale(weights):
         size = sizes[by](weights)
-        return weights / jnp.broadcast_to(jnp.where(size > 0, size, 1), weights.shape)
+        return weights / jnp.where(size > 0, size, 1)
 
     return _reweigh(conn, scale)
 
@@ -354,8 +356,8 @@ def _radius_jvp(primals, tangents):
     y = left[:, jnp.argmax(jnp.where(same, overlap, -1))]
     radius = jnp.abs(value)
     there = radius > 0  # else nothing is scaled, and nothing depends on the radius
-    rate = y @ (change.astype(y.dtype) @ x) * value.conj()
-    rate = (rate / jnp.where(there, y @ x * radius, 1)).real
+    rate = (y @ (change.astype(y.dtype) @ x) * value.conj() / jnp.where(there, y @ x, 1)).real
+    rate = rate / jnp.where(there, radius, 1)
     return radius, jnp.where(there, rate, 0)
 
 
@@ -428,7 +430,7 @@ def laplacian_connectivity(
     safe = jnp.where(has_input, strength, 1)  # 1 / 0 in a branch not taken is a NaN gradient
     if normalize == "rw":
         return jnp.where(has_input, 1 / safe, 0)[:, None] * laplacian
-    root = jnp.where(has_input, jax.lax.rsqrt(safe), 0)
+    root = jnp.where(has_input, 1 / jnp.sqrt(safe), 0)
     return root[:, None] * laplacian * root[None, :]
 
 

@@ -17,6 +17,7 @@ from jaxtyping import Float, Int, Num
 from ._check import (
     as_count,
     as_float,
+    constant,
     known,
     require_choice,
     require_finite,
@@ -65,7 +66,7 @@ def lags(
     lengths = _checked_lengths(lengths, speed, dt)
     if known(lengths, speed, dt):
         exact = np.asarray(lengths, np.float64)
-        steps = jnp.asarray(np.rint(exact / float(speed) / float(dt)).astype(np.int32))
+        steps = constant(np.rint(exact / float(speed) / float(dt)).astype(np.int32))
         _warn_of_lost_delays(exact, np.asarray(steps), speed, dt)
     else:
         steps = nearest_lags(fractional_lags(lengths, speed, dt))
@@ -73,9 +74,9 @@ def lags(
         return steps
     weights = as_float("weights", weights)
     require_shape("weights", weights, lengths.shape, meaning="One for each of `lengths`.")
-    largest = jnp.iinfo(steps.dtype).max
-    smallest = jnp.where(weights != 0, steps, largest).min(initial=largest)
-    return jnp.where(weights != 0, steps, jnp.where(smallest == largest, 0, smallest))
+    if known(steps, weights):
+        return constant(_without_absent(np.asarray(steps), np.asarray(weights) != 0, np))
+    return _without_absent(steps, weights != 0, jnp)
 
 
 def lag_bounds(
@@ -209,6 +210,12 @@ def gather(rows: Array, index: Array) -> Array:
     # Flat, because XLA's CPU gather is fastest with one index an element.
     flat = index * rows.shape[1] + jnp.arange(rows.shape[1], dtype=index.dtype)[None]
     return rows.reshape(-1).at[flat].get(mode="promise_in_bounds")
+
+
+def _without_absent(steps, present, xp):
+    largest = np.iinfo(np.int32).max
+    smallest = xp.where(present, steps, largest).min(initial=largest)
+    return xp.where(present, steps, xp.where(smallest == largest, 0, smallest)).astype(np.int32)
 
 
 def fractional_lags(lengths: Array, speed: Array, dt: float) -> Array:

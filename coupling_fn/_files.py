@@ -84,8 +84,8 @@ def save_connectome(path: str | os.PathLike[str], connectome: Connectome) -> Non
 
     Args:
         path: of the file; one that exists is replaced.
-        connectome: what to write. Numbers keep all their digits; `.zip` keeps no precision, so
-            they come back in JAX's own.
+        connectome: what to write. Numbers keep all their digits, but a `.zip` does not say
+            whether they were float32 or float64: they come back as the floats JAX is set to.
 
     Raises:
         ValueError: if the extension is neither, or a label cannot be kept: blank in a `.zip`.

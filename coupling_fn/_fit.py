@@ -3,6 +3,7 @@
 import dataclasses
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -135,14 +136,13 @@ def fit(
     transforms = _transforms(transform, len(fitted))
     free = _start(params, fitted, transforms)
     state = optimizer.init(free)
+    arrays, program = _split(loss, optimizer, transforms, params, places)
 
     losses, path, stopped = [], [], ""
     with progress_bar(steps, "fit", progress) as advance:
         for step in range(steps + 1):
-            measured, leaves, free, state = _step(
-                loss, optimizer, transforms, places, params, free, state
-            )
-            value, gradient_is_finite = jax.device_get(measured)
+            value, gradient_is_finite, leaves, free, state = _step(program, arrays, free, state)
+            value = np.asarray(value)
             if np.isfinite(value):
                 losses.append(value)
                 path.append(leaves)
@@ -175,8 +175,23 @@ def fit(
     )
 
 
-@eqx.filter_jit
-def _step(loss, optimizer, transforms, places, params, free, state):
+def _split(loss, optimizer, transforms, params, places):
+    """Part the arrays that a step takes in from the rest, for which it is compiled.
+
+    `eqx.filter_jit` does this at every call; doing it once a fit saves about 0.2 ms a step.
+    """
+    leaves, tree = jax.tree.flatten((loss, optimizer, transforms, params))
+    arrays = [x if eqx.is_array(x) else None for x in leaves]
+    rest = tuple(None if eqx.is_array(x) else x for x in leaves)
+    return arrays, (tree, rest, places)
+
+
+@partial(jax.jit, static_argnums=0)
+def _step(program, arrays, free, state):
+    tree, rest, places = program
+    leaves = [x if a is None else a for a, x in zip(arrays, rest, strict=True)]
+    loss, optimizer, transforms, params = jax.tree.unflatten(tree, leaves)
+
     def constrain(free):
         return tuple(t.forward(u) for t, u in zip(transforms, free, strict=True))
 
@@ -189,7 +204,7 @@ def _step(loss, optimizer, transforms, places, params, free, state):
         updates, state = optax.with_extra_args_support(optimizer).update(
             gradient, state, free, value=value, grad=gradient, value_fn=loss_at
         )
-    return (value, finite), constrain(free), optax.apply_updates(free, updates), state
+    return value, finite, constrain(free), optax.apply_updates(free, updates), state
 
 
 def _one_float(value: Any) -> Array:

@@ -16,9 +16,10 @@ import jax.numpy as jnp
 from jax import Array
 from jax.experimental.sparse import BCOO
 
-from ._aggregate import in_strength, weighted_sum
+from ._aggregate import Padded, in_strength, padded, weighted_sum
 from ._coupling import Coupling
 from ._delay import gather
+from ._plan import Split
 from ._types import PyTree, Weights
 
 Signal = str | Callable[[Any], Array]
@@ -45,25 +46,31 @@ class Link(eqx.Module):
 
 
 class SeparableLink(Link):
-    """A `Coupling`: the sums of messages are all that is kept of the past."""
+    """A `Coupling`: the sums of messages are all that is kept of the past.
+
+    Its edges are split by lag: `now` has lag 0, `near` less than the network's block of steps,
+    `far` at least that, so that far sums may be worked out a block at a time.
+    """
 
     coupling: Coupling
     strength: Array
-    now: Weights | None  # edges of lag 0
-    taps: tuple[tuple[Weights, Array], ...]  # edges of lag 1 and more, with their lags
+    now: Weights | Padded | None
+    near: tuple[tuple[Weights | Padded, Array], ...]
+    far: tuple[tuple[Weights, Array], ...]
+    reach: int = eqx.field(static=True)  # no far edge has a smaller lag
 
     @property
     def relative(self) -> bool:
         """Whether states are measured from an origin."""
         return self.coupling.relative
 
-    def delayed(self, rows: Array, at: int, origin: Array | None) -> PyTree:
-        """Sum what left the sources `lags` steps before step `at` of the rows' last."""
+    def delayed(self, rows: Array, now: Any, origin: Array | None, *, far: bool = True) -> PyTree:
+        """Sum what arrives at the time of row `now`, of what left `lags` rows before."""
         parts = []
-        for conn, lags in self.taps:
-            sent = self.send(gather_edges(conn, rows, rows.shape[0] - 1 + at - lags), origin)
+        for conn, lags in self.near + (self.far if far else ()):
+            sent = self.send(gather_edges(conn, rows, now - lags), origin)
             parts.append(jax.tree.map(lambda m, conn=conn: sum_edges(conn, m), sent))
-        return jax.tree.map(lambda *sums: sum(sums[1:], sums[0]), *parts) if parts else None
+        return add(*parts)
 
     def send(self, source: Array, origin: Array | None) -> PyTree:
         """The rule's messages, measured from the origin."""
@@ -76,9 +83,7 @@ class SeparableLink(Link):
         sums = past
         if self.now is not None:
             sent = self.send(source, origin)
-            sums = jax.tree.map(lambda m: weighted_sum(self.now, m), sent)
-            if past is not None:
-                sums = jax.tree.map(jnp.add, sums, past)
+            sums = add(past, jax.tree.map(lambda m: weighted_sum(self.now, m), sent))
         own = target if origin is None else target - origin
         return self.coupling.receive(sums, own, self.strength)
 
@@ -91,12 +96,17 @@ class SeenLink(Link):
     mixed: bool = eqx.field(static=True)  # whether some edges have lag 0
 
     relative = False
+    far = ()
 
-    def delayed(self, rows: Array, at: int, origin: None) -> PyTree:
-        """Copy what left the sources `lags` steps before step `at` of the rows' last."""
-        return tuple(
-            gather(rows, rows.shape[0] - 1 + at - jnp.maximum(tap.lags, 1)) for tap in self.taps
-        )
+    @property
+    def near(self) -> tuple[Tap, ...]:
+        """Everything is read step by step."""
+        return self.taps
+
+    def delayed(self, rows: Array, now: Any, origin: None, *, far: bool = True) -> PyTree:
+        """Copy what arrives at the time of row `now`, of what left `lags` rows before."""
+        copies = tuple(gather(rows, now - jnp.maximum(tap.lags, 1)) for tap in self.taps)
+        return copies or None
 
     def receive(self, past: PyTree, source: Array, target: Array | None, origin: None) -> Array:
         """The input, from the copies of the past and the present state."""
@@ -112,44 +122,67 @@ class SeenLink(Link):
 
 
 def separable_link(
-    signals: dict[str, Any], coupling: Coupling, taps: tuple[Tap, ...], smallest: int
+    signals: dict[str, Any],
+    coupling: Coupling,
+    taps: tuple[Tap, ...],
+    split: Split | None,
+    smallest: int,
 ) -> SeparableLink:
-    """Distribute a coupling's weights over its taps, and split lag 0 from the rest."""
-    conn, now, split = coupling.conn, None, []
-    for tap in taps:
-        lags = edge_lags(conn, tap.lags)
-        share = None if tap.share is None else edge_lags(conn, tap.share)
-        weights = conn if share is None else scaled(conn, share)
-        if smallest == 0:
-            here = scaled(weights, (lags == 0).astype(dtype_of(conn)))
-            now = here if now is None else added(now, here)
-            weights = scaled(weights, (lags > 0).astype(dtype_of(conn)))
-            lags = jnp.maximum(lags, 1)
-        split.append((weights, lags))
+    """Distribute a coupling's weights over its taps, and split them by lag.
+
+    With a `split` the few edges nearer than a block are taken out by index. Without, lags are known
+    only to be `smallest` or more, and what has to be told apart is lag 0.
+    """
+    conn, now, near, far = coupling.conn, None, (), []
+    apart = split is not None and not isinstance(conn, BCOO)
     if not taps:
         now = conn
+    for tap in taps:
+        lags = edge_values(conn, tap.lags)
+        weights = conn if tap.share is None else scaled(conn, edge_values(conn, tap.share))
+        if apart:
+            if split.now is not None:
+                now = padded(conn, split.now)
+            if split.near is not None:
+                near = ((padded(conn, split.near), padded(lags, split.near).values),)
+            if split.now is not None or split.near is not None:
+                weights = jnp.where(lags >= split.block, conn, 0)
+                lags = jnp.maximum(lags, split.block)
+        elif smallest == 0:
+            here = scaled(weights, (lags == 0).astype(conn.dtype))
+            now = here if now is None else added(now, here)
+            weights = scaled(weights, (lags > 0).astype(conn.dtype))
+            lags = jnp.maximum(lags, 1)
+        far.append((weights, lags))
     return SeparableLink(
-        **signals, coupling=coupling, strength=in_strength(conn), now=now, taps=tuple(split)
+        **signals,
+        coupling=coupling,
+        strength=in_strength(conn),
+        now=now,
+        near=near,
+        far=tuple(far),
+        reach=split.block if apart else max(smallest, 1),
     )
+
+
+def add(*trees: PyTree) -> PyTree:
+    """The sum of those trees that are there; None if none is."""
+    trees = tuple(tree for tree in trees if tree is not None)
+    return jax.tree.map(lambda *xs: sum(xs[1:], xs[0]), *trees) if trees else None
 
 
 # --- edges of a dense or a sparse connection ------------------------------------------------------
 
 
-def dtype_of(conn: Weights) -> Any:
-    """The dtype of the weights."""
-    return conn.dtype
-
-
 @singledispatch
-def edge_lags(conn, lags: Array) -> Array:
-    """The lags (or shares) of the stored edges, from those of all pairs; one for all stays one."""
-    return lags
+def edge_values(conn, values: Array) -> Array:
+    """Lags, say, of the stored edges, from those of all pairs; one for all stays one."""
+    return values
 
 
-@edge_lags.register
-def _(conn: BCOO, lags: Array) -> Array:
-    return lags if lags.ndim == 0 else lags[conn.indices[:, 0], conn.indices[:, 1]]
+@edge_values.register
+def _(conn: BCOO, values: Array) -> Array:
+    return values if values.ndim == 0 else values[conn.indices[:, 0], conn.indices[:, 1]]
 
 
 @singledispatch
@@ -167,6 +200,12 @@ def _(conn: BCOO, rows: Array, index: Array) -> Array:
     return rows.reshape(-1).at[flat].get(mode="promise_in_bounds")
 
 
+@gather_edges.register
+def _(conn: Padded, rows: Array, index: Array) -> Array:
+    flat = index * rows.shape[1] + conn.source
+    return rows.reshape(-1).at[flat].get(mode="promise_in_bounds")
+
+
 @singledispatch
 def sum_edges(conn, messages: Array) -> Array:
     """The weighted sum for each target of what its edges carry."""
@@ -176,6 +215,11 @@ def sum_edges(conn, messages: Array) -> Array:
 @sum_edges.register
 def _(conn: BCOO, messages: Array) -> Array:
     return jax.ops.segment_sum(conn.data * messages, conn.indices[:, 0], num_segments=conn.shape[0])
+
+
+@sum_edges.register
+def _(conn: Padded, messages: Array) -> Array:
+    return (conn.values * messages).sum(1)
 
 
 @singledispatch

@@ -1,8 +1,8 @@
 """Nodes, couplings, lags and a scheme, together a function `(state, params) -> state`."""
 
 from collections import namedtuple
-from collections.abc import Mapping
-from functools import cache
+from collections.abc import Callable, Mapping
+from functools import cache, partial
 from typing import Any, Literal, NamedTuple
 
 import equinox as eqx
@@ -13,6 +13,7 @@ from jax import Array, lax
 
 from ._check import (
     as_float,
+    constant,
     known,
     require_choice,
     require_finite,
@@ -26,6 +27,7 @@ from ._delay import Interpolate, fractional_lags, make_history, nearest_lags
 from ._integrate import SCHEMES, STAGES
 from ._link import Link, SeenLink, Signal, Tap, separable_link
 from ._nodes import Node
+from ._plan import Split, choose_block, split
 from ._types import PyTree
 
 Scheme = Literal["euler", "heun", "rk4"]
@@ -178,10 +180,12 @@ class Network(eqx.Module):
     """
 
     lags: dict[str, Array | None]
+    splits: dict[str, Split | None]
     node: Node = eqx.field(static=True)
     dt: float = eqx.field(static=True)
     wires: tuple[tuple[str, Wire], ...] = eqx.field(static=True)
     bounds: tuple[tuple[str, tuple[int, int]], ...] = eqx.field(static=True)
+    block: int = eqx.field(static=True)
     interpolate: Interpolate = eqx.field(static=True)
     scheme: Scheme = eqx.field(static=True)
     hold: Hold = eqx.field(static=True)
@@ -232,6 +236,7 @@ class Network(eqx.Module):
         self.bounds = tuple(
             (name, _checked_bounds(self.lags[name], lag_bounds[name])) for name in couplings
         )
+        self.block, self.splits = self._plan(lag_bounds)
 
     def init(
         self, x0: PyTree, params: Params, *, key: Array | None = None, history: Any = None
@@ -287,25 +292,23 @@ class Network(eqx.Module):
 
     def __call__(self, state: State, params: Params) -> State:
         """One step, from time `state.step * dt` to one dt later."""
-        links = self.links(params)
+        return self.prepared(params)(state, params)
+
+    def prepared(self, params: Params) -> Callable[[State, Params], State]:
+        """The step with its couplings worked out beforehand, for many steps of the same params."""
+        return partial(self._step, self.links(params))
+
+    def _step(self, links: tuple[Link, ...], state: State, params: Params) -> State:
         rows = {
-            link.key: jnp.concatenate(
-                [state.history[link.key], read(state.node, link.source)[None]]
-            )
+            link.key: jnp.concatenate([state.history[link.key], read(state.node, link.source)[None]])
             for link in links
             if link.key in state.history
         }
         origins = origins_of(links, state.node)
-        past = [
-            tuple(
-                link.delayed(rows[link.key], at, origin) if link.key in rows else None
-                for link, origin in zip(links, origins, strict=True)
-            )
-            for at in self.reads
-        ]
-        x = self.advance(links, state, params, past, origins)
-        history = {key: row[1:] for key, row in rows.items()}
-        return State(x, history, state.step + 1, state.key)
+        past = [past_of(links, rows, origins, after) for after in self.reads]
+        kick = self.kick(state.key, state.step, state.node, params)
+        x = self.advance(links, state.node, state.step, params, past, origins, kick)
+        return State(x, {key: row[1:] for key, row in rows.items()}, state.step + 1, state.key)
 
     @property
     def reads(self) -> tuple[int, ...]:
@@ -339,16 +342,17 @@ class Network(eqx.Module):
                     for tap in taps:
                         _check_against_conn(name, tap.lags, part)
                     if isinstance(part, Coupling):
-                        links.append(separable_link(signals, part, taps, bounds[name][0]))
+                        smallest, apart = bounds[name][0], self.splits[name]
+                        links.append(separable_link(signals, part, taps, apart, smallest))
                     else:
                         mixed = bounds[name][0] == 0
                         links.append(SeenLink(**signals, coupling=part, taps=taps, mixed=mixed))
         return tuple(links)
 
-    def advance(self, links, state: State, params: Params, past, origins) -> PyTree:
+    def advance(self, links, x: PyTree, step: Array, params: Params, past, origins, kick) -> PyTree:
         """The node's next state, given the delayed part of its input at the step's start and end."""
-        first = jax.tree.leaves(state.node)[0]
-        start = state.step.astype(first.dtype) * self.dt
+        first = jax.tree.leaves(x)[0]
+        start = step.astype(first.dtype) * self.dt
         if len(past) == 2:
             middle = jax.tree.map(lambda a, b: (a + b) / 2, *past)
             past = {0.0: past[0], 0.5: middle, 1.0: past[1]}
@@ -366,32 +370,31 @@ class Network(eqx.Module):
             return _container(x, self.node.inputs, driven, first)
 
         if self.hold == "step":
-            held = inputs(state.node, 0.0)
+            held = inputs(x, 0.0)
             rate = lambda x, at: self._derivative(x, held, params)  # noqa: E731
         else:
             rate = lambda x, at: self._derivative(x, inputs(x, at), params)  # noqa: E731
-        noise = self.noise(state, params)
-        return SCHEMES[self.scheme](rate, state.node, self.dt, noise)
+        return SCHEMES[self.scheme](rate, x, self.dt, kick)
 
-    def noise(self, state: State, params: Params) -> PyTree:
-        """What the noise adds in this step; it depends on the key and the step alone."""
+    def kick(self, key: Array | None, step: Array, x: PyTree, params: Params) -> PyTree:
+        """What the noise adds in a step; it depends on the key and the number of the step alone."""
         if params.noise is None:
             return None
-        if state.key is None:
+        if key is None:
             raise ValueError("`params.noise` needs a random key: net.init(x0, params, key=...).")
         names = self.node.states
         amplitude = (
             params.noise if isinstance(params.noise, dict) else dict.fromkeys(names, params.noise)
         )
-        first = jax.tree.leaves(state.node)[0]
+        first = jax.tree.leaves(x)[0]
         noisy = [name for name in names if name in amplitude]
         draw = jax.random.normal(
-            jax.random.fold_in(state.key, state.step), (len(noisy), len(first)), first.dtype
+            jax.random.fold_in(key, step), (len(noisy), len(first)), first.dtype
         )
         added = {name: jnp.zeros_like(first) for name in names}
         for name, xi in zip(noisy, draw, strict=True):
             added[name] = amplitude[name] * (np.sqrt(self.dt).item() * xi)
-        return _refill(state.node, added)
+        return _refill(x, added)
 
     def _derivative(self, x: PyTree, inputs: Any, params: Params) -> PyTree:
         derivative = self.node(x, inputs, params.node)
@@ -404,6 +407,18 @@ class Network(eqx.Module):
                 f"not {got}."
             )
         return derivative
+
+    def _plan(self, stated: dict[str, Any]) -> tuple[int, dict[str, Split | None]]:
+        """Block size, and the edges that are too near for it, where lags are known and fixed."""
+        delayed = {name: bounds for name, bounds in self.bounds if bounds[1] > 0}
+        if not delayed:
+            return 1, dict.fromkeys(self.lags)
+        fixed = {name: np.asarray(self.lags[name]) for name in delayed if stated[name] is None}
+        free = [max(1, delayed[name][0]) for name in delayed if name not in fixed]
+        block = min([*free, choose_block(list(fixed.values()))] if fixed else free)
+        return block, {
+            name: split(fixed[name], block) if name in fixed else None for name in self.lags
+        }
 
     def _takes_lengths(self) -> bool:
         return any(self.lags[name] is None and high > 0 for name, (_, high) in self.bounds)
@@ -463,6 +478,16 @@ def names_of(container: Any) -> tuple[str, ...]:
     return tuple(fields)
 
 
+def past_of(links: tuple[Link, ...], rows: dict[str, Array], origins: Any, after: int) -> Any:
+    """The delayed part of each link's input `after` steps from the rows' last, all edges alike."""
+    return tuple(
+        link.delayed(rows[link.key], len(rows[link.key]) - 1 + after, origin)
+        if link.key in rows
+        else None
+        for link, origin in zip(links, origins, strict=True)
+    )
+
+
 def origins_of(links: tuple[Link, ...], x: PyTree) -> tuple[Array | None, ...]:
     """What each link measures states from: one of them, where the rule does not mind."""
     return tuple(
@@ -498,13 +523,13 @@ def _by_name(argument: str, value: Any, couplings: Mapping[str, Any]) -> dict[st
 def _checked_lags(lags: Any) -> Array | None:
     if lags is None:
         return None
-    lags = jnp.asarray(lags)
+    lags = constant(lags)
     if not jnp.issubdtype(lags.dtype, jnp.integer):
         raise TypeError(f"`lags` must be whole numbers of steps, not {lags.dtype}: use lags().")
     if lags.ndim not in (0, 2):
         raise ValueError(f"`lags` must be one number or (target, source), not {lags.shape}.")
     require_nonnegative("lags", lags)
-    return lags.astype(jnp.int32)
+    return constant(np.asarray(lags, np.int32)) if known(lags) else lags.astype(jnp.int32)
 
 
 def _checked_bounds(lags: Array | None, bounds: Any) -> tuple[int, int]:
@@ -516,7 +541,7 @@ def _checked_bounds(lags: Array | None, bounds: Any) -> tuple[int, int]:
                 "These `lags` are not known yet (they are traced), and the network must know how "
                 "far back they reach: give `lag_bounds=(smallest, largest)`."
             )
-        return int(lags.min()), int(lags.max())
+        return int(np.min(lags)), int(np.max(lags))
     smallest, largest = (int(b) for b in bounds)
     if not 0 <= smallest <= largest:
         raise ValueError(f"`lag_bounds` must be 0 ≤ smallest ≤ largest, not {bounds}.")

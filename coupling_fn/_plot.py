@@ -142,7 +142,7 @@ def plot_sweep(
     curves: Mapping[str, Num[ArrayLike, " k"]],
     ax: Axes = None,
     best: float | None = None,
-    fits: Mapping[str, Num[ArrayLike, "step 2"]] | None = None,
+    fits: Mapping[str, tuple[Num[ArrayLike, " row"], Num[ArrayLike, " row"]]] | None = None,
 ) -> Axes:
     """Draw what a sweep over k measured, one curve a measure, and where fits went.
 
@@ -153,20 +153,20 @@ def plot_sweep(
         curves: the name of each measure, with its value at every k. [any unit]
         ax: where to draw; None makes a new figure.
         best: the k to mark with a vertical line. [1]
-        fits: the name of each fit, with its path: rows of k and of the value there, first step
-            first. The last step is a star.
+        fits: the name of each fit, with its path: every k it tried and the value there, as
+            `(result.path, result.losses)` of a `FitResult`. The last one is a star.
 
     Returns:
         The axes drawn on.
 
     Raises:
         ValueError: if `ks` is empty or not one-dimensional, if a curve has not one value a k, or
-            if a path has not two columns.
+            if a path is not two rows of one length.
         ImportError: if matplotlib is missing.
 
     Example:
         >>> ks = jnp.linspace(0.1, 2.0, 20)
-        >>> path = jnp.array([[0.2, 0.64], [0.7, 0.09], [0.99, 0.0]])
+        >>> path = jnp.array([0.2, 0.7, 0.99]), jnp.array([0.64, 0.09, 0.0])
         >>> ax = cf.plot_sweep(ks, {"loss": (ks - 1) ** 2}, best=1.0, fits={"fit": path})
         >>> ax.get_xscale()
         'log'
@@ -175,11 +175,15 @@ def plot_sweep(
     if ks.ndim != 1 or not ks.size:
         raise ValueError(f"`ks` must be one or more values in a row; its shape is {ks.shape}.")
     curves = {name: np.asarray(curve) for name, curve in curves.items()}
-    paths = {name: np.asarray(path) for name, path in (fits or {}).items()}
+    paths = {name: tuple(map(np.asarray, path)) for name, path in (fits or {}).items()}
     for name, curve in curves.items():
         require_shape(f"curves[{name!r}]", curve, ks.shape, meaning="One value a k.")
     for name, path in paths.items():
-        require_shape(f"fits[{name!r}]", path, (len(path), 2), meaning="Rows of k and value.")
+        shapes = [row.shape for row in path]
+        if len(path) != 2 or path[0].ndim != 1 or shapes[0] != shapes[1]:
+            raise ValueError(
+                f"`fits[{name!r}]` must be two rows of one length, k and value; not {shapes}."
+            )
 
     ax = _axes(ax, 6.4, 4.2)
     if best is not None:
@@ -189,8 +193,8 @@ def plot_sweep(
         ax.plot(ks, curve, color=colour, marker=dots, ms=3.5, lw=1.6, label=name)
     for i, (name, path) in enumerate(paths.items()):
         colour = (_ACCENT, *_COLOURS[::-1])[i % (1 + len(_COLOURS))]
-        ax.plot(*path.T, color=colour, marker="o", ms=5, mfc="none", lw=0.7, ls=":", label=name)
-        ax.plot(*path[-1:].T, color=colour, marker="*", ms=14, mec="white", zorder=4)
+        ax.plot(*path, color=colour, marker="o", ms=5, mfc="none", lw=0.7, ls=":", label=name)
+        ax.plot(path[0][-1:], path[1][-1:], color=colour, marker="*", ms=14, mec="white", zorder=4)
     if ks.min() > 0 and ks.max() > 10 * ks.min():
         ax.set_xscale("log")
     ax.set_xlabel("coupling strength k")

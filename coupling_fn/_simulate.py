@@ -1,13 +1,14 @@
 """Many steps: `lax.scan` over any `(state, params) -> state`, recording on the way."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import equinox as eqx
 from jax import lax
 
-from ._check import as_count
-from ._network import get
+from ._check import as_count, require_choice
+from ._engine import HistoryNeeded, run_network
+from ._network import Network, get
 from ._types import PyTree
 
 Record = str | tuple[str, ...] | Callable[[Any], PyTree] | None
@@ -21,6 +22,7 @@ def simulate(
     *,
     record: Record = lambda state: state.node,
     every: int = 1,
+    derivative: Literal["reverse", "forward"] = "reverse",
 ) -> tuple[PyTree, PyTree]:
     """Run `steps` steps, and record.
 
@@ -36,6 +38,9 @@ def simulate(
         record: what to keep of a state: the name of a state variable, several, or a function of
             the state; None keeps nothing. By default all state variables of the node.
         every: keep every so many steps; `steps` must be a multiple.
+        derivative: the mode in which a network with delays may be differentiated. "reverse" (`grad`,
+            and `jacfwd` of a `grad`) takes memory of the order of the trajectory; "forward"
+            (`jvp`, `jacfwd`) is for few parameters. Anything else takes both.
 
     Returns:
         The last state, and the record with time in front: `record[n]` is of the state after step
@@ -60,7 +65,9 @@ def simulate(
             f"{steps} is not one of {every}. The nearest are {steps - steps % max(every, 1)} and "
             f"{steps + max(every, 1) - steps % max(every, 1)}."
         )
-    return _simulate(step, state, params, steps, _recorder(record), every)
+    require_choice("derivative", derivative, ("reverse", "forward"))
+    reverse = derivative == "reverse"
+    return _simulate(step, state, params, steps, _recorder(record), every, reverse)
 
 
 class _Named(eqx.Module):
@@ -87,7 +94,15 @@ def _nothing(state: Any) -> None:
 
 
 @eqx.filter_jit
-def _simulate(step, state, params, steps, record, every):
+def _simulate(step, state, params, steps, record, every, reverse):
+    if isinstance(step, Network) and steps:
+        if state.history:
+            try:
+                return run_network(step, state, params, steps, record, every, reverse=reverse)
+            except HistoryNeeded:
+                pass
+        step = step.prepared(params)
+
     def one(state, _):
         return step(state, params), None
 

@@ -1,5 +1,7 @@
 """Connectomes made up from a key, with the statistics of real ones."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from jax import Array
@@ -55,45 +57,50 @@ def synthetic_connectome(n: int, key: PRNGKeyArray, symmetric: bool = True) -> C
     n = as_count("n", n)
     if n < 2:
         raise ValueError(f"`n` must be 2 or more, one region a hemisphere, not {n}.")
+    weights, lengths = _weights_and_lengths(n, key, symmetric)
+    return Connectome(weights, lengths, _labels(n))
+
+
+@functools.partial(jax.jit, static_argnames=("n", "symmetric"))
+def _weights_and_lengths(n: int, key: PRNGKeyArray, symmetric: bool) -> tuple[Array, Array]:
     places_key, bend_key, weights_key, direction_key = jax.random.split(key, 4)
     places = _places(n, places_key)
     apart = ((places[:, None, :] - places[None, :, :]) ** 2).sum(axis=2)
     self_connection = jnp.eye(n, dtype=bool)
     distance = jnp.sqrt(jnp.where(self_connection, 0, apart))
-    tortuosity = _symmetric(jax.random.uniform(bend_key, (n, n), minval=1.05, maxval=1.25))
-    lengths = jnp.where(self_connection, 0, _SHORTEST + tortuosity * distance)
+    tortuosity = jax.random.uniform(bend_key, (n, n), minval=1.05, maxval=1.25)
+    lengths = _symmetric(_SHORTEST + tortuosity * distance)
 
     half = n // 2
     mirror = jnp.eye(n, k=half) + jnp.eye(n, k=-half)
     mirror = mirror.at[2 * half :, :].set(0).at[:, 2 * half :].set(0)  # not the midline's
-    log = _SPREAD * _symmetric(jax.random.normal(weights_key, (n, n)))
-    log = log - lengths / _DECAY + _HOMOTOPIC * mirror
+    log = _SPREAD * jax.random.normal(weights_key, (n, n)) - lengths / _DECAY
+    weights = _symmetric(jnp.exp(log + _HOMOTOPIC * mirror))
     if not symmetric:
-        log = log + _DIRECTION * jax.random.normal(direction_key, (n, n))
-    log = jnp.where(self_connection, -jnp.inf, log)
-    return Connectome(jnp.exp(log - log.max()), lengths, _labels(n))
+        weights = weights * jnp.exp(_DIRECTION * jax.random.normal(direction_key, (n, n)))
+    return weights / weights.max(), lengths
 
 
 def _places(n: int, key: PRNGKeyArray) -> Float[Array, "region 3"]:
     """Place regions on a spiral around the left-right axis, shaken; the left one mirrored."""
     half = n // 2
-    turn_key, along_key, around_key, depth_key, mirror_key = jax.random.split(key, 5)
+    shakes = jax.random.uniform(key, (7, half))
+    along, around, depth, turn = shakes[0], shakes[1], shakes[2], shakes[3, :1]
     index = jnp.arange(half, dtype=float)
-    lateral = (index + jax.random.uniform(along_key, (half,))) / half  # equal areas of a sphere
-    angle = _GOLDEN_ANGLE * index + jax.random.uniform(turn_key, maxval=2 * jnp.pi)
-    angle = angle + 0.3 * jax.random.normal(around_key, (half,))
-    depth = jax.random.uniform(depth_key, (half,), minval=0.8, maxval=1.0)
+    lateral = (index + along) / half  # equal areas of a sphere
+    angle = 2 * jnp.pi * turn + _GOLDEN_ANGLE * index + around
+    depth = 0.8 + 0.2 * depth
     ring = jnp.sqrt(1 - lateral**2)
     sphere = jnp.stack([lateral, ring * jnp.cos(angle), ring * jnp.sin(angle)], axis=1)
     right = depth[:, None] * sphere * jnp.array(_HALF_AXES)[None, :]
     left = right * jnp.array([-1.0, 1.0, 1.0])[None, :]
-    left = left + 2 * jax.random.normal(mirror_key, (half, 3))  # no brain is quite its mirror
+    left = left + 6 * (shakes[4:].T - 0.5)  # [mm]; no brain is quite its own mirror image
     midline = jnp.array([[0.0, -20.0, -30.0]])[: n % 2]  # about where the brainstem is
     return jnp.concatenate([left, right, midline])
 
 
 def _symmetric(x: Float[Array, "region region"]) -> Float[Array, "region region"]:
-    """Copy what is above the diagonal below it."""
+    """Copy what is above the diagonal below it, to the last bit, and leave 0 on it."""
     upper = jnp.triu(x, 1)
     return upper + upper.T
 

@@ -1,9 +1,10 @@
 """A network of scalar loops in float64: shares no code with what it judges.
 
 A rule is `(edge, post)`: what one edge carries, and what becomes of the weighted sum. Lags may be
-whole or fractional; `history[source]` has the oldest row first and the present is not in it.
+whole or fractional; `history[key]` has the oldest row first and the present is not in it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import exp, floor, sin, tanh
 
@@ -20,7 +21,8 @@ def additive(k=1.0, b=0.0):
 
 def sigmoidal(k=1.0, cmin=-1.0, cmax=1.0, midpoint=0.0, a=1.0, sigma=230.0):
     def post(total, i):
-        return at(k, i) * (cmin + (cmax - cmin) / (1 + exp(-a * (total - midpoint) / sigma)))
+        rise = 1 / (1 + exp(-at(a, i) * (total - at(midpoint, i)) / at(sigma, i)))
+        return at(k, i) * (at(cmin, i) + (at(cmax, i) - at(cmin, i)) * rise)
 
     return (lambda s, t: s), post
 
@@ -50,6 +52,16 @@ def kuramoto(k=1.0):
     return (lambda s, t: sin(s - t)), (lambda total, i: at(k, i) * total)
 
 
+def above_threshold(k=1.0, threshold=0.5):
+    """The tutorial's custom rule."""
+    return (lambda s, t: s if s > threshold else 0.0), (lambda total, i: at(k, i) * total)
+
+
+def product(k=1.0, gain=1.0):
+    """A rule that reads both ends of an edge and is not a sum of such."""
+    return (lambda s, t: gain * tanh(s * t)), (lambda total, i: at(k, i) * total)
+
+
 def at(value, i):
     value = np.asarray(value)
     return float(value) if value.ndim == 0 else float(value[i])
@@ -65,55 +77,98 @@ def couple(rule, conn, source, target):
         for j in range(conn.shape[1]):
             if conn[i, j] != 0:
                 s = source[j] if source.ndim == 1 else source[i, j]
-                total += conn[i, j] * edge(float(s), float(target[i]))
+                total += float(conn[i, j]) * edge(float(s), float(target[i]))
         out[i] = post(total, i)
     return out
 
 
+# Node dynamics, one region: `(state, inputs) -> derivative`, dicts of floats.
+
+
+def linear(a=-1.0):
+    return lambda s, c: {"x": a * s["x"] + c["x"]}
+
+
+def hopf(a=-0.02, omega=0.02 * np.pi):
+    def rate(s, c):
+        growth = a - s["x"] ** 2 - s["y"] ** 2
+        return {
+            "x": growth * s["x"] - omega * s["y"] + c["x"],
+            "y": growth * s["y"] + omega * s["x"] + c["y"],
+        }
+
+    return rate
+
+
+def wilson_cowan():
+    def response(x, a, b):
+        return 1 / (1 + exp(-a * (x - b))) - 1 / (1 + exp(a * b))
+
+    def rate(s, c):
+        e = response(16 * s["E"] - 12 * s["I"] + 1.25 + c["E"], 1.3, 4.0)
+        i = response(15 * s["E"] - 3 * s["I"] + c["I"], 2.0, 3.7)
+        return {
+            "E": (-s["E"] + (1 - s["E"]) * e) / 8,
+            "I": (-s["I"] + (1 - s["I"]) * i) / 8,
+        }
+
+    return rate
+
+
 @dataclass
 class Wire:
+    """One coupling onto one input; `source` and `target` are names or functions of the state.
+
+    `reads` says what lies between two steps: the rule's "messages", or the "states" it is given.
+    """
+
     rule: tuple
     conn: np.ndarray
-    source: str
+    source: str | Callable
     into: str
     lags: np.ndarray | None = None
-    target: str | None = None
+    target: str | Callable | None = None
+    key: str | None = None  # of the history; by default the name of the source
+    reads: str = "messages"
 
 
 @dataclass
 class Net:
-    """`node(state, inputs) -> derivative`, each a dict of float lists for one region."""
+    """Nodes, wires, and a scheme; `run` records every state after the first."""
 
-    node: object
+    node: Callable  # (state, inputs) -> derivative, each a dict of floats for one region
     wires: list
     dt: float
     scheme: str = "euler"
     hold: str = "stage"
-    noise: object = None  # noise(step) -> dict of (region,) or None
-    external: dict = field(default_factory=dict)  # name -> f(t, region)
-    history: dict = field(default_factory=dict)  # source -> (lag, region)
+    noise: Callable | None = None  # step -> dict of (region,)
+    external: dict = field(default_factory=dict)  # input -> f(t, region)
+    history: dict = field(default_factory=dict)  # key -> (lag, region)
+    inputs: tuple = ()  # names of inputs beside those of the states
 
     def run(self, x0, steps):
-        past = {name: [np.array(x) for x in rows] for name, rows in self.history.items()}
+        past = {key: [np.array(row) for row in rows] for key, rows in self.history.items()}
         x = {name: np.array(v, float) for name, v in x0.items()}
+        signals = {self._key(wire): wire.source for wire in self.wires}
         record = []
         for n in range(steps):
-            x_next = self._step(x, past, n)
-            for name in past:
-                past[name] = past[name][1:] + [x[name]] if past[name] else []
-            x = x_next
+            new = self._step(x, past, n)
+            for key, rows in past.items():
+                past[key] = [*rows[1:], _read(x, signals[key])]
+            x = new
             record.append(x)
         return {name: np.array([r[name] for r in record]) for name in x0}
 
+    def _key(self, wire):
+        return wire.key or wire.source
+
     def _step(self, x, past, n):
-        dt = self.dt
-        kick = self.noise(n) if self.noise else {name: 0.0 for name in x}
+        held = self._inputs(x, x, past, n, 0.0) if self.hold == "step" else None
 
         def rate(stage, when):
-            c = self._inputs(stage, x, past, n, when)
-            size = len(next(iter(x.values())))
-            out = {name: np.zeros(size) for name in x}
-            for i in range(size):
+            c = self._inputs(stage, x, past, n, when) if held is None else held
+            out = {name: np.zeros(_size(x)) for name in x}
+            for i in range(_size(x)):
                 d = self.node(
                     {name: float(v[i]) for name, v in stage.items()},
                     {name: float(v[i]) for name, v in c.items()},
@@ -122,17 +177,8 @@ class Net:
                     out[name][i] = d[name]
             return out
 
-        if self.hold == "step":
-            held = self._inputs(x, x, past, n, 0.0)
-            self_inputs = self._inputs
-            self._inputs = lambda *_: held
-        try:
-            return self._scheme(rate, x, dt, kick)
-        finally:
-            if self.hold == "step":
-                self._inputs = self_inputs
+        kick = self.noise(n) if self.noise else {name: 0.0 for name in x}
 
-    def _scheme(self, rate, x, dt, kick):
         def move(rates, amount, noise=None):
             return {
                 name: x[name] + amount * rates[name] + (noise[name] if noise else 0.0) for name in x
@@ -140,52 +186,65 @@ class Net:
 
         a = rate(x, 0.0)
         if self.scheme == "euler":
-            return move(a, dt, kick)
+            return move(a, self.dt, kick)
         if self.scheme == "heun":
-            b = rate(move(a, dt, kick), 1.0)
-            return move({name: (a[name] + b[name]) / 2 for name in x}, dt, kick)
-        b = rate(move(a, dt / 2), 0.5)
-        c = rate(move(b, dt / 2), 0.5)
-        d = rate(move(c, dt), 1.0)
+            b = rate(move(a, self.dt, kick), 1.0)
+            return move({name: (a[name] + b[name]) / 2 for name in x}, self.dt, kick)
+        b = rate(move(a, self.dt / 2), 0.5)
+        c = rate(move(b, self.dt / 2), 0.5)
+        d = rate(move(c, self.dt), 1.0)
         mean = {name: (a[name] + 2 * b[name] + 2 * c[name] + d[name]) / 6 for name in x}
-        return move(mean, dt, kick)
+        return move(mean, self.dt, kick)
 
     def _inputs(self, stage, x, past, n, when):
-        size = len(next(iter(x.values())))
-        out = {}
+        size = _size(x)
+        out = {name: np.zeros(size) for name in (*x, *self.inputs)}
         for name, f in self.external.items():
-            out[name] = np.array([f((n + when) * self.dt, i) for i in range(size)])
+            for i in range(size):
+                out[name][i] += f((n + when) * self.dt, i)
         for wire in self.wires:
             edge, post = wire.rule
-            own = stage[wire.target or wire.source]
-            lags = np.zeros(wire.conn.shape) if wire.lags is None else wire.lags
-            c = np.zeros(size)
+            own = _read(stage, wire.target or wire.source)
+            now = _read(stage, wire.source)
+            rows = [*past.get(self._key(wire), []), _read(x, wire.source)]
             for i in range(wire.conn.shape[0]):
                 total = 0.0
                 for j in range(wire.conn.shape[1]):
-                    w = wire.conn[i, j]
-                    if w == 0:
+                    if wire.conn[i, j] == 0:
                         continue
-                    lag = float(lags[i, j])
-                    whole = floor(lag)
-                    for share, d in ((1 - (lag - whole), whole), (lag - whole, whole + 1)):
-                        if share == 0:
-                            continue
-                        if d == 0:
-                            reads = [(1.0, stage[wire.source][j])]
-                        else:
-                            rows = past[wire.source] + [x[wire.source]]
-                            now = len(rows) - 1 - d
-                            reads = {
-                                0.0: [(1.0, now)],
-                                0.5: [(0.5, now), (0.5, now + 1)],
-                                1.0: [(1.0, now + 1)],
-                            }[when]
-                            reads = [(p, rows[r][j]) for p, r in reads]
-                        for part, s in reads:
-                            total += w * share * part * edge(float(s), float(own[i]))
-                c[i] = post(total, i)
-            out[wire.into] = out.get(wire.into, np.zeros(size)) + c
-        for name in ("x", "y", "theta", "E", "I", "v", "w"):
-            out.setdefault(name, np.zeros(size))
+                    lag = 0.0 if wire.lags is None else float(np.asarray(wire.lags)[i, j])
+                    reads = [
+                        (share, float(s[j]))
+                        for share, s in self._arrived(lag, when, rows, now)
+                        if share
+                    ]
+                    if wire.reads == "states":
+                        message = edge(sum(share * s for share, s in reads), float(own[i]))
+                    else:
+                        message = sum(share * edge(s, float(own[i])) for share, s in reads)
+                    total += float(wire.conn[i, j]) * message
+                out[wire.into][i] += post(total, i)
         return out
+
+    @staticmethod
+    def _arrived(lag, when, rows, now):
+        """Which rows a lag reads at `when` within the step, and with what shares."""
+        whole = floor(lag)
+        for part, back in ((1 - (lag - whole), whole), (lag - whole, whole + 1)):
+            if part == 0:
+                continue
+            if back == 0:
+                yield part, now
+                continue
+            here = len(rows) - 1 - back
+            yield part * (1 - when), rows[here]
+            if when:
+                yield part * when, rows[here + 1]
+
+
+def _read(x, signal):
+    return x[signal] if isinstance(signal, str) else signal(x)
+
+
+def _size(x):
+    return len(next(iter(x.values())))

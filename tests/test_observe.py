@@ -122,6 +122,14 @@ def test_a_region_that_does_not_vary_correlates_with_none(level, dtype):
     assert (gradient[..., 1] == 0).all()
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_rounding_takes_no_correlation_beyond_1(dtype):
+    signals = np.outer(SIGNALS[:, 0], RNG.normal(size=30))  # all in line: ±1, give or take an ulp
+    fc = cf.functional_connectivity(jnp.asarray(signals, dtype))
+    assert (jnp.abs(fc) <= 1).all()
+    assert_close(jnp.abs(fc), np.ones((30, 30), dtype))
+
+
 def test_nan_in_one_region_is_seen_and_stays_there():
     signals = SIGNALS.copy()
     signals[3, 1] = np.nan
@@ -133,7 +141,7 @@ def test_nan_in_one_region_is_seen_and_stays_there():
 
 def test_fc_distances_read_only_above_the_diagonal():
     a, b = RNG.normal(size=(2, 5, 5))
-    below = np.tril(np.full((5, 5), 9.0))
+    below = np.tril(RNG.normal(size=(5, 5)))
     for distance in (cf.fc_rmse, cf.fc_correlation):
         assert distance(a + below, b) == distance(a, b)
         assert distance(a + below.T, b) != distance(a, b)

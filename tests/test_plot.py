@@ -1,5 +1,6 @@
 """What is on the axes: not how it looks, but that it is the data, readable and in its units."""
 
+import itertools
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -82,8 +83,8 @@ def test_labels_stand_at_their_regions_and_do_not_touch(regions, inches):
     for axis, side in ((ax.xaxis, "x"), (ax.yaxis, "y")):
         texts = axis.get_ticklabels()
         assert [t.get_text() for t in texts] == [labels[int(i)] for i in axis.get_ticklocs()]
-        spans = sorted(getattr(t.get_window_extent(), f"interval{side}") for t in texts)
-        assert all(a[1] < b[0] for a, b in zip(spans, spans[1:], strict=False))
+        spans = sorted(tuple(getattr(t.get_window_extent(), f"interval{side}")) for t in texts)
+        assert all(a[1] < b[0] for a, b in itertools.pairwise(spans))
         assert len(texts) >= min(regions, 8)
 
 

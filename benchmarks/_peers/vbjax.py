@@ -16,7 +16,7 @@ import vbjax as vb
 from jax import lax
 
 from .._problem import Unsupported
-from .plain import rate
+from .bare import rate
 
 
 def build(problem):

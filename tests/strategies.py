@@ -1,0 +1,39 @@
+"""Networks to test on: drawn ones, and a fixed one that no symmetry hides errors in."""
+
+import numpy as np
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+SIZES = (1, 2, 5)  # each new size is a compilation
+
+
+def numbers(low=-3.0, high=3.0):
+    """Floats without those that XLA flushes to zero."""
+    return st.floats(low, high, allow_subnormal=False, allow_nan=False)
+
+
+@st.composite
+def weights(draw, n):
+    """Asymmetric weights of both signs, about half of them absent."""
+    entry = st.one_of(st.just(0.0), numbers())
+    return draw(arrays(np.float64, (n, n), elements=entry))
+
+
+@st.composite
+def networks(draw):
+    """`(source, target, conn, k)` with one k a target."""
+    n = draw(st.sampled_from(SIZES))
+    state = arrays(np.float64, n, elements=numbers())
+    return draw(state), draw(state), draw(weights(n)), draw(state)
+
+
+def directed(targets, sources, seed=0):
+    """Strong, asymmetric weights with zeros, a self-connection, and a target that hears nothing."""
+    rng = np.random.default_rng(seed)
+    conn = rng.normal(size=(targets, sources)) * (rng.random((targets, sources)) > 0.3)
+    conn[0, 0], conn[targets - 1] = 0.8, 0.0
+    return conn
+
+
+_RNG = np.random.default_rng(7)
+DIRECTED = (_RNG.normal(size=5), _RNG.normal(size=5), directed(5, 5), np.linspace(0.4, 1.5, 5))

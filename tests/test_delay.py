@@ -1,0 +1,222 @@
+"""Lengths to lags, and the history that lags read from."""
+
+import warnings
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers import TRANSFORMS, assert_close, refuses
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jax.test_util import check_grads
+
+import coupling_fn as cf
+
+# --- lengths to lags --------------------------------------------------------------------------------
+
+
+def test_a_tract_of_100_mm_at_10_metres_a_second_takes_10_ms():
+    assert cf.lags(jnp.array([[100.0]]), speed=10.0, dt=0.1) == 100
+    assert cf.lags(jnp.array([[100.0]]), speed=10.0, dt=1.0) == 10
+    assert cf.lags(100.0, 10.0, 0.1).shape == ()
+
+
+def test_lags_keep_their_orientation_and_are_whole():
+    lengths = jnp.array([[0.0, 20.0, 40.0], [10.0, 5.0, 0.0]])
+    lags = cf.lags(lengths, speed=5.0, dt=1.0)
+    assert lags.dtype == jnp.int32
+    assert lags.tolist() == [[0, 4, 8], [2, 1, 0]]
+
+
+def test_halves_go_to_the_even_step():
+    lengths = jnp.array([[1.5, 2.5, 3.5, 4.5]])
+    assert cf.lags(lengths, speed=1.0, dt=1.0).tolist() == [[2, 2, 4, 4]]
+
+
+def test_lags_are_worked_out_in_float64_whatever_the_dtype():
+    """Seven digits are too few for a half: 29.65 / 0.1 is 296.49999…, in float32 296.5 and so 296."""
+    rng = np.random.default_rng(0)
+    lengths = (rng.integers(1, 5000, (40, 40)) / 20 * 0.9).astype(np.float32)
+    exact = np.rint(lengths.astype(float) / 3.0 / 0.05)
+    assert (np.asarray(cf.lags(lengths, 3.0, 0.05)) == exact).all()
+    assert (np.asarray(cf.lags(jnp.asarray(lengths), 3.0, 0.05)) == exact).all()
+    rough = np.rint(lengths / np.float32(3.0) / np.float32(0.05))
+    assert (rough != exact).any()  # so the lengths above can tell the difference
+    fine = np.array([[np.nextafter(0.25, 1), np.nextafter(0.25, 0)]])
+    assert cf.lags(fine, 1.0, 0.1).tolist() == np.rint(fine / 0.1).astype(int).tolist()
+
+
+def test_a_longer_tract_or_a_smaller_step_never_shortens_a_lag():
+    lengths = jnp.linspace(0.2, 200.0, 300)[None]
+    for speed, dt in [(1.0, 0.1), (7.0, 0.05), (20.0, 0.1)]:
+        lags = np.asarray(cf.lags(lengths, speed, dt))
+        assert (np.diff(lags) >= 0).all()
+        assert (np.asarray(cf.lags(lengths, speed, dt / 2)) >= lags).all()
+
+
+def test_edges_without_weight_take_the_smallest_lag_of_the_others():
+    lengths, weights = jnp.array([[0.0, 50.0], [30.0, 0.0]]), jnp.array([[0.0, 1.0], [2.0, 0.0]])
+    assert cf.lags(lengths, 1.0, 1.0, weights=weights).tolist() == [[30, 50], [30, 30]]
+    jitted = jax.jit(lambda lengths: cf.lags(lengths, 1.0, 1.0, weights=weights))
+    assert jitted(lengths).tolist() == [[30, 50], [30, 30]]
+    none = jnp.zeros((2, 2))
+    assert cf.lags(lengths, 1.0, 1.0, weights=none).tolist() == [[0, 0], [0, 0]]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_traced_lags_are_the_known_ones(dtype):
+    lengths = jnp.asarray([[3.0, 14.0], [15.0, 92.0]], dtype)
+    got = jax.jit(cf.lags)(lengths, jnp.asarray(3.0, dtype), 0.5)
+    assert got.dtype == jnp.int32
+    assert (got == cf.lags(lengths, 3.0, 0.5)).all()
+
+
+def test_a_delay_that_rounds_to_none_warns_and_says_how_many():
+    lengths = jnp.array([[0.0, 0.4], [0.3, 100.0]])
+    with pytest.warns(UserWarning, match=r"2 tracts .* none: the longest takes 0\.4 ms"):
+        cf.lags(lengths, speed=1.0, dt=1.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        cf.lags(jnp.array([[0.0, 0.6]]), speed=1.0, dt=1.0)  # a length of 0 was meant
+
+
+def test_edges_without_weight_do_not_warn_of_their_delay():
+    lengths, weights = jnp.array([[9.0, 0.4], [30.0, 9.0]]), jnp.array([[0.0, 0.0], [1.0, 0.0]])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        cf.lags(lengths, speed=1.0, dt=1.0, weights=weights)
+
+
+@pytest.mark.parametrize("what", ["lengths", "speed"])
+def test_the_gradient_of_a_rounded_lag_is_an_error_that_names_the_way_out(what):
+    lengths = jnp.array([[10.0, 20.0]])
+    f = {
+        "lengths": (lambda x: cf.lags(x, 3.0, 0.1).astype(float).sum(), lengths),
+        "speed": (lambda x: cf.lags(lengths, x, 0.1).astype(float).sum(), jnp.array(3.0)),
+    }[what]
+    for transform in (jax.grad, jax.jacfwd):
+        with refuses(r"no gradient .*interpolate=\"linear\"", TypeError):
+            transform(f[0])(f[1])
+
+
+def test_bounds_hold_every_lag_between_them():
+    lengths = jnp.array([[12.0, 100.0]])
+    assert cf.lag_bounds(lengths, speed=(2.0, 10.0), dt=1.0) == (1, 51)
+    for speed in np.linspace(2.0, 10.0, 9):
+        lags = cf.lags(lengths, speed, 1.0)
+        assert 1 <= int(lags.min()) <= int(lags.max()) <= 51
+    assert cf.lag_bounds(50.0, 5.0, 0.1) == (100, 101)
+
+
+@settings(max_examples=200)
+@given(
+    st.integers(1, 250), st.integers(1, 20), st.sampled_from([0.01, 0.05, 0.1, 0.25, 1.0]),
+    st.sampled_from(["float32", "float64"]),
+)  # fmt: skip
+def test_bounds_hold_the_lags_of_the_same_numbers_in_any_precision(length, speed, dt, dtype):
+    """What `Network` works out from `Params`, in the precision of the run."""
+    lengths = jnp.asarray([[length]], dtype)
+    smallest, largest = cf.lag_bounds(lengths, float(speed), dt)
+    lag = (lengths / jnp.asarray(speed, dtype) / dt).item()
+    assert smallest <= lag < largest
+
+
+# --- the history ------------------------------------------------------------------------------------
+
+
+def test_history_is_a_constant_a_row_or_all_its_rows():
+    rows = jnp.arange(6.0).reshape(3, 2)
+    assert cf.make_history(0.5, 3, 2).tolist() == [[0.5, 0.5]] * 3
+    assert cf.make_history(jnp.array([1.0, 2.0]), 3, 2).tolist() == [[1.0, 2.0]] * 3
+    assert (cf.make_history(rows, 3, 2) == rows).all()
+    assert cf.make_history(1, 0, 2).shape == (0, 2)
+    assert cf.make_history(np.ones(2, np.float32), 3, 2).dtype == jnp.float32
+
+
+@pytest.mark.parametrize("shape", [(3,), (1,), (2, 2), (4, 2), (3, 1), (1, 2), (2, 3), (3, 2, 1)])
+def test_a_history_of_another_length_is_refused_and_not_padded(shape):
+    with refuses(r"`past` must have shape \(\) or \(2,\) or \(3, 2\), not"):
+        cf.make_history(jnp.ones(shape), 3, 2)
+
+
+def test_what_is_pushed_is_read_back_as_many_steps_later():
+    rng = np.random.default_rng(0)
+    sent = jnp.asarray(rng.normal(size=(12, 3)))
+    lags = jnp.array([[0, 1, 2], [4, 3, 0], [1, 4, 2], [2, 2, 4]])  # four targets
+    history = cf.make_history(sent[0], 4, 3)
+    for n in range(12):
+        for lag in range(5):
+            read = cf.read_history(history, sent[n], lag)
+            assert (read == sent[max(n - lag, 0)]).all()
+        seen = np.asarray(cf.read_history(history, sent[n], lags))
+        for (i, j), lag in np.ndenumerate(lags):
+            assert seen[i, j] == sent[max(n - lag, 0), j]
+        history = cf.push_history(history, sent[n])
+        assert history.shape == (4, 3)
+
+
+@pytest.mark.parametrize("transform", TRANSFORMS)
+@pytest.mark.parametrize("interpolate", [None, "linear"])
+def test_reading_is_its_loop_under_every_transform(interpolate, transform):
+    rng = np.random.default_rng(1)
+    history, current = jnp.asarray(rng.normal(size=(5, 3))), jnp.asarray(rng.normal(size=3))
+    lags = rng.uniform(0, 5, (2, 3))
+    lags[0, :2], lags[1, 0] = (0, 5), 4  # both ends, and one exactly on a step
+    lags = lags if interpolate else np.rint(lags).astype(np.int32)
+    rows = np.concatenate([history, current[None]])
+    wanted = np.zeros((2, 3))
+    for (i, j), lag in np.ndenumerate(lags):
+        whole, late = int(lag // 1), lag % 1
+        wanted[i, j] = (1 - late) * rows[5 - whole, j]
+        wanted[i, j] += late * rows[5 - whole - 1, j] if late else 0.0
+
+    def read(history, current, lags):
+        return cf.read_history(history, current, lags, interpolate)
+
+    got = TRANSFORMS[transform](read)(history, current, jnp.asarray(lags))
+    assert_close(got, wanted, ulps=4)
+
+
+def test_an_interpolated_read_has_a_gradient_in_its_lag():
+    rng = np.random.default_rng(2)
+    history, current = jnp.asarray(rng.normal(size=(4, 3))), jnp.asarray(rng.normal(size=3))
+    lags = jnp.array([[0.4, 1.3, 3.7], [2.5, 0.1, 3.2]])
+    read = jax.jit(lambda *args: cf.read_history(*args, interpolate="linear"))
+    check_grads(read, (history, current, lags), order=1, modes=("fwd", "rev"), eps=1e-4)
+    slope = jax.grad(lambda lags: read(history, current, lags)[0, 1])(lags)
+    assert_close(slope[0, 1], history[2, 1] - history[3, 1])  # two steps ago, less one step ago
+
+
+def test_a_read_without_history_is_the_present():
+    history, current = jnp.zeros((0, 2)), jnp.array([1.0, 2.0])
+    assert cf.read_history(history, current, 0).tolist() == [1.0, 2.0]
+    assert cf.read_history(history, current, jnp.zeros((3, 2), int)).tolist() == [[1.0, 2.0]] * 3
+
+
+@pytest.mark.parametrize("lags", [-1, 4, [[0, 4], [1, 1]], [[0, 1], [-2, 1]]])
+def test_a_lag_outside_the_history_is_an_error_and_not_a_clamp(lags):
+    with refuses(r"`lags` must lie in 0 … 3, the rows of this history; they span"):
+        cf.read_history(jnp.zeros((3, 2)), jnp.zeros(2), jnp.asarray(lags))
+
+
+def test_reads_of_wrong_inputs_are_refused():
+    history, current = jnp.zeros((3, 2)), jnp.zeros(2)
+    with refuses("`lags` must be whole numbers, not float64", TypeError):
+        cf.read_history(history, current, jnp.array([[0.5, 1.0]]))
+    with refuses(r"`lags` must be one whole number, or \(target, 2\), not \(2,\)"):
+        cf.read_history(history, current, jnp.array([0, 1]))
+    with refuses(r"`current` must have shape \(2,\), not \(3,\)"):
+        cf.read_history(history, jnp.zeros(3), 1)
+    with refuses("`interpolate` must be one of None, 'linear', not 'cubic'"):
+        cf.read_history(history, current, 1, interpolate="cubic")
+    with refuses(r"`current` must have shape \(2,\), not \(1,\)"):
+        cf.push_history(history, jnp.zeros(1))
+
+
+def test_reads_and_writes_keep_float32():
+    history, current = jnp.ones((3, 2), jnp.float32), jnp.zeros(2, jnp.float32)
+    assert cf.push_history(history, current).dtype == jnp.float32
+    assert cf.read_history(history, current, 1).dtype == jnp.float32
+    lags = jnp.full((2, 2), 0.25, jnp.float32)
+    assert cf.read_history(history, current, lags, "linear").dtype == jnp.float32

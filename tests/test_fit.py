@@ -1,0 +1,388 @@
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from helpers import assert_close, refuses
+
+import coupling_fn as cf
+
+
+class Model(eqx.Module):
+    k: jax.Array
+    gain: jax.Array
+    conn: jax.Array
+    labels: tuple[str, ...] = ("left", "right")
+    count: int = 2
+
+
+BEST = Model(
+    k=jnp.asarray(0.7),
+    gain=jnp.asarray([0.5, 2.0]),
+    conn=jnp.asarray([[0.0, 1.5], [0.3, 0.0]]),
+)
+START = Model(k=jnp.asarray(1.0), gain=jnp.ones(2), conn=jnp.full((2, 2), 0.5))
+
+
+def distance(model):
+    """A bowl around BEST."""
+    pairs = zip(jax.tree.leaves(eqx.filter(model, eqx.is_array)), TARGETS, strict=True)
+    return jnp.asarray(sum(jnp.sum((x - y) ** 2) for x, y in pairs))
+
+
+TARGETS = jax.tree.leaves(eqx.filter(BEST, eqx.is_array))
+
+
+def rosenbrock(p):
+    return (1 - p["x"]) ** 2 + 100 * (p["y"] - p["x"] ** 2) ** 2
+
+
+def both(p):
+    return p["x"], p["y"]
+
+
+VALLEY = {"x": jnp.asarray(-1.2), "y": jnp.asarray(1.0)}
+
+
+def fit(loss, params, **options):
+    return cf.fit(loss, params, **{"progress": False, **options})
+
+
+PICKS = {
+    "k": lambda m: m.k,
+    "k and gain": lambda m: (m.k, m.gain),
+    "conn and k": lambda m: [m.conn, m.k],
+    "all": lambda m: (m.k, (m.gain, m.conn)),
+}
+
+
+@pytest.mark.parametrize("where", PICKS.values(), ids=PICKS)
+def test_a_bowl_has_its_lowest_point(where):
+    result = fit(distance, START, where=where, optimizer=optax.sgd(0.25), steps=60)
+    wanted = eqx.tree_at(
+        lambda m: jax.tree.leaves(where(m)), START, jax.tree.leaves(where(BEST))
+    )  # the rest stays
+    arrays = [eqx.filter(m, eqx.is_array) for m in (result.params, result.last_params, wanted)]
+    assert_close(arrays[0], arrays[2], ulps=2**28)  # a loss is flat within √eps of its lowest
+    assert_close(arrays[1], arrays[2], ulps=8)
+    assert jax.tree.structure(result.path) == jax.tree.structure(where(START))
+    assert all(x.shape[0] == 61 for x in jax.tree.leaves(result.path))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_lbfgs_finds_the_end_of_the_valley(dtype):
+    start = jax.tree.map(lambda x: x.astype(dtype), VALLEY)
+    result = fit(rosenbrock, start, where=both, optimizer=optax.lbfgs(), steps=60)
+    assert_close(result.params, {"x": np.ones((), dtype), "y": np.ones((), dtype)}, ulps=512)
+    assert result.params["x"].dtype == result.losses.dtype == result.path[0].dtype == dtype
+
+
+def test_adam_is_the_loop_one_writes_by_hand():
+    optimizer = optax.adam(0.03)
+
+    @jax.jit
+    def step(free, state):
+        value, gradient = jax.value_and_grad(lambda f: rosenbrock({"x": f[0], "y": f[1]}))(free)
+        with jax.numpy_dtype_promotion("standard"):
+            updates, state = optimizer.update(gradient, state)
+        return value, optax.apply_updates(free, updates), state
+
+    free = tuple(x.astype(x.dtype) for x in both(VALLEY))
+    state, losses, path = optimizer.init(free), [], []
+    for _ in range(41):
+        path.append(free)
+        value, free, state = step(free, state)
+        losses.append(value)
+
+    result = fit(rosenbrock, VALLEY, where=both, optimizer=optimizer, steps=40)
+    assert result.losses.tolist() == [float(x) for x in losses]
+    assert list(zip(*(x.tolist() for x in result.path), strict=True)) == [
+        (float(x), float(y)) for x, y in path
+    ]
+
+
+def test_every_recorded_loss_is_that_of_its_row():
+    result = fit(rosenbrock, VALLEY, where=both, optimizer=optax.adam(0.1), steps=30)
+    x, y = result.path
+    rows = jax.vmap(lambda x, y: rosenbrock({"x": x, "y": y}))(jnp.asarray(x), jnp.asarray(y))
+    assert_close(result.losses, rows, ulps=8)
+    assert (x[0], y[0]) == both(VALLEY)
+    assert result.losses.shape == (31,)
+    assert result.last_params["x"] == x[-1]
+    assert result.stopped == ""
+
+
+def test_the_best_is_kept_where_the_loss_grows_again():
+    p = {"x": jnp.asarray(1.0)}
+    result = fit(  # steps too long by half: away from 0 in ever larger jumps, after one good one
+        lambda p: jnp.abs(p["x"] - 0.5) ** 2,
+        p,
+        where=lambda p: p["x"],
+        optimizer=optax.sgd(optax.piecewise_constant_schedule(0.25, {1: 5.0})),
+        steps=10,
+    )
+    assert result.best_step == int(np.argmin(result.losses)) == 1
+    assert result.loss == result.losses.min() == 0.0625
+    assert result.params["x"] == result.path[1] == 0.75
+    assert result.last_params["x"] == result.path[-1]
+    assert result.losses[-1] > result.losses[0]
+
+
+def test_no_steps_measure_the_start():
+    result = fit(rosenbrock, VALLEY, where=both, steps=0)
+    assert_close(result.losses, np.asarray([rosenbrock(VALLEY)]), ulps=8)
+    assert result.params == result.last_params == VALLEY
+
+
+def test_a_positive_parameter_stays_positive():
+    def loss(p):  # lowest at -1
+        return (p["k"] + 1.0) ** 2
+
+    p = {"k": jnp.asarray(0.5)}
+    free = fit(loss, p, where=lambda p: p["k"], optimizer=optax.sgd(0.4), steps=200)
+    kept = fit(
+        loss,
+        p,
+        where=lambda p: p["k"],
+        optimizer=optax.sgd(0.4),
+        steps=200,
+        transform=cf.positive(),
+    )
+    assert (free.path < 0).any()
+    assert (kept.path > 0).all()
+    assert kept.params["k"] < 0.02
+
+
+def test_each_leaf_has_its_own_transform():
+    def loss(p):
+        return p["a"] + p["b"] - p["c"].sum() + (p["d"] - 3.0) ** 2
+
+    p = {"a": jnp.asarray(1.0), "b": jnp.asarray(0.0), "c": jnp.zeros(3), "d": jnp.asarray(0.0)}
+    result = fit(
+        loss,
+        p,
+        where=lambda p: (p["a"], p["b"], p["c"], p["d"]),
+        optimizer=optax.adam(0.5),
+        steps=150,
+        transform=(cf.positive(), cf.bounded(-2.0, 1.0), cf.bounded(-1.0, 5.0), cf.identity()),
+    )
+    a, b, c, d = result.path
+    assert (a > 0).all()
+    assert ((b > -2) & (b < 1)).all()
+    assert ((c > -1) & (c < 5)).all()
+    assert_close(jax.tree.map(lambda x: x[0], (b, c, d)), (p["b"], p["c"], p["d"]), ulps=8, scale=1)
+    assert np.allclose([a[-1], b[-1], *c[-1], d[-1]], [0, -2, 5, 5, 5, 3], atol=0.01)
+
+
+def log_is_nan_below_zero(p):
+    return jnp.log(p["x"] - 0.1)
+
+
+@pytest.mark.parametrize(
+    ("loss", "message", "xs"),
+    [
+        (log_is_nan_below_zero, r"loss is not finite after 2 steps \(loss nan\)", [1.0, 0.5]),
+        (
+            lambda p: jnp.where(p["x"] < 0.1, jnp.inf, p["x"] / 2),
+            r"loss is not finite after 2 steps \(loss inf\)",
+            [1.0, 0.5],
+        ),
+        (
+            lambda p: jnp.sqrt((p["x"] - 0.5) ** 2) + p["x"] / 2,
+            r"gradient is not finite after 1 steps \(loss 0.25\)",
+            [1.0, 0.5],
+        ),
+    ],
+)
+def test_what_is_not_finite_stops_the_fit(loss, message, xs):
+    p = {"x": jnp.asarray(1.0)}
+    # sgd by the sign: half a unit down each step
+    optimizer = optax.chain(optax.scale_by_sign(), optax.sgd(0.5))
+    with pytest.warns(RuntimeWarning, match=message):
+        result = fit(loss, p, where=lambda p: p["x"], optimizer=optimizer, steps=9)
+    assert np.isfinite(result.losses).all()
+    assert result.path.tolist() == xs
+    assert result.params["x"] == result.last_params["x"] == xs[-1]
+    assert result.loss == result.losses[-1]
+    assert message[:20].split(" is")[0] in result.stopped
+
+
+def test_no_gradient_is_needed_at_the_last_row():
+    def loss(p):  # NaN is the gradient at 0
+        return jnp.sqrt(p["x"] ** 2)
+
+    p = {"x": jnp.asarray(1.0)}
+    result = fit(loss, p, where=lambda p: p["x"], optimizer=optax.sgd(0.5), steps=2)
+    assert result.losses.tolist() == [1.0, 0.5, 0.0]
+    assert result.stopped == ""
+
+
+def test_a_start_that_is_not_finite_is_an_error():
+    with refuses(match="The loss must be finite at the start; the loss there is nan"):
+        fit(log_is_nan_below_zero, {"x": jnp.asarray(-1.0)}, where=lambda p: p["x"])
+    with refuses(match="The gradient must be finite at the start; the loss there is 0"):
+        fit(lambda p: jnp.sqrt(p["x"]), {"x": jnp.asarray(0.0)}, where=lambda p: p["x"])
+
+
+@pytest.mark.parametrize("make", [lambda: optax.adam(0.1), lambda: optax.lbfgs()])
+def test_a_second_fit_does_not_trace(make):
+    traces = []
+
+    def loss(m):
+        traces.append(1)
+        return distance(m)
+
+    optimizer = make()
+    for k in (1.0, 2.0, 3.0):
+        m = eqx.tree_at(lambda m: m.k, START, jnp.asarray(k))
+        fit(  # `where` and the transform are new objects each time
+            loss,
+            m,
+            where=lambda m: (m.k, m.gain),
+            optimizer=optimizer,
+            transform=(cf.bounded(0.0, 3.0 + k), cf.positive()),
+            steps=5,
+        )
+        if k == 1.0:
+            first = len(traces)
+    assert len(traces) == first
+
+
+def test_the_default_optimizer_traces_once():
+    loss = eqx.debug.assert_max_traces(rosenbrock, max_traces=1)
+    a = fit(loss, VALLEY, where=both, steps=3)
+    b = fit(rosenbrock, VALLEY, where=both, steps=3, optimizer=optax.adam(1e-2))
+    fit(loss, {"x": jnp.asarray(0.0), "y": jnp.asarray(0.5)}, where=both, steps=3)
+    assert a.losses.tolist() == b.losses.tolist()
+
+
+def test_a_weak_k_does_not_promote_a_float32_model():
+    p = {"k": jnp.asarray(0.5), "x": jnp.ones(3, "float32")}
+    assert p["k"].weak_type
+
+    def loss(p):
+        return jnp.sum((p["k"] * p["x"] - jnp.asarray(1.0, "float32")) ** 2)
+
+    result = fit(loss, p, where=lambda p: p["k"], steps=3)
+    assert result.losses.dtype == "float32"
+    assert result.params["k"].weak_type
+    assert result.last_params["k"].weak_type
+
+
+def test_a_bare_array_and_numpy_leaves_are_params_too():
+    result = fit(lambda k: (k - 1.0) ** 2, jnp.asarray(0.0), where=lambda k: k, steps=3)
+    assert result.params.shape == ()
+    p = {"k": np.zeros(2), "f": jnp.tanh, "name": "run", "scale": 2.0}
+    result = fit(lambda p: jnp.sum(p["f"](p["k"]) * p["scale"]), p, where=lambda p: p["k"], steps=3)
+    assert result.params["k"].shape == (2,)
+    assert result.params["name"] == "run"
+    assert result.params["f"] is jnp.tanh
+
+
+def test_a_loss_may_be_a_pytree_with_data():
+    class Loss(eqx.Module):
+        data: jax.Array
+
+        def __call__(self, p):
+            traces.append(1)
+            return (p["x"] - self.data) ** 2
+
+    traces = []
+    for data in (0.2, 0.4):
+        result = fit(
+            Loss(jnp.asarray(data)),
+            {"x": jnp.asarray(0.3)},
+            where=lambda p: p["x"],
+            steps=200,
+        )
+        assert np.isclose(result.params["x"], data, atol=1e-3)
+    assert len(traces) == 1
+
+
+def test_progress_shows_the_loss(capsys):
+    cf.fit(rosenbrock, VALLEY, where=both, steps=4)
+    shown = capsys.readouterr()
+    assert "4/4" in shown.err
+    assert "loss=" in shown.err
+    assert shown.out == ""
+    fit(rosenbrock, VALLEY, where=both, steps=4)
+    assert capsys.readouterr().err == ""
+
+
+def never(p):
+    raise AssertionError("the loss was traced before the check")
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "match"),
+    [
+        ({"where": lambda m: ()}, ValueError, "`where` gives nothing"),
+        ({"where": lambda m: None}, TypeError, "must give leaves of params.* not None"),
+        ({"where": lambda m: 0.5}, TypeError, "not 0.5"),
+        ({"where": lambda m: m}, TypeError, r"a Model of params.k, params.gain, params.conn"),
+        ({"where": lambda m: (m.k, m.k)}, ValueError, "twice: params.k, params.k"),
+        ({"where": lambda m: m.count}, TypeError, "`params.count` must be an array .* it is 2"),
+        ({"where": lambda m: m.labels[0]}, TypeError, "`params.labels.* it is 'left'"),
+        ({"where": lambda m: m.kk}, AttributeError, "kk"),
+        ({"optimizer": optax.adam}, TypeError, r"`optimizer` .* optax.adam\(1e-2\), not <function"),
+        ({"optimizer": "adam"}, TypeError, "`optimizer`"),
+        ({"steps": -1}, ValueError, "`steps`"),
+        ({"steps": 1.5}, TypeError, "`steps`"),
+        ({"transform": jnp.exp}, TypeError, "`transform` must be a Transform"),
+        ({"transform": (cf.positive(),) * 2}, ValueError, "2 transforms for 1 fitted leaves"),
+        (
+            {"transform": cf.bounded(2.0, 3.0)},
+            ValueError,
+            r"`params.k` cannot be .* \(2.0, 3.0\) must lie strictly between; it is 1.0",
+        ),
+        (
+            {"transform": cf.Transform(jnp.exp, lambda x: jnp.log(x - 1))},
+            ValueError,
+            r"`transform.inverse\(params.k\)` must be finite",
+        ),
+    ],
+)
+def test_mistakes_are_found_before_anything_is_traced(change, error, match):
+    with refuses(match=match, error=error):
+        fit(never, START, **{"where": lambda m: m.k, **change})
+
+
+@pytest.mark.parametrize(
+    ("k", "error", "match"),
+    [
+        (jnp.asarray(1), TypeError, "`params.k` must be an array of floats"),
+        (0.5, TypeError, r"`params.k` .* it is 0.5. jnp.asarray"),
+        (jnp.asarray(1j), TypeError, "`params.k` must be an array of floats"),
+        (jnp.asarray(np.inf), ValueError, "`params.k` must be finite"),
+        (jnp.asarray(np.nan), ValueError, "`params.k` must not contain NaN"),
+    ],
+)
+def test_a_leaf_that_cannot_be_fitted(k, error, match):
+    with refuses(match=match, error=error):
+        fit(never, eqx.tree_at(lambda m: m.k, START, k), where=lambda m: m.k)
+
+
+def test_nan_anywhere_in_params_is_an_error():
+    m = eqx.tree_at(lambda m: m.conn, START, jnp.full((2, 2), jnp.nan))
+    with refuses(match="`params.conn` must not contain NaN"):
+        fit(never, m, where=lambda m: m.k)
+
+
+@pytest.mark.parametrize(
+    ("loss", "match"),
+    [
+        (lambda m: m.gain, r"one float, .* not f64\[2\]"),
+        (lambda m: (m.k, m.gain), r"one float, .* not \(weak_f64"),
+        (lambda m: jnp.sum(m.gain > 0), r"one float, .* not i64"),
+        (lambda m: None, "one float, .* not None"),
+    ],
+)
+def test_a_loss_that_is_not_one_float(loss, match):
+    with refuses(match=match, error=TypeError):
+        fit(loss, START, where=lambda m: m.gain)
+
+
+def test_fit_is_not_for_the_inside_of_jit():
+    with refuses(match="outside of jit", error=TypeError):
+        jax.jit(lambda m: fit(distance, m, where=lambda m: m[0]).loss)((jnp.asarray(1.0),))

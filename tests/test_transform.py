@@ -1,0 +1,114 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers import assert_close, refuses
+from hypothesis import given
+from hypothesis import strategies as st
+from jax.test_util import check_grads
+
+import coupling_fn as cf
+
+DTYPES = pytest.mark.parametrize("dtype", ["float32", "float64"])
+BOUNDS = [(0.0, 1.0), (-1.0, 0.0), (-0.1, 0.3), (2.0, 1e6), (-65.0, -64.0), (1e-6, 1e-3)]
+
+
+@DTYPES
+@given(exponent=st.floats(-6, 6))
+def test_positive_goes_there_and_back(dtype, exponent):
+    x = jnp.asarray(10.0**exponent, dtype)
+    u = cf.positive().inverse(x)
+    assert u.dtype == x.dtype
+    # near 0, u = log x: its rounding, |u| <= 14, is a relative one of x
+    assert_close(cf.positive().forward(u), x, ulps=16)
+
+
+def test_positive_is_the_softplus():
+    u = np.asarray([-700.0, -20.0, -1.0, 0.0, 1.0, 30.0])
+    assert_close(cf.positive().forward(jnp.asarray(u)), np.log1p(np.exp(u)), ulps=8)
+    assert_close(cf.positive().inverse(jnp.asarray(1e-6)), np.log(np.expm1(1e-6)), ulps=8)
+
+
+@DTYPES
+@given(bounds=st.sampled_from(BOUNDS), share=st.floats(1e-3, 1 - 1e-3))
+def test_bounded_goes_there_and_back(dtype, bounds, share):
+    lower, upper = bounds
+    x = jnp.asarray(lower + (upper - lower) * share, dtype)
+    k = cf.bounded(lower, upper)
+    # x itself is known to a rounding of its bounds, and |u| <= 7
+    assert_close(k.forward(k.inverse(x)), x, ulps=16, scale=max(abs(lower), abs(upper)))
+    assert k.inverse(x).dtype == k.forward(x).dtype == x.dtype
+
+
+@DTYPES
+@pytest.mark.parametrize("bounds", BOUNDS)
+def test_ranges_hold_everywhere(dtype, bounds):
+    far = np.concatenate([np.linspace(-1e4, 1e4, 1001), np.linspace(-120, 120, 10_001)])
+    u = jnp.asarray(far, dtype)
+    lower, upper = (np.asarray(b, dtype) for b in bounds)
+    x = np.asarray(cf.bounded(lower, upper).forward(u))
+    assert ((lower < x) & (x < upper)).all()
+    assert (cf.positive().forward(u) > 0).all()
+
+
+def test_a_range_at_its_ends_starts_again():
+    for transform in (cf.positive(), cf.bounded(0.0, 1.0), cf.bounded(-0.1, 0.3)):
+        for u in (-1e3, 1e3):
+            end = transform.forward(jnp.asarray(u, "float32"))
+            assert np.isfinite(transform.inverse(end))
+
+
+@pytest.mark.parametrize("transform", [cf.positive(), cf.bounded(-1.0, 3.0), cf.identity()])
+def test_increasing_with_finite_gradients(transform):
+    u = jnp.linspace(-200.0, 200.0, 4001)
+    assert (jnp.diff(transform.forward(u)) >= 0).all()
+    slope = jax.jit(jax.vmap(jax.grad(transform.forward)))(u)
+    assert jnp.isfinite(slope).all()
+    assert (slope[jnp.abs(u) < 5] > 0).all()
+    check_grads(jax.jit(transform.forward), (jnp.asarray([-2.0, 0.5, 3.0]),), order=1)
+
+
+def test_bounds_one_an_element():
+    k = cf.bounded(jnp.asarray([0.0, -1.0]), jnp.asarray([1.0, 5.0]))
+    assert_close(k.forward(jnp.zeros(2)), np.asarray([0.5, 2.0]))
+    with refuses(match=r"must have shape \(\) or \(3,\), not \(2,\)"):
+        k.inverse(jnp.full(3, 0.5))
+
+
+@DTYPES
+def test_bounded_is_the_logistic_sigmoid(dtype):
+    u = np.asarray([-3.0, 0.0, 0.5, 4.0], dtype)
+    got = cf.bounded(-1.0, 3.0).forward(jnp.asarray(u))
+    assert_close(got, (-1 + 4 / (1 + np.exp(-u))).astype(dtype), ulps=8)
+
+
+def test_identity_changes_nothing():
+    x = jnp.asarray([-1.0, 2.0])
+    assert cf.identity().forward(x) is cf.identity().inverse(x) is x
+
+
+@pytest.mark.parametrize("x", [0.0, -1.0, np.inf, np.nan])
+def test_positive_refuses(x):
+    with refuses(match=f"above 0 and finite; it is {x}"):
+        cf.positive().inverse(jnp.asarray([1.0, x]))
+
+
+@pytest.mark.parametrize("x", [0.5, 2.0, 2.5, -1.0, np.nan])
+def test_bounded_refuses(x):
+    with refuses(match=rf"bounded to \(0.5, 2.0\) must lie strictly between; it is {x}"):
+        cf.bounded(0.5, 2).inverse(jnp.asarray(x))
+
+
+@pytest.mark.parametrize(
+    ("bounds", "match"),
+    [
+        ((1.0, 1.0), "`lower` must be below `upper`; they are 1.0 and 1.0"),
+        ((2.0, 1.0), "`lower` must be below"),
+        ((0.0, np.inf), r"`upper` must be finite.*positive\(\)"),
+        ((np.nan, 1.0), "`lower` must be finite"),
+        ((np.zeros(2), 1.0), r"`upper` must have shape \(2,\)"),
+    ],
+)
+def test_bounds_that_are_none(bounds, match):
+    with refuses(match=match):
+        cf.bounded(*bounds)
