@@ -25,10 +25,26 @@ def with_batches(run: Run, leaves: Sequence[Array], alone: Sequence[bool]) -> Py
 
 def _call(run: Run, alone, batch: int | None, batched: tuple[bool, ...], leaves) -> PyTree:
     @custom_vmap
-    def call(*leaves):
+    def whole_batch(*leaves):
         return run(batch, batched, leaves)
 
-    @call.def_vmap
+    call = jax.custom_jvp(whole_batch)
+
+    @call.defjvp
+    def forward_mode(leaves, tangents):
+        # custom_vmap's own rule fails on integer arguments (JAX 0.10.2), so forward mode, Hessians
+        # included, is that of `run` itself, and batches of tangents are laid out by JAX.
+        varying = [jnp.issubdtype(x.dtype, jnp.inexact) for x in leaves]
+
+        def of_floats(floats):
+            rest = iter(floats)
+            both = zip(leaves, varying, strict=True)
+            return run(batch, batched, [next(rest) if v else x for x, v in both])
+
+        pick = lambda xs: [x for x, v in zip(xs, varying, strict=True) if v]  # noqa: E731
+        return jax.jvp(of_floats, (pick(leaves),), (pick(tangents),))
+
+    @whole_batch.def_vmap
     def rule(size, now_batched, *leaves):
         if any(new and only for new, only in zip(now_batched, alone, strict=True)):
             out = _one_by_one(run, alone, batch, batched, now_batched, leaves)

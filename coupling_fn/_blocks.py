@@ -61,10 +61,8 @@ def run_blocks(block: Block, given: Given, blocks: Blocks, *, reverse: bool) -> 
         run = lambda layout, at, args: _forward(program, blocks, layout, at, *args, save)  # noqa: E731
         return _batched(run, args)
 
-    if not reverse:  # JAX's own rules throughout: those of custom_vmap have no forward mode
-        args = (consts, given)
-        alone = jax.tree.map(lambda _: False, args)
-        return _forward(program, blocks, _Layout(None), alone, *args, False)[:3]
+    if not reverse:
+        return forward((consts, given))[:3]
     floats, others = eqx.partition((consts, given), eqx.is_inexact_array)
 
     @jax.custom_vjp

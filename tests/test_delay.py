@@ -48,7 +48,7 @@ def test_lags_are_worked_out_in_float64_whatever_the_dtype():
 
 
 def test_a_longer_tract_or_a_smaller_step_never_shortens_a_lag():
-    lengths = jnp.linspace(0.2, 200.0, 300)[None]
+    lengths = jnp.linspace(2.0, 200.0, 300)[None]
     for speed, dt in [(1.0, 0.1), (7.0, 0.05), (20.0, 0.1)]:
         lags = np.asarray(cf.lags(lengths, speed, dt))
         assert (np.diff(lags) >= 0).all()

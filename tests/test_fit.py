@@ -70,7 +70,12 @@ def test_a_bowl_has_its_lowest_point(where):
     assert all(x.shape[0] == 61 for x in jax.tree.leaves(result.path))
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+OLD_OPTAX = pytest.mark.skipif(
+    optax.__version__ == "0.2.4", reason="its line search mixes dtypes with float32 under x64"
+)
+
+
+@pytest.mark.parametrize("dtype", [pytest.param("float32", marks=OLD_OPTAX), "float64"])
 def test_lbfgs_finds_the_end_of_the_valley(dtype):
     start = jax.tree.map(lambda x: x.astype(dtype), VALLEY)
     result = fit(rosenbrock, start, where=both, optimizer=optax.lbfgs(), steps=60)
