@@ -27,23 +27,25 @@ class Options:
     connectome: str | None
 
     def sizes(self, *usual):
+        """Numbers of regions."""
         return self.n or usual
 
     def dts(self, *usual):
+        """Time steps [ms]."""
         return self.dt or usual
 
-    def only_dt(self, usual):
-        return self.dts(usual)[0]
-
     def connectomes(self, *usual):
-        """The one in a file first, then synthetic ones; with `--n`, synthetic ones alone."""
-        if self.connectome and not self.n:
+        """Give the one in a file, then synthetic ones; with `--n`, those of these sizes alone."""
+        real = None
+        if self.connectome:
             with np.load(self.connectome) as file:
-                yield self.connectome, len(file["weights"])
-        yield from (("synthetic", n) for n in self.sizes(*usual))
+                real = len(file["weights"])
+            if not self.n or real in self.n:
+                yield self.connectome, real
+        yield from (("synthetic", n) for n in self.sizes(*usual) if n != real)
 
     def variants(self, small):
-        """Schemes and dtypes: one of each, and on a small network what departs from it."""
+        """Give schemes with dtypes: the usual, and on a small network what departs from it."""
         if self.scheme or self.dtype or not small:
             return list(product(self.scheme or ["euler"], self.dtype or ["float32"]))
         others = [("heun", "float32"), ("heun_held", "float32"), ("euler", "float64")]
@@ -73,7 +75,7 @@ def parse():
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("name", nargs="*", help=f"of {', '.join(QUESTIONS)}; all if none")
     parser.add_argument("--only", nargs="+", choices=EVERYONE, help="these implementations alone")
-    parser.add_argument("--n", nargs="+", type=int, help="sizes of synthetic connectomes")
+    parser.add_argument("--n", nargs="+", type=int, help="sizes")
     parser.add_argument("--dt", nargs="+", type=float, help="[ms]")
     parser.add_argument("--scheme", nargs="+", choices=["euler", "heun", "heun_held"])
     parser.add_argument("--dtype", nargs="+", choices=["float32", "float64"])

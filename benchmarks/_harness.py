@@ -19,7 +19,7 @@ EVERYONE = ("coupling_fn", *PEERS, "plain", "numba", "bare")
 
 
 def compare(case, names, repeats, timeout):
-    """A case answered by everyone: a row each, of what it cost or why there is no cost to show."""
+    """Have everyone answer a case: a row each, of what it cost or why there is no cost."""
     problem, expected = prepared(replace(case, dtype="float64"))
     problem = replace(problem, case=case)
     with tempfile.TemporaryDirectory() as folder:
@@ -38,7 +38,7 @@ def compare(case, names, repeats, timeout):
 
 @lru_cache(maxsize=1)
 def prepared(case):
-    """The problem and its reference, which is slow at N = 1000: made once for both dtypes."""
+    """Make a problem and its reference once for both dtypes: at N = 1000 it is slow."""
     problem = make_problem(case)
     return problem, reference(problem)
 
@@ -79,7 +79,7 @@ def table(answered):
     if "uncoupled" in answered:
         lines += [f"Without the coupling, x differs by {answered['uncoupled']:.0%}.", ""]
     lines += [
-        f"| | µs a step{each} | spread | × fastest peer | compile, s | temp, MB | error |",
+        f"| | µs a step{each} | spread | speed, fastest peer = 1 | compile, s | temp, MB | error |",
         "|---|---|---|---|---|---|---|",
     ]
     for r in answered["rows"]:

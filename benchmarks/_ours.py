@@ -4,7 +4,7 @@ import jax.numpy as jnp
 
 import coupling_fn as cf
 
-from ._problem import A, OMEGA
+from ._problem import OMEGA, A
 
 SCHEME = {
     "euler": {"scheme": "euler"},

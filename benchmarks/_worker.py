@@ -15,7 +15,17 @@ import numpy as np
 
 from ._problem import SWEEP, K, Unsupported, load_problem, loss
 
-PACKAGES = "jax jaxlib numpy numba brainmass brainstate tvboptim vbjax equinox coupling_fn".split()
+PACKAGES = (
+    "jax",
+    "jaxlib",
+    "numpy",
+    "numba",
+    "equinox",
+    "brainmass",
+    "brainstate",
+    "tvboptim",
+    "vbjax",
+)
 
 
 def main(name, folder, repeats):
@@ -73,7 +83,7 @@ def module_of(name):
 
 
 def quantity(run, name):
-    """What is asked of `run(k, conn)`, which gives x over time."""
+    """Turn `run(k, conn)`, which gives x over time, into what is asked of it."""
     import jax
 
     if name == "forward":

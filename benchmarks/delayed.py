@@ -1,4 +1,4 @@
-"""What does a delayed step cost, where every tract has a lag of its own?"""
+"""Time a delayed step, where every tract has a lag of its own."""
 
 from ._problem import Case
 

@@ -1,4 +1,4 @@
-"""What do a value and its gradient cost, through a delayed run: of k, and of every weight?"""
+"""Time a loss with its gradient through a delayed run: of k, and of every weight."""
 
 from ._problem import Case
 

@@ -1,4 +1,4 @@
-"""What does an undelayed step cost, next to a bare scan of `W @ x`?"""
+"""Time an undelayed step, next to a bare scan of `W @ x`."""
 
 from ._problem import Case
 
@@ -12,7 +12,7 @@ def cases(options):
                 "synthetic",
                 n,
                 delayed=False,
-                dt=options.only_dt(0.1),
+                dt=options.dts(0.1)[0],
                 steps=options.steps or 2000,
                 scheme=scheme,
                 dtype=dtype,

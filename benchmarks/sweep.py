@@ -1,4 +1,4 @@
-"""What does each of 32 delayed runs cost, for 32 values of k under `jax.vmap`?"""
+"""Time each of 32 delayed runs, for 32 values of k under `jax.vmap`."""
 
 from ._problem import Case
 

@@ -1,12 +1,13 @@
 """Run a system with delays block by block, with the adjoint of the whole run.
 
-Forward, each block of steps gets its delayed sums from rings at once, and then steps. Reverse mode
+Forward, each block of steps gets its delayed sums from the past at once, and then steps. Reverse mode
 saves the start of each block and its sums, and takes the blocks backwards: what happens within a
-block is differentiated by JAX, the delays by their adjoint, itself a delayed sum over a ring of
-cotangents (`_ring.py`). So T steps of N regions need memory of O(T N); differentiating the scan
+block is differentiated by JAX, the delays by their adjoint, itself a delayed sum over the
+cotangents to come (`_past.py`). So T steps of N regions need memory of O(T N); differentiating the scan
 would keep what each edge carried, O(T N^2).
 
-Arrays are `(time, source)`, with a batch in front if there is one; only rings are batch-minor.
+Arrays are `(time, source)`, with a batch in front if there is one; only the past that is read
+in windows is `(source, time * batch)`.
 """
 
 from collections.abc import Callable
@@ -16,10 +17,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
+from jax.custom_derivatives import CustomVJPPrimal, SymbolicZero
 
 from ._batch import with_batches
 from ._plan import Blocks
-from ._ring import Edges, make_ring, transpose_weights, write
+from ._past import Edges, push, transpose_weights
 from ._types import PyTree
 
 # `block(start, sums, number) -> (start, messages, sent, seen)`: from the state at step `number` and
@@ -70,18 +72,29 @@ def run_blocks(block: Block, given: Given, blocks: Blocks, *, reverse: bool) -> 
         return forward(eqx.combine(floats, others))[:3]
 
     def saving(floats, others):
+        # Only what a gradient is asked for is carried backwards: the rest would cost as much.
+        varies = jax.tree.map(lambda x: x.perturbed, floats, is_leaf=_is_primal)
+        floats, others = jax.tree.map(lambda x: x.value, (floats, others), is_leaf=_is_primal)
+        varying, fixed = eqx.partition(floats, varies)
         *out, saved = forward(eqx.combine(floats, others), save=True)
-        return tuple(out), (floats, others, saved)
+        return tuple(out), (varying, eqx.combine(fixed, others), saved)
 
     def backward(kept, cotangents):
-        floats, others, saved = kept
-        cotangents = jax.tree.map(lambda x: None if x.dtype == jax.dtypes.float0 else x, cotangents)
         run = lambda layout, at, args: _backward(program, blocks, layout, at, *args)  # noqa: E731
-        args = (*eqx.combine(floats, others), saved, cotangents)
-        return _batched(run, args), None
+        return _batched(run, (*kept, jax.tree.map(_cotangent, cotangents))), None
 
-    adjoint_run.defvjp(saving, backward)
+    adjoint_run.defvjp(saving, backward, symbolic_zeros=True)
     return adjoint_run(floats, others)
+
+
+def _is_primal(x: Any) -> bool:
+    return isinstance(x, CustomVJPPrimal)
+
+
+def _cotangent(x: Any) -> Array | None:
+    if x.dtype == jax.dtypes.float0:
+        return None
+    return jnp.zeros(x.shape, x.dtype) if isinstance(x, SymbolicZero) else x
 
 
 # --- the two loops ---------------------------------------------------------------------------------
@@ -92,27 +105,26 @@ def _forward(program, blocks, layout, at, consts, given, save):
     block = layout.over(_caller(program), (at[0], True, True, at[1].number))
     start, messages, sent = layout.spread(given[:3], at[1][:3])
     weights = layout.spread_last(given.weights, at[1].weights)
-    rings = jax.tree.map(lambda x: make_ring(layout.minor(x), length), messages)
-    once = {key: make_ring(layout.minor(x), length, twice=False) for key, x in sent.items()}
-    starts = _starts(given.edges, 2 * length, length, layout)
+    depth = _depth(messages)
+    past = jax.tree.map(lambda x: layout.flat(_deep(x, depth)), messages)
+    kept = {key: layout.flat(_deep(x, length)) for key, x in sent.items()}  # a ring
+    starts = _starts(given.edges, depth, depth, layout)
 
     def one(carry, index):
-        start, rings, once = carry
-        place = (index * size) % length
-        sums = _pull(given.edges, weights, rings, starts, place, size, layout)
+        start, past, kept = carry
+        place = (index * size) % length * layout.size
+        sums = _pull(given.edges, weights, past, starts, size, layout)
         sums = jax.tree.map(layout.major, sums)
         after, messages, sent, seen = block(consts, start, sums, given.number + index * size)
-        rings = jax.tree.map(lambda r, x: write(r, place, layout.minor(x)), rings, messages)
-        once = {
-            key: write(once[key], place, layout.minor(x), twice=False) for key, x in sent.items()
-        }
-        return (after, rings, once), (seen, (start, sums) if save else None)
+        past = jax.tree.map(lambda p, x: push(p, layout.minor(x)), past, messages)
+        kept = {key: _put(kept[key], place, layout.flat(x)) for key, x in sent.items()}
+        return (after, past, kept), (seen, (start, sums) if save else None)
 
     index = jnp.arange(count, dtype=jnp.int32)
-    (after, _, once), (seen, saved) = lax.scan(one, (start, rings, once), index)
+    (after, _, kept), (seen, saved) = lax.scan(one, (start, past, kept), index)
     turn = -((count * size) % length) * layout.size  # brings the ring's oldest column to the front
     last = {
-        key: layout.major(layout.columns(jnp.roll(once[key], turn, 1)))[
+        key: layout.major(layout.columns(jnp.roll(kept[key], turn, 1)))[
             ..., length - layout.rows(x) : length - 1, :
         ]
         for key, x in sent.items()
@@ -120,95 +132,89 @@ def _forward(program, blocks, layout, at, consts, given, save):
     return after, last, layout.front(seen), layout.front(saved)
 
 
-def _backward(program, blocks, layout, at, consts, given, saved, bars):
+def _backward(program, blocks, layout, at, varying, fixed, saved, bars):
     size, count, length = blocks
-    messages, sent = layout.spread(given[1:3], at[1][1:3])
-    weights = layout.spread_last(given.weights, at[1].weights)
+    vary, _ = varying  # the block's constants that want a cotangent; None elsewhere
+    (hold, given), (_, at_given) = eqx.combine(varying, fixed), eqx.combine(at[0], at[1])
+    hold = fixed[0]
+    messages, sent = layout.spread(given[1:3], at_given[1:3])
+    weights = layout.spread_last(given.weights, at_given.weights)
     saved, (after_bar, last_bar, seen_bar) = layout.spread((saved, bars), at[2:])
     edges = jax.tree.map(lambda e: e.transposed(), given.edges, is_leaf=_is_edges)
     turned = jax.tree.map(transpose_weights, given.edges, weights, is_leaf=_is_edges)
-    starts = _starts(edges, 2 * length, length, layout)
-    block = layout.over(_block_bar(program), (at[0], True, True, at[1].number, True))
+    depth = _depth(messages)
+    starts = _starts(edges, depth, depth, layout)
+    block = layout.over(_block_bar(program), (at[0][0], at[1][0], True, True, at_given.number, True))
 
     def one(carry, inputs):
-        start_bar, rings, once, consts_bar = carry
+        start_bar, future, kept, consts_bar = carry
         index, (start, sums), seen_bar = inputs
-        # In the rings of cotangents time runs backwards, from the end of the run.
-        place, place_once = ((count - 1 - index) * size) % length, (index * size) % length
-        messages_bar = _pull(edges, turned, rings, starts, place, size, layout)
+        messages_bar = _pull(edges, turned, future, starts, size, layout)
         messages_bar = jax.tree.map(lambda x: layout.major(x[:, ::-1]), messages_bar)
-        wide = size * layout.size
-        sent_bar = {
-            key: layout.major(
-                layout.columns(lax.dynamic_slice_in_dim(x, place_once * layout.size, wide, 1))
-            )
-            for key, x in once.items()
-        }
-        once = {
-            key: write(x, place_once, jnp.zeros((len(x), size, layout.size), x.dtype), twice=False)
-            for key, x in once.items()
-        }
+        place, wide = (index * size) % length * layout.size, size * layout.size
+        taken = {key: lax.dynamic_slice_in_dim(x, place, wide, 1) for key, x in kept.items()}
+        sent_bar = {key: layout.major(layout.columns(x)) for key, x in taken.items()}
+        kept = {key: _put(kept[key], place, jnp.zeros_like(x)) for key, x in taken.items()}
         bars = (start_bar, messages_bar, sent_bar, seen_bar)
         number = given.number + index * size
-        messages, (more, start_bar, sums_bar) = block(consts, start, sums, number, bars)
+        messages, (more, start_bar, sums_bar) = block(vary, hold, start, sums, number, bars)
         consts_bar = jax.tree.map(jnp.add, consts_bar, more)
-        rings = jax.tree.map(
-            lambda r, x: write(r, place, layout.minor(x)[:, ::-1]), rings, sums_bar
-        )
-        return (start_bar, rings, once, consts_bar), (sums_bar, messages)
+        future = jax.tree.map(lambda f, x: push(f, layout.minor(x)[:, ::-1]), future, sums_bar)
+        return (start_bar, future, kept, consts_bar), (sums_bar, messages)
 
-    rings = jax.tree.map(
-        lambda x: jnp.zeros((x.shape[-1], 2 * length * layout.size), x.dtype), saved[1]
+    # Cotangents of the sums to come, the latest first: time runs backwards here.
+    future = jax.tree.map(
+        lambda x: jnp.zeros((x.shape[-1], depth * layout.size), x.dtype), saved[1]
     )
     turn = ((count * size) % length) * layout.size
-    once = {
-        key: jnp.roll(make_ring(layout.minor(_with_last(x)), length, twice=False), turn, 1)
+    kept = {
+        key: jnp.roll(layout.flat(_deep(_with_last(x), length)), turn, 1)
         for key, x in last_bar.items()
     }
-    consts_bar = layout.zeros(consts, at[0])
+    consts_bar = layout.zeros(vary, at[0][0])
     index = jnp.arange(count, dtype=jnp.int32)
     inputs = (index, layout.stacked(saved), layout.stacked(seen_bar))
     carry, (sums_bar, passed) = lax.scan(
-        one, (after_bar, rings, once, consts_bar), inputs, reverse=True
+        one, (after_bar, future, kept, consts_bar), inputs, reverse=True
     )
-    start_bar, rings, once, consts_bar = carry
+    start_bar, future, kept, consts_bar = carry
 
-    def past(rings, index):
+    def before(future, _):
         """What the run read of the messages before it: the same loop, without steps."""
-        place = (index * size) % length
-        messages_bar = _pull(edges, turned, rings, starts, place, size, layout)
-        rings = jax.tree.map(
-            lambda r: write(r, place, jnp.zeros((len(r), size, layout.size), r.dtype)), rings
+        messages_bar = _pull(edges, turned, future, starts, size, layout)
+        future = jax.tree.map(
+            lambda f: push(f, jnp.zeros((len(f), size, layout.size), f.dtype)), future
         )
-        return rings, jax.tree.map(lambda x: layout.major(x[:, ::-1]), messages_bar)
+        return future, jax.tree.map(lambda x: layout.major(x[:, ::-1]), messages_bar)
 
-    rows = max((layout.rows(x) for x in jax.tree.leaves(messages)), default=0)
-    index = count + jnp.arange(-(-rows // size), dtype=jnp.int32)
-    _, past_bar = lax.scan(past, rings, index)
+    _, past_bar = lax.scan(before, future, None, length=-(-depth // size))
     past_bar = jax.tree.map(lambda x: layout.in_time(x[::-1]), past_bar)
     messages_bar = jax.tree.map(
         lambda x, bar: bar[..., layout.rows(bar) - layout.rows(x) :, :], messages, past_bar
     )
     sent_bar = {
-        key: layout.major(layout.columns(once[key]))[..., length - layout.rows(x) :, :]
+        key: layout.major(layout.columns(kept[key]))[..., length - layout.rows(x) :, :]
         for key, x in sent.items()
     }
     weights_bar = tuple(
-        _weights_bar(e, w, m, p, s, blocks, layout)
-        for e, w, m, p, s in zip(given.edges, weights, messages, passed, sums_bar, strict=True)
+        _weights_bar(e, w, m, p, s, blocks, layout) if jax.tree.leaves(wanted) else wanted
+        for e, w, m, p, s, wanted in zip(
+            given.edges, weights, messages, passed, sums_bar, varying[1].weights, strict=True
+        )
     )
-    edges_bar = eqx.filter(given.edges, eqx.is_inexact_array)  # lags are whole: they have none
-    return consts_bar, Given(start_bar, messages_bar, sent_bar, weights_bar, edges_bar, None)
+    bars = varying[1]._replace(
+        start=start_bar, messages=messages_bar, sent=sent_bar, weights=weights_bar
+    )
+    return consts_bar, bars
 
 
 def _weights_bar(edges, weights, messages, passed, sums_bar, blocks, layout):
     """The cotangents of the weights: what each edge carried, against what its sum was worth."""
     size, count, _ = blocks
-    rows = max(layout.rows(x) for x in jax.tree.leaves(messages))
+    rows = _depth(messages)
 
     def whole(past, run):
-        both = jnp.concatenate([layout.minor(past), layout.minor(layout.in_time(run))], 1)
-        return both.reshape(len(both), -1)
+        return jnp.concatenate([layout.flat(past), layout.flat(layout.in_time(run))], 1)
 
     carried = jax.tree.map(whole, messages, passed)
     starts = [e.starts(rows + size * count, rows, layout.size) for e in edges]
@@ -237,9 +243,7 @@ def _caller(program):
 
 
 def _block_bar(program):
-    def block_bar(consts, start, sums, number, bars):
-        varying, fixed = eqx.partition(consts, eqx.is_inexact_array)
-
+    def block_bar(varying, fixed, start, sums, number, bars):
         def floats(varying, start, sums):
             out = _caller(program)(eqx.combine(varying, fixed), start, sums, number)
             return eqx.filter(out, eqx.is_inexact_array)
@@ -254,20 +258,32 @@ def _starts(edges, row: int, at: int, layout: "_Layout") -> PyTree:
     return jax.tree.map(lambda e: e.starts(row, at, layout.size), edges, is_leaf=_is_edges)
 
 
-def _pull(edges, weights, rings, starts, place, size, layout: "_Layout") -> tuple[PyTree, ...]:
+def _pull(edges, weights, past, starts, size, layout: "_Layout") -> tuple[PyTree, ...]:
     """For each far coupling the sums of a block, `(target, steps, batch)`."""
 
-    def one(edges, weights, starts, ring):
+    def one(edges, weights, starts, rows):
         total = 0.0
         for edge, weight, start in zip(edges, weights, starts, strict=True):
-            begin = start + place * layout.size
-            total = total + edge.pull(weight, ring, begin, size * layout.size, layout.size)
+            total = total + edge.pull(weight, rows, start, size * layout.size, layout.size)
         return total.reshape(-1, size, layout.size)
 
     return tuple(
-        jax.tree.map(lambda ring, e=e, w=w, s=s: one(e, w, s, ring), rings)
-        for e, w, s, rings in zip(edges, weights, starts, rings, strict=True)
+        jax.tree.map(lambda rows, e=e, w=w, s=s: one(e, w, s, rows), each)
+        for e, w, s, each in zip(edges, weights, starts, past, strict=True)
     )
+
+
+def _depth(messages: PyTree) -> int:
+    return max((x.shape[-2] for x in jax.tree.leaves(messages)), default=0)
+
+
+def _deep(x: Array, depth: int) -> Array:
+    """Rows in front up to a depth, which nothing reads."""
+    return jnp.pad(x, [(0, 0)] * (x.ndim - 2) + [(depth - x.shape[-2], 0), (0, 0)])
+
+
+def _put(rows: Array, at: Array, block: Array) -> Array:
+    return lax.dynamic_update_slice_in_dim(rows, block, at, 1)
 
 
 def _with_last(x: Array) -> Array:
@@ -310,15 +326,10 @@ class _Layout(NamedTuple):
         return jax.tree.map(lambda w, b: jnp.moveaxis(w, 0, -1) if b else w, weights, batched)
 
     def zeros(self, tree, batched):
-        """Zeros for one cotangent a run; None where there is none."""
+        """Zeros for one cotangent a run."""
         front = () if self.batch is None else (self.batch,)
-
-        def like(x, b):
-            return jnp.zeros(x.shape if b else (*front, *x.shape), x.dtype)
-
-        return jax.tree.map(
-            lambda x, b: like(x, b) if eqx.is_inexact_array(x) else None, tree, batched
-        )
+        like = lambda x, b: jnp.zeros(x.shape if b else (*front, *x.shape), x.dtype)  # noqa: E731
+        return jax.tree.map(like, tree, batched)
 
     def rows(self, x):
         return x.shape[-2]
@@ -331,8 +342,13 @@ class _Layout(NamedTuple):
         """The way back."""
         return x[:, :, 0].T if self.batch is None else x.transpose(2, 1, 0)
 
-    def columns(self, ring):
-        return ring.reshape(len(ring), -1, self.size)
+    def flat(self, x):
+        """The same as `(source, time * batch)`, the past that windows are read from."""
+        return self.minor(x).reshape(x.shape[-1], -1)
+
+    def columns(self, flat):
+        """Flat rows as `(source, time, batch)`."""
+        return flat.reshape(len(flat), -1, self.size)
 
     def front(self, tree):
         """What a scan stacked, with the batch in front."""

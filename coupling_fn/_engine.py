@@ -10,8 +10,8 @@ from jax import Array, lax
 from ._blocks import Block, Given, run_blocks
 from ._link import Link, SeenLink, add
 from ._network import Network, Params, State, origins_of, past_of, read
+from ._past import edges_of
 from ._plan import Blocks, fit_blocks
-from ._ring import edges_of
 from ._types import PyTree
 
 

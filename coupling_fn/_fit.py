@@ -94,8 +94,8 @@ def fit(
             extra `coupling_fn[progress]` installs; without it there is no bar.
 
     Returns:
-        The best and the last parameters, and the way there. It is on the host, so a path of a
-        large matrix over many steps is memory of the host.
+        The best and the last parameters, and the way there. The path is kept on the host: fitting
+        a large matrix over many steps takes that much of its memory.
 
     Raises:
         TypeError: if a fitted leaf is not an array of floats; `where` gives something else than
@@ -109,7 +109,7 @@ def fit(
         >>> import optax
         >>> W = jnp.asarray([[0.0, 0.8], [0.2, 0.0]])
         >>> x = jnp.asarray([1.0, -1.0])
-        >>> def loss(params):  # the coupling should send 0.4 and -0.1
+        >>> def loss(params):  # what arrives should be -0.4 and 0.1
         ...     sent = params["k"] * cf.weighted_sum(W, x) + params["b"]
         ...     return jnp.sum((sent - jnp.asarray([-0.4, 0.1])) ** 2)
         >>> result = cf.fit(
@@ -145,7 +145,7 @@ def fit(
             value = np.asarray(value)
             if np.isfinite(value):
                 losses.append(value)
-                path.append(leaves)
+                path.append(jax.device_get(leaves))
                 advance(min(step, 1), loss=f"{value:g}")
                 if gradient_is_finite or step == steps:
                     continue
@@ -163,13 +163,12 @@ def fit(
             break
 
     best = int(np.argmin(losses))
-    columns = zip(*jax.device_get(path), strict=True)
     return FitResult(
         params=_put(params, places, path[best]),
         loss=float(losses[best]),
         best_step=best,
         losses=np.stack(losses),
-        path=jax.tree.unflatten(shape, [np.stack(column) for column in columns]),
+        path=jax.tree.unflatten(shape, [np.stack(rows) for rows in zip(*path, strict=True)]),
         stopped=stopped,
         last_params=_put(params, places, path[-1]),
     )
@@ -219,7 +218,7 @@ def _is_float(x: Any) -> bool:
     return jnp.issubdtype(x.dtype, jnp.floating)
 
 
-def _put(params: PyTree, places: tuple[int, ...], values: tuple[Array, ...]) -> PyTree:
+def _put(params: PyTree, places: tuple[int, ...], values: tuple[Any, ...]) -> PyTree:
     leaves, tree = jax.tree.flatten(params)
     for place, value in zip(places, values, strict=True):
         # `.at` keeps the leaf's weak type: a k made from 0.5 must not promote the network.

@@ -2,7 +2,7 @@
 
 Where every lag is m steps or more, what arrives in the next m steps is known now: it is computed as
 one block, an index loaded once for m steps. Edges of smaller lag go step by step. Measured on
-two CPU cores in float32 (`python -m benchmarks delayed`; DESIGN of the block in `_ring.py`).
+two CPU cores in float32 (`python -m benchmarks delayed`; the block is in `_past.py`).
 """
 
 from typing import NamedTuple
@@ -28,7 +28,7 @@ class Split(eqx.Module):
 
 
 class Blocks(NamedTuple):
-    """Sizes of a run in blocks: steps in one, their number, and the ring that holds the past."""
+    """Sizes of a run in blocks: steps in one, their number, and the ring that keeps the history."""
 
     size: int
     count: int

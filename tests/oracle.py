@@ -153,8 +153,9 @@ class Net:
         record = []
         for n in range(steps):
             new = self._step(x, past, n)
-            for key, rows in past.items():
-                past[key] = [*rows[1:], _read(x, signals[key])]
+            for key, source in signals.items():
+                if past.get(key):
+                    past[key] = [*past[key][1:], _read(x, source)]
             x = new
             record.append(x)
         return {name: np.array([r[name] for r in record]) for name in x0}

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jax import lax
 
-from .._problem import A, OMEGA, Unsupported
+from .._problem import OMEGA, A, Unsupported
 
 
 def rate(x, y, c):

@@ -9,7 +9,7 @@ import brainunit as u
 import jax.numpy as jnp
 import numpy as np
 
-from .._problem import A, OMEGA, Unsupported
+from .._problem import OMEGA, A, Unsupported
 
 METHOD = {"euler": "euler", "heun_held": "rk2"}  # its "heun" is a scheme of third order
 

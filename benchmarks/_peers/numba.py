@@ -7,7 +7,7 @@ successive steps share a cache line; it keeps the whole run, so that no index wr
 import numpy as np
 from numba import njit
 
-from .._problem import A, OMEGA, Unsupported
+from .._problem import OMEGA, A, Unsupported
 
 COMPILES_ITSELF = True
 

@@ -19,7 +19,7 @@ from tvboptim.experimental.network_dynamics.graph import DenseDelayGraph, DenseG
 from tvboptim.experimental.network_dynamics.result import NativeSolution
 from tvboptim.experimental.network_dynamics.solvers import Euler, Heun
 
-from .._problem import A, OMEGA, K, Unsupported
+from .._problem import OMEGA, A, K, Unsupported
 from .bare import rate
 
 
@@ -53,7 +53,7 @@ def build(problem):
     if case.scheme == "heun" and case.delayed:
         raise Unsupported("holds what is delayed over the step")
     weights = jnp.asarray(problem.weights, dtype)
-    states = dict(incoming_states="x", local_states="x", G=K)
+    states = {"incoming_states": "x", "local_states": "x", "G": K}
     if case.delayed:
         # It rounds delays to steps, so exact multiples are safe.
         graph = DenseDelayGraph(weights, jnp.asarray(problem.lags * case.dt, dtype))

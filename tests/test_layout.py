@@ -1,0 +1,148 @@
+"""The rooms of the house: who may import whom, and what importing the package does not do."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import coupling_fn as cf
+
+PACKAGE = Path(cf.__file__).parent
+# Ground floor first: a module imports only from lower floors.
+FLOORS = [
+    {"_check"},
+    {"_types", "_progress"},
+    {"_connectome"},
+    {"_files", "_synthetic"},
+    {"_aggregate"},
+    {"_coupling"},
+    {"_delay"},
+    {"_nodes._node"},
+    {"_nodes._oscillators", "_nodes._wilson_cowan"},
+    {"_nodes"},
+    {"_integrate"},
+    {"_past", "_ring", "_plan", "_batch"},
+    {"_link"},
+    {"_network"},
+    {"_blocks"},
+    {"_engine"},
+    {"_simulate"},
+    {"_observe"},
+    {"_transform"},
+    {"_sweep"},
+    {"_fit"},
+    {"_plot"},
+    {"__init__"},
+    {"__main__"},
+]
+FLOOR = {module: floor for floor, modules in enumerate(FLOORS) for module in modules}
+
+
+def modules():
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = list(path.relative_to(PACKAGE).with_suffix("").parts)
+        if len(parts) > 1 and parts[-1] == "__init__":
+            parts = parts[:-1]
+        yield ".".join(parts), path
+
+
+def imports(name, path):
+    """The modules of the package that a module imports, by their names in it."""
+    here = [] if path.name == "__main__.py" else name.split(".")
+    here = here if path.name == "__init__.py" and name != "__init__" else here[:-1]
+    for statement in ast.walk(ast.parse(path.read_text())):
+        if isinstance(statement, ast.Import):
+            for alias in statement.names:
+                if alias.name.split(".")[0] == "coupling_fn":
+                    yield ".".join(alias.name.split(".")[1:]) or "__init__"
+        if not isinstance(statement, ast.ImportFrom):
+            continue
+        module = (statement.module or "").split(".") if statement.module else []
+        if statement.level == 0:
+            if module[0] == "coupling_fn":
+                yield ".".join(module[1:]) or "__init__"
+            continue
+        base = here[: len(here) - statement.level + 1]
+        if module:
+            yield ".".join(base + module)
+        else:  # from . import x
+            for alias in statement.names:
+                inner = ".".join([*base, alias.name])
+                yield inner if inner in dict(modules()) else ".".join(base) or "__init__"
+
+
+def floor_of(module):
+    """A room that is a package has one floor, unless its own rooms have floors."""
+    while module not in FLOOR and "." in module:
+        module = module.rpartition(".")[0]
+    return FLOOR.get(module)
+
+
+@pytest.mark.parametrize(("name", "path"), list(modules()), ids=[name for name, _ in modules()])
+def test_a_module_imports_only_from_lower_floors(name, path):
+    floor = floor_of(name)
+    assert floor is not None, f"{name} has no floor: say in FLOORS where it belongs"
+    for other in imports(name, path):
+        same_room = "." in name and other.split(".")[0] == name.split(".")[0]
+        inner = other.startswith(f"{name}.")
+        assert floor_of(other) is not None, f"{name} imports {other}, which has no floor"
+        if not (inner or same_room):
+            assert floor_of(other) < floor, f"{name} imports {other}, which is not below it"
+
+
+def test_the_parser_sees_imports():
+    """So that the test above cannot pass by seeing nothing."""
+    found = {name: set(imports(name, path)) for name, path in modules()}
+    assert {"_aggregate", "_check", "_types"} <= found["_coupling"]
+    assert "_check" in found["_nodes._node"]
+    assert "_nodes" in found["_network"]
+    assert "_nodes._node" in found["_nodes"]
+    assert "_network" in found["__init__"]
+
+
+def test_every_public_name_is_handed_out_once():
+    tree = ast.parse((PACKAGE / "__init__.py").read_text())
+    names = [a for s in tree.body if isinstance(s, ast.ImportFrom) for a in s.names]
+    assert all(alias.name == alias.asname for alias in names)
+    assert len({alias.name for alias in names}) == len(names)
+    assert not [alias.name for alias in names if alias.name.startswith("_")]
+
+
+def test_no_module_is_long():
+    lines = {name: len(path.read_text().splitlines()) for name, path in modules()}
+    assert not {name: n for name, n in lines.items() if n > 700}
+
+
+SCRIPT = """
+import sys, warnings
+import jax
+before = dict(jax.config.values)
+made = []
+jax.monitoring.register_event_duration_secs_listener(lambda name, *_, **__: made.append(name))
+import coupling_fn
+assert dict(jax.config.values) == before, "an option of JAX was set"
+assert not jax.live_arrays(), "an array was made"
+from jax._src import xla_bridge
+assert not xla_bridge._backends, "a device was touched"
+assert not [name for name in made if "compile" in name], made
+heavy = {"matplotlib", "tqdm", "scipy", "pandas"} & set(sys.modules)
+print(sorted(heavy), "coupling_fn._plot" in sys.modules)
+"""
+PLAIN = "import sys, jax, equinox, optax, jaxtyping\nprint(sorted({'matplotlib', 'tqdm', 'scipy', 'pandas'} & set(sys.modules)))"
+
+
+def output_of(script):
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_importing_touches_nothing_and_loads_nothing_heavy():
+    """Beside what JAX and equinox load themselves."""
+    theirs = ast.literal_eval(output_of(PLAIN))
+    ours = ast.literal_eval(output_of(SCRIPT).rpartition("]")[0] + "]")
+    assert set(ours) <= set(theirs)
+    assert "matplotlib" not in ours
+    assert "tqdm" not in ours
