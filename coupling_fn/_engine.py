@@ -59,7 +59,7 @@ def _delayed(link: Link) -> bool:
 
 
 def _run(net, links, state, params, blocks: Blocks, record, every, reverse):
-    origins = origins_of(links, state.node)
+    origins = origins_of(links, state)
     rows = {
         link.key: jnp.concatenate([state.history[link.key], read(state.node, link.source)[None]])
         for link in links
@@ -89,13 +89,14 @@ def _run(net, links, state, params, blocks: Blocks, record, every, reverse):
         edges=tuple(tuple(edges for _, edges in each) for each in taps),
         number=state.step,
     )
-    block = _block(net, links, params, state.key, blocks.size, record, every, origins, signals, close)
+    block = _block(net, links, params, state, blocks.size, record, every, origins, signals, close)
     (x, *_), history, seen = run_blocks(block, given, blocks, reverse=reverse)
     step = state.step + blocks.size * blocks.count
-    return State(x, history, step, state.key), _in_order(seen, blocks.size, every)
+    return state._replace(node=x, history=history, step=step), _in_order(seen, blocks.size, every)
 
 
-def _block(net, links, params, key, size, record, every, origins, signals, close) -> Block:
+def _block(net, links, params, state, size, record, every, origins, signals, close) -> Block:
+    key = state.key
     far = [(index, link) for index, link in enumerate(links) if link.far]
 
     def block(start, sums, number):
@@ -140,7 +141,7 @@ def _block(net, links, params, key, size, record, every, origins, signals, close
             for index, link in far
         )
         picked = slice(min(every, size) - 1, None, min(every, size))
-        seen = jax.vmap(lambda x, n: record(State(x, _NoHistory(), n, key)))(
+        seen = jax.vmap(lambda x, n: record(state._replace(node=x, history=_NoHistory(), step=n)))(
             jax.tree.map(lambda x: x[picked], xs), (number + count + 1)[picked]
         )
         if any(isinstance(leaf, _NoHistory) for leaf in jax.tree.leaves(seen)):

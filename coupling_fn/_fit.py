@@ -2,7 +2,7 @@
 
 import dataclasses
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -141,11 +141,11 @@ def fit(
     losses, path, stopped = [], [], ""
     with progress_bar(steps, "fit", progress) as advance:
         for step in range(steps + 1):
-            value, gradient_is_finite, leaves, free, state = _step(program, arrays, free, state)
-            value = np.asarray(value)
+            measured, leaves, free, state = _step(program, arrays, free, state)
+            value, gradient_is_finite = np.asarray(measured)
             if np.isfinite(value):
                 losses.append(value)
-                path.append(jax.device_get(leaves))
+                path.append([np.asarray(x) for x in leaves])
                 advance(min(step, 1), loss=f"{value:g}")
                 if gradient_is_finite or step == steps:
                     continue
@@ -199,11 +199,12 @@ def _step(program, arrays, free, state):
 
     value, gradient = jax.value_and_grad(loss_at)(free)
     finite = jnp.stack([jnp.isfinite(g).all() for g in gradient]).all()
+    measured = jnp.stack([value, finite.astype(value.dtype)])  # one array: one wait a step
     with jax.numpy_dtype_promotion("standard"):  # adam takes a float to an integer power
         updates, state = optax.with_extra_args_support(optimizer).update(
             gradient, state, free, value=value, grad=gradient, value_fn=loss_at
         )
-    return value, finite, constrain(free), optax.apply_updates(free, updates), state
+    return measured, constrain(free), optax.apply_updates(free, updates), state
 
 
 def _one_float(value: Any) -> Array:
@@ -218,7 +219,7 @@ def _is_float(x: Any) -> bool:
     return jnp.issubdtype(x.dtype, jnp.floating)
 
 
-def _put(params: PyTree, places: tuple[int, ...], values: tuple[Any, ...]) -> PyTree:
+def _put(params: PyTree, places: tuple[int, ...], values: Sequence[Any]) -> PyTree:
     leaves, tree = jax.tree.flatten(params)
     for place, value in zip(places, values, strict=True):
         # `.at` keeps the leaf's weak type: a k made from 0.5 must not promote the network.

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 from jax.experimental.sparse import BCOO
 
 from ._aggregate import Padded, in_strength, padded, weighted_sum
@@ -80,6 +80,8 @@ class SeparableLink(Link):
         self, past: PyTree, source: Array, target: Array | None, origin: Array | None
     ) -> Array:
         """The input, from the past's sums and the present state."""
+        if origin is None and self.relative:
+            origin = lax.stop_gradient(target[0])  # without a past, the nearest one is at hand
         sums = past
         if self.now is not None:
             sent = self.send(source, origin)

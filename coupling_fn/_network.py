@@ -132,12 +132,15 @@ class State(NamedTuple):
         history: for each delayed source its past, `(lag, source)`, oldest first.
         step: steps done so far, which tells the time to external input and noise.
         key: the random key of the whole run, or None.
+        origin: what rules that only differences matter to measure each delayed source from: its
+            first value, kept so that a run in two parts rounds as one.
     """
 
     node: PyTree
     history: dict[str, Array]
     step: Array
     key: Array | None
+    origin: dict[str, Array]
 
 
 class Network(eqx.Module):
@@ -288,7 +291,8 @@ class Network(eqx.Module):
             before = given.get(name)
             before = sources[name] if before is None else before
             past[name] = make_history(before, depth, len(sources[name])).astype(sources[name].dtype)
-        return State(x0, past, jnp.zeros((), jnp.int32), key)
+        origin = {name: lax.stop_gradient(x[0]) for name, x in sources.items()}
+        return State(x0, past, jnp.zeros((), jnp.int32), key, origin)
 
     def __call__(self, state: State, params: Params) -> State:
         """One step, from time `state.step * dt` to one dt later."""
@@ -304,11 +308,12 @@ class Network(eqx.Module):
             for link in links
             if link.key in state.history
         }
-        origins = origins_of(links, state.node)
+        origins = origins_of(links, state)
         past = [past_of(links, rows, origins, after) for after in self.reads]
         kick = self.kick(state.key, state.step, state.node, params)
         x = self.advance(links, state.node, state.step, params, past, origins, kick)
-        return State(x, {key: row[1:] for key, row in rows.items()}, state.step + 1, state.key)
+        history = {key: row[1:] for key, row in rows.items()}
+        return state._replace(node=x, history=history, step=state.step + 1)
 
     @property
     def reads(self) -> tuple[int, ...]:
@@ -335,7 +340,8 @@ class Network(eqx.Module):
             whole = couplings[name]
             parts = whole.parts if isinstance(whole, SumCoupling) else (whole,)
             for source, into, target in zip(wire.source, wire.into, wire.target, strict=True):
-                key = name if len(wire.source) == 1 else f"{name}.{wire.source.index(source)}"
+                alone = len(wire.source) == 1 and name not in self.node.states
+                key = name if alone else f"{name}.{wire.source.index(source)}"
                 key = source if isinstance(source, str) else key
                 signals = dict(source=source, target=target, into=into, key=key, name=name)
                 for part in parts:
@@ -488,11 +494,9 @@ def past_of(links: tuple[Link, ...], rows: dict[str, Array], origins: Any, after
     )
 
 
-def origins_of(links: tuple[Link, ...], x: PyTree) -> tuple[Array | None, ...]:
-    """What each link measures states from: one of them, where the rule does not mind."""
-    return tuple(
-        lax.stop_gradient(read(x, link.target)[0]) if link.relative else None for link in links
-    )
+def origins_of(links: tuple[Link, ...], state: State) -> tuple[Array | None, ...]:
+    """What each delayed link measures states from, where only differences matter to its rule."""
+    return tuple(state.origin.get(link.key) if link.relative else None for link in links)
 
 
 def _refill(x: PyTree, values: dict[str, Array]) -> PyTree:

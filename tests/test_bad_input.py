@@ -1,0 +1,504 @@
+"""Wrong uses: each is an error that names the argument, what came, and what should have come.
+
+The suite's own check of annotations is off here, as it is for a user.
+"""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers import refuses
+from jax.experimental.sparse import BCOO
+
+import coupling_fn as cf
+
+N = 3
+W = np.array([[0.0, 1.0, 0.5], [2.0, 0.0, 0.0], [0.0, 3.0, 0.1]])
+X = jnp.arange(3.0)
+START = cf.HopfState(X, X)
+LENGTHS = np.array([[0.0, 20.0, 30.0], [40.0, 0.0, 60.0], [70.0, 80.0, 0.0]])
+LAGS = np.array([[1, 2, 3], [4, 1, 2], [3, 2, 1]])
+NAN = np.where(np.eye(N) > 0, W, np.nan)
+
+
+def with_(x, where, value):
+    x = np.array(x, float)
+    x[where] = value
+    return x
+
+
+def net(**options):
+    return cf.Network(**{"node": cf.hopf, "dt": 0.1, **options})
+
+
+def params(**options):
+    given = {"node": cf.HopfParams(), "coupling": cf.DiffusiveCoupling(W), **options}
+    return cf.Params(**given)
+
+
+def start(network=None, x0=START, changed=None, **options):
+    changed = params() if changed is None else changed
+    return (net() if network is None else network).init(x0, changed, **options)
+
+
+def run(network=None, changed=None, steps=3, begun=None, **options):
+    """A run whose state was begun with good parameters."""
+    network = net() if network is None else network
+    state = start(network) if begun is None else begun
+    return cf.simulate(network, state, params() if changed is None else changed, steps, **options)
+
+
+def swapped(where, value):
+    """Good parameters, one of which is changed past the checks at the door."""
+    return eqx.tree_at(where, params(external={"x": X}), value)
+
+
+def custom(source, target, conn, k, threshold=0.5):
+    return k * cf.weighted_sum(conn, source)
+
+
+PROBLEMS = {
+    # --- couplings
+    "weights that are NaN": (
+        lambda: cf.DiffusiveCoupling(NAN),
+        r"`conn` must be finite; at \(0, 1\) it is nan\. A tract that is missing .* weight of 0",
+    ),
+    "infinite weights": (
+        lambda: cf.additive_coupling(X, with_(W, (2, 1), np.inf)),
+        r"`conn` must be finite; at \(2, 1\) it is inf",
+    ),
+    "sparse weights that are NaN": (
+        lambda: cf.AdditiveCoupling(BCOO.fromdense(NAN)),
+        "`conn` must be finite; at 0 it is nan",
+    ),
+    "complex weights": (
+        lambda: cf.AdditiveCoupling(W * 1j),
+        "`conn` must be real; it is complex128",
+        TypeError,
+    ),
+    "weights that are words": (
+        lambda: cf.AdditiveCoupling([["one", "two"], ["three", "four"]]),
+        "`conn` must be an array of numbers, not list",
+        TypeError,
+    ),
+    "weights with one axis": (
+        lambda: cf.AdditiveCoupling(W[0]),
+        r"`conn` must have shape \(target, source\), not \(3,\)",
+    ),
+    "weights with three axes": (
+        lambda: cf.AdditiveCoupling(W[None]),
+        r"`conn` must have shape \(target, source\), not \(1, 3, 3\)",
+    ),
+    "a batched BCOO": (
+        lambda: cf.AdditiveCoupling(BCOO.fromdense(jnp.asarray(W)[None], n_batch=1)),
+        r"`conn` must have shape \(target, source\) without batch or dense axes",
+    ),
+    "k of one element in an array": (
+        lambda: cf.DiffusiveCoupling(W, k=jnp.ones(1)),
+        r"`k` must have shape \(\) or \(3,\), not \(1,\)\. It is global, or one value a target",
+    ),
+    "k as a column": (
+        lambda: cf.DiffusiveCoupling(W, k=jnp.ones((3, 1))),
+        r"`k` must have shape \(\) or \(3,\), not \(3, 1\)",
+    ),
+    "k a matrix": (
+        lambda: cf.kuramoto_coupling(X, X, W, k=W),
+        r"`k` must have shape \(\) or \(3,\), not \(3, 3\)",
+    ),
+    "k for each source": (
+        lambda: cf.AdditiveCoupling(W[:2], k=jnp.ones(3)),
+        r"`k` must have shape \(\) or \(2,\), not \(3,\)",
+    ),
+    "k that is NaN": (
+        lambda: cf.AdditiveCoupling(W, k=np.nan),
+        "`k` must be finite; it is nan",
+    ),
+    "k for each target, one infinite": (
+        lambda: cf.AdditiveCoupling(W, k=[1.0, np.inf, 0.0]),
+        "`k` must be finite; at 1 it is inf",
+    ),
+    "k of a custom coupling as a column": (
+        lambda: cf.CustomCoupling(custom, W, k=jnp.ones((3, 1))),
+        r"`k` must have shape \(\) or \(3,\), not \(3, 1\)",
+    ),
+    "k of an edge coupling that is NaN": (
+        lambda: cf.EdgeCoupling(lambda s, t: s, W, k=np.nan),
+        "`k` must be finite; it is nan",
+    ),
+    "k that is complex": (
+        lambda: cf.AdditiveCoupling(W, k=1j),
+        "`k` must be real; it is complex128",
+        TypeError,
+    ),
+    "k that is None": (
+        lambda: cf.AdditiveCoupling(W, k=None),
+        "`k` must be an array of numbers, not NoneType",
+        TypeError,
+    ),
+    "a rule's parameter of a wrong shape": (
+        lambda: cf.sigmoidal_coupling(X, W, midpoint=jnp.ones(2)),
+        r"`midpoint` must have shape \(\) or \(3,\), not \(2,\)",
+    ),
+    "a rule's parameter in an array of one": (
+        lambda: cf.additive_coupling(X, W, b=jnp.ones(1)),
+        r"`b` must have shape \(\) or \(3,\), not \(1,\)",
+    ),
+    "a source of the wrong length": (
+        lambda: cf.AdditiveCoupling(W)(jnp.ones(4)),
+        r"`source` must have shape \(3,\) or \(3, 3\), not \(4,\)",
+    ),
+    "a source of one element": (
+        lambda: cf.DiffusiveCoupling(W)(jnp.ones(1), X),
+        r"`source` must have shape \(3,\) or \(3, 3\), not \(1,\)",
+    ),
+    "a target of the wrong length": (
+        lambda: cf.DiffusiveCoupling(W)(X, jnp.ones(2)),
+        r"`target` must have shape \(3,\), not \(2,\)",
+    ),
+    "a batch without vmap": (
+        lambda: cf.DiffusiveCoupling(W)(X, jnp.ones((3, 3))),
+        r"`target` must have shape \(3,\), not \(3, 3\)\..*batches are vmap's work",
+    ),
+    "a scalar source": (
+        lambda: cf.EdgeCoupling(lambda s, t: s, W)(jnp.array(1.0), X),
+        r"`source` must have shape \(3,\) or \(3, 3\), not \(\)",
+    ),
+    "a complex state": (
+        lambda: cf.kuramoto_coupling(np.asarray(X) * 1j, X, W),
+        "`source` must be real; it is complex128",
+        TypeError,
+    ),
+    "no target for a rule that reads it": (
+        lambda: cf.DiffusiveCoupling(W)(X),
+        "DiffusiveCoupling reads the `target` state as well",
+        TypeError,
+    ),
+    "no target for a sum that reads it": (
+        lambda: (cf.AdditiveCoupling(W) + cf.KuramotoCoupling(W))(X),
+        "KuramotoCoupling reads the `target` state as well",
+        TypeError,
+    ),
+    "shapes under jit": (
+        lambda: jax.jit(cf.additive_coupling)(jnp.ones(4), W),
+        r"`source` must have shape \(3,\) or \(3, 3\), not \(4,\)",
+    ),
+    "k under jit": (
+        lambda: jax.jit(lambda k: cf.DiffusiveCoupling(W, k)(X, X))(jnp.ones((3, 1))),
+        r"`k` must have shape \(\) or \(3,\), not \(3, 1\)",
+    ),
+    "a misspelt keyword": (
+        lambda: cf.sigmoidal_coupling(X, W, mid_point=1.0),
+        "mid_point",
+        TypeError,
+    ),
+    "a misspelt field": (lambda: cf.DiffusiveCoupling(conn=W, K=1.0), "'K'", TypeError),
+    "a misspelt parameter of a custom rule": (
+        lambda: cf.CustomCoupling(custom, W, treshold=1.0),
+        "treshold",
+        TypeError,
+    ),
+    "a misspelt parameter of an edge rule": (
+        lambda: cf.EdgeCoupling(lambda s, t: s, W, gain=1.0),
+        "gain",
+        TypeError,
+    ),
+    "a custom rule that returns another shape": (
+        lambda: cf.CustomCoupling(lambda s, t, conn, k: (conn @ s).sum(), W)(X),
+        r"the result of <lambda>` must have shape \(3,\), not \(\)\. With delays",
+    ),
+    "adding a number to a coupling": (
+        lambda: cf.AdditiveCoupling(W) + 1.0,
+        "unsupported operand",
+        TypeError,
+    ),
+    # --- lengths and lags
+    "speed of zero": (
+        lambda: cf.lags(LENGTHS, 0.0, 0.1),
+        r"`speed` must be positive and finite \[mm/ms\], not 0\.0",
+    ),
+    "negative speed": (lambda: cf.lags(LENGTHS, -3.0, 0.1), "`speed` must be positive.*-3"),
+    "speed that is NaN": (lambda: cf.lags(LENGTHS, np.nan, 0.1), "`speed` must be .*finite.*nan"),
+    "dt of zero": (lambda: cf.lags(LENGTHS, 3.0, 0.0), "`dt` must be positive.*not 0"),
+    "infinite dt": (lambda: cf.lags(LENGTHS, 3.0, np.inf), "`dt` must be .*finite.*inf"),
+    "negative lengths": (
+        lambda: cf.lags(with_(LENGTHS, (1, 0), -4.0), 3.0, 0.1),
+        r"`lengths` must be ≥ 0; at \(1, 0\) it is -4\.0\. Lengths are in mm",
+    ),
+    "lengths that are NaN": (
+        lambda: cf.lags(with_(LENGTHS, (1, 0), np.nan), 3.0, 0.1),
+        r"`lengths` must be finite; at \(1, 0\) it is nan.*weight 0 and any length",
+    ),
+    "complex lengths": (
+        lambda: cf.lags(LENGTHS * 1j, 3.0, 0.1),
+        "`lengths` must be real; it is complex128",
+        TypeError,
+    ),
+    "weights of another size than the lengths": (
+        lambda: cf.lags(LENGTHS, 3.0, 0.1, weights=np.ones((2, 2))),
+        r"`weights` must have shape \(3, 3\), not \(2, 2\)",
+    ),
+    "bounds for a speed of zero": (
+        lambda: cf.lag_bounds(LENGTHS, (0.0, 3.0), 0.1),
+        "`speed` must be positive",
+    ),
+    "lengths without speed": (
+        lambda: params(lengths=LENGTHS),
+        "`lengths` came without `speed`: a delay needs both",
+    ),
+    "speed without lengths": (lambda: params(speed=3.0), "`speed` came without `lengths`"),
+    "negative lengths in params": (
+        lambda: params(lengths=-LENGTHS, speed=3.0),
+        r"`lengths` must be ≥ 0; at \(0, 1\) it is -20",
+    ),
+    "negative speed in params": (
+        lambda: params(lengths=LENGTHS, speed=-3.0),
+        "`speed` must be positive and finite",
+    ),
+    "a history of the wrong length": (
+        lambda: start(net(lags=LAGS), history=jnp.ones((3, N))),
+        r"`past` must have shape \(\) or \(3,\) or \(4, 3\), not \(3, 3\)\..*oldest first",
+    ),
+    "a history of an unknown state": (
+        lambda: start(net(lags=LAGS), history={"z": 0.0}),
+        "There is no delayed source 'z'; there are: x, y",
+    ),
+    "a fraction of a step": (
+        lambda: net(lags=LAGS / 2),
+        "`lags` must be whole numbers of steps, not float64: use lags()",
+        TypeError,
+    ),
+    "negative lags": (
+        lambda: net(lags=LAGS - 2),
+        r"`lags` must be ≥ 0; at \(0, 0\) it is -1",
+    ),
+    "lags with one axis": (
+        lambda: net(lags=LAGS[0]),
+        r"`lags` must be one number or \(target, source\), not \(3,\)",
+    ),
+    "lags of another size than the weights": (
+        lambda: start(net(lags=LAGS[:2, :2])),
+        r"`lags` must have shape \(3, 3\), not \(2, 2\)\..*must go with its `conn`",
+    ),
+    "lags beyond their bounds": (
+        lambda: net(lags=LAGS, lag_bounds=(1, 3)),
+        "A lag leaves the network's bounds of 1 to 3 steps.*span 1 to 4",
+    ),
+    "bounds in the wrong order": (
+        lambda: net(lag_bounds=(5, 2)),
+        r"`lag_bounds` must be 0 ≤ smallest ≤ largest, not \(5, 2\)",
+    ),
+    "bounds that are not whole": (
+        lambda: net(lag_bounds=(0.5, 7.9)),
+        r"`lag_bounds` must be .*whole.*7\.9|`lag_bounds` must be .*whole.*0\.5",
+        (TypeError, ValueError),
+    ),
+    "one bound": (
+        lambda: net(lag_bounds=7),
+        r"`lag_bounds` must be .*smallest.*largest.*7",
+        (TypeError, ValueError),
+    ),
+    "lengths that a network would not read": (
+        lambda: start(changed=params(lengths=LENGTHS, speed=3.0)),
+        "`params` has lengths and speed, but the network was built without `lag_bounds`",
+    ),
+    "a network that reads lengths, without them": (
+        lambda: start(net(lag_bounds=(0, 9))),
+        "built with `lag_bounds` for 'coupling': `params` must have lengths and speed",
+    ),
+    "lengths in params of another size": (
+        lambda: start(
+            net(lag_bounds=(0, 900)), changed=params(lengths=LENGTHS[:2, :2], speed=3.0)
+        ),
+        r"must have shape \(3, 3\), not \(2, 2\)",
+    ),
+    "interpolation of whole lags": (
+        lambda: net(lags=LAGS, interpolate="linear"),
+        "`interpolate=\"linear\"` reads at lengths / speed",
+    ),
+    "an unknown interpolation": (
+        lambda: net(lag_bounds=(0, 9), interpolate="cubic"),
+        "`interpolate` must be one of None, 'linear', not 'cubic'",
+    ),
+    # --- the network
+    "an unnamed node": (
+        lambda: net(node=lambda state, inputs, params: state),
+        r"`node` must know the names of its states and inputs: put @coupling_fn\.node",
+        TypeError,
+    ),
+    "dt of zero in a network": (lambda: net(dt=0.0), "`dt` must be positive"),
+    "dt that is NaN in a network": (lambda: net(dt=np.nan), "`dt` must be positive and finite"),
+    "an unknown scheme": (
+        lambda: net(scheme="Heun"),
+        "`scheme` must be one of 'euler', 'heun', 'rk4', not 'Heun'",
+    ),
+    "an unknown hold": (lambda: net(hold=True), "`hold` must be one of 'stage', 'step', not True"),
+    "an unknown keyword of a network": (lambda: net(lag=LAGS), "'lag'", TypeError),
+    "an unknown source": (
+        lambda: net(couplings=cf.Wire("z", "x")),
+        "There is no state 'z'; there are: x, y",
+    ),
+    "an unknown input": (
+        lambda: net(node=cf.wilson_cowan, couplings=cf.Wire("E", "e")),
+        "There is no input 'e'; there are: E, I",
+    ),
+    "an unknown target": (
+        lambda: net(couplings=cf.Wire("x", "y", target="yy")),
+        "There is no state 'yy'; there are: x, y. Did you mean 'y'",
+    ),
+    "a wire of unequal ends": (
+        lambda: cf.Wire(("x", "y"), into="x"),
+        "A wire pairs sources, inputs and targets one to one; it got 2, 1 and 2",
+    ),
+    "lags of an unknown coupling": (
+        lambda: net(couplings={"ff": cf.Wire("x", "x")}, lags={"fb": LAGS}),
+        r"There is no coupling \(in `lags`\) 'fb'; there are: ff",
+    ),
+    "a coupling that the network does not have": (
+        lambda: start(changed=params(coupling={"couplin": cf.DiffusiveCoupling(W)})),
+        "There is no coupling of the network 'couplin'; there are: coupling. Did you mean",
+    ),
+    "a coupling missing from params": (
+        lambda: start(net(couplings={"a": cf.Wire("x", "x")}), changed=params(coupling={})),
+        "There is no coupling in `params` 'a'",
+    ),
+    "a start with a misspelt state": (
+        lambda: start(x0={"x": X, "Y": X}),
+        "There is no state 'Y'; there are: x, y",
+    ),
+    "a start without one of the states": (
+        lambda: start(x0={"x": X}),
+        "There is no state in `x0` 'y'; there are: x",
+    ),
+    "a start without names": (
+        lambda: start(x0=jnp.ones((2, 3))),
+        "`x0` must name its states: a NamedTuple or a dict",
+        TypeError,
+    ),
+    "a start of unequal states": (
+        lambda: start(x0=cf.HopfState(X, jnp.ones(4))),
+        r"Each state in `x0` must have shape \(region,\); they have",
+    ),
+    "a batch of starts without vmap": (
+        lambda: start(x0=cf.HopfState(W, W)),
+        r"Each state in `x0` must have shape \(region,\)",
+    ),
+    "a start of more regions than weights": (
+        lambda: start(x0=cf.HopfState(jnp.ones(4), jnp.ones(4))),
+        r"`conn` must have shape \(4, 4\), not \(3, 3\)",
+    ),
+    "noise without a key": (
+        lambda: start(changed=params(noise=0.1)),
+        "`params.noise` needs a random `key`",
+    ),
+    "a number for a key": (
+        lambda: start(changed=params(noise=0.1), key=3),
+        r"`key` must be .*jax\.random",
+        (TypeError, ValueError),
+    ),
+    "negative noise": (lambda: params(noise=-0.1), "`noise` must be ≥ 0; it is -0.1"),
+    "noise of an unknown state": (
+        lambda: start(changed=params(noise={"z": 0.1}), key=jax.random.key(0)),
+        "There is no state 'z'; there are: x, y",
+    ),
+    "noise for another number of regions": (
+        lambda: start(changed=params(noise=jnp.ones(2)), key=jax.random.key(0)),
+        r"`noise` must have shape \(\) or \(3,\), not \(2,\)",
+    ),
+    "noise in an array of one": (
+        lambda: start(changed=params(noise=jnp.ones(1)), key=jax.random.key(0)),
+        r"`noise` must have shape \(\) or \(3,\), not \(1,\)",
+    ),
+    "external input on an unknown input": (
+        lambda: start(changed=params(external={"z": 1.0})),
+        "There is no input 'z'; there are: x, y",
+    ),
+    "external input for another number of regions": (
+        lambda: start(changed=params(external={"x": jnp.ones(4)})),
+        r"`external` .*must have shape \(\) or \(3,\), not \(4,\)",
+    ),
+    "external input in an array of one": (
+        lambda: start(changed=params(external={"x": jnp.ones(1)})),
+        r"`external` .*must have shape \(\) or \(3,\), not \(1,\)",
+    ),
+    "an unknown keyword of params": (lambda: params(couplings=1), "couplings", TypeError),
+    "a misspelt node parameter": (lambda: cf.HopfParams(w=0.1), "'w'", TypeError),
+    # --- runs
+    "negative steps": (lambda: run(steps=-1), "`steps` must be a whole number ≥ 0, not -1"),
+    "a fraction of steps": (lambda: run(steps=2.5), "`steps` must be .*not 2.5", TypeError),
+    "steps as a float": (lambda: run(steps=3.0), "`steps` must be .*not 3.0", TypeError),
+    "steps that are True": (lambda: run(steps=True), "`steps` must be a whole number"),
+    "every of zero": (lambda: run(every=0), "`steps` must be a multiple of `every`"),
+    "every that does not fit": (
+        lambda: run(steps=7, every=3),
+        "7 is not one of 3. The nearest are 6 and 9",
+    ),
+    "a record of an unknown state": (
+        lambda: run(record="z"),
+        "There is no state 'z'; there are: x, y",
+    ),
+    "a record of an unknown state among known ones": (
+        lambda: run(record=("x", "z")),
+        "There is no state 'z'; there are: x, y",
+    ),
+    "k of one element that came in later": (
+        lambda: run(changed=swapped(lambda p: p.coupling.k, jnp.ones(1))),
+        r"`k` must have shape \(\) or \(3,\), not \(1,\)",
+    ),
+    "k as a column that came in later": (
+        lambda: run(changed=swapped(lambda p: p.coupling.k, jnp.ones((3, 1)))),
+        r"`k` must have shape \(\) or \(3,\), not \(3, 1\)",
+    ),
+    "weights of another size that came in later": (
+        lambda: run(changed=swapped(lambda p: p.coupling.conn, jnp.ones((2, 2)))),
+        r"must have shape \(3, 3\), not \(2, 2\)|must have shape \(2,\) .*not \(3,\)",
+    ),
+    "an input misspelt later": (
+        lambda: run(changed=swapped(lambda p: p.external, {"z": X})),
+        "There is no input 'z'; there are: x, y",
+    ),
+    "noise without a key that came in later": (
+        lambda: run(changed=params(noise=0.1)),
+        "`params.noise` needs a random key",
+    ),
+    "a node that forgets a state": (
+        lambda: run(cf.Network(forgetful, 0.1), begun=start(cf.Network(forgetful, 0.1))),
+        "The node forgetful must return the rate of change of each state",
+    ),
+    "a node that returns another shape": (
+        lambda: run(cf.Network(summing, 0.1), begun=start(cf.Network(summing, 0.1))),
+        "The node summing must return the rate of change of each state",
+    ),
+}
+
+
+@cf.node(states=["x", "y"], inputs=["x"])
+def forgetful(state, inputs, params):
+    return {"x": state.x}
+
+
+@cf.node(states=["x", "y"], inputs=["x"])
+def summing(state, inputs, params):
+    return cf.HopfState(state.x.sum(), state.y)
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_refused(problem):
+    wrong, message, *error = PROBLEMS[problem]
+    with refuses(message, error[0] if error else ValueError):
+        wrong()
+
+
+def test_nothing_of_a_wrong_run_is_compiled():
+    """The error comes before the work: tracing has not even begun."""
+    traced = []
+    network = cf.Network(cf.node(states=["x", "y"], inputs=["x"])(lambda *_: traced.append(1)), 0.1)
+    with refuses("`steps` must be a whole number"):
+        cf.simulate(network, start(network), params(), -3)
+    assert not traced
+
+
+def test_values_are_not_looked_at_under_jit():
+    """Shapes are; a NaN passes, at no cost."""
+    coupled = jax.jit(lambda conn: cf.AdditiveCoupling(conn)(X))(jnp.asarray(NAN))
+    assert jnp.isnan(coupled).any()

@@ -1,0 +1,198 @@
+"""How a network is put together, started and stepped."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers import assert_close, optimised, quick_compile, refuses  # noqa: F401
+from jax.experimental.sparse import BCOO
+from strategies import directed
+
+import coupling_fn as cf
+
+pytestmark = pytest.mark.usefixtures("quick_compile")
+N = 5
+CONN = directed(N, N)
+X = cf.HopfState(jnp.linspace(-1.0, 1.0, N), jnp.linspace(0.0, 1.0, N) ** 2)
+
+
+def test_a_step_is_the_node_driven_by_the_coupling():
+    """One Euler step, written out, on the wires that the node itself names."""
+    net = cf.Network(cf.hopf, dt=0.1, scheme="euler")
+    params = cf.Params(cf.HopfParams(a=-0.3, omega=0.7), cf.DiffusiveCoupling(CONN, k=0.8))
+    x, y = map(np.asarray, X)
+    row_sums = CONN.sum(axis=1)
+    growth = -0.3 - x**2 - y**2
+    got = net(net.init(X, params), params).node
+    assert_close(
+        got,
+        cf.HopfState(
+            x + 0.1 * (growth * x - 0.7 * y + 0.8 * (CONN @ x - row_sums * x)),
+            y + 0.1 * (growth * y + 0.7 * x + 0.8 * (CONN @ y - row_sums * y)),
+        ),
+    )
+
+
+def test_a_step_is_pure_and_counts():
+    net = cf.Network(cf.hopf, dt=0.1, lags=3)
+    params = cf.Params(cf.HopfParams(), cf.DiffusiveCoupling(CONN), noise=0.1)
+    state = net.init(X, params, key=jax.random.key(0))
+    before = jax.tree.map(lambda x: x.copy(), state)
+    first, second = net(state, params), net(state, params)
+    assert (first.node.x == second.node.x).all()
+    assert (state.node.x == before.node.x).all()
+    assert (first.step, state.step) == (1, 0)
+    assert first.key is state.key
+
+
+def test_history_moves_on_by_what_was_sent():
+    net = cf.Network(cf.hopf, dt=0.1, couplings=cf.Wire("x", "x"), lags=3)
+    params = cf.Params(cf.HopfParams(), cf.DiffusiveCoupling(CONN))
+    past = jnp.arange(3.0 * N).reshape(3, N)
+    state = net.init(X, params, history=past)
+    after = net(state, params)
+    assert list(after.history) == ["x"]
+    assert (after.history["x"] == jnp.concatenate([past[1:], X.x[None]])).all()
+
+
+@pytest.mark.parametrize(
+    ("lags", "depths"),
+    [
+        (None, {}),
+        (0, {}),
+        ({"slow": 4}, {"x": 4}),
+        ({"slow": 4, "fast": 2}, {"x": 4}),
+        ({"other": 3, "fast": 2}, {"x": 2, "y": 3}),
+    ],
+)
+def test_the_history_is_as_long_as_its_longest_lag(lags, depths):
+    wires = {"slow": cf.Wire("x", "x"), "fast": cf.Wire("x", "y"), "other": cf.Wire("y", "x")}
+    net = cf.Network(cf.hopf, dt=0.1, couplings=wires, lags=lags)
+    params = cf.Params(cf.HopfParams(), dict.fromkeys(wires, cf.DiffusiveCoupling(CONN)))
+    state = net.init(X, params)
+    assert {name: rows.shape for name, rows in state.history.items()} == {
+        name: (depth, N) for name, depth in depths.items()
+    }
+
+
+def test_the_history_does_not_depend_on_the_speed():
+    net = cf.Network(cf.hopf, dt=0.1, lag_bounds=(0, 30))
+    rows = []
+    for speed in (1.0, 5.0):
+        lengths = jnp.full((N, N), 2.0)
+        params = cf.Params(cf.HopfParams(), cf.DiffusiveCoupling(CONN), lengths=lengths, speed=speed)
+        rows.append(net.init(X, params).history["x"])
+    assert (rows[0] == rows[1]).all()
+
+
+def test_two_states_coupled_at_once_is_two_wires():
+    """The Hopf node says (x, x) and (y, y); the same by hand, under two names."""
+    coupling = cf.DiffusiveCoupling(CONN, k=0.8)
+    default = cf.Network(cf.hopf, dt=0.1, lags=2)
+    wires = {"on x": cf.Wire("x", "x"), "on y": cf.Wire("y", "y")}
+    by_hand = cf.Network(cf.hopf, dt=0.1, couplings=wires, lags=2)
+    first = cf.Params(cf.HopfParams(), coupling)
+    second = cf.Params(cf.HopfParams(), {"on x": coupling, "on y": coupling})
+    a = default(default.init(X, first), first)
+    b = by_hand(by_hand.init(X, second), second)
+    assert_close(a.node, b.node, ulps=4)
+
+
+def test_inputs_on_one_name_add_up():
+    coupling = cf.AdditiveCoupling(CONN, k=0.8)
+    wires = {"a": cf.Wire("x", "x"), "b": cf.Wire("y", "x")}
+    net = cf.Network(cf.hopf, dt=0.1, couplings=wires, scheme="euler")
+    params = cf.Params(cf.HopfParams(), {"a": coupling, "b": coupling}, external={"x": 0.5})
+    alone = cf.Params(cf.HopfParams(), dict.fromkeys("ab", cf.AdditiveCoupling(0 * CONN)))
+    gain = net(net.init(X, params), params).node.x - net(net.init(X, alone), alone).node.x
+    assert_close(gain, 0.1 * (0.8 * CONN @ (X.x + X.y) + 0.5), ulps=256)
+
+
+def test_a_network_without_couplings_runs():
+    @cf.node(states=["x"], inputs=[])
+    def grow(state, inputs, params):
+        return {"x": params * state["x"]}
+
+    net = cf.Network(grow, dt=1.0, scheme="euler")
+    state = net.init({"x": jnp.ones(3)}, cf.Params(jnp.array(1.0)))
+    assert net(state, cf.Params(jnp.array(1.0))).node["x"].tolist() == [2.0] * 3
+
+
+def test_the_start_may_be_numpy_lists_or_integers():
+    net = cf.Network(cf.hopf, dt=0.1, lags=2)
+    params = cf.Params(cf.HopfParams(), cf.DiffusiveCoupling(np.eye(2)))
+    for x in (np.array([1, 2]), np.array([1.0, 2.0]), jnp.array([1, 2]), [1.0, 2.0]):
+        state = net.init(cf.HopfState(x, x), params)
+        assert state.node.x.dtype == "float64"
+        assert net(state, params).node.x.shape == (2,)
+
+
+def test_sparse_and_dense_step_alike():
+    net = cf.Network(cf.hopf, dt=0.1, lags=jnp.asarray(np.arange(N * N).reshape(N, N) % 4))
+    dense = cf.Params(cf.HopfParams(), cf.DiffusiveCoupling(CONN, k=0.8))
+    sparse = cf.Params(cf.HopfParams(), cf.DiffusiveCoupling(BCOO.fromdense(CONN), k=0.8))
+    states = [net.init(X, p, history={"x": 0.3, "y": -0.4}) for p in (dense, sparse)]
+    assert_close(*(net(s, p).node for s, p in zip(states, (dense, sparse), strict=True)), ulps=16)
+
+
+def test_everything_to_fit_is_a_leaf_and_nothing_else():
+    params = cf.Params(
+        node=cf.HopfParams(a=-0.02),
+        coupling={"a": cf.DiffusiveCoupling(CONN, k=0.5) + cf.AdditiveCoupling(CONN)},
+        noise={"x": 0.1},
+        external={"x": 1, "y": jnp.sin},
+        lengths=np.ones((N, N)),
+        speed=3,
+    )
+    arrays, rest = eqx.partition(params, eqx.is_inexact_array)
+    assert len(jax.tree.leaves(arrays)) == 2 + 2 + 3 + 1 + 1 + 2
+    assert jax.tree.leaves(rest) == [jnp.sin]
+    changed = eqx.tree_at(lambda p: p.coupling["a"].parts[0].k, params, jnp.array(0.7))
+    assert changed.coupling["a"].parts[0].k == 0.7
+
+
+def test_a_network_has_no_leaves_but_its_lags():
+    net = cf.Network(cf.hopf, dt=0.1, lags=jnp.ones((N, N), int))
+    assert [leaf.shape for leaf in jax.tree.leaves(net)] == [(N, N)]
+    assert hash(jax.tree.structure(net)) == hash(jax.tree.structure(net))
+
+
+@pytest.mark.parametrize("wire", [cf.Wire("x", "y"), cf.Wire(("x", "y"), into=("y", "x"))])
+def test_a_wire_reads_its_own_source_as_target_unless_told(wire):
+    assert wire.target == wire.source
+    assert len(wire.source) == len(wire.into)
+
+
+def test_a_wire_with_a_target_of_its_own():
+    """x of others is compared with the own y."""
+    net = cf.Network(cf.hopf, dt=0.1, couplings=cf.Wire("x", "x", target="y"), scheme="euler")
+    coupled = cf.Params(cf.HopfParams(), cf.DiffusiveCoupling(CONN))
+    alone = cf.Params(cf.HopfParams(), cf.DiffusiveCoupling(0 * CONN))
+    gain = net(net.init(X, coupled), coupled).node.x - net(net.init(X, alone), alone).node.x
+    assert_close(gain, 0.1 * (CONN @ X.x - CONN.sum(axis=1) * X.y), ulps=256)
+
+
+def test_lags_of_a_traced_network_need_bounds():
+    def run(lags, **bounds):
+        net = cf.Network(cf.hopf, dt=0.1, lags=lags, **bounds)
+        params = cf.Params(cf.HopfParams(), cf.DiffusiveCoupling(CONN))
+        return net(net.init(X, params, history=0.2), params).node
+
+    lags = jnp.asarray(np.arange(N * N).reshape(N, N) % 4)
+    assert_close(jax.jit(lambda lags: run(lags, lag_bounds=(0, 3)))(lags), run(lags), ulps=64)
+    with refuses(r"`lags` are not known yet .* give `lag_bounds=\(smallest, largest\)`"):
+        jax.jit(run)(lags)
+
+
+def test_one_step_takes_the_same_under_jit_and_vmap(optimised):
+    net = cf.Network(cf.hopf, dt=0.1, lags=jnp.asarray(np.arange(N * N).reshape(N, N) % 4))
+    params = cf.Params(cf.HopfParams(), cf.KuramotoCoupling(CONN), noise=0.1)
+    state = net.init(X, params, key=jax.random.key(0), history={"x": 0.3, "y": 0.4})
+    wanted = net(state, params).node
+    assert_close(jax.jit(lambda s, p: net(s, p))(state, params).node, wanted, ulps=64)
+    three = jax.tree.map(lambda x: jnp.stack([x] * 3), state)
+    for node in jax.tree.leaves(jax.vmap(lambda s: net(s, params))(three).node):
+        assert node.shape == (3, N)
+    got = jax.tree.map(lambda x: x[1], jax.vmap(lambda s: net(s, params))(three).node)
+    assert_close(got, wanted, ulps=64)
