@@ -8,7 +8,6 @@ its bifurcation, and so k can be read from which regions vary together.
 import argparse
 import json
 import math
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,7 +23,8 @@ import coupling_fn as cf
 NODE = cf.HopfParams(a=-0.02)  # [1/ms]; 10 Hz
 NOISE = 0.02  # [1/ms^0.5]
 KS = jnp.geomspace(0.005, 0.1, 16)  # the network's bifurcation is at -a = 0.02, later with delays
-TRUE_K = 0.045  # of the made-up target
+TRUE_K = 0.04  # of the made-up target
+MEASURES = ("synchrony", "metastability", "fc_correlation", "fc_rmse")
 START, SAMPLE = 1000.0, 10.0  # left out of the record, and from sample to sample [ms]
 FIT_STEPS, FIT_RATE = 15, 0.1  # about a tenth of k in the first step, and less and less
 
@@ -120,7 +120,7 @@ def solve(task: Task, *, progress: bool, start_k: float | None = None) -> dict[s
         return measure(run(at_strength(params, k), key), target_fc)
 
     table = cf.sweep(measure_at, KS, chunk=8, progress=progress)
-    table = {"k": np.asarray(KS), **{name: np.asarray(x) for name, x in table.items()}}
+    table = {"k": np.asarray(KS), **{name: np.asarray(table[name]) for name in MEASURES}}
     n = len(task.connectome)
     solution = {"table": table, "target_fc": target_fc}
     solution["regimes"] = [name_regime(r, n) for r in table["synchrony"].tolist()]
@@ -149,7 +149,9 @@ def solve(task: Task, *, progress: bool, start_k: float | None = None) -> dict[s
 def print_table(solution: dict[str, Any]) -> None:
     """Print a line a strength."""
     print("\n       k  synchrony  metastability  FC correlation  FC rmse  regime")
-    for *row, regime in zip(*solution["table"].values(), solution["regimes"], strict=True):
+    columns = ("k", "synchrony", "metastability", "fc_correlation", "fc_rmse")
+    table = [solution["table"][name] for name in columns]
+    for *row, regime in zip(*table, solution["regimes"], strict=True):
         print("{:8.4f}  {:9.3f}  {:13.3f}  {:14.3f}  {:7.3f}  {}".format(*row, regime))
     print()
 
@@ -262,7 +264,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("--nodes", type=int, help="regions of the synthetic connectome (68)")
     add("--dt", type=float, default=1.0, help="time step [ms] (%(default)s)")
     add("--speed", type=float, default=10.0, help="conduction speed [mm/ms] (%(default)s)")
-    add("--duration", type=float, default=30.0, help="of each run [s] (%(default)s)")
+    add("--duration", type=float, default=20.0, help="of each run [s] (%(default)s)")
     add("--seed", type=int, default=0, help="of connectome and noise (%(default)s)")
     add("--out", type=Path, default=Path(), metavar="DIR", help="for result.json and report.png")
     add("--quiet", action="store_true", help="no progress bars")

@@ -79,9 +79,7 @@ def _one_by_one(run: Run, alone, batch, batched, now_batched, leaves) -> Any:
 
     def one(moving):
         rest = iter(moving)
-        whole = [
-            next(rest) if new else leaf for leaf, new in zip(leaves, now_batched, strict=True)
-        ]
+        whole = [next(rest) if new else leaf for leaf, new in zip(leaves, now_batched, strict=True)]
         return _call(run, alone, batch, batched, whole)
 
     return lax.map(one, moving)

@@ -20,8 +20,8 @@ from jax import Array, lax
 from jax.custom_derivatives import CustomVJPPrimal, SymbolicZero
 
 from ._batch import with_batches
-from ._plan import Blocks
 from ._past import Edges, push, transpose_weights
+from ._plan import Blocks
 from ._types import PyTree
 
 # `block(start, sums, number) -> (start, messages, sent, seen)`: from the state at step `number` and
@@ -144,7 +144,9 @@ def _backward(program, blocks, layout, at, varying, fixed, saved, bars):
     turned = jax.tree.map(transpose_weights, given.edges, weights, is_leaf=_is_edges)
     depth = _depth(messages)
     starts = _starts(edges, depth, depth, layout)
-    block = layout.over(_block_bar(program), (at[0][0], at[1][0], True, True, at_given.number, True))
+    block = layout.over(
+        _block_bar(program), (at[0][0], at[1][0], True, True, at_given.number, True)
+    )
 
     def one(carry, inputs):
         start_bar, future, kept, consts_bar = carry
@@ -365,9 +367,7 @@ class _Layout(NamedTuple):
 def _batched(run: Callable[..., Any], args: PyTree) -> Any:
     """`run(layout, batched, args)`, once for all runs of the `vmap`s around it."""
     leaves, structure = jax.tree.flatten(args)
-    alone = jax.tree.map(
-        lambda x: jax.tree.map(lambda _: _is_edges(x), x), args, is_leaf=_is_edges
-    )
+    alone = jax.tree.map(lambda x: jax.tree.map(lambda _: _is_edges(x), x), args, is_leaf=_is_edges)
 
     def call(batch, batched, leaves):
         batched = jax.tree.unflatten(structure, batched)

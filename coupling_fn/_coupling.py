@@ -24,11 +24,10 @@ from jaxtyping import Num
 
 from ._aggregate import as_conn, in_strength, weighted_sum
 from ._check import as_float, require_finite, require_shape
-from ._types import PerTarget, Scalar, Weights, parameter
+from ._types import Scalar, Strength, Weights, parameter
 
 Source = Num[ArrayLike, " source"] | Num[ArrayLike, "target source"]
 Target = Num[ArrayLike, " target"]
-Strength = Scalar | PerTarget
 
 
 def _conn(conn: object) -> Array | BCOO:
@@ -76,7 +75,7 @@ class Coupling(eqx.Module):
         """The messages of a source: an array of the shape of `source`, or a tuple of such."""
 
     @abc.abstractmethod
-    def receive(self, sums: Any, target: Array | None, strength: Array) -> Array:
+    def receive(self, sums: Any, target: Any, strength: Array) -> Array:
         """The coupling input `(target,)`, from the weighted sums of the messages.
 
         `strength` holds the row sums of `conn`, which the sums of a message of 1 would be.
@@ -124,9 +123,7 @@ def require_k(k: Array, targets: int) -> None:
     require_shape("k", k, (), (targets,), meaning="It is global, or one value a target.")
 
 
-def require_source_and_target(
-    coupling: Any, source: Any, target: Any
-) -> tuple[Array, Array | None]:
+def require_source_and_target(coupling: Any, source: Any, target: Any) -> tuple[Any, Any]:
     """Source and target as arrays of the shapes that the connection wants."""
     targets, sources = coupling.conn.shape
     require_k(coupling.k, targets)

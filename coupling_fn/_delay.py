@@ -179,11 +179,10 @@ def read_history(
     depth, sources = history.shape
     require_shape("current", current, (sources,), meaning="One value a source.")
     lags = jnp.asarray(lags)
-    if lags.ndim:
-        if lags.ndim != 2 or lags.shape[1] != sources:
-            raise ValueError(
-                f"`lags` must be one whole number, or (target, {sources}), not {lags.shape}."
-            )
+    if lags.ndim and (lags.ndim != 2 or lags.shape[1] != sources):
+        raise ValueError(
+            f"`lags` must be one whole number, or (target, {sources}), not {lags.shape}."
+        )
     if known(lags) and ((np.asarray(lags) < 0) | (np.asarray(lags) > depth)).any():
         raise ValueError(
             f"`lags` must lie in 0 … {depth}, the rows of this history; they span "

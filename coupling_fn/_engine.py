@@ -15,7 +15,7 @@ from ._plan import Blocks, fit_blocks
 from ._types import PyTree
 
 
-class HistoryNeeded(Exception):  # noqa: N818  (a signal, not a failure)
+class HistoryNeeded(Exception):
     """A record wants the history, which blocks do not hold step by step."""
 
 

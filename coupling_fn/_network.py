@@ -304,7 +304,9 @@ class Network(eqx.Module):
 
     def _step(self, links: tuple[Link, ...], state: State, params: Params) -> State:
         rows = {
-            link.key: jnp.concatenate([state.history[link.key], read(state.node, link.source)[None]])
+            link.key: jnp.concatenate(
+                [state.history[link.key], read(state.node, link.source)[None]]
+            )
             for link in links
             if link.key in state.history
         }
@@ -343,7 +345,8 @@ class Network(eqx.Module):
                 alone = len(wire.source) == 1 and name not in self.node.states
                 key = name if alone else f"{name}.{wire.source.index(source)}"
                 key = source if isinstance(source, str) else key
-                signals = dict(source=source, target=target, into=into, key=key, name=name)
+                signals: dict[str, Any] = {"source": source, "target": target, "into": into}
+                signals |= {"key": key, "name": name}
                 for part in parts:
                     for tap in taps:
                         _check_against_conn(name, tap.lags, part)
@@ -496,7 +499,8 @@ def past_of(links: tuple[Link, ...], rows: dict[str, Array], origins: Any, after
 
 def origins_of(links: tuple[Link, ...], state: State) -> tuple[Array | None, ...]:
     """What each delayed link measures states from, where only differences matter to its rule."""
-    return tuple(state.origin.get(link.key) if link.relative else None for link in links)
+    origin = lax.stop_gradient(state.origin)
+    return tuple(origin.get(link.key) if link.relative else None for link in links)
 
 
 def _refill(x: PyTree, values: dict[str, Array]) -> PyTree:

@@ -1,7 +1,7 @@
 """Shapes and scalars that recur in signatures, and the field of a parameter."""
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import equinox as eqx
 from jax.experimental.sparse import BCOO
@@ -10,12 +10,18 @@ from jaxtyping import Num
 
 from ._check import as_float
 
-# Whatever turns into an array is welcome: jax and NumPy arrays, and numbers.
-Scalar: TypeAlias = Num[ArrayLike, ""]
-PerTarget: TypeAlias = Num[ArrayLike, " target"]
-
-# `weights[i, j]` is from source j onto target i.
-Weights: TypeAlias = Num[ArrayLike, "target source"] | BCOO
+if TYPE_CHECKING:  # a static checker knows neither shapes nor what a converter made of a field
+    Scalar: TypeAlias = Any
+    PerTarget: TypeAlias = Any
+    Strength: TypeAlias = Any
+    Weights: TypeAlias = Any
+else:
+    # Whatever turns into an array is welcome: jax and NumPy arrays, and numbers.
+    Scalar: TypeAlias = Num[ArrayLike, ""]
+    PerTarget: TypeAlias = Num[ArrayLike, " target"]
+    Strength: TypeAlias = Scalar | PerTarget
+    # `weights[i, j]` is from source j onto target i.
+    Weights: TypeAlias = Num[ArrayLike, "target source"] | BCOO
 
 PyTree: TypeAlias = Any
 Where: TypeAlias = Callable[[PyTree], Any]

@@ -178,7 +178,7 @@ class Net:
                     out[name][i] = d[name]
             return out
 
-        kick = self.noise(n) if self.noise else {name: 0.0 for name in x}
+        kick = self.noise(n) if self.noise else dict.fromkeys(x, 0.0)
 
         def move(rates, amount, noise=None):
             return {

@@ -307,14 +307,12 @@ PROBLEMS = {
         "built with `lag_bounds` for 'coupling': `params` must have lengths and speed",
     ),
     "lengths in params of another size": (
-        lambda: start(
-            net(lag_bounds=(0, 900)), changed=params(lengths=LENGTHS[:2, :2], speed=3.0)
-        ),
+        lambda: start(net(lag_bounds=(0, 900)), changed=params(lengths=LENGTHS[:2, :2], speed=3.0)),
         r"must have shape \(3, 3\), not \(2, 2\)",
     ),
     "interpolation of whole lags": (
         lambda: net(lags=LAGS, interpolate="linear"),
-        "`interpolate=\"linear\"` reads at lengths / speed",
+        '`interpolate="linear"` reads at lengths / speed',
     ),
     "an unknown interpolation": (
         lambda: net(lag_bounds=(0, 9), interpolate="cubic"),

@@ -152,7 +152,11 @@ def test_signatures_of_the_tutorial_hold():
 
 def test_integer_weights_are_converted():
     x = jnp.array([1.0, 2.0])
-    for conn in (np.array([[0, 3], [1, 0]]), [[0, 3], [1, 0]], BCOO.fromdense(np.eye(2, dtype=int))):
+    for conn in (
+        np.array([[0, 3], [1, 0]]),
+        [[0, 3], [1, 0]],
+        BCOO.fromdense(np.eye(2, dtype=int)),
+    ):
         coupling = cf.AdditiveCoupling(conn)
         assert jnp.issubdtype(coupling.conn.dtype, jnp.floating)
     assert cf.AdditiveCoupling(np.array([[0, 3], [1, 0]]))(x).tolist() == [6.0, 1.0]

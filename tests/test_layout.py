@@ -130,7 +130,9 @@ print(sorted({"matplotlib", "tqdm", "scipy", "pandas"} & set(sys.modules)))
 
 
 def output_of(script):
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -81,7 +81,9 @@ def test_the_history_does_not_depend_on_the_speed():
     rows = []
     for speed in (1.0, 5.0):
         lengths = jnp.full((N, N), 2.0)
-        params = cf.Params(cf.HopfParams(), cf.DiffusiveCoupling(CONN), lengths=lengths, speed=speed)
+        params = cf.Params(
+            cf.HopfParams(), cf.DiffusiveCoupling(CONN), lengths=lengths, speed=speed
+        )
         rows.append(net.init(X, params).history["x"])
     assert (rows[0] == rows[1]).all()
 

@@ -179,4 +179,6 @@ def test_the_oracles_nodes_are_these():
         s, c = rng.uniform(0.1, 0.9, size=(2, len(names)))
         got = node(state_type(*s[:, None]), state_type(*c[:, None]), params_type(**given))
         wanted = rate(dict(zip(names, s, strict=True)), dict(zip(names, c, strict=True)))
-        assert_close(np.array([got._asdict()[n][0] for n in names]), np.array(list(wanted.values())))
+        assert_close(
+            np.array([got._asdict()[n][0] for n in names]), np.array(list(wanted.values()))
+        )

@@ -42,7 +42,9 @@ LAGS = {
     "one for all": 4,
 }
 K = np.linspace(0.5, 1.5, N)
-THRESHOLD = lambda s, t, conn, k, threshold: k * cf.weighted_sum(conn, jnp.where(s > threshold, s, 0.0))
+THRESHOLD = lambda s, t, conn, k, threshold: (
+    k * cf.weighted_sum(conn, jnp.where(s > threshold, s, 0.0))
+)
 # coupling over a connection, oracle
 RULES = {
     "diffusive": (lambda conn: cf.DiffusiveCoupling(conn, 0.8), oracle.diffusive(0.8)),
@@ -241,7 +243,11 @@ def test_couplings_with_lags_of_their_own_are_the_oracle(scheme):
         "inhibition": cf.Wire("I", into="E", target="E"),
     }
     net = cf.Network(
-        cf.wilson_cowan, DT, couplings=wires, lags={"long": LAGS["from 3"], "near": 2}, scheme=scheme
+        cf.wilson_cowan,
+        DT,
+        couplings=wires,
+        lags={"long": LAGS["from 3"], "near": 2},
+        scheme=scheme,
     )
     strong = 4 * np.abs(CONN)
     params = cf.Params(
@@ -295,7 +301,9 @@ def test_a_coupling_named_like_a_state_does_not_share_its_history():
     judge = oracle.Net(
         oracle.hopf(-0.2, 0.7),
         [
-            oracle.Wire(oracle.additive(), CONN, lambda s: s["x"] - s["y"], "x", matrix(3), key="d"),
+            oracle.Wire(
+                oracle.additive(), CONN, lambda s: s["x"] - s["y"], "x", matrix(3), key="d"
+            ),
             oracle.Wire(oracle.additive(), CONN, "x", "y", matrix(3)),
         ],
         DT,
@@ -458,7 +466,10 @@ def noisy_case(lags="from 3", **options):
         HOPF, RULES["Kuramoto"][0](CONN), noise=0.2, external={"x": lambda t: jnp.cos(t)}
     )
     state = net.init(
-        cf.HopfState(**X0), params, key=jax.random.key(1), history=past_of(int(matrix(LAGS[lags]).max()))
+        cf.HopfState(**X0),
+        params,
+        key=jax.random.key(1),
+        history=past_of(int(matrix(LAGS[lags]).max())),
     )
     return net, params, state
 
@@ -702,7 +713,11 @@ def gradient_case(rule, form, *, lags=None, interpolate=None, scheme="heun", hol
     couple = {**RULES, **SEEN}[rule][0]
     largest = 8 if interpolate else int(matrix(lags).max())
     smallest = 0 if interpolate is None else 2
-    given = dict(lag_bounds=(smallest, largest), interpolate="linear") if interpolate else dict(lags=lags)
+    given = (
+        dict(lag_bounds=(smallest, largest), interpolate="linear")
+        if interpolate
+        else dict(lags=lags)
+    )
     net = cf.Network(cf.hopf, DT, couplings=cf.Wire("x", "x"), scheme=scheme, hold=hold, **given)
     lengths = np.random.default_rng(2).uniform(0.8, 2.2, (N, N))
     extra = dict(lengths=lengths, speed=3.0) if interpolate else {}
@@ -748,13 +763,23 @@ def test_gradient_of_every_leaf_is_the_finite_difference(rule, form, options):
     leaves, tree = jax.tree_util.tree_flatten_with_path(values)
     slopes = jax.tree.leaves(gradient)
     names = [jax.tree_util.keystr(path) for path, _ in leaves]
-    for part in (".k", ".conn", ".a", ".noise", "['y']", "['x0']", *(["['history']"] if options else [])):
+    for part in (
+        ".k",
+        ".conn",
+        ".a",
+        ".noise",
+        "['y']",
+        "['x0']",
+        *(["['history']"] if options else []),
+    ):
         assert any(part in name for name in names)
     for n, (name, slope) in enumerate(zip(names, slopes, strict=True)):
         direction = rng.normal(size=slope.shape)
         ends = []
         for sign in (1, -1):
-            moved = [x + sign * 1e-6 * direction if m == n else x for m, (_, x) in enumerate(leaves)]
+            moved = [
+                x + sign * 1e-6 * direction if m == n else x for m, (_, x) in enumerate(leaves)
+            ]
             ends.append(loss(jax.tree.unflatten(tree, moved)))
         numeric = (ends[0] - ends[1]) / 2e-6
         along = (np.asarray(slope) * direction).sum()

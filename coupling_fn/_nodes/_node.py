@@ -1,11 +1,9 @@
 """What makes a function a node: the names of its states and of the inputs that may drive it."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeVar, cast, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 from .._check import require_names
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 @runtime_checkable
@@ -23,7 +21,7 @@ class Node(Protocol):
     coupled: tuple[tuple[str, str], ...]
 
     def __call__(self, state: Any, inputs: Any, params: Any, /) -> Any:
-        """The rate of change of each state variable. [state/ms]"""
+        """Give the rate of change of each state variable, in state/ms."""
         ...
 
 
@@ -32,7 +30,7 @@ def node(
     states: Sequence[str],
     inputs: Sequence[str],
     coupled: Sequence[tuple[str, str]] | None = None,
-) -> Callable[[F], F]:
+) -> Callable[[Callable[..., Any]], Node]:
     """Name the states and inputs of your own node function, so that a `Network` can check them.
 
     The function stays the function it was: `(state, inputs, params) -> derivative`, where state and
@@ -63,9 +61,9 @@ def node(
     require_names("state", (source for source, _ in coupled), states)
     require_names("input", (into for _, into in coupled), inputs)
 
-    def name(dynamics: F) -> F:
+    def name(dynamics: Callable[..., Any]) -> Node:
         named = cast(Node, dynamics)
         named.states, named.inputs, named.coupled = states, inputs, tuple(coupled)
-        return dynamics
+        return named
 
     return name
