@@ -36,11 +36,9 @@ def weighted_sum(
         >>> cf.weighted_sum(conn, jnp.array([[0.0, 3.0], [4.0, 0.0]])).tolist()
         [6.0, 4.0]
     """
-    if isinstance(conn, Padded):
-        return _weighted_sum(conn, jnp.asarray(messages))
     targets, sources = conn.shape
     require_shape("messages", messages, (sources,), (targets, sources))
-    return _weighted_sum(conn, jnp.asarray(messages))
+    return weighted(conn, jnp.asarray(messages))
 
 
 def in_strength(conn: Weights) -> Num[Array, " target"]:
@@ -91,21 +89,22 @@ def as_conn_values(name: str, values: object) -> Array:
 
 
 @singledispatch
-def _weighted_sum(conn, messages: Array) -> Array:
+def weighted(conn, messages: Array) -> Array:
+    """What `weighted_sum` does, for every kind of connection, those within the package too."""
     if messages.ndim == 1:
         # On a GPU the default would round float32 weights to TF32: 2e-4 instead of 1e-7.
         return jnp.matmul(conn, messages, precision=lax.Precision.HIGHEST)
     return (conn * messages).sum(1)
 
 
-@_weighted_sum.register
+@weighted.register
 def _(conn: BCOO, messages: Array) -> Array:
     target, source = conn.indices.T
     sent = messages[source] if messages.ndim == 1 else messages[target, source]
     return jax.ops.segment_sum(conn.data * sent, target, num_segments=conn.shape[0])
 
 
-@_weighted_sum.register
+@weighted.register
 def _(conn: Padded, messages: Array) -> Array:
     return (conn.values * messages[conn.source]).sum(1)
 

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.experimental.sparse import BCOO
 
-from ._aggregate import Padded, in_strength, padded, weighted_sum
+from ._aggregate import Padded, in_strength, padded, weighted, weighted_sum
 from ._coupling import Coupling
 from ._delay import gather
 from ._plan import Split
@@ -85,7 +85,7 @@ class SeparableLink(Link):
         sums = past
         if self.now is not None:
             sent = self.send(source, origin)
-            sums = add(past, jax.tree.map(lambda m: weighted_sum(self.now, m), sent))
+            sums = add(past, jax.tree.map(lambda m: weighted(self.now, m), sent))
         own = target if origin is None else target - origin
         return self.coupling.receive(sums, own, self.strength)
 

@@ -857,7 +857,7 @@ def test_a_lag_that_leaves_its_bounds_is_an_error_and_not_a_clamp():
 
     assert np.isfinite(run(jnp.array(2.2))).all()
     for speed in (1.0, 9.0):  # lags of 21 and 2
-        with (
+        with (  # noqa: PT012
             warnings.catch_warnings(),
             pytest.raises(Exception, match="leaves the network's bounds of 5 to 10 steps"),
         ):
