@@ -1,4 +1,4 @@
-"""Every python block of the README runs, from top to bottom, as a user would run it."""
+"""Every python block of the README runs, from top to bottom, and prints what it says."""
 
 import re
 import subprocess
@@ -8,10 +8,17 @@ from pathlib import Path
 README = Path(__file__).parents[1] / "README.md"
 
 
-def test_every_block_runs():
-    blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+def test_every_block_runs_and_prints_what_it_says():
+    blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
     assert len(blocks) > 10
-    # A process of its own: float32 and JAX's own settings, not the suite's.
     program = "\n".join(blocks)
+    # A process of its own: float32 and JAX's own settings, not the suite's.
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    wanted = re.findall(r"^print\(.*\)  # (.+)$", program, re.MULTILINE)
+    assert len(wanted) > 2 and done.stdout.splitlines() == wanted
+
+
+def test_the_picture_is_there():
+    pictures = re.findall(r"!\[.*?\]\((.+?)\)", README.read_text(encoding="utf-8"))
+    assert pictures and all((README.parent / picture).is_file() for picture in pictures)

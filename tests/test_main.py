@@ -1,0 +1,130 @@
+"""The main job: it recovers the k it should, writes what it says, and refuses in one line."""
+
+import json
+import os
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers import refuses
+
+import coupling_fn as cf
+from coupling_fn import __main__ as job
+
+
+def test_the_fit_recovers_the_k_that_made_the_target():
+    # The embedded default, with fewer regions, and two starts that a sweep would not offer.
+    with jax.enable_x64(False):
+        task = job.make_task(job.make_parser().parse_args(["--nodes", "20"]))
+        run = jax.jit(job.make_run(task))
+        target_key, key = jax.random.split(jax.random.key(0))
+        target = run(job.at_strength(task.params, job.TRUE_K), target_key)
+        target_fc = cf.functional_connectivity(target["x"])
+
+        def loss(params):
+            return cf.fc_rmse(cf.functional_connectivity(run(params, key)["x"]), target_fc)
+
+        for factor in (0.5, 2.0):
+            start = job.at_strength(task.params, jnp.float32(factor * job.TRUE_K))
+            fit = job.fit_k(loss, start, progress=False)
+            assert fit.path[0] == pytest.approx(factor * job.TRUE_K, rel=1e-5)
+            assert fit.params.coupling.k == pytest.approx(job.TRUE_K, rel=0.05)
+
+
+def test_it_writes_a_result_and_a_picture(monkeypatch, tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    monkeypatch.setattr(job, "KS", np.array([0.05, 1e4]))
+    monkeypatch.setattr(job, "RUNS", 2)
+    monkeypatch.setattr(job, "FIT_STEPS", 1)
+    connectome = cf.synthetic_connectome(6, jax.random.key(3))
+    fc = np.full((6, 6), 0.5) + np.diag(np.full(6, 0.5))
+    path = str(tmp_path / "both.npz")
+    np.savez(path, weights=connectome.weights, lengths=connectome.lengths, fc=fc)
+    out = tmp_path / "new" / "folder"
+    asked = ["--connectome", path, "--target-fc", path, "--out", str(out)]
+    job.main([*asked, "--duration", "0.5", "--quiet"])
+    result = json.loads((out / "result.json").read_text())
+    assert result["true_k"] is None and len(result["fit"]["k"]) == 2
+    assert result["fc_rmse"] == pytest.approx(min(result["fit"]["fc_rmse"]))
+    assert result["sweep"]["k"] == [0.05, 1e4]
+    assert result["sweep"]["regime"][1] == "exploding" and result["sweep"]["fc_rmse"][1] is None
+    assert (out / "report.png").read_bytes()[:4] == b"\x89PNG"
+    said = capsys.readouterr()
+    assert "metastability" in said.out and not said.err
+
+
+def test_where_every_run_explodes_it_says_what_to_do(monkeypatch, tmp_path, capsys):
+    nowhere = dict.fromkeys("xy", jnp.full((9, 4), jnp.nan))
+    monkeypatch.setattr(job, "make_run", lambda task: lambda params, key: nowhere)
+    with refuses("1", SystemExit):
+        job.main(["--nodes", "4", "--quiet", "--out", str(tmp_path)])
+    assert "smaller --dt" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("synchrony", "regime"),
+    [(0.1, "uncoupled"), (0.4, "working range"), (0.9, "over-synchronised"), (np.nan, "exploding")],
+)
+def test_a_regime_has_a_name(synchrony, regime):
+    assert job.name_regime(synchrony, regions=68) == regime
+
+
+def test_balanced_weights_have_radius_1_and_keep_isolated_regions_at_0():
+    weights = cf.synthetic_connectome(7, jax.random.key(0)).weights.at[3].set(0).at[:, 3].set(0)
+    balanced = job.balance(weights)
+    assert np.abs(np.linalg.eigvals(balanced)).max() == pytest.approx(1)
+    assert not balanced[3].any() and jnp.isfinite(balanced).all()
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    """Files to refuse."""
+    monkeypatch.chdir(tmp_path)
+    np.save("four.npy", np.eye(4))
+    np.save("large.npy", 2 * np.eye(6))
+    np.savez("nofc.npz", weights=np.eye(6))
+    np.savetxt("bare.csv", np.ones((6, 6)), delimiter=",")
+    (tmp_path / "broken.npz").write_bytes(b"PK broken")
+    (tmp_path / "file").write_text("")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--speed", "-1"], "--speed must be above 0"),
+        (["--dt", "nan"], "--dt must be above 0"),
+        (["--duration", "0"], "--duration must be above 0"),
+        (["--nodes", "1"], "`n` must be 2 or more"),
+        (["--nodes", "2"], "3 regions or more"),
+        (["--nodes", "six"], "--nodes"),
+        (["--speeed", "3"], "--speeed"),
+        (["--connectome", "missing.npz"], "There is no file missing.npz"),
+        (["--connectome", "broken.npz"], "Cannot read broken.npz as a connectome"),
+        (["--connectome", "bare.csv"], "no tract lengths"),
+        (["--connectome", "bare.csv", "--nodes", "6"], "--nodes is for the synthetic"),
+        (["--target-fc", "missing.npy", "--nodes", "6"], "Cannot read missing.npy"),
+        (["--target-fc", "broken.npz", "--nodes", "6"], "Cannot read broken.npz"),
+        (["--target-fc", "nofc.npz", "--nodes", "6"], "Cannot read nofc.npz"),
+        (["--target-fc", "four.npy", "--nodes", "6"], r"must be \(6, 6\).* not \(4, 4\)"),
+        (["--target-fc", "large.npy", "--nodes", "6"], "from -1 to 1"),
+        (["--nodes", "6", "--out", "file"], "file"),
+    ],
+)
+def test_bad_input_is_refused_in_one_line(files, arguments, says, capsys):
+    with refuses("2", SystemExit):
+        job.main(arguments)
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert re.search(says, said)
+
+
+def test_a_real_connectome_is_fitted_better_than_by_its_structure(tmp_path):
+    path = os.environ.get("COUPLING_FN_CONNECTOME")
+    if not path:
+        pytest.skip("COUPLING_FN_CONNECTOME names no file with weights, lengths and fc")
+    with jax.enable_x64(False):
+        job.main(["--connectome", path, "--target-fc", path, "--quiet", "--out", str(tmp_path)])
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert result["fc_correlation"] > max(result["fc_correlation_of_structure"].values())
