@@ -51,6 +51,13 @@ def in_strength(conn: Weights) -> Num[Array, " target"]:
     return _in_strength(conn)
 
 
+def stored(conn: Weights) -> Array:
+    """Which pairs `(target, source)` have an edge: a weight that is not 0, or an entry of a BCOO."""
+    if isinstance(conn, BCOO):
+        return BCOO((jnp.ones_like(conn.data), conn.indices), shape=conn.shape).todense() != 0
+    return conn != 0
+
+
 class Padded(eqx.Module):
     """A few edges a target, as rows of equal length: what is missing has weight 0."""
 

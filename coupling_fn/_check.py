@@ -30,6 +30,8 @@ def constant(x: Any) -> Array:
 
 def as_float(name: str, x: Any) -> Array:
     """`x` as an array of floats: integers and booleans are converted, the rest is kept."""
+    if x is None:
+        raise TypeError(f"`{name}` must be an array of numbers, not NoneType.")
     if isinstance(x, int):
         x = float(x)  # a Python number stays weakly typed: it takes on the dtype of what it meets
     try:

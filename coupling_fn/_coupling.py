@@ -10,6 +10,7 @@ and its own parameters as leaves, and a function of the same name that builds an
 """
 
 import abc
+import dataclasses
 import inspect
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -22,7 +23,7 @@ from jax.experimental.sparse import BCOO
 from jax.typing import ArrayLike
 from jaxtyping import Num
 
-from ._aggregate import as_conn, in_strength, weighted_sum
+from ._aggregate import as_conn, in_strength, stored, weighted_sum
 from ._check import as_float, require_finite, require_shape
 from ._types import Scalar, Strength, Weights, parameter
 
@@ -66,9 +67,13 @@ class Coupling(eqx.Module):
     reads_target: ClassVar[bool] = False
 
     def __check_init__(self):
-        conn, k = as_conn("conn", self.conn), as_float("k", self.k)
-        require_k(k, conn.shape[0])
-        require_finite("k", k)
+        targets = as_conn("conn", self.conn).shape[0]
+        require_k(self.k, targets)
+        require_finite("k", self.k)
+        for field in dataclasses.fields(self):
+            if field.type is Strength or field.type is Scalar:
+                shapes = [(), (targets,)] if field.type is Strength else [()]
+                require_shape(field.name, getattr(self, field.name), *shapes)
 
     @abc.abstractmethod
     def send(self, source: Array) -> Any:
@@ -156,7 +161,7 @@ class DiffusiveCoupling(Coupling):
     """
 
     conn: Weights = eqx.field(converter=_conn)
-    k: Strength = parameter(1.0)
+    k: Strength = parameter("k", 1.0)
     relative: ClassVar[bool] = True
 
     def send(self, source):
@@ -210,8 +215,8 @@ class AdditiveCoupling(Coupling):
     """
 
     conn: Weights = eqx.field(converter=_conn)
-    k: Strength = parameter(1.0)
-    b: Strength = parameter(0.0)
+    k: Strength = parameter("k", 1.0)
+    b: Strength = parameter("b", 0.0)
 
     def send(self, source):
         """The state itself."""
@@ -261,12 +266,12 @@ class SigmoidalCoupling(Coupling):
     """
 
     conn: Weights = eqx.field(converter=_conn)
-    k: Strength = parameter(1.0)
-    cmin: Strength = parameter(-1.0)
-    cmax: Strength = parameter(1.0)
-    midpoint: Strength = parameter(0.0)
-    a: Strength = parameter(1.0)
-    sigma: Strength = parameter(230.0)
+    k: Strength = parameter("k", 1.0)
+    cmin: Strength = parameter("cmin", -1.0)
+    cmax: Strength = parameter("cmax", 1.0)
+    midpoint: Strength = parameter("midpoint", 0.0)
+    a: Strength = parameter("a", 1.0)
+    sigma: Strength = parameter("sigma", 230.0)
 
     def send(self, source):
         """The state itself."""
@@ -328,11 +333,11 @@ class HyperbolicTangentCoupling(Coupling):
     """
 
     conn: Weights = eqx.field(converter=_conn)
-    k: Strength = parameter(1.0)
-    a: Scalar = parameter(1.0)
-    b: Scalar = parameter(1.0)
-    midpoint: Scalar = parameter(0.0)
-    sigma: Scalar = parameter(1.0)
+    k: Strength = parameter("k", 1.0)
+    a: Scalar = parameter("a", 1.0)
+    b: Scalar = parameter("b", 1.0)
+    midpoint: Scalar = parameter("midpoint", 0.0)
+    sigma: Scalar = parameter("sigma", 1.0)
 
     def send(self, source):
         """The state, squashed."""
@@ -392,11 +397,11 @@ class SigmoidalJansenRitCoupling(Coupling):
     """
 
     conn: Weights = eqx.field(converter=_conn)
-    k: Strength = parameter(1.0)
-    cmin: Scalar = parameter(0.0)
-    cmax: Scalar = parameter(0.005)
-    midpoint: Scalar = parameter(6.0)
-    r: Scalar = parameter(0.56)
+    k: Strength = parameter("k", 1.0)
+    cmin: Scalar = parameter("cmin", 0.0)
+    cmax: Scalar = parameter("cmax", 0.005)
+    midpoint: Scalar = parameter("midpoint", 6.0)
+    r: Scalar = parameter("r", 0.56)
 
     def send(self, source):
         """The firing rate at the potential `source`."""
@@ -458,12 +463,12 @@ class PreSigmoidalCoupling(Coupling):
     """
 
     conn: Weights = eqx.field(converter=_conn)
-    k: Strength = parameter(1.0)
-    H: Scalar = parameter(0.5)
-    Q: Scalar = parameter(1.0)
-    G: Scalar = parameter(60.0)
-    P: Scalar = parameter(1.0)
-    theta: Scalar = parameter(0.5)
+    k: Strength = parameter("k", 1.0)
+    H: Scalar = parameter("H", 0.5)
+    Q: Scalar = parameter("Q", 1.0)
+    G: Scalar = parameter("G", 60.0)
+    P: Scalar = parameter("P", 1.0)
+    theta: Scalar = parameter("theta", 0.5)
 
     def send(self, source):
         """The state, squashed around its threshold."""
@@ -529,7 +534,7 @@ class KuramotoCoupling(Coupling):
     """
 
     conn: Weights = eqx.field(converter=_conn)
-    k: Strength = parameter(1.0)
+    k: Strength = parameter("k", 1.0)
     relative: ClassVar[bool] = True
 
     def send(self, source):
@@ -676,6 +681,11 @@ class EdgeCoupling(eqx.Module):
         shape = self.conn.shape
         source = jnp.broadcast_to(source[None, :] if source.ndim == 1 else source, shape)
         own = jnp.broadcast_to(target[:, None], shape)
-        return self.k * weighted_sum(self.conn, self.fn(source, own, **self.parameters))
+        # An absent edge adds nothing, also where `fn` or its slope is not finite there.
+        absent = ~stored(self.conn)
+        source, own = (jnp.where(absent, lax.stop_gradient(x), x) for x in (source, own))
+        carried = self.fn(source, own, **self.parameters)
+        carried = jnp.where(absent & ~jnp.isfinite(carried), 0, carried)
+        return self.k * weighted_sum(self.conn, carried)
 
     __add__ = Coupling.__add__

@@ -64,16 +64,23 @@ def lags(
         [[0, 100], [33, 0]]
     """
     lengths = _checked_lengths(lengths, speed, dt)
+    if weights is not None:
+        weights = as_float("weights", weights)
+        require_shape("weights", weights, lengths.shape, meaning="One for each of `lengths`.")
     if known(lengths, speed, dt):
         exact = np.asarray(lengths, np.float64)
-        steps = constant(np.rint(exact / float(speed) / float(dt)).astype(np.int32))
-        _warn_of_lost_delays(exact, np.asarray(steps), speed, dt)
+        whole = np.rint(exact / float(speed) / float(dt))
+        if whole.max(initial=0) > np.iinfo(np.int32).max:
+            raise ValueError(f"`speed` of {speed} mm/ms makes lags of {whole.max():.3g} steps.")
+        steps = constant(whole.astype(np.int32))
+        lost = (exact > 0) & (whole == 0)
+        if weights is not None and known(weights):
+            lost &= np.asarray(weights) != 0
+        _warn_of_lost_delays(exact, lost, speed, dt)
     else:
         steps = nearest_lags(fractional_lags(lengths, speed, dt))
     if weights is None:
         return steps
-    weights = as_float("weights", weights)
-    require_shape("weights", weights, lengths.shape, meaning="One for each of `lengths`.")
     if known(steps, weights):
         return constant(_without_absent(np.asarray(steps), np.asarray(weights) != 0, np))
     return _without_absent(steps, weights != 0, jnp)
@@ -100,12 +107,16 @@ def lag_bounds(
         >>> cf.lag_bounds(jnp.array([[10.0, 100.0]]), speed=(2.0, 10.0), dt=1.0)
         (1, 51)
     """
-    speeds = np.asarray(speed, np.float64)
-    lengths = np.asarray(_checked_lengths(lengths, speeds, dt), np.float64)
-    return (
-        int(np.floor(lengths.min() / speeds.max() / dt)),
-        int(np.floor(lengths.max() / speeds.min() / dt)) + 1,
-    )
+    lengths = np.asarray(_checked_lengths(lengths, speed, dt))
+    smallest, largest = [], []
+    for dtype in (np.float32, np.float64):  # a run may round its lags in either
+        near, far, fast, slow, step = (
+            np.asarray(x, dtype)
+            for x in (lengths.min(), lengths.max(), np.max(speed), np.min(speed), dt)
+        )
+        smallest.append(int(np.floor(near / fast / step)))
+        largest.append(int(np.floor(far / slow / step)) + 1)
+    return min(smallest), max(largest)
 
 
 def make_history(
@@ -217,7 +228,7 @@ def _without_absent(steps, present, xp):
     return xp.where(present, steps, xp.where(smallest == largest, 0, smallest)).astype(np.int32)
 
 
-def fractional_lags(lengths: Array, speed: Array, dt: float) -> Array:
+def fractional_lags(lengths: ArrayLike, speed: Scalar, dt: Scalar) -> Array:
     """Lags before rounding, differentiable."""
     return jnp.asarray(lengths) / speed / dt
 
@@ -241,18 +252,18 @@ def _(primals, tangents):
     )
 
 
-def _checked_lengths(lengths, speed, dt) -> Array:
+def _checked_lengths(lengths, speed, dt) -> Array | np.ndarray:
     require_positive("speed", speed, "mm/ms")
     require_positive("dt", dt, "ms")
+    checked = as_float("lengths", lengths)
     if not isinstance(lengths, np.ndarray):  # NumPy's float64 is not to be lost before rounding
-        lengths = as_float("lengths", lengths)
+        lengths = checked
     require_finite("lengths", lengths, "A tract that is missing has weight 0 and any length.")
     require_nonnegative("lengths", lengths, "Lengths are in mm.")
     return lengths
 
 
-def _warn_of_lost_delays(lengths, steps, speed, dt) -> None:
-    lost = (lengths > 0) & (steps == 0)
+def _warn_of_lost_delays(lengths, lost, speed, dt) -> None:
     if lost.any():
         warnings.warn(
             f"{lost.sum()} tracts are so short that their delay is rounded to none: the longest "

@@ -1,7 +1,7 @@
 """Nodes, couplings, lags and a scheme, together a function `(state, params) -> state`."""
 
 from collections import namedtuple
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from typing import Any, Literal, NamedTuple
 
@@ -22,7 +22,7 @@ from ._check import (
     require_positive,
     require_shape,
 )
-from ._coupling import Coupling, SumCoupling
+from ._coupling import Coupling, SumCoupling, require_k
 from ._delay import Interpolate, fractional_lags, make_history, nearest_lags
 from ._integrate import SCHEMES, STAGES
 from ._link import Link, SeenLink, Signal, Tap, separable_link
@@ -266,22 +266,24 @@ class Network(eqx.Module):
         names = names_of(x0)
         require_names("state", names, self.node.states)
         require_names("state in `x0`", self.node.states, names)
-        x0 = jax.tree.map(lambda x: as_float("x0", x), x0)
-        shapes = {name: jnp.shape(get(x0, name)) for name in self.node.states}
+        x0 = _refill(x0, {name: as_float("x0", get(x0, name)) for name in self.node.states})
+        shapes = {name: np.shape(get(x0, name)) for name in self.node.states}
         if len(set(shapes.values())) > 1 or any(len(shape) != 1 for shape in shapes.values()):
             raise ValueError(f"Each state in `x0` must have shape (region,); they have {shapes}.")
+        is_key = hasattr(key, "dtype") and (
+            jnp.issubdtype(key.dtype, jax.dtypes.prng_key) or jnp.shape(key) == (2,)
+        )
+        if key is not None and not is_key:
+            raise TypeError(f"`key` must be a key from jax.random.key(seed), not {key!r}.")
         if params.noise is not None and key is None:
             raise ValueError("`params.noise` needs a random `key`: net.init(x0, params, key=...).")
-        if isinstance(params.noise, dict):
-            require_names("state", params.noise, self.node.states)
-        if params.external is not None:
-            require_names("input", params.external, self.node.inputs)
+        self._check_driven(params, next(iter(shapes.values()))[0])
         links = self.links(params)
         depths: dict[str, int] = {}
         for link in links:
             bounds = dict(self.bounds)[link.name]
             depths[link.key] = max(depths.get(link.key, 0), bounds[1])
-            self._check_shapes(link, x0)
+            _check_shapes(link, x0)
         depths = {key: depth for key, depth in depths.items() if depth}
         sources = {link.key: read(x0, link.source) for link in links if link.key in depths}
         given = history if isinstance(history, Mapping) else dict.fromkeys(depths, history)
@@ -361,6 +363,9 @@ class Network(eqx.Module):
     def advance(self, links, x: PyTree, step: Array, params: Params, past, origins, kick) -> PyTree:
         """The node's next state, given the delayed part of its input at the step's start and end."""
         first = jax.tree.leaves(x)[0]
+        self._check_driven(params, len(first))
+        for link in links:
+            _check_shapes(link, x)
         start = step.astype(first.dtype) * self.dt
         if len(past) == 2:
             middle = jax.tree.map(lambda a, b: (a + b) / 2, *past)
@@ -375,6 +380,7 @@ class Network(eqx.Module):
             }
             for link, origin, part in zip(links, origins, past[at], strict=True):
                 received = link.receive(part, read(x, link.source), read(x, link.target), origin)
+                require_shape(f"the input from coupling {link.name}", received, first.shape)
                 driven[link.into] = driven.get(link.into, 0.0) + received
             return _container(x, self.node.inputs, driven, first)
 
@@ -456,13 +462,27 @@ class Network(eqx.Module):
         whole = whole.astype(jnp.int32)
         return (Tap(whole, 1 - late), Tap(whole + 1, late))
 
-    def _check_shapes(self, link: Link, x0: PyTree) -> None:
-        conn = getattr(link.coupling, "conn", None)
-        if conn is None:
-            return
-        sent, own = read(x0, link.source), read(x0, link.target)
+    def _check_driven(self, params: Params, regions: int) -> None:
+        """Refuse noise and external input of names or shapes that the node does not have."""
+        if isinstance(params.noise, dict):
+            require_names("state", params.noise, self.node.states)
+        for noise in jax.tree.leaves(params.noise):
+            require_shape("noise", noise, (), (regions,), meaning="One for all, or one a region.")
+        require_names("input", params.external or {}, self.node.inputs)
+        for name, value in (params.external or {}).items():
+            if not callable(value):
+                meaning = "One for all, or one a region."
+                require_shape(f"external` on `{name}", value, (), (regions,), meaning=meaning)
+
+
+def _check_shapes(link: Link, x: PyTree) -> None:
+    """Refuse weights and a k that do not fit the states they connect."""
+    conn = getattr(link.coupling, "conn", None)
+    if conn is not None:
+        sent, own = read(x, link.source), read(x, link.target)
         meaning = f"(target, source), to fit the states that {link.name!r} reads."
         require_shape("conn", conn, (len(own), len(sent)), meaning=meaning)
+        require_k(link.coupling.k, len(own))
 
 
 def read(x: PyTree, signal: Signal) -> Array:
@@ -550,6 +570,12 @@ def _checked_bounds(lags: Array | None, bounds: Any) -> tuple[int, int]:
                 "far back they reach: give `lag_bounds=(smallest, largest)`."
             )
         return int(np.min(lags)), int(np.max(lags))
+    pair = isinstance(bounds, Sequence) and len(bounds) == 2
+    if not pair or not all(isinstance(b, (int, np.integer)) for b in bounds):
+        raise TypeError(
+            f"`lag_bounds` must be whole numbers (smallest, largest), not {bounds!r}: use "
+            "lag_bounds(lengths, speed, dt)."
+        )
     smallest, largest = (int(b) for b in bounds)
     if not 0 <= smallest <= largest:
         raise ValueError(f"`lag_bounds` must be 0 ≤ smallest ≤ largest, not {bounds}.")

@@ -46,10 +46,12 @@ def choose_block(lags: list[np.ndarray]) -> int:
         return total
 
     smallest = min(int(each.min()) for each in lags)
+    largest = max(int(each.max()) for each in lags)  # no window is longer than the past
     uniform = [int(each) for each in lags if each.ndim == 0]
     sizes = {1, 2, 4, 8, 16, 24, LONGEST_BLOCK, max(1, min(smallest, LONGEST_BLOCK))}
     lags = [np.atleast_2d(each) for each in lags]
-    return min((m for m in sizes if not uniform or m <= max(1, min(uniform))), key=cost)
+    longest = max(1, min([largest, *uniform]))
+    return min((m for m in sizes if m <= longest), key=cost)
 
 
 def split(lags: np.ndarray, block: int) -> Split:

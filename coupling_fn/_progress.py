@@ -4,15 +4,14 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
-try:
-    from tqdm import tqdm
-except ImportError:  # the extra `progress` is not installed: no bar
-    tqdm = None
-
 
 @contextlib.contextmanager
 def progress_bar(total: int, label: str, progress: bool) -> Iterator[Callable[..., None]]:
     """Draw a bar of `total` steps; call what it gives as `advance(steps, name=value)`."""
+    try:
+        from tqdm import tqdm
+    except ImportError:  # the extra `progress` is not installed: no bar
+        tqdm = None
     if tqdm is None or not progress:
         yield lambda steps=1, **shown: None
         return

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import equinox as eqx
 from jax import lax
 
-from ._check import as_count, require_choice
+from ._check import as_count, require_choice, require_names
 from ._engine import HistoryNeeded, run_network
 from ._network import Network, get
 from ._types import PyTree
@@ -65,6 +65,9 @@ def simulate(
             f"{steps} is not one of {every}. The nearest are {steps - steps % max(every, 1)} and "
             f"{steps + max(every, 1) - steps % max(every, 1)}."
         )
+    if isinstance(step, Network) and isinstance(record, (str, tuple)):
+        names = (record,) if isinstance(record, str) else record
+        require_names("state", names, step.node.states)
     require_choice("derivative", derivative, ("reverse", "forward"))
     reverse = derivative == "reverse"
     return _simulate(step, state, params, steps, _recorder(record), every, reverse)

@@ -27,12 +27,9 @@ PyTree: TypeAlias = Any
 Where: TypeAlias = Callable[[PyTree], Any]
 
 
-def parameter(default: Any = ...) -> Any:
+def parameter(name: str, default: float) -> Any:
     """A field of a parameter pytree that may be fitted or swept: always an array, never static.
 
     A Python float would be static under `eqx.filter_jit`, and every new value compile again.
     """
-    converter = lambda x: as_float("parameter", x)  # noqa: E731
-    if default is ...:
-        return eqx.field(converter=converter)
-    return eqx.field(default=default, converter=converter)
+    return eqx.field(default=default, converter=lambda x: as_float(name, x))

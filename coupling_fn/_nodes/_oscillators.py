@@ -26,7 +26,7 @@ class LinearParams(eqx.Module):
         -0.1...
     """
 
-    a: Scalar | PerTarget = parameter(-1.0)
+    a: Scalar | PerTarget = parameter("a", -1.0)
 
 
 @node(states=["x"], inputs=["x"])
@@ -66,8 +66,8 @@ class HopfParams(eqx.Module):
         0.25
     """
 
-    a: Scalar | PerTarget = parameter(-0.02)
-    omega: Scalar | PerTarget = parameter(0.02 * 3.141592653589793)
+    a: Scalar | PerTarget = parameter("a", -0.02)
+    omega: Scalar | PerTarget = parameter("omega", 0.02 * 3.141592653589793)
 
 
 @node(states=["x", "y"], inputs=["x", "y"], coupled=[("x", "x"), ("y", "y")])
@@ -115,7 +115,7 @@ class KuramotoParams(eqx.Module):
         (2,)
     """
 
-    omega: Scalar | PerTarget = parameter(0.08 * 3.141592653589793)
+    omega: Scalar | PerTarget = parameter("omega", 0.08 * 3.141592653589793)
 
 
 @node(states=["theta"], inputs=["theta"])
@@ -160,11 +160,11 @@ class FitzHughNagumoParams(eqx.Module):
         0.5
     """
 
-    a: Scalar | PerTarget = parameter(0.7)
-    b: Scalar | PerTarget = parameter(0.8)
-    epsilon: Scalar | PerTarget = parameter(0.08)
-    tau: Scalar | PerTarget = parameter(1.0)
-    current: Scalar | PerTarget = parameter(0.0)
+    a: Scalar | PerTarget = parameter("a", 0.7)
+    b: Scalar | PerTarget = parameter("b", 0.8)
+    epsilon: Scalar | PerTarget = parameter("epsilon", 0.08)
+    tau: Scalar | PerTarget = parameter("tau", 1.0)
+    current: Scalar | PerTarget = parameter("current", 0.0)
 
 
 @node(states=["v", "w"], inputs=["v", "w"])

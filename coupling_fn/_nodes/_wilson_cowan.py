@@ -39,18 +39,18 @@ class WilsonCowanParams(eqx.Module):
         1.25
     """
 
-    c_ee: Scalar | PerTarget = parameter(16.0)
-    c_ei: Scalar | PerTarget = parameter(12.0)
-    c_ie: Scalar | PerTarget = parameter(15.0)
-    c_ii: Scalar | PerTarget = parameter(3.0)
-    tau_e: Scalar | PerTarget = parameter(8.0)
-    tau_i: Scalar | PerTarget = parameter(8.0)
-    a_e: Scalar | PerTarget = parameter(1.3)
-    b_e: Scalar | PerTarget = parameter(4.0)
-    a_i: Scalar | PerTarget = parameter(2.0)
-    b_i: Scalar | PerTarget = parameter(3.7)
-    P: Scalar | PerTarget = parameter(1.25)
-    Q: Scalar | PerTarget = parameter(0.0)
+    c_ee: Scalar | PerTarget = parameter("c_ee", 16.0)
+    c_ei: Scalar | PerTarget = parameter("c_ei", 12.0)
+    c_ie: Scalar | PerTarget = parameter("c_ie", 15.0)
+    c_ii: Scalar | PerTarget = parameter("c_ii", 3.0)
+    tau_e: Scalar | PerTarget = parameter("tau_e", 8.0)
+    tau_i: Scalar | PerTarget = parameter("tau_i", 8.0)
+    a_e: Scalar | PerTarget = parameter("a_e", 1.3)
+    b_e: Scalar | PerTarget = parameter("b_e", 4.0)
+    a_i: Scalar | PerTarget = parameter("a_i", 2.0)
+    b_i: Scalar | PerTarget = parameter("b_i", 3.7)
+    P: Scalar | PerTarget = parameter("P", 1.25)
+    Q: Scalar | PerTarget = parameter("Q", 0.0)
 
 
 def _response(x, steepness, threshold):
