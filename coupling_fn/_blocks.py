@@ -6,12 +6,14 @@ block is differentiated by JAX, the delays by their adjoint, itself a delayed su
 cotangents to come (`_past.py`). So T steps of N regions need memory of O(T N); differentiating the scan
 would keep what each edge carried, O(T N^2).
 
-Arrays are `(time, source)`, with a batch in front if there is one; only the past that is read
-in windows is `(source, time * batch)`.
+Arrays are `(time, source)`, with a batch in front if there is one; only the rows that are read in
+windows are `(source, time * batch)`. They are given room for a stretch of blocks, which is filled in
+place, and then moved to the front. (A ring is copied at every turn: XLA does not write in place where
+a loop both gathers from an array and updates it at an index that wraps.)
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import equinox as eqx
 import jax
@@ -20,7 +22,7 @@ from jax import Array, lax
 from jax.custom_derivatives import CustomVJPPrimal, SymbolicZero
 
 from ._batch import with_batches
-from ._past import Edges, push, transpose_weights
+from ._past import Edges, transpose_weights
 from ._plan import Blocks
 from ._types import PyTree
 
@@ -28,13 +30,16 @@ from ._types import PyTree
 # the delayed sums of the steps after it: the next state, what each step sent, and the record.
 Block = Callable[[PyTree, PyTree, Array], tuple[PyTree, PyTree, PyTree, PyTree]]
 
+# What reverse mode saves of each block; messages only for the cotangents of weights.
+Save = Literal["nothing", "starts and sums", "messages too"]
+
 
 class Given(NamedTuple):
     """What a run starts from.
 
     For each far coupling its messages so far, a pytree of `(lag, source)` that ends with the
-    present, and the weights and edges of each of its taps; and what else has to be remembered of
-    what was sent, `(lag + 1, source)`.
+    present, and the weights and edges of each of its taps; and what is to be remembered of what was
+    sent, `(lag + 1, source)`, by name.
     """
 
     start: PyTree
@@ -59,24 +64,25 @@ def run_blocks(block: Block, given: Given, blocks: Blocks, *, reverse: bool) -> 
     block = eqx.filter_closure_convert(block, given.start, sums, given.number)
     consts, program = eqx.partition(block, eqx.is_array)
 
-    def forward(args, save=False):
+    def forward(args, save: Save):
         run = lambda layout, at, args: _forward(program, blocks, layout, at, *args, save)  # noqa: E731
         return _batched(run, args)
 
     if not reverse:
-        return forward((consts, given))[:3]
+        return forward((consts, given), "nothing")[:3]
     floats, others = eqx.partition((consts, given), eqx.is_inexact_array)
 
     @jax.custom_vjp
     def adjoint_run(floats, others):
-        return forward(eqx.combine(floats, others))[:3]
+        return forward(eqx.combine(floats, others), "nothing")[:3]
 
     def saving(floats, others):
         # Only what a gradient is asked for is carried backwards: the rest would cost as much.
         varies = jax.tree.map(lambda x: x.perturbed, floats, is_leaf=_is_primal)
         floats, others = jax.tree.map(lambda x: x.value, (floats, others), is_leaf=_is_primal)
         varying, fixed = eqx.partition(floats, varies)
-        *out, saved = forward(eqx.combine(floats, others), save=True)
+        save: Save = "messages too" if jax.tree.leaves(varying[1].weights) else "starts and sums"
+        *out, saved = forward(eqx.combine(floats, others), save)
         return tuple(out), (varying, eqx.combine(fixed, others), saved)
 
     def backward(kept, cotangents):
@@ -87,157 +93,193 @@ def run_blocks(block: Block, given: Given, blocks: Blocks, *, reverse: bool) -> 
     return adjoint_run(floats, others)
 
 
+def present_sums(edges, weights, messages: PyTree, size: int) -> PyTree:
+    """The delayed sums at the present, from what was sent before it, rounded as in a run."""
+    layout, depth = _Layout(None), _rows(jax.tree.leaves(messages)[0])
+    starts = tuple(e.starts(depth, depth, 1) for e in edges)
+    past = jax.tree.map(layout.flat, messages)
+    (sums,) = _pull((edges,), (weights,), (past,), (starts,), size, layout)
+    return jax.tree.map(lambda x: x[:, 0, 0], sums)
+
+
 def _is_primal(x: Any) -> bool:
     return isinstance(x, CustomVJPPrimal)
 
 
 def _cotangent(x: Any) -> Array | None:
-    if x.dtype == jax.dtypes.float0:
-        return None
-    return jnp.zeros(x.shape, x.dtype) if isinstance(x, SymbolicZero) else x
+    """None where there is none, or none but zeros."""
+    return None if isinstance(x, SymbolicZero) or x.dtype == jax.dtypes.float0 else x
 
 
 # --- the two loops ---------------------------------------------------------------------------------
 
 
-def _forward(program, blocks, layout, at, consts, given, save):
-    size, count, length = blocks
+def _forward(program, blocks: Blocks, layout, at, consts, given, save: Save):
+    size, depth = blocks.size, blocks.depth
     block = layout.over(_caller(program), (at[0], True, True, at[1].number))
     start, messages, sent = layout.spread(given[:3], at[1][:3])
     weights = layout.spread_last(given.weights, at[1].weights)
-    depth = _depth(messages)
-    past = jax.tree.map(lambda x: layout.flat(_deep(x, depth)), messages)
-    kept = {key: layout.flat(_deep(x, length)) for key, x in sent.items()}  # a ring
-    starts = _starts(given.edges, depth, depth, layout)
+    starts = _starts(given.edges, depth + blocks.stretch, depth, layout)
 
-    def one(carry, index):
-        start, past, kept = carry
-        place = (index * size) % length * layout.size
-        sums = _pull(given.edges, weights, past, starts, size, layout)
+    def one(carry, inputs):
+        (start, kept), past = carry
+        index, _ = inputs
+        filled = index % blocks.count * size
+        sums = _pull(given.edges, weights, past, _later(starts, filled, layout), size, layout)
         sums = jax.tree.map(layout.major, sums)
         after, messages, sent, seen = block(consts, start, sums, given.number + index * size)
-        past = jax.tree.map(lambda p, x: push(p, layout.minor(x)), past, messages)
-        kept = {key: _put(kept[key], place, layout.flat(x)) for key, x in sent.items()}
-        return (after, past, kept), (seen, (start, sums) if save else None)
+        past = _write(past, messages, depth + filled, layout)
+        place = index * size % depth  # never read in the loop, so this ring is written in place
+        kept = jax.tree.map(lambda x, new: _put(x, new, place, x.ndim - 2), kept, sent)
+        saved = (start, sums, messages if save == "messages too" else None)
+        return ((after, kept), past), (seen, None if save == "nothing" else saved)
 
-    index = jnp.arange(count, dtype=jnp.int32)
-    (after, _, kept), (seen, saved) = lax.scan(one, (start, past, kept), index)
-    turn = -((count * size) % length) * layout.size  # brings the ring's oldest column to the front
+    past = jax.tree.map(lambda x: layout.flat(_deep(x, depth)), messages)
+    carry = (start, jax.tree.map(lambda x: _deep(x, depth), sent))
+    (after, kept), _, (seen, saved) = _run_stretches(one, carry, past, None, blocks, layout)
+    present, oldest = depth - blocks.beyond - 1, (blocks.steps + blocks.beyond) % depth
     last = {
-        key: layout.major(layout.columns(jnp.roll(kept[key], turn, 1)))[
-            ..., length - layout.rows(x) : length - 1, :
-        ]
+        key: jnp.roll(kept[key], -oldest, -2)[..., present + 1 - _rows(x) : present, :]
         for key, x in sent.items()
     }
     return after, last, layout.front(seen), layout.front(saved)
 
 
-def _backward(program, blocks, layout, at, varying, fixed, saved, bars):
-    size, count, length = blocks
-    vary, _ = varying  # the block's constants that want a cotangent; None elsewhere
-    (hold, given), (_, at_given) = eqx.combine(varying, fixed), eqx.combine(at[0], at[1])
-    hold = fixed[0]
+def _backward(program, blocks: Blocks, layout, at, varying, fixed, saved, bars):
+    size, depth, steps = blocks.size, blocks.depth, blocks.steps + blocks.beyond
+    (vary, wanted), hold = varying, fixed[0]  # None where no cotangent is wanted
+    given, at_given = eqx.combine(wanted, fixed[1]), eqx.combine(at[0][1], at[1][1])
     messages, sent = layout.spread(given[1:3], at_given[1:3])
     weights = layout.spread_last(given.weights, at_given.weights)
-    saved, (after_bar, last_bar, seen_bar) = layout.spread((saved, bars), at[2:])
-    edges = jax.tree.map(lambda e: e.transposed(), given.edges, is_leaf=_is_edges)
-    turned = jax.tree.map(transpose_weights, given.edges, weights, is_leaf=_is_edges)
-    depth = _depth(messages)
-    starts = _starts(edges, depth, depth, layout)
-    block = layout.over(
+    (starts, sums, passed), bars = layout.spread((saved, bars), at[2:])
+    after_bar, last_bar, seen_bar = bars
+    block_bar = layout.over(
         _block_bar(program), (at[0][0], at[1][0], True, True, at_given.number, True)
     )
+    edges = jax.tree.map(lambda e: e.transposed(), given.edges, is_leaf=_is_edges)
+    turned = jax.tree.map(transpose_weights, given.edges, weights, is_leaf=_is_edges)
+    windows = _starts(edges, depth + blocks.stretch, depth, layout)
+    carried = _carried(wanted.weights, messages, passed, depth, layout)
+    carried_windows = _starts(given.edges, depth + steps, depth, layout)
+    # The cotangents of the last history, in the rows of the times that each is of.
+    kept = jax.tree.map(lambda x: _deep(_behind(x, blocks.beyond + 1), depth), last_bar)
 
     def one(carry, inputs):
-        start_bar, future, kept, consts_bar = carry
-        index, (start, sums), seen_bar = inputs
-        messages_bar = _pull(edges, turned, future, starts, size, layout)
+        (start_bar, consts_bar, weights_bar), future = carry
+        index, (start, sums, seen_bar) = inputs
+        # Cotangents of the sums to come, the latest first: time runs backwards here.
+        filled = blocks.stretch - size - index % blocks.count * size
+        messages_bar = _pull(edges, turned, future, _later(windows, filled, layout), size, layout)
         messages_bar = jax.tree.map(lambda x: layout.major(x[:, ::-1]), messages_bar)
-        place, wide = (index * size) % length * layout.size, size * layout.size
-        taken = {key: lax.dynamic_slice_in_dim(x, place, wide, 1) for key, x in kept.items()}
-        sent_bar = {key: layout.major(layout.columns(x)) for key, x in taken.items()}
-        kept = {key: _put(kept[key], place, jnp.zeros_like(x)) for key, x in taken.items()}
+        sent_bar = jax.tree.map(lambda x: _taken(x, depth - steps + index * size, size), kept)
         bars = (start_bar, messages_bar, sent_bar, seen_bar)
-        number = given.number + index * size
-        messages, (more, start_bar, sums_bar) = block(vary, hold, start, sums, number, bars)
+        more, start_bar, sums_bar = block_bar(
+            vary, hold, start, sums, given.number + index * size, bars
+        )
         consts_bar = jax.tree.map(jnp.add, consts_bar, more)
-        future = jax.tree.map(lambda f, x: push(f, layout.minor(x)[:, ::-1]), future, sums_bar)
-        return (start_bar, future, kept, consts_bar), (sums_bar, messages)
+        at = _later(carried_windows, index * size, layout)
+        weights_bar = _more_weights_bar(weights_bar, given.edges, carried, at, sums_bar, layout)
+        backwards = jax.tree.map(lambda x: x[..., ::-1, :], sums_bar)
+        future = _write(future, backwards, depth + filled, layout)
+        return ((start_bar, consts_bar, weights_bar), future), None
 
-    # Cotangents of the sums to come, the latest first: time runs backwards here.
-    future = jax.tree.map(
-        lambda x: jnp.zeros((x.shape[-1], depth * layout.size), x.dtype), saved[1]
-    )
-    turn = ((count * size) % length) * layout.size
-    kept = {
-        key: jnp.roll(layout.flat(_deep(_with_last(x), length)), turn, 1)
-        for key, x in last_bar.items()
-    }
-    consts_bar = layout.zeros(vary, at[0][0])
-    index = jnp.arange(count, dtype=jnp.int32)
-    inputs = (index, layout.stacked(saved), layout.stacked(seen_bar))
-    carry, (sums_bar, passed) = lax.scan(
-        one, (after_bar, future, kept, consts_bar), inputs, reverse=True
-    )
-    start_bar, future, kept, consts_bar = carry
-
-    def before(future, _):
-        """What the run read of the messages before it: the same loop, without steps."""
-        messages_bar = _pull(edges, turned, future, starts, size, layout)
-        future = jax.tree.map(
-            lambda f: push(f, jnp.zeros((len(f), size, layout.size), f.dtype)), future
-        )
-        return future, jax.tree.map(lambda x: layout.major(x[:, ::-1]), messages_bar)
-
-    _, past_bar = lax.scan(before, future, None, length=-(-depth // size))
-    past_bar = jax.tree.map(lambda x: layout.in_time(x[::-1]), past_bar)
-    messages_bar = jax.tree.map(
-        lambda x, bar: bar[..., layout.rows(bar) - layout.rows(x) :, :], messages, past_bar
-    )
-    sent_bar = {
-        key: layout.major(layout.columns(kept[key]))[..., length - layout.rows(x) :, :]
-        for key, x in sent.items()
-    }
-    weights_bar = tuple(
-        _weights_bar(e, w, m, p, s, blocks, layout) if jax.tree.leaves(wanted) else wanted
-        for e, w, m, p, s, wanted in zip(
-            given.edges, weights, messages, passed, sums_bar, varying[1].weights, strict=True
-        )
-    )
-    bars = varying[1]._replace(
-        start=start_bar, messages=messages_bar, sent=sent_bar, weights=weights_bar
-    )
-    return consts_bar, bars
+    future = jax.tree.map(lambda x: jnp.zeros((x.shape[-1], depth * layout.size), x.dtype), sums)
+    inputs = layout.stacked((starts, sums, seen_bar))
+    start_bar = _filled(after_bar, jax.tree.map(lambda x: x[0], inputs[0]))
+    weights_bar = _no_weights_bar(wanted.weights, weights, given.edges, layout)
+    zeros = (start_bar, layout.zeros(vary, at[0][0]), weights_bar)
+    bars, future, _ = _run_stretches(one, zeros, future, inputs, blocks, layout, reverse=True)
+    start_bar, consts_bar, weights_bar = bars
+    given_bar = wanted._replace(start=start_bar, weights=layout.first(weights_bar))
+    if jax.tree.leaves(wanted.messages):
+        before = _before(edges, turned, future, blocks, layout)
+        before = jax.tree.map(lambda x, bar: _newest(bar, _rows(x)), messages, before)
+        given_bar = given_bar._replace(messages=before)
+    if jax.tree.leaves(wanted.sent):
+        # Of the history before the run, the run's last one is what has not been pushed out.
+        there = max(depth - steps, 0)
+        left = {
+            key: None if x is None else _newest(_deep(x[..., :there, :], depth), _rows(sent[key]))
+            for key, x in kept.items()
+        }
+        given_bar = given_bar._replace(sent=left)
+    return consts_bar, given_bar
 
 
-def _weights_bar(edges, weights, messages, passed, sums_bar, blocks, layout):
-    """The cotangents of the weights: what each edge carried, against what its sum was worth."""
-    size, count, _ = blocks
-    rows = _depth(messages)
+def _run_stretches(one, carry, rooms, inputs, blocks: Blocks, layout, *, reverse=False):
+    """Scan `one` over the blocks, with room in the rows for a stretch of them at a time."""
+    room, depth = blocks.stretch * layout.size, blocks.depth * layout.size
+
+    def stretch(carry, inputs):
+        carry, rooms = carry
+        rooms = jax.tree.map(lambda x: jnp.pad(x, [(0, 0), (0, room)]), rooms)
+        (carry, rooms), out = lax.scan(one, (carry, rooms), inputs, reverse=reverse)
+        return (carry, jax.tree.map(lambda x: x[:, -depth:], rooms)), out
+
+    index = jnp.arange(blocks.stretches * blocks.count, dtype=jnp.int32)
+    parts = (blocks.stretches, blocks.count)
+    inputs = jax.tree.map(lambda x: x.reshape(*parts, *x.shape[1:]), (index, inputs))
+    (carry, rooms), out = lax.scan(stretch, (carry, rooms), inputs, reverse=reverse)
+    return carry, rooms, jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), out)
+
+
+def _before(edges, turned, future, blocks: Blocks, layout) -> PyTree:
+    """The cotangents of the messages before a run, which it read: the same loop, without steps."""
+    size, depth = blocks.size, blocks.depth
+    future = jax.tree.map(lambda x: jnp.pad(x, [(0, 0), (0, depth * layout.size)]), future)
+    windows = _starts(edges, 2 * depth, depth, layout)
+
+    def one(filled):
+        bar = _pull(edges, turned, future, _later(windows, filled, layout), size, layout)
+        return jax.tree.map(lambda x: layout.major(x[:, ::-1]), bar)
+
+    bars = lax.map(one, jnp.arange(0, depth, size, dtype=jnp.int32))
+    return jax.tree.map(lambda x: layout.in_time(layout.front(x[::-1])), bars)
+
+
+def _carried(wanted, messages, passed, depth: int, layout) -> tuple[PyTree, ...]:
+    """What the edges of each coupling whose weights want a cotangent carried in the whole run."""
 
     def whole(past, run):
-        return jnp.concatenate([layout.flat(past), layout.flat(layout.in_time(run))], 1)
+        past, run = layout.flat(_deep(past, depth)), layout.flat(layout.in_time(run))
+        return jnp.concatenate([past, run], 1)
 
-    carried = jax.tree.map(whole, messages, passed)
-    starts = [e.starts(rows + size * count, rows, layout.size) for e in edges]
+    return tuple(
+        jax.tree.map(whole, past, passed[n]) if jax.tree.leaves(each) else None
+        for n, (each, past) in enumerate(zip(wanted, messages, strict=True))
+    )
 
-    def one(bars, inputs):
-        index, sums_bar = inputs
-        for tap, (edge, start) in enumerate(zip(edges, starts, strict=True)):
-            for past, worth in zip(
-                jax.tree.leaves(carried), jax.tree.leaves(sums_bar), strict=True
-            ):
-                worth = layout.minor(worth).reshape(edge.targets, -1)
-                begin = start + index * (size * layout.size)
-                bar = edge.correlate(worth, past, begin, layout.batch is not None, layout.size)
-                bars = (*bars[:tap], bars[tap] + bar, *bars[tap + 1 :])
-        return bars, None
 
-    shape = lambda w: w.shape if w.ndim > edges[0].ndim else (*w.shape, layout.size)  # noqa: E731
-    zeros = tuple(jnp.zeros(shape(w) if layout.batch else w.shape, w.dtype) for w in weights)
-    index = jnp.arange(count, dtype=jnp.int32)
-    bars, _ = lax.scan(one, zeros, (index, sums_bar))
-    return tuple(jnp.moveaxis(bar, -1, 0) if layout.batch else bar for bar in bars)
+def _no_weights_bar(wanted, weights, edges, layout):
+    """Zeros for the cotangents of weights, one a run, the batch behind; None where none is wanted."""
+
+    def zeros(cotangent, weight, edge):
+        behind = () if layout.batch is None or weight.ndim > edge.ndim else (layout.batch,)
+        return None if cotangent is None else jnp.zeros((*weight.shape, *behind), weight.dtype)
+
+    return tuple(
+        tuple(zeros(*tap) for tap in zip(*each, strict=True))
+        for each in zip(wanted, weights, edges, strict=True)
+    )
+
+
+def _more_weights_bar(bars, edges, carried, windows, sums_bar, layout):
+    """Add to the cotangents of weights: what each edge carried, against what its sum was worth."""
+
+    def more(bar, edge, window, past, worth):
+        worth = layout.minor(worth).reshape(edge.targets, -1)
+        return bar + edge.correlate(worth, past, window, layout.batch is not None, layout.size)
+
+    def of_coupling(bars, edges, carried, windows, sums_bar):
+        for past, worth in zip(jax.tree.leaves(carried), jax.tree.leaves(sums_bar), strict=True):
+            bars = tuple(
+                None if bar is None else more(bar, edge, window, past, worth)
+                for bar, edge, window in zip(bars, edges, windows, strict=True)
+            )
+        return bars
+
+    every = zip(bars, edges, carried, windows, sums_bar, strict=True)
+    return tuple(each[0] if each[2] is None else of_coupling(*each) for each in every)
 
 
 def _caller(program):
@@ -251,16 +293,20 @@ def _block_bar(program):
             return eqx.filter(out, eqx.is_inexact_array)
 
         out, pull_back = jax.vjp(floats, varying, start, sums)
-        return out[1], pull_back(bars)
+        return pull_back(_filled(bars, out))
 
     return block_bar
 
 
-def _starts(edges, row: int, at: int, layout: "_Layout") -> PyTree:
+def _starts(edges, row: int, at: int, layout) -> PyTree:
     return jax.tree.map(lambda e: e.starts(row, at, layout.size), edges, is_leaf=_is_edges)
 
 
-def _pull(edges, weights, past, starts, size, layout: "_Layout") -> tuple[PyTree, ...]:
+def _later(starts: PyTree, steps: Array, layout) -> PyTree:
+    return jax.tree.map(lambda start: start + steps * layout.size, starts)
+
+
+def _pull(edges, weights, past, starts, size: int, layout) -> tuple[PyTree, ...]:
     """For each far coupling the sums of a block, `(target, steps, batch)`."""
 
     def one(edges, weights, starts, rows):
@@ -275,22 +321,42 @@ def _pull(edges, weights, past, starts, size, layout: "_Layout") -> tuple[PyTree
     )
 
 
-def _depth(messages: PyTree) -> int:
-    return max((x.shape[-2] for x in jax.tree.leaves(messages)), default=0)
+def _write(rooms: PyTree, block: PyTree, at: Array, layout) -> PyTree:
+    """Fill a block `(time, source)` into rows, in place."""
+    at = at * layout.size
+    return jax.tree.map(lambda room, x: _put(room, layout.flat(x), at, 1), rooms, block)
+
+
+_put = lax.dynamic_update_slice_in_dim
+
+
+def _filled(bars: PyTree, like: PyTree) -> PyTree:
+    """Cotangents, with zeros for those that are None."""
+    return jax.tree.map(lambda x, bar: jnp.zeros_like(x) if bar is None else bar, like, bars)
+
+
+def _rows(x: Array) -> int:
+    return x.shape[-2]
 
 
 def _deep(x: Array, depth: int) -> Array:
-    """Rows in front up to a depth, which nothing reads."""
-    return jnp.pad(x, [(0, 0)] * (x.ndim - 2) + [(depth - x.shape[-2], 0), (0, 0)])
+    """Rows of zeros in front, up to a depth."""
+    return jnp.pad(x, [(0, 0)] * (x.ndim - 2) + [(max(depth - _rows(x), 0), 0), (0, 0)])
 
 
-def _put(rows: Array, at: Array, block: Array) -> Array:
-    return lax.dynamic_update_slice_in_dim(rows, block, at, 1)
+def _behind(x: Array, rows: int) -> Array:
+    """Rows of zeros behind."""
+    return jnp.pad(x, [(0, 0)] * (x.ndim - 2) + [(0, rows), (0, 0)])
 
 
-def _with_last(x: Array) -> Array:
-    """Rows of cotangents, with that of the present, which nothing reads, behind them."""
-    return jnp.concatenate([x, jnp.zeros_like(x[..., :1, :])], -2)
+def _newest(x: Array, rows: int) -> Array:
+    return x[..., _rows(x) - rows :, :]
+
+
+def _taken(x: Array, first: Array, size: int) -> Array:
+    """Rows from `first` on, or zeros where they are before all."""
+    rows = lax.dynamic_slice_in_dim(x, jnp.maximum(first, 0), size, x.ndim - 2)
+    return jnp.where(first >= 0, rows, 0)
 
 
 def _is_edges(x: Any) -> bool:
@@ -333,8 +399,11 @@ class _Layout(NamedTuple):
         like = lambda x, b: jnp.zeros(x.shape if b else (*front, *x.shape), x.dtype)  # noqa: E731
         return jax.tree.map(like, tree, batched)
 
-    def rows(self, x):
-        return x.shape[-2]
+    def first(self, weights):
+        """The batch from behind to the front."""
+        if self.batch is None:
+            return weights
+        return jax.tree.map(lambda w: jnp.moveaxis(w, -1, 0), weights)
 
     def minor(self, x):
         """`(time, source)` or `(batch, time, source)` as `(source, time, batch)`."""
@@ -348,10 +417,6 @@ class _Layout(NamedTuple):
         """The same as `(source, time * batch)`, the past that windows are read from."""
         return self.minor(x).reshape(x.shape[-1], -1)
 
-    def columns(self, flat):
-        """Flat rows as `(source, time, batch)`."""
-        return flat.reshape(len(flat), -1, self.size)
-
     def front(self, tree):
         """What a scan stacked, with the batch in front."""
         return tree if self.batch is None else jax.tree.map(lambda x: x.swapaxes(0, 1), tree)
@@ -359,8 +424,7 @@ class _Layout(NamedTuple):
     stacked = front
 
     def in_time(self, x):
-        """Stacked blocks `(count, [batch,] steps, source)` as `([batch,] time, source)`."""
-        x = self.front(x)
+        """Blocks `([batch,] count, steps, source)` as `([batch,] time, source)`."""
         return x.reshape(*x.shape[:-3], -1, x.shape[-1])
 
 

@@ -5,11 +5,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 
-from ._blocks import Block, Given, run_blocks
+from ._blocks import Block, Given, present_sums, run_blocks
 from ._link import Link, SeenLink, add
-from ._network import Network, Params, State, origins_of, past_of, read
+from ._network import Network, Params, State, origins_of, read
+from ._pack import pack, repack
 from ._past import edges_of
 from ._plan import Blocks, fit_blocks
 from ._types import PyTree
@@ -36,73 +38,91 @@ def run_network(
 ) -> tuple[State, PyTree]:
     """What `simulate` returns for a network with delays; `steps` is at least 1."""
     links = net.links(params)
-    records = []
-    while steps:
-        blocks = fit_blocks(
-            _largest_block(links), steps, every, max(map(len, state.history.values()))
-        )
-        state, seen = _run(net, links, state, params, blocks, record, every, reverse)
-        records.append(seen)
-        steps -= blocks.size * blocks.count
-    if len(records) == 1:
-        return state, records[0]
-    return state, jax.tree.map(lambda *parts: jnp.concatenate(parts), *records)
-
-
-def _largest_block(links: tuple[Link, ...]) -> int:
-    # A rule that sees every edge keeps (target, source) a step, for the length of a block.
-    return min(8 if isinstance(link, SeenLink) else link.reach for link in links if _delayed(link))
-
-
-def _delayed(link: Link) -> bool:
-    return bool(link.near or link.far)
-
-
-def _run(net, links, state, params, blocks: Blocks, record, every, reverse):
     origins = origins_of(links, state)
+    blocks = fit_blocks(_block_size(links), steps, max(map(len, state.history.values())))
     rows = {
         link.key: jnp.concatenate([state.history[link.key], read(state.node, link.source)[None]])
         for link in links
         if link.key in state.history
     }
-    signals = {link.key: link.source for link in links if link.key in rows}
-    close: dict[str, int] = {}  # how far back the edges read that go step by step
+    close = _close(links, rows)
+    far = [(index, link) for index, link in enumerate(links) if link.far]
+    taps = [[edges_of(conn, lags) for conn, lags in link.far] for _, link in far]
+    edges = tuple(tuple(edges for _, edges in each) for each in taps)
+    weights = tuple(tuple(weights for weights, _ in each) for each in taps)
+
+    def messages(index: int, link: Any, sent: Array) -> PyTree:
+        return jax.vmap(lambda x: link.send(x, origins[index]))(sent)
+
+    before = [messages(index, link, rows[link.key][:-1]) for index, link in far]
+    arriving = tuple(
+        present_sums(*each, blocks.size) for each in zip(edges, weights, before, strict=True)
+    )
+    nearby = _nearby(links, origins, rows, {key: len(x) - 1 for key, x in rows.items()})
+    recent = {key: rows[key][len(rows[key]) - 1 - lag : -1] for key, lag in close.items()}
+    packed, unpack = pack(state.node)
+    given = Given(
+        start=(packed, arriving, nearby, recent),
+        messages=tuple(messages(index, link, rows[link.key][1:]) for index, link in far),
+        sent=rows,
+        weights=weights,
+        edges=edges,
+        number=state.step,
+    )
+    block = _block(net, links, params, state, blocks, record, every, origins, close)
+    (x, *_), history, seen = run_blocks(block, given, blocks, reverse=reverse)
+    last = state._replace(node=unpack(x), history=history, step=state.step + steps)
+    return last, _in_order(seen, blocks, every)
+
+
+def _block_size(links: tuple[Link, ...]) -> int:
+    # A rule that sees every edge keeps (target, source) a step, for the length of a block.
+    return min(
+        8 if isinstance(link, SeenLink) else link.reach for link in links if link.near or link.far
+    )
+
+
+def _close(links: tuple[Link, ...], rows: dict[str, Array]) -> dict[str, int]:
+    """How far back the edges read that go step by step, for each source that has such."""
+    close: dict[str, int] = {}
     for link in links:
         if link.near:
             lag = len(rows[link.key]) - 1
             lag = lag if isinstance(link, SeenLink) else min(lag, link.reach - 1)
             close[link.key] = max(close.get(link.key, 0), lag)
+    return close
+
+
+def _nearby(links, origins, rows: dict[str, Array], now: dict[str, Any]) -> dict[int, PyTree]:
+    """What arrives over the edges that go step by step, at the time of row `now`."""
+    return {
+        index: link.delayed(rows[link.key], now[link.key], origins[index], far=False)
+        for index, link in enumerate(links)
+        if link.near
+    }
+
+
+def _block(
+    net: Network, links, params: Params, state: State, blocks: Blocks, record, every, origins, close
+) -> Block:
+    size, begin, end = blocks.size, state.step, state.step + blocks.steps
     far = [(index, link) for index, link in enumerate(links) if link.far]
+    signals = {link.key: link.source for link in links if link.near or link.far}
+    _, unpack = pack(state.node)
 
-    def messages(index: int, link: Any, sent: Array) -> PyTree:
-        return jax.vmap(lambda x: link.send(x, origins[index]))(sent)
-
-    past = past_of(links, rows, origins, 0)
-    # After 0 steps the past is that of the present: both stages of a scheme read on from there.
-    recent = {key: rows[key][len(rows[key]) - 1 - lag : -1] for key, lag in close.items()}
-    taps = [[edges_of(conn, lags) for conn, lags in link.far] for _, link in far]
-    given = Given(
-        start=(state.node, past, recent),
-        messages=tuple(messages(n, link, rows[link.key][1:]) for n, link in far),
-        sent=rows,
-        weights=tuple(tuple(weights for weights, _ in each) for each in taps),
-        edges=tuple(tuple(edges for _, edges in each) for each in taps),
-        number=state.step,
-    )
-    block = _block(net, links, params, state, blocks.size, record, every, origins, signals, close)
-    (x, *_), history, seen = run_blocks(block, given, blocks, reverse=reverse)
-    step = state.step + blocks.size * blocks.count
-    return state._replace(node=x, history=history, step=step), _in_order(seen, blocks.size, every)
-
-
-def _block(net, links, params, state, size, record, every, origins, signals, close) -> Block:
-    key = state.key
-    far = [(index, link) for index, link in enumerate(links) if link.far]
+    def arriving_at(sums: tuple[PyTree, ...], nearby: dict[int, PyTree]) -> tuple[PyTree, ...]:
+        of_far = dict(zip((index for index, _ in far), sums, strict=True))
+        return tuple(add(of_far.get(i), nearby.get(i)) for i in range(len(links)))
 
     def block(start, sums, number):
-        x, past, recent = start
+        packed, arriving, nearby, recent = start
         count = jnp.arange(size, dtype=number.dtype)
-        kicks = jax.vmap(lambda n: net.kick(key, n, x, params))(number + count)
+        x = unpack(packed)
+        kicks = jax.vmap(lambda n: net.kick(state.key, n, x, params))(number + count)
+        row = jax.tree.map(lambda now, then: jnp.concatenate([now[None], then]), arriving, sums)
+        far_reads = tuple(
+            jax.tree.map(lambda x, ahead=ahead: x[ahead : ahead + size], row) for ahead in net.reads
+        )
         room = {
             name: jnp.concatenate(
                 [kept, read(x, signals[name])[None], jnp.zeros((size, kept.shape[1]), kept.dtype)]
@@ -111,48 +131,63 @@ def _block(net, links, params, state, size, record, every, origins, signals, clo
         }
 
         def one(carry, inputs):
-            x, past, room = carry
-            n, kick, sums = inputs
-            arriving = dict(zip((index for index, _ in far), sums, strict=True))
-            after = tuple(
-                add(
-                    arriving.get(index),
-                    link.delayed(room[link.key], close[link.key] + 1 + n, origins[index], far=False)
-                    if link.key in room
-                    else None,
-                )
-                for index, link in enumerate(links)
+            packed, nearby, room = carry
+            n, kick, far_reads = inputs
+            after = _nearby(
+                links, origins, room, {name: lag + 1 + n for name, lag in close.items()}
             )
-            reads = (past, after)[: len(net.reads)]
-            x = net.advance(links, x, number + n, params, reads, origins, kick)
+            past = [arriving_at(*each) for each in zip(far_reads, (nearby, after), strict=False)]
+            x = net.advance(links, unpack(packed), number + n, params, past, origins, kick)
+            moved = repack(x, packed)
+            if blocks.beyond:
+                on = number + n < end
+                moved = jax.tree.map(lambda new, old: jnp.where(on, new, old), moved, packed)
             room = {
                 name: lax.dynamic_update_index_in_dim(
                     kept, read(x, signals[name]), close[name] + 1 + n, 0
                 )
                 for name, kept in room.items()
             }
-            return (x, after, room), x
+            return (moved, after, room), moved
 
-        (x, past, room), xs = lax.scan(one, (x, past, room), (count, kicks, sums))
-        recent = {name: kept[size : size + close[name]] for name, kept in room.items()}
+        # A step worked out again backwards costs less than what it would leave to be read.
+        one = one if close else jax.checkpoint(one, prevent_cse=False)
+        carry = (packed, nearby, room)
+        (packed, nearby, room), passed = lax.scan(one, carry, (count, kicks, far_reads))
+        xs = jax.vmap(unpack)(passed)
         sent = {name: jax.vmap(lambda x, s=s: read(x, s))(xs) for name, s in signals.items()}
         messages = tuple(
             jax.vmap(lambda s, link=link, index=index: link.send(s, origins[index]))(sent[link.key])
             for index, link in far
         )
-        picked = slice(min(every, size) - 1, None, min(every, size))
+        recent = {name: kept[size : size + close[name]] for name, kept in room.items()}
+        picked = _recorded(number - begin, size, every)
         seen = jax.vmap(lambda x, n: record(state._replace(node=x, history=_NoHistory(), step=n)))(
             jax.tree.map(lambda x: x[picked], xs), (number + count + 1)[picked]
         )
         if any(isinstance(leaf, _NoHistory) for leaf in jax.tree.leaves(seen)):
             raise HistoryNeeded
-        return (x, past, recent), messages, sent, seen
+        start = (packed, jax.tree.map(lambda x: x[-1], sums), nearby, recent)
+        return start, messages, sent, seen
 
     return block
 
 
-def _in_order(seen: PyTree, size: int, every: int) -> PyTree:
-    """The records of all blocks in one row; of blocks shorter than `every`, those at its end."""
-    flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), seen)
-    skip = max(every // size, 1)
-    return jax.tree.map(lambda x: x[skip - 1 :: skip], flat)
+def _recorded(done: Array, size: int, every: int) -> Any:
+    """The steps of a block to record, after so many steps; the last ones may stand for none."""
+    if size % every == 0:
+        return slice(every - 1, None, every)
+    if every % size == 0:
+        return slice(size - 1, None)
+    first = every - 1 - done % every
+    return jnp.minimum(first + every * jnp.arange(-(-size // every), dtype=first.dtype), size - 1)
+
+
+def _in_order(seen: PyTree, blocks: Blocks, every: int) -> PyTree:
+    """The records of all blocks in one row, without those that stand for none."""
+    block, step = np.divmod(every * np.arange(1, blocks.steps // every + 1) - 1, blocks.size)
+    first = every - 1 - block * blocks.size % every
+    place = block * -(-blocks.size // every) + (step - first) // every
+    apart = np.unique(np.diff(place))
+    even = slice(place[0], place[-1] + 1, *apart) if len(apart) < 2 else place
+    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[even], seen)

@@ -15,6 +15,9 @@ from ._check import constant
 
 # Longer blocks gain nothing: the windows of a target leave the fast cache.
 LONGEST_BLOCK = 32
+# Steps for which the past is given room at once: to move it for each block, 250 kB on 84 regions,
+# would be a fifth of a step's cost (2.4 against 3.1 us); for so many steps it is not seen.
+STRETCH = 2048
 # ns: a weight in a block of m steps costs WEIGHT + INDEX / m a step, an edge on its own NEAR.
 WEIGHT, INDEX, NEAR = 0.25, 1.2, 1.5
 
@@ -28,11 +31,29 @@ class Split(eqx.Module):
 
 
 class Blocks(NamedTuple):
-    """Sizes of a run in blocks: steps in one, their number, and the ring that keeps the history."""
+    """Sizes of a run of `steps` steps in blocks.
 
+    A block has `size` steps, which is the same however a run is cut, so that its parts round as the
+    whole; `count` blocks are a stretch, for which the past is given room at once; there are so many
+    `stretches`. What the last block has beyond the last step stands still. The past that is kept
+    reaches `depth` steps back.
+    """
+
+    steps: int
     size: int
     count: int
-    ring: int
+    stretches: int
+    depth: int
+
+    @property
+    def stretch(self) -> int:
+        """Steps of a stretch."""
+        return self.size * self.count
+
+    @property
+    def beyond(self) -> int:
+        """Steps that stand still."""
+        return self.stretch * self.stretches - self.steps
 
 
 def choose_block(lags: list[np.ndarray]) -> int:
@@ -61,16 +82,15 @@ def split(lags: np.ndarray, block: int) -> Split:
     return Split(_padded(lags == 0), _padded((lags > 0) & (lags < block)), block)
 
 
-def fit_blocks(largest: int, steps: int, every: int, lag: int) -> Blocks:
-    """Sizes for `steps` steps, recorded every so many, with lags up to `lag`.
-
-    A block records at its end, or several times within: `every` is a multiple of it or it of
-    `every`. A remainder of steps is left for another call.
-    """
-    largest = min(largest, steps)
-    fitting = [m for m in range(1, largest + 1) if m % every == 0 or every % m == 0]
-    size = fitting[-1]
-    return Blocks(size, steps // size, -(-(lag + 1) // size) * size)
+def fit_blocks(size: int, steps: int, lag: int) -> Blocks:
+    """Sizes for `steps` steps in blocks of `size`, with lags up to `lag`."""
+    total = -(-steps // size)
+    most = max(1, STRETCH // size)
+    counts = range(most // 2 + 1, most + 1) if total > most else [total]
+    count = min(counts, key=lambda c: -total % c)  # blocks in the last stretch for nothing
+    stretches = -(-total // count)
+    beyond = size * count * stretches - steps
+    return Blocks(steps, size, count, stretches, -(-(lag + 1 + beyond) // size) * size)
 
 
 def _padded(mask: np.ndarray) -> Array | None:

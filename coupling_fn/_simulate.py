@@ -9,6 +9,7 @@ from jax import lax
 from ._check import as_count, require_choice, require_names
 from ._engine import HistoryNeeded, run_network
 from ._network import Network, get
+from ._pack import pack, repack
 from ._types import PyTree
 
 Record = str | tuple[str, ...] | Callable[[Any], PyTree] | None
@@ -104,11 +105,32 @@ def _simulate(step, state, params, steps, record, every, reverse):
                 return run_network(step, state, params, steps, record, every, reverse=reverse)
             except HistoryNeeded:
                 pass
-        step = step.prepared(params)
+        return _run_packed(step, state, params, steps, record, every)
 
     def one(state, _):
         return step(state, params), None
 
+    return _scan(one, state, record, steps, every)
+
+
+def _run_packed(net, state, params, steps, record, every):
+    """Run a network step by step, its state variables as one array."""
+    step = net.prepared(params)
+    packed, unpack = pack(state.node)
+
+    def unpacked(state):
+        return state._replace(node=unpack(state.node))
+
+    def one(state, _):
+        after = step(unpacked(state), params)
+        return after._replace(node=repack(after.node, packed)), None
+
+    start = state._replace(node=packed)
+    last, seen = _scan(one, start, lambda state: record(unpacked(state)), steps, every)
+    return unpacked(last), seen
+
+
+def _scan(one, state, record, steps, every):
     def some(state, _):
         state, _ = lax.scan(one, state, None, length=every)
         return state, record(state)

@@ -23,7 +23,7 @@ FLOORS = [
     {"_nodes._oscillators", "_nodes._wilson_cowan"},
     {"_nodes"},
     {"_integrate"},
-    {"_past", "_ring", "_plan", "_batch"},
+    {"_past", "_plan", "_batch", "_pack"},
     {"_link"},
     {"_network"},
     {"_blocks"},

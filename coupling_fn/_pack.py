@@ -1,0 +1,27 @@
+"""A pytree of arrays of one shape as one array: a loop over few arrays is faster.
+
+XLA on the CPU runs a loop body of up to eight operations one after the other, and a longer one as a
+graph of tasks, at half a microsecond more (JAX 0.10.2; an undelayed step of 84 regions 0.67 us
+against 1.16). Each array that a loop carries is an operation or two.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from ._types import PyTree
+
+
+def pack(tree: PyTree) -> tuple[PyTree, Callable[[PyTree], PyTree]]:
+    """The leaves as one array where their shapes and types agree, and the way back."""
+    leaves, structure = jax.tree.flatten(tree)
+    if len({(x.shape, x.dtype) for x in leaves}) != 1:
+        return tree, lambda same: same
+    return jnp.stack(leaves), lambda packed: structure.unflatten(list(packed))
+
+
+def repack(tree: PyTree, like: PyTree) -> PyTree:
+    """The leaves in the form of `like`, which `pack` made of such a tree."""
+    return jnp.stack(jax.tree.leaves(tree)) if isinstance(like, Array) else tree
