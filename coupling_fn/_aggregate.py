@@ -95,13 +95,22 @@ def as_conn_values(name: str, values: object) -> Array:
     return values
 
 
+def row_sums(x: Array) -> Array:
+    """The sum of each row, as a matrix product.
+
+    A reduction of some thousand numbers goes to a library that waits for its threads where XLA runs
+    a loop body as a task graph: 82 us a step against 10 for 84 x 84 (JAX 0.10.2, CPU).
+    """
+    return jnp.matmul(x, jnp.ones(x.shape[1], x.dtype), precision=lax.Precision.HIGHEST)
+
+
 @singledispatch
 def weighted(conn, messages: Array) -> Array:
     """What `weighted_sum` does, for every kind of connection, those within the package too."""
     if messages.ndim == 1:
         # On a GPU the default would round float32 weights to TF32: 2e-4 instead of 1e-7.
         return jnp.matmul(conn, messages, precision=lax.Precision.HIGHEST)
-    return (conn * messages).sum(1)
+    return row_sums(conn * messages)
 
 
 @weighted.register
@@ -113,7 +122,7 @@ def _(conn: BCOO, messages: Array) -> Array:
 
 @weighted.register
 def _(conn: Padded, messages: Array) -> Array:
-    return (conn.values * messages[conn.source]).sum(1)
+    return row_sums(conn.values * messages[conn.source])
 
 
 @singledispatch

@@ -9,11 +9,11 @@ import numpy as np
 from jax import Array, lax
 
 from ._blocks import Block, Given, present_sums, run_blocks
-from ._link import Link, SeenLink, add
+from ._link import Link, add
 from ._network import Network, Params, State, origins_of, read
 from ._pack import pack, repack
 from ._past import edges_of
-from ._plan import Blocks, fit_blocks
+from ._plan import SHORTEST_BLOCK, Blocks, fit_blocks
 from ._types import PyTree
 
 
@@ -39,7 +39,7 @@ def run_network(
     """What `simulate` returns for a network with delays; `steps` is at least 1."""
     links = net.links(params)
     origins = origins_of(links, state)
-    blocks = fit_blocks(_block_size(links), steps, max(map(len, state.history.values())))
+    blocks = fit_blocks(_block_size(net, links), steps, max(map(len, state.history.values())))
     rows = {
         link.key: jnp.concatenate([state.history[link.key], read(state.node, link.source)[None]])
         for link in links
@@ -75,11 +75,9 @@ def run_network(
     return last, _in_order(seen, blocks, every)
 
 
-def _block_size(links: tuple[Link, ...]) -> int:
-    # A rule that sees every edge keeps (target, source) a step, for the length of a block.
-    return min(
-        8 if isinstance(link, SeenLink) else link.reach for link in links if link.near or link.far
-    )
+def _block_size(net: Network, links: tuple[Link, ...]) -> int:
+    # What each edge carries in a block is kept for its derivative where all go step by step.
+    return SHORTEST_BLOCK if any(link.near and not link.far for link in links) else net.block
 
 
 def _close(links: tuple[Link, ...], rows: dict[str, Array]) -> dict[str, int]:
@@ -87,8 +85,7 @@ def _close(links: tuple[Link, ...], rows: dict[str, Array]) -> dict[str, int]:
     close: dict[str, int] = {}
     for link in links:
         if link.near:
-            lag = len(rows[link.key]) - 1
-            lag = lag if isinstance(link, SeenLink) else min(lag, link.reach - 1)
+            lag = min(link.close, len(rows[link.key]) - 1)
             close[link.key] = max(close.get(link.key, 0), lag)
     return close
 

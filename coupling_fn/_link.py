@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.experimental.sparse import BCOO
 
-from ._aggregate import Padded, in_strength, padded, weighted, weighted_sum
+from ._aggregate import Padded, in_strength, padded, row_sums, weighted, weighted_sum
 from ._coupling import Coupling
 from ._delay import gather
 from ._plan import Split
@@ -48,8 +48,8 @@ class Link(eqx.Module):
 class SeparableLink(Link):
     """A `Coupling`: the sums of messages are all that is kept of the past.
 
-    Its edges are split by lag: `now` has lag 0, `near` less than the network's block of steps,
-    `far` at least that, so that far sums may be worked out a block at a time.
+    Its edges are split by lag: `now` has lag 0; `near` goes step by step; `far` has lags of a block
+    of steps or more, so that its sums may be worked out a block at a time.
     """
 
     coupling: Coupling
@@ -57,7 +57,7 @@ class SeparableLink(Link):
     now: Weights | Padded | None
     near: tuple[tuple[Weights | Padded, Array], ...]
     far: tuple[tuple[Weights, Array], ...]
-    reach: int = eqx.field(static=True)  # no far edge has a smaller lag
+    close: int = eqx.field(static=True)  # no near edge has a larger lag
 
     @property
     def relative(self) -> bool:
@@ -97,6 +97,8 @@ class SeenLink(Link):
     taps: tuple[Tap, ...]
     mixed: bool = eqx.field(static=True)  # whether some edges have lag 0
 
+    close: int = eqx.field(static=True)
+
     relative = False
     far = ()
 
@@ -128,42 +130,47 @@ def separable_link(
     coupling: Coupling,
     taps: tuple[Tap, ...],
     split: Split | None,
-    smallest: int,
+    bounds: tuple[int, int],
+    block: int,
 ) -> SeparableLink:
     """Distribute a coupling's weights over its taps, and split them by lag.
 
     With a `split` the few edges nearer than a block are taken out by index. Without, lags are known
-    only to be `smallest` or more, and what has to be told apart is lag 0.
+    only to lie within `bounds`, and what has to be told apart is lag 0.
     """
-    conn, now, near, far = coupling.conn, None, (), []
-    apart = split is not None and not isinstance(conn, BCOO)
+    conn, now, near, far = coupling.conn, None, [], []
+    smallest, largest = bounds
     if not taps:
         now = conn
     for tap in taps:
         lags = edge_values(conn, tap.lags)
         weights = conn if tap.share is None else scaled(conn, edge_values(conn, tap.share))
-        if apart:
+        if split is not None and not isinstance(conn, BCOO):
             if split.now is not None:
                 now = padded(conn, split.now)
             if split.near is not None:
-                near = ((padded(conn, split.near), padded(lags, split.near).values),)
+                near.append((padded(conn, split.near), padded(lags, split.near).values))
             if split.now is not None or split.near is not None:
-                weights = jnp.where(lags >= split.block, conn, 0)
-                lags = jnp.maximum(lags, split.block)
-        elif smallest == 0:
-            here = scaled(weights, (lags == 0).astype(conn.dtype))
-            now = here if now is None else added(now, here)
-            weights = scaled(weights, (lags > 0).astype(conn.dtype))
-            lags = jnp.maximum(lags, 1)
-        far.append((weights, lags))
+                weights = jnp.where(lags >= block, conn, 0)
+                lags = jnp.maximum(lags, block)
+            if split.far:
+                far.append((weights, lags))
+            largest = block - 1
+        else:
+            if smallest == 0:
+                here = scaled(weights, (lags == 0).astype(conn.dtype))
+                now = here if now is None else added(now, here)
+                weights = scaled(weights, (lags > 0).astype(conn.dtype))
+                lags = jnp.maximum(lags, 1)
+            (far if smallest >= block else near).append((weights, lags))
     return SeparableLink(
         **signals,
         coupling=coupling,
         strength=in_strength(conn),
         now=now,
-        near=near,
+        near=tuple(near),
         far=tuple(far),
-        reach=split.block if apart else max(smallest, 1),
+        close=largest,
     )
 
 
@@ -221,7 +228,7 @@ def _(conn: BCOO, messages: Array) -> Array:
 
 @sum_edges.register
 def _(conn: Padded, messages: Array) -> Array:
-    return (conn.values * messages).sum(1)
+    return row_sums(conn.values * messages)
 
 
 @singledispatch

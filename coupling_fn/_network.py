@@ -352,12 +352,13 @@ class Network(eqx.Module):
                 for part in parts:
                     for tap in taps:
                         _check_against_conn(name, tap.lags, part)
+                    smallest, largest = bounds[name]
                     if isinstance(part, Coupling):
-                        smallest, apart = bounds[name][0], self.splits[name]
-                        links.append(separable_link(signals, part, taps, apart, smallest))
+                        how = (self.splits[name], bounds[name], self.block)
+                        links.append(separable_link(signals, part, taps, *how))
                     else:
-                        mixed = bounds[name][0] == 0
-                        links.append(SeenLink(**signals, coupling=part, taps=taps, mixed=mixed))
+                        how = {"taps": taps, "mixed": smallest == 0, "close": largest}
+                        links.append(SeenLink(**signals, coupling=part, **how))
         return tuple(links)
 
     def advance(self, links, x: PyTree, step: Array, params: Params, past, origins, kick) -> PyTree:
@@ -425,14 +426,16 @@ class Network(eqx.Module):
 
     def _plan(self, stated: dict[str, Any]) -> tuple[int, dict[str, Split | None]]:
         """Block size, and the edges that are too near for it, where lags are known and fixed."""
-        delayed = {name: bounds for name, bounds in self.bounds if bounds[1] > 0}
-        if not delayed:
-            return 1, dict.fromkeys(self.lags)
-        fixed = {name: np.asarray(self.lags[name]) for name in delayed if stated[name] is None}
-        free = [max(1, delayed[name][0]) for name in delayed if name not in fixed]
-        block = min([*free, choose_block(list(fixed.values()))] if fixed else free)
+        fixed = {
+            name: np.asarray(self.lags[name])
+            for name, (_, largest) in self.bounds
+            if largest > 0 and stated[name] is None
+        }
+        least = [smallest for name, (smallest, _) in self.bounds if name not in fixed]
+        block = choose_block(list(fixed.values()), least)
         return block, {
-            name: split(fixed[name], block) if name in fixed else None for name in self.lags
+            name: split(fixed[name], block) if name in fixed and fixed[name].ndim else None
+            for name in self.lags
         }
 
     def _takes_lengths(self) -> bool:

@@ -2,7 +2,7 @@
 
 Where every lag is m steps or more, what arrives in the next m steps is known now: it is computed as
 one block, an index loaded once for m steps. Edges of smaller lag go step by step. Measured on
-two CPU cores in float32 (`python -m benchmarks delayed`; the block is in `_past.py`).
+two CPU cores in float32 (`python -m benchmarks delayed`).
 """
 
 from typing import NamedTuple
@@ -13,13 +13,17 @@ from jax import Array
 
 from ._check import constant
 
-# Longer blocks gain nothing: the windows of a target leave the fast cache.
-LONGEST_BLOCK = 32
+# Blocks that a vector register divides, and what a weight in them costs a step [ns]. Longer blocks
+# gain nothing: the windows of a target leave the fast cache. Shorter ones (2, 3, 4, 6, 12 steps) are
+# not vectorised, and cost as much as going step by step.
+WEIGHT = {8: 0.5, 16: 0.28, 32: 0.26}
+# An edge that goes step by step; a target has as many places for such as the one with the most [ns].
+NEAR = 2.5
+# Where all goes step by step, a block keeps what each edge carried for its own derivative.
+SHORTEST_BLOCK = min(WEIGHT)
 # Steps for which the past is given room at once: to move it for each block, 250 kB on 84 regions,
 # would be a fifth of a step's cost (2.4 against 3.1 us); for so many steps it is not seen.
 STRETCH = 2048
-# ns: a weight in a block of m steps costs WEIGHT + INDEX / m a step, an edge on its own NEAR.
-WEIGHT, INDEX, NEAR = 0.25, 1.2, 1.5
 
 
 class Split(eqx.Module):
@@ -27,7 +31,7 @@ class Split(eqx.Module):
 
     now: Array | None  # (target, slot): lag 0
     near: Array | None  # (target, slot): lag 1 … block - 1
-    block: int = eqx.field(static=True)
+    far: bool = eqx.field(static=True)  # whether any edge is left for blocks
 
 
 class Blocks(NamedTuple):
@@ -56,30 +60,28 @@ class Blocks(NamedTuple):
         return self.stretch * self.stretches - self.steps
 
 
-def choose_block(lags: list[np.ndarray]) -> int:
-    """The number of steps in a block that costs least, for the lags of all couplings."""
+def choose_block(lags: list[np.ndarray], least: list[int]) -> int:
+    """The number of steps in a block that costs least.
+
+    For the lags of all couplings, and the least lag of those whose lags are not known yet.
+    """
 
     def cost(block: int) -> float:
         total = 0.0
         for each in lags:
-            near = (each < block).sum(1).max(initial=0) if each.ndim == 2 else 0
-            total += each.size * (WEIGHT + INDEX / block) + len(each) * near * NEAR
+            far = each >= block
+            near = (~far).sum(1).max() if each.ndim else 0
+            total += each.size * WEIGHT[block] * far.any() + len(np.atleast_1d(each)) * near * NEAR
         return total
 
-    smallest = min(int(each.min()) for each in lags)
-    largest = max(int(each.max()) for each in lags)  # no window is longer than the past
-    uniform = [int(each) for each in lags if each.ndim == 0]
-    sizes = {1, 2, 4, 8, 16, 24, LONGEST_BLOCK, max(1, min(smallest, LONGEST_BLOCK))}
-    lags = [np.atleast_2d(each) for each in lags]
-    longest = max(1, min([largest, *uniform]))
-    return min((m for m in sizes if m <= longest), key=cost)
+    sizes = [block for block in WEIGHT if all(each >= block or each == 0 for each in least)]
+    return min(sizes or [SHORTEST_BLOCK], key=cost)
 
 
 def split(lags: np.ndarray, block: int) -> Split:
     """Set the edges apart whose lags are below a block."""
-    if lags.ndim == 0:
-        return Split(None, None, block)
-    return Split(_padded(lags == 0), _padded((lags > 0) & (lags < block)), block)
+    near, far = (lags > 0) & (lags < block), bool((lags >= block).any())
+    return Split(_padded(lags == 0), _padded(near), far)
 
 
 def fit_blocks(size: int, steps: int, lag: int) -> Blocks:

@@ -154,9 +154,11 @@ def test_everything_to_fit_is_a_leaf_and_nothing_else():
     assert changed.coupling["a"].parts[0].k == 0.7
 
 
-def test_a_network_has_no_leaves_but_its_lags():
-    net = cf.Network(cf.hopf, dt=0.1, lags=jnp.ones((N, N), int))
-    assert [leaf.shape for leaf in jax.tree.leaves(net)] == [(N, N)]
+def test_a_network_has_no_leaves_but_its_lags_and_who_is_near():
+    for lag, leaves in ((1, 2), (9, 1)):
+        net = cf.Network(cf.hopf, dt=0.1, lags=jnp.full((N, N), lag))
+        assert [leaf.shape for leaf in jax.tree.leaves(net)] == [(N, N)] * leaves
+        assert all(jnp.issubdtype(leaf.dtype, jnp.integer) for leaf in jax.tree.leaves(net))
     assert hash(jax.tree.structure(net)) == hash(jax.tree.structure(net))
 
 
