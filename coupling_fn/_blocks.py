@@ -30,7 +30,7 @@ from ._types import PyTree
 # the delayed sums of the steps after it: the next state, what each step sent, and the record.
 Block = Callable[[PyTree, PyTree, Array], tuple[PyTree, PyTree, PyTree, PyTree]]
 
-# What reverse mode saves of each block; messages only for the cotangents of weights.
+# What reverse mode saves; all messages only for the cotangents of weights.
 Save = Literal["nothing", "starts and sums", "messages too"]
 
 
@@ -131,18 +131,18 @@ def _forward(program, blocks: Blocks, layout, at, consts, given, save: Save):
         past = _write(past, messages, depth + filled, layout)
         place = index * size % depth  # never read in the loop, so this ring is written in place
         kept = jax.tree.map(lambda x, new: _put(x, new, place, x.ndim - 2), kept, sent)
-        saved = (start, sums, messages if save == "messages too" else None)
-        return ((after, kept), past), (seen, None if save == "nothing" else saved)
+        return ((after, kept), past), (seen, None if save == "nothing" else (start, sums))
 
     past = jax.tree.map(lambda x: layout.flat(_deep(x, depth)), messages)
     carry = (start, jax.tree.map(lambda x: _deep(x, depth), sent))
-    (after, kept), _, (seen, saved) = _run_stretches(one, carry, past, None, blocks, layout)
+    (after, kept), carried, (seen, saved) = _run_stretches(one, carry, past, None, blocks, layout)
     present, oldest = depth - blocks.beyond - 1, (blocks.steps + blocks.beyond) % depth
     last = {
         key: jnp.roll(kept[key], -oldest, -2)[..., present + 1 - _rows(x) : present, :]
         for key, x in sent.items()
     }
-    return after, last, layout.front(seen), layout.front(saved)
+    carried = jax.tree.map(layout.rows_out, carried) if save == "messages too" else None
+    return after, last, layout.front(seen), (layout.front(saved), carried)
 
 
 def _backward(program, blocks: Blocks, layout, at, varying, fixed, saved, bars):
@@ -151,7 +151,7 @@ def _backward(program, blocks: Blocks, layout, at, varying, fixed, saved, bars):
     given, at_given = eqx.combine(wanted, fixed[1]), eqx.combine(at[0][1], at[1][1])
     messages, sent = layout.spread(given[1:3], at_given[1:3])
     weights = layout.spread_last(given.weights, at_given.weights)
-    (starts, sums, passed), bars = layout.spread((saved, bars), at[2:])
+    ((starts, sums), carried), bars = layout.spread((saved, bars), at[2:])
     after_bar, last_bar, seen_bar = bars
     block_bar = layout.over(
         _block_bar(program), (at[0][0], at[1][0], True, True, at_given.number, True)
@@ -159,7 +159,7 @@ def _backward(program, blocks: Blocks, layout, at, varying, fixed, saved, bars):
     edges = jax.tree.map(lambda e: e.transposed(), given.edges, is_leaf=_is_edges)
     turned = jax.tree.map(transpose_weights, given.edges, weights, is_leaf=_is_edges)
     windows = _starts(edges, depth + blocks.stretch, depth, layout)
-    carried = _carried(wanted.weights, messages, passed, depth, layout)
+    carried = jax.tree.map(layout.rows_in, carried)
     carried_windows = _starts(given.edges, depth + steps, depth, layout)
     # The cotangents of the last history, in the rows of the times that each is of.
     kept = jax.tree.map(lambda x: _deep(_behind(x, blocks.beyond + 1), depth), last_bar)
@@ -177,8 +177,9 @@ def _backward(program, blocks: Blocks, layout, at, varying, fixed, saved, bars):
             vary, hold, start, sums, given.number + index * size, bars
         )
         consts_bar = jax.tree.map(jnp.add, consts_bar, more)
-        at = _later(carried_windows, index * size, layout)
-        weights_bar = _more_weights_bar(weights_bar, given.edges, carried, at, sums_bar, layout)
+        if carried is not None:
+            at = _later(carried_windows, index * size, layout)
+            weights_bar = _more_weights_bar(weights_bar, given.edges, carried, at, sums_bar, layout)
         backwards = jax.tree.map(lambda x: x[..., ::-1, :], sums_bar)
         future = _write(future, backwards, depth + filled, layout)
         return ((start_bar, consts_bar, weights_bar), future), None
@@ -190,6 +191,7 @@ def _backward(program, blocks: Blocks, layout, at, varying, fixed, saved, bars):
     zeros = (start_bar, layout.zeros(vary, at[0][0]), weights_bar)
     bars, future, _ = _run_stretches(one, zeros, future, inputs, blocks, layout, reverse=True)
     start_bar, consts_bar, weights_bar = bars
+    future = jax.tree.map(lambda x: x[:, -depth * layout.size :], future)
     given_bar = wanted._replace(start=start_bar, weights=layout.first(weights_bar))
     if jax.tree.leaves(wanted.messages):
         before = _before(edges, turned, future, blocks, layout)
@@ -206,21 +208,27 @@ def _backward(program, blocks: Blocks, layout, at, varying, fixed, saved, bars):
     return consts_bar, given_bar
 
 
-def _run_stretches(one, carry, rooms, inputs, blocks: Blocks, layout, *, reverse=False):
-    """Scan `one` over the blocks, with room in the rows for a stretch of them at a time."""
+def _run_stretches(one, carry, rows, inputs, blocks: Blocks, layout, *, reverse=False):
+    """Scan `one` over the blocks, with room in the rows for a stretch of them at a time.
+
+    Gives the rows of the whole run, too; unused, they cost nothing.
+    """
     room, depth = blocks.stretch * layout.size, blocks.depth * layout.size
 
     def stretch(carry, inputs):
-        carry, rooms = carry
-        rooms = jax.tree.map(lambda x: jnp.pad(x, [(0, 0), (0, room)]), rooms)
-        (carry, rooms), out = lax.scan(one, (carry, rooms), inputs, reverse=reverse)
-        return (carry, jax.tree.map(lambda x: x[:, -depth:], rooms)), out
+        carry, rows = carry
+        rows = jax.tree.map(lambda x: jnp.pad(x, [(0, 0), (0, room)]), rows)
+        (carry, rows), out = lax.scan(one, (carry, rows), inputs, reverse=reverse)
+        newest = jax.tree.map(lambda x: x[:, -depth:], rows)
+        return (carry, newest), (out, jax.tree.map(lambda x: x[:, depth:], rows))
 
     index = jnp.arange(blocks.stretches * blocks.count, dtype=jnp.int32)
     parts = (blocks.stretches, blocks.count)
     inputs = jax.tree.map(lambda x: x.reshape(*parts, *x.shape[1:]), (index, inputs))
-    (carry, rooms), out = lax.scan(stretch, (carry, rooms), inputs, reverse=reverse)
-    return carry, rooms, jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), out)
+    (carry, _), (out, filled) = lax.scan(stretch, (carry, rows), inputs, reverse=reverse)
+    whole = lambda x, new: jnp.concatenate([x, *(new[::-1] if reverse else new)], 1)  # noqa: E731
+    rows = jax.tree.map(whole, rows, filled)
+    return carry, rows, jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), out)
 
 
 def _before(edges, turned, future, blocks: Blocks, layout) -> PyTree:
@@ -235,19 +243,6 @@ def _before(edges, turned, future, blocks: Blocks, layout) -> PyTree:
 
     bars = lax.map(one, jnp.arange(0, depth, size, dtype=jnp.int32))
     return jax.tree.map(lambda x: layout.in_time(layout.front(x[::-1])), bars)
-
-
-def _carried(wanted, messages, passed, depth: int, layout) -> tuple[PyTree, ...]:
-    """What the edges of each coupling whose weights want a cotangent carried in the whole run."""
-
-    def whole(past, run):
-        past, run = layout.flat(_deep(past, depth)), layout.flat(layout.in_time(run))
-        return jnp.concatenate([past, run], 1)
-
-    return tuple(
-        jax.tree.map(whole, past, passed[n]) if jax.tree.leaves(each) else None
-        for n, (each, past) in enumerate(zip(wanted, messages, strict=True))
-    )
 
 
 def _no_weights_bar(wanted, weights, edges, layout):
@@ -279,7 +274,7 @@ def _more_weights_bar(bars, edges, carried, windows, sums_bar, layout):
         return bars
 
     every = zip(bars, edges, carried, windows, sums_bar, strict=True)
-    return tuple(each[0] if each[2] is None else of_coupling(*each) for each in every)
+    return tuple(of_coupling(*each) if jax.tree.leaves(each[0]) else each[0] for each in every)
 
 
 def _caller(program):
@@ -416,6 +411,16 @@ class _Layout(NamedTuple):
     def flat(self, x):
         """The same as `(source, time * batch)`, the past that windows are read from."""
         return self.minor(x).reshape(x.shape[-1], -1)
+
+    def rows_out(self, flat):
+        """`(source, time * batch)` with the batch in front."""
+        if self.batch is None:
+            return flat
+        return flat.reshape(len(flat), -1, self.batch).transpose(2, 0, 1)
+
+    def rows_in(self, x):
+        """The way back."""
+        return x if self.batch is None else x.transpose(1, 2, 0).reshape(x.shape[1], -1)
 
     def front(self, tree):
         """What a scan stacked, with the batch in front."""

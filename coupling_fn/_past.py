@@ -28,6 +28,7 @@ AT_ONCE_ELSEWHERE = 2**26
 
 def in_parts(fn: Callable[..., Array], size: int, *args: Array) -> Array:
     """`jax.vmap(fn)(*args)`, a few rows at a time where each needs `size` numbers for itself."""
+    fn = jax.checkpoint(fn, prevent_cse=False)  # where JAX differentiates this, keep no windows
     total = len(args[0])
     fewest = -(-total * size // AT_ONCE.get(jax.default_backend(), AT_ONCE_ELSEWHERE))
     # An even split if there is one near; else the last part is filled up, with rows of zeros.

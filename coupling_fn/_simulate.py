@@ -1,9 +1,11 @@
 """Many steps: `lax.scan` over any `(state, params) -> state`, recording on the way."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal
 
 import equinox as eqx
+import jax
 from jax import lax
 
 from ._check import as_count, require_choice, require_names
@@ -24,6 +26,7 @@ def simulate(
     record: Record = lambda state: state.node,
     every: int = 1,
     derivative: Literal["reverse", "forward"] = "reverse",
+    checkpoint: int | None = None,
 ) -> tuple[PyTree, PyTree]:
     """Run `steps` steps, and record.
 
@@ -42,6 +45,10 @@ def simulate(
         derivative: the mode in which a network with delays may be differentiated. "reverse" (`grad`,
             and `jacfwd` of a `grad`) takes memory of the order of the trajectory; "forward"
             (`jvp`, `jacfwd`) is for few parameters. Anything else takes both.
+        checkpoint: for a reverse mode that keeps the state every so many steps, and works the steps
+            between out again: memory for one such segment and for `steps / checkpoint` states
+            (with their histories), at the cost of one more run. `steps` must be a multiple of it,
+            and it of `every`; about the root of `steps`, but not below the largest lag, is best.
 
     Returns:
         The last state, and the record with time in front: `record[n]` is of the state after step
@@ -49,7 +56,7 @@ def simulate(
 
     Raises:
         TypeError: if `steps` or `every` is not a whole number.
-        ValueError: if they are negative, or `steps` is not a multiple of `every`.
+        ValueError: if they are negative, or `steps` is not a multiple of `every` and `checkpoint`.
 
     Example:
         >>> net = cf.Network(cf.linear, dt=1.0, scheme="euler")
@@ -70,8 +77,16 @@ def simulate(
         names = (record,) if isinstance(record, str) else record
         require_names("state", names, step.node.states)
     require_choice("derivative", derivative, ("reverse", "forward"))
+    if checkpoint is not None:
+        segment = as_count("checkpoint", checkpoint)
+        if segment == 0 or steps % segment or segment % every:
+            raise ValueError(
+                f"`checkpoint` must be a multiple of `every` that `steps` is a multiple of; {segment} "
+                f"is not, with every {every} and {steps} steps."
+            )
+        checkpoint = segment if steps else None
     reverse = derivative == "reverse"
-    return _simulate(step, state, params, steps, _recorder(record), every, reverse)
+    return _simulate(step, state, params, steps, _recorder(record), every, reverse, checkpoint)
 
 
 class _Named(eqx.Module):
@@ -98,7 +113,19 @@ def _nothing(state: Any) -> None:
 
 
 @eqx.filter_jit
-def _simulate(step, state, params, steps, record, every, reverse):
+def _simulate(step, state, params, steps, record, every, reverse, checkpoint):
+    if checkpoint is None:
+        return _run(step, state, params, steps, record, every, reverse)
+
+    @partial(jax.checkpoint, prevent_cse=False)
+    def segment(state, _):
+        return _run(step, state, params, checkpoint, record, every, reverse)
+
+    state, seen = lax.scan(segment, state, None, length=steps // checkpoint)
+    return state, jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), seen)
+
+
+def _run(step, state, params, steps, record, every, reverse):
     if isinstance(step, Network) and steps:
         if state.history:
             try:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import oracle
 import pytest
-from helpers import assert_close, optimised, quick_compile  # noqa: F401
+from helpers import assert_close, optimised, quick_compile, refuses  # noqa: F401
 from jax import lax
 from jax.experimental.sparse import BCOO
 from strategies import directed
@@ -850,6 +850,37 @@ def test_stretches_of_blocks_are_the_step_by_step_run(lags, monkeypatch):
         step_by_step(net, state, params, 52)[0].history,
         ulps=2**12,
     )
+
+
+@pytest.mark.parametrize("lags", ["none", "mixed"])
+def test_checkpoints_change_memory_and_nothing_else(lags):
+    net, params, state = noisy_case(lags)
+    floats, rest = eqx.partition((params, state), eqx.is_inexact_array)
+
+    def loss(floats, checkpoint):
+        params, state = eqx.combine(floats, rest)
+        last, record = cf.simulate(net, state, params, 24, every=2, checkpoint=checkpoint)
+        return (record.x**2).sum() + (last.node.y**2).sum()
+
+    plain, checkpointed = (jax.value_and_grad(loss)(floats, c) for c in (None, 8))
+    assert_close(checkpointed, plain, ulps=2**14)
+    with refuses("`checkpoint` must be a multiple of `every`"):
+        loss(floats, 7)
+
+
+def test_a_checkpointed_gradient_needs_less_memory(optimised):
+    net, params, state = noisy_case("from 11")
+
+    def memory(checkpoint):
+        def loss(k):
+            there = eqx.tree_at(lambda p: p.coupling.k, params, k)
+            run = cf.simulate(net, state, there, 2**14, record=None, checkpoint=checkpoint)
+            return (run[0].node.x ** 2).sum()
+
+        compiled = jax.jit(jax.grad(loss)).lower(params.coupling.k).compile()
+        return compiled.memory_analysis().temp_size_in_bytes
+
+    assert memory(2**7) < memory(None) / 5
 
 
 def test_vmap_of_the_gradient_is_a_loop():
