@@ -26,9 +26,10 @@ from ._past import Edges, transpose_weights
 from ._plan import Blocks
 from ._types import PyTree
 
-# `block(start, sums, number) -> (start, messages, sent, seen)`: from the state at step `number` and
-# the delayed sums of the steps after it: the next state, what each step sent, and the record.
-Block = Callable[[PyTree, PyTree, Array], tuple[PyTree, PyTree, PyTree, PyTree]]
+# `block(start, before, sums, number) -> (start, messages, sent, seen)`: from the state at step
+# `number`, what was sent before it and the delayed sums of the steps after it: the next state, what
+# each step sent, and the record.
+Block = Callable[[PyTree, PyTree, PyTree, Array], tuple[PyTree, PyTree, PyTree, PyTree]]
 
 # What reverse mode saves; all messages only for the cotangents of weights.
 Save = Literal["nothing", "starts and sums", "messages too"]
@@ -50,8 +51,12 @@ class Given(NamedTuple):
     number: Array
 
 
-def run_blocks(block: Block, given: Given, blocks: Blocks, *, reverse: bool) -> Any:
+def run_blocks(
+    block: Block, given: Given, blocks: Blocks, close: dict[str, int], *, reverse: bool
+) -> Any:
     """The state after the run, the last rows of `sent`, and what was seen, block by block.
+
+    A block is handed as many rows of what was sent before it as `close` says, by name.
 
     With `reverse` the run has the adjoint above and no forward mode; without, JAX's own rules.
     """
@@ -61,11 +66,12 @@ def run_blocks(block: Block, given: Given, blocks: Blocks, *, reverse: bool) -> 
     )
     # What the block reads of its surroundings must be an argument, to be batched and have a
     # gradient; and only what it reads, or cotangents of whole connections would be carried along.
-    block = eqx.filter_closure_convert(block, given.start, sums, given.number)
+    before = {key: given.sent[key][-1 - rows : -1] for key, rows in close.items()}
+    block = eqx.filter_closure_convert(block, given.start, before, sums, given.number)
     consts, program = eqx.partition(block, eqx.is_array)
 
     def forward(args, save: Save):
-        run = lambda layout, at, args: _forward(program, blocks, layout, at, *args, save)  # noqa: E731
+        run = lambda layout, at, args: _forward(program, blocks, close, layout, at, *args, save)  # noqa: E731
         return _batched(run, args)
 
     if not reverse:
@@ -86,7 +92,7 @@ def run_blocks(block: Block, given: Given, blocks: Blocks, *, reverse: bool) -> 
         return tuple(out), (varying, eqx.combine(fixed, others), saved)
 
     def backward(kept, cotangents):
-        run = lambda layout, at, args: _backward(program, blocks, layout, at, *args)  # noqa: E731
+        run = lambda layout, at, args: _backward(program, blocks, close, layout, at, *args)  # noqa: E731
         return _batched(run, (*kept, jax.tree.map(_cotangent, cotangents))), None
 
     adjoint_run.defvjp(saving, backward, symbolic_zeros=True)
@@ -114,97 +120,111 @@ def _cotangent(x: Any) -> Array | None:
 # --- the two loops ---------------------------------------------------------------------------------
 
 
-def _forward(program, blocks: Blocks, layout, at, consts, given, save: Save):
+def _forward(program, blocks: Blocks, close, layout, at, consts, given, save: Save):
     size, depth = blocks.size, blocks.depth
-    block = layout.over(_caller(program), (at[0], True, True, at[1].number))
+    block = layout.over(_caller(program), (at[0], True, True, True, at[1].number))
     start, messages, sent = layout.spread(given[:3], at[1][:3])
     weights = layout.spread_last(given.weights, at[1].weights)
     starts = _starts(given.edges, depth + blocks.stretch, depth, layout)
 
     def one(carry, inputs):
-        (start, kept), past = carry
+        start, (past, kept) = carry
         index, _ = inputs
         filled = index % blocks.count * size
         sums = _pull(given.edges, weights, past, _later(starts, filled, layout), size, layout)
         sums = jax.tree.map(layout.major, sums)
-        after, messages, sent, seen = block(consts, start, sums, given.number + index * size)
-        past = _write(past, messages, depth + filled, layout)
-        place = index * size % depth  # never read in the loop, so this ring is written in place
-        kept = jax.tree.map(lambda x, new: _put(x, new, place, x.ndim - 2), kept, sent)
-        return ((after, kept), past), (seen, None if save == "nothing" else (start, sums))
+        before = _before(kept, close, depth + filled, layout)
+        number = given.number + index * size
+        after, messages, sent, seen = block(consts, start, before, sums, number)
+        rows = _write((past, kept), (messages, sent), depth + filled, layout)
+        return (after, rows), (seen, None if save == "nothing" else (start, sums))
 
-    past = jax.tree.map(lambda x: layout.flat(_deep(x, depth)), messages)
-    carry = (start, jax.tree.map(lambda x: _deep(x, depth), sent))
-    (after, kept), carried, (seen, saved) = _run_stretches(one, carry, past, None, blocks, layout)
-    present, oldest = depth - blocks.beyond - 1, (blocks.steps + blocks.beyond) % depth
+    rows = jax.tree.map(lambda x: layout.flat(_deep(x, depth)), (messages, sent))
+    after, (carried, kept), (seen, saved) = _run_stretches(one, start, rows, None, blocks, layout)
+    present = depth + blocks.steps - 1
     last = {
-        key: jnp.roll(kept[key], -oldest, -2)[..., present + 1 - _rows(x) : present, :]
-        for key, x in sent.items()
+        key: layout.rows(kept[key], present + 1 - _rows(x), _rows(x) - 1) for key, x in sent.items()
     }
-    carried = jax.tree.map(layout.rows_out, carried) if save == "messages too" else None
-    return after, last, layout.front(seen), (layout.front(saved), carried)
+    rows = (carried if save == "messages too" else None, {key: kept[key] for key in close})
+    return after, last, layout.front(seen), (layout.front(saved), layout.rows_out(rows))
 
 
-def _backward(program, blocks: Blocks, layout, at, varying, fixed, saved, bars):
+def _backward(program, blocks: Blocks, close, layout, at, varying, fixed, saved, bars):
     size, depth, steps = blocks.size, blocks.depth, blocks.steps + blocks.beyond
     (vary, wanted), hold = varying, fixed[0]  # None where no cotangent is wanted
     given, at_given = eqx.combine(wanted, fixed[1]), eqx.combine(at[0][1], at[1][1])
     messages, sent = layout.spread(given[1:3], at_given[1:3])
     weights = layout.spread_last(given.weights, at_given.weights)
-    ((starts, sums), carried), bars = layout.spread((saved, bars), at[2:])
+    ((starts, sums), rows), bars = layout.spread((saved, bars), at[2:])
+    carried, kept = layout.rows_in(rows)
     after_bar, last_bar, seen_bar = bars
     block_bar = layout.over(
-        _block_bar(program), (at[0][0], at[1][0], True, True, at_given.number, True)
+        _block_bar(program), (at[0][0], at[1][0], True, True, True, at_given.number, True)
     )
     edges = jax.tree.map(lambda e: e.transposed(), given.edges, is_leaf=_is_edges)
     turned = jax.tree.map(transpose_weights, given.edges, weights, is_leaf=_is_edges)
     windows = _starts(edges, depth + blocks.stretch, depth, layout)
-    carried = jax.tree.map(layout.rows_in, carried)
     carried_windows = _starts(given.edges, depth + steps, depth, layout)
-    # The cotangents of the last history, in the rows of the times that each is of.
-    kept = jax.tree.map(lambda x: _deep(_behind(x, blocks.beyond + 1), depth), last_bar)
+    # Cotangents of all that was sent: of the last history, and of what later blocks were handed.
+    kept_bar = {
+        key: layout.flat(
+            _deep(
+                _behind(
+                    jnp.zeros_like(sent[key][..., 1:, :]) if bar is None else bar, blocks.beyond + 1
+                ),
+                depth + steps,
+            )
+        )
+        for key, bar in last_bar.items()
+        if bar is not None or key in close
+    }
 
     def one(carry, inputs):
-        (start_bar, consts_bar, weights_bar), future = carry
+        (start_bar, kept_bar, consts_bar, weights_bar), future = carry
         index, (start, sums, seen_bar) = inputs
+        present = depth + index * size  # rows up to it were sent before this block
         # Cotangents of the sums to come, the latest first: time runs backwards here.
         filled = blocks.stretch - size - index % blocks.count * size
         messages_bar = _pull(edges, turned, future, _later(windows, filled, layout), size, layout)
         messages_bar = jax.tree.map(lambda x: layout.major(x[:, ::-1]), messages_bar)
-        sent_bar = jax.tree.map(lambda x: _taken(x, depth - steps + index * size, size), kept)
+        sent_bar = {key: layout.rows(x, present, size) for key, x in kept_bar.items()}
+        sent_bar = {key: sent_bar.get(key) for key in sent}
         bars = (start_bar, messages_bar, sent_bar, seen_bar)
-        more, start_bar, sums_bar = block_bar(
-            vary, hold, start, sums, given.number + index * size, bars
+        before, number = _before(kept, close, present, layout), given.number + index * size
+        more, start_bar, before_bar, sums_bar = block_bar(
+            vary, hold, start, before, sums, number, bars
         )
+        kept_bar |= {
+            key: layout.add_rows(kept_bar[key], bar, present - 1 - close[key])
+            for key, bar in before_bar.items()
+        }
         consts_bar = jax.tree.map(jnp.add, consts_bar, more)
         if carried is not None:
             at = _later(carried_windows, index * size, layout)
             weights_bar = _more_weights_bar(weights_bar, given.edges, carried, at, sums_bar, layout)
         backwards = jax.tree.map(lambda x: x[..., ::-1, :], sums_bar)
         future = _write(future, backwards, depth + filled, layout)
-        return ((start_bar, consts_bar, weights_bar), future), None
+        return ((start_bar, kept_bar, consts_bar, weights_bar), future), None
 
     future = jax.tree.map(lambda x: jnp.zeros((x.shape[-1], depth * layout.size), x.dtype), sums)
     inputs = layout.stacked((starts, sums, seen_bar))
     start_bar = _filled(after_bar, jax.tree.map(lambda x: x[0], inputs[0]))
     weights_bar = _no_weights_bar(wanted.weights, weights, given.edges, layout)
-    zeros = (start_bar, layout.zeros(vary, at[0][0]), weights_bar)
+    zeros = (start_bar, kept_bar, layout.zeros(vary, at[0][0]), weights_bar)
     bars, future, _ = _run_stretches(one, zeros, future, inputs, blocks, layout, reverse=True)
-    start_bar, consts_bar, weights_bar = bars
+    start_bar, kept_bar, consts_bar, weights_bar = bars
     future = jax.tree.map(lambda x: x[:, -depth * layout.size :], future)
     given_bar = wanted._replace(start=start_bar, weights=layout.first(weights_bar))
     if jax.tree.leaves(wanted.messages):
-        before = _before(edges, turned, future, blocks, layout)
-        before = jax.tree.map(lambda x, bar: _newest(bar, _rows(x)), messages, before)
-        given_bar = given_bar._replace(messages=before)
+        read = _read_before(edges, turned, future, blocks, layout)
+        read = jax.tree.map(lambda x, bar: _newest(bar, _rows(x)), messages, read)
+        given_bar = given_bar._replace(messages=read)
     if jax.tree.leaves(wanted.sent):
-        # Of the history before the run, the run's last one is what has not been pushed out.
-        there = max(depth - steps, 0)
-        left = {
-            key: None if x is None else _newest(_deep(x[..., :there, :], depth), _rows(sent[key]))
-            for key, x in kept.items()
+        sent_bar = {
+            key: layout.rows(x, depth - _rows(sent[key]), _rows(sent[key]))
+            for key, x in kept_bar.items()
         }
-        given_bar = given_bar._replace(sent=left)
+        given_bar = given_bar._replace(sent={key: sent_bar.get(key) for key in sent})
     return consts_bar, given_bar
 
 
@@ -231,7 +251,12 @@ def _run_stretches(one, carry, rows, inputs, blocks: Blocks, layout, *, reverse=
     return carry, rows, jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), out)
 
 
-def _before(edges, turned, future, blocks: Blocks, layout) -> PyTree:
+def _before(kept: dict[str, Array], close: dict[str, int], present, layout) -> dict[str, Array]:
+    """What was sent in the steps before the present one, the last of so many rows."""
+    return {key: layout.rows(kept[key], present - 1 - rows, rows) for key, rows in close.items()}
+
+
+def _read_before(edges, turned, future, blocks: Blocks, layout) -> PyTree:
     """The cotangents of the messages before a run, which it read: the same loop, without steps."""
     size, depth = blocks.size, blocks.depth
     future = jax.tree.map(lambda x: jnp.pad(x, [(0, 0), (0, depth * layout.size)]), future)
@@ -278,16 +303,16 @@ def _more_weights_bar(bars, edges, carried, windows, sums_bar, layout):
 
 
 def _caller(program):
-    return lambda consts, start, sums, number: eqx.combine(consts, program)(start, sums, number)
+    return lambda consts, *args: eqx.combine(consts, program)(*args)
 
 
 def _block_bar(program):
-    def block_bar(varying, fixed, start, sums, number, bars):
-        def floats(varying, start, sums):
-            out = _caller(program)(eqx.combine(varying, fixed), start, sums, number)
+    def block_bar(varying, fixed, start, before, sums, number, bars):
+        def floats(varying, start, before, sums):
+            out = _caller(program)(eqx.combine(varying, fixed), start, before, sums, number)
             return eqx.filter(out, eqx.is_inexact_array)
 
-        out, pull_back = jax.vjp(floats, varying, start, sums)
+        out, pull_back = jax.vjp(floats, varying, start, before, sums)
         return pull_back(_filled(bars, out))
 
     return block_bar
@@ -316,13 +341,10 @@ def _pull(edges, weights, past, starts, size: int, layout) -> tuple[PyTree, ...]
     )
 
 
-def _write(rooms: PyTree, block: PyTree, at: Array, layout) -> PyTree:
+def _write(rows: PyTree, block: PyTree, at: Array, layout) -> PyTree:
     """Fill a block `(time, source)` into rows, in place."""
-    at = at * layout.size
-    return jax.tree.map(lambda room, x: _put(room, layout.flat(x), at, 1), rooms, block)
-
-
-_put = lax.dynamic_update_slice_in_dim
+    put = lambda x, new: lax.dynamic_update_slice_in_dim(x, new, at * layout.size, 1)  # noqa: E731
+    return jax.tree.map(lambda x, new: put(x, layout.flat(new)), rows, block)
 
 
 def _filled(bars: PyTree, like: PyTree) -> PyTree:
@@ -346,12 +368,6 @@ def _behind(x: Array, rows: int) -> Array:
 
 def _newest(x: Array, rows: int) -> Array:
     return x[..., _rows(x) - rows :, :]
-
-
-def _taken(x: Array, first: Array, size: int) -> Array:
-    """Rows from `first` on, or zeros where they are before all."""
-    rows = lax.dynamic_slice_in_dim(x, jnp.maximum(first, 0), size, x.ndim - 2)
-    return jnp.where(first >= 0, rows, 0)
 
 
 def _is_edges(x: Any) -> bool:
@@ -412,15 +428,29 @@ class _Layout(NamedTuple):
         """The same as `(source, time * batch)`, the past that windows are read from."""
         return self.minor(x).reshape(x.shape[-1], -1)
 
-    def rows_out(self, flat):
+    def rows(self, flat, first, count):
+        """Some rows of flat ones, as `([batch,] time, source)`."""
+        part = lax.dynamic_slice_in_dim(flat, first * self.size, count * self.size, 1)
+        return self.major(part.reshape(len(flat), count, self.size))
+
+    def add_rows(self, flat, x, first):
+        """Add `([batch,] time, source)` to some rows of flat ones."""
+        part = lax.dynamic_slice_in_dim(flat, first * self.size, _rows(x) * self.size, 1)
+        part = part + self.flat(x)
+        return lax.dynamic_update_slice_in_dim(flat, part, first * self.size, 1)
+
+    def rows_out(self, tree):
         """`(source, time * batch)` with the batch in front."""
         if self.batch is None:
-            return flat
-        return flat.reshape(len(flat), -1, self.batch).transpose(2, 0, 1)
+            return tree
+        out = lambda x: x.reshape(len(x), -1, self.batch).transpose(2, 0, 1)  # noqa: E731
+        return jax.tree.map(out, tree)
 
-    def rows_in(self, x):
+    def rows_in(self, tree):
         """The way back."""
-        return x if self.batch is None else x.transpose(1, 2, 0).reshape(x.shape[1], -1)
+        if self.batch is None:
+            return tree
+        return jax.tree.map(lambda x: x.transpose(1, 2, 0).reshape(x.shape[1], -1), tree)
 
     def front(self, tree):
         """What a scan stacked, with the batch in front."""

@@ -59,10 +59,9 @@ def run_network(
         present_sums(*each, blocks.size) for each in zip(edges, weights, before, strict=True)
     )
     nearby = _nearby(links, origins, rows, {key: len(x) - 1 for key, x in rows.items()})
-    recent = {key: rows[key][len(rows[key]) - 1 - lag : -1] for key, lag in close.items()}
     packed, unpack = pack(state.node)
     given = Given(
-        start=(packed, arriving, nearby, recent),
+        start=(packed, arriving, nearby),
         messages=tuple(messages(index, link, rows[link.key][1:]) for index, link in far),
         sent=rows,
         weights=weights,
@@ -70,7 +69,7 @@ def run_network(
         number=state.step,
     )
     block = _block(net, links, params, state, blocks, record, every, origins, close)
-    (x, *_), history, seen = run_blocks(block, given, blocks, reverse=reverse)
+    (x, *_), history, seen = run_blocks(block, given, blocks, close, reverse=reverse)
     last = state._replace(node=unpack(x), history=history, step=state.step + steps)
     return last, _in_order(seen, blocks, every)
 
@@ -111,8 +110,8 @@ def _block(
         of_far = dict(zip((index for index, _ in far), sums, strict=True))
         return tuple(add(of_far.get(i), nearby.get(i)) for i in range(len(links)))
 
-    def block(start, sums, number):
-        packed, arriving, nearby, recent = start
+    def block(start, before, sums, number):
+        packed, arriving, nearby = start
         count = jnp.arange(size, dtype=number.dtype)
         x = unpack(packed)
         kicks = jax.vmap(lambda n: net.kick(state.key, n, x, params))(number + count)
@@ -124,7 +123,7 @@ def _block(
             name: jnp.concatenate(
                 [kept, read(x, signals[name])[None], jnp.zeros((size, kept.shape[1]), kept.dtype)]
             )
-            for name, kept in recent.items()
+            for name, kept in before.items()
         }
 
         def one(carry, inputs):
@@ -157,14 +156,13 @@ def _block(
             jax.vmap(lambda s, link=link, index=index: link.send(s, origins[index]))(sent[link.key])
             for index, link in far
         )
-        recent = {name: kept[size : size + close[name]] for name, kept in room.items()}
         picked = _recorded(number - begin, size, every)
         seen = jax.vmap(lambda x, n: record(state._replace(node=x, history=_NoHistory(), step=n)))(
             jax.tree.map(lambda x: x[picked], xs), (number + count + 1)[picked]
         )
         if any(isinstance(leaf, _NoHistory) for leaf in jax.tree.leaves(seen)):
             raise HistoryNeeded
-        start = (packed, jax.tree.map(lambda x: x[-1], sums), nearby, recent)
+        start = (packed, jax.tree.map(lambda x: x[-1], sums), nearby)
         return start, messages, sent, seen
 
     return block
