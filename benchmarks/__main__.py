@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
+from . import accuracy
 from ._harness import EVERYONE, compare, machine, table
 
-QUESTIONS = ("instantaneous", "delayed", "gradient", "sweep")
+QUESTIONS = ("instantaneous", "delayed", "gradient", "sweep", "accuracy")
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,9 @@ def main():
     results = []
     if not options.connectome and not options.n and args.name != ["instantaneous"]:
         print("A real connectome: skipped, for want of --connectome or COUPLING_FN_CONNECTOME.\n")
-    for question in args.name or QUESTIONS:
+    if not args.name or "accuracy" in args.name:
+        results.append(accuracy.main())
+    for question in [name for name in args.name or QUESTIONS if name != "accuracy"]:
         module = importlib.import_module(f"benchmarks.{question}")
         print(f"# {module.__doc__}\n")
         names = [name for name in module.NAMES if not args.only or name in args.only]

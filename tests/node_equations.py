@@ -197,8 +197,8 @@ def epileptor_2d(s, c, p):
 def larter_breakspear(s, c, p):
     V, W, Z = s
     m = {ion: (1 + tanh((V - p[f"T_{ion}"]) / p[f"d_{ion}"])) / 2 for ion in ("Ca", "K", "Na")}
-    Q_V = p["Q_V_max"] * (1 + tanh((V - p["V_T"]) / p["d_V"]))
-    Q_Z = p["Q_Z_max"] * (1 + tanh((Z - p["Z_T"]) / p["d_Z"]))
+    Q_V = p["Q_V_max"] * (1 + tanh((V - p["V_T"]) / p["d_V"])) / 2
+    Q_Z = p["Q_Z_max"] * (1 + tanh((Z - p["Z_T"]) / p["d_Z"])) / 2
     inner, outer = (1 - p["C"]) * p["a_ee"] * Q_V, p["C"] * p["a_ee"] * c[0]
     dV = -(p["g_Ca"] + p["r_NMDA"] * (inner + outer)) * m["Ca"] * (V - p["V_Ca"])
     dV -= p["g_K"] * W * (V - p["V_K"])

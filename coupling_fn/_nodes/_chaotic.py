@@ -103,8 +103,8 @@ class LarterBreakspearParams(eqx.Module):
         d_V: its spread: a fixed point below 0.55, a cycle, chaos above 0.59. [1]
         Z_T: threshold of the interneurons. [1]
         d_Z: its spread. [1]
-        Q_V_max: half of the largest firing rate of the pyramidal cells. [1]
-        Q_Z_max: half of the largest firing rate of the interneurons. [1]
+        Q_V_max: largest firing rate of the pyramidal cells. [1]
+        Q_Z_max: largest firing rate of the interneurons. [1]
         a_ee: weight from pyramidal cells onto pyramidal cells. [1]
         a_ei: from pyramidal cells onto interneurons. [1]
         a_ie: from interneurons onto pyramidal cells. [1]
@@ -179,10 +179,11 @@ def larter_breakspear(
     $\dot W = \varphi\, (m_K - W) / \tau_K$, $\dot Z = b\, (a_{ni} c + a_{ei} V Q_V)$,
 
     where $m_{ion} = (1 + \tanh((V - T_{ion})/\delta_{ion}))/2$ and
-    $Q_V = Q_{Vmax} (1 + \tanh((V - V_T)/\delta_V))$, $Q_Z$ likewise of Z.
+    $Q_V = Q_{Vmax} (1 + \tanh((V - V_T)/\delta_V))/2$, $Q_Z$ likewise of Z.
 
     The input is the mean of the firing rates $Q_V$ of other regions: couple V with
-    `HyperbolicTangentCoupling(conn, sigma=0.65)`, sigma being d_V, and rows of `conn` that sum to 1.
+    `HyperbolicTangentCoupling(conn, a=0.5, sigma=0.65)`, sigma being d_V, and rows of `conn` that
+    sum to 1.
 
     Args:
         state: V: potential of pyramidal cells; W: share of open potassium channels; Z: potential of
@@ -200,12 +201,12 @@ def larter_breakspear(
         >>> rate = cf.larter_breakspear(
         ...     state, cf.LarterBreakspearState(0.0, 0.0, 0.0), cf.LarterBreakspearParams()
         ... )
-        >>> print(rate.V.round(3), rate.W.round(3))
-        [0.234] [-0.326]
+        >>> print(rate.V.round(2), rate.W.round(2))
+        [0.17] [-0.33]
     """
     p, (V, W, Z) = params, state
-    Q_V = 2 * p.Q_V_max * _open(V, p.V_T, p.d_V)
-    Q_Z = 2 * p.Q_Z_max * _open(Z, p.Z_T, p.d_Z)
+    Q_V = p.Q_V_max * _open(V, p.V_T, p.d_V)
+    Q_Z = p.Q_Z_max * _open(Z, p.Z_T, p.d_Z)
     excitation = p.a_ee * ((1 - p.C) * Q_V + p.C * inputs.V)
     calcium = (p.g_Ca + p.r_NMDA * excitation) * _open(V, p.T_Ca, p.d_Ca) * (V - p.V_Ca)
     sodium = (p.g_Na * _open(V, p.T_Na, p.d_Na) + excitation) * (V - p.V_Na)

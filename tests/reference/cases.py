@@ -187,14 +187,14 @@ def _tvb_cases():
         note="its coupling of r into V",
     )  # fmt: skip
     seizure = {"r": 0.005, "x0": -1.7, "slope": 0.1, "tt": 0.8, "a": 1.1, "b": 2.9, "c": 0.9}
-    epileptor = seizure | {"d": 4.9, "s": 3.9, "tau": 9.0, "aa": 5.8, "bb": 2.1}
+    epileptor = seizure | {"d": 4.9, "tau": 9.0, "aa": 5.8, "bb": 2.1}
     yield from tvb(
         "Epileptor", "epileptor",
         ((-1.8, 0.8), (-6, 0), (2.4, 3.2), (-1, 0), (0, 1), (-0.2, 0.2)),
         (("x1", "x1", 0.3), ("x1", "z", -1.5), ("x2", "x2", 0.4)), usual(1.5), 0.05,
         {**epileptor, "Iext": 3.0, "Iext2": 0.5, "Kvf": 0.3, "Ks": 1.5, "Kf": 0.4},
         {**epileptor, "I_1": 3.0, "I_2": 0.5},
-        note="Kvf, Ks and Kf as couplings into x1, z and x2",
+        note="Kvf, Ks and Kf as couplings into x1, z and x2; its s stays 4 whatever is asked",
     )  # fmt: skip
     yield from tvb(
         "Epileptor2D", "epileptor_2d", ((-1.8, 0.5), (2.8, 3.6)),
@@ -216,7 +216,10 @@ def _tvb_cases():
     yield from tvb(
         "LarterBreakspear", "larter_breakspear", ((-0.4, 0.4), (0, 0.6), (-0.2, 0.3)),
         (("V", "V", 1.0),),
-        [("HyperbolicTangent", 0.6, {"sigma": 0.62, "midpoint": 0.01}), ("Sigmoidal", 0.6, SIGMOID)],
+        [
+            ("HyperbolicTangent", 1.5, {"a": 0.5, "sigma": 0.62, "midpoint": 0.01}),
+            ("Sigmoidal", 1.0, SIGMOID),
+        ],
         0.1, {renamed.get(name, name): value for name, value in ours.items()}, ours,
     )  # fmt: skip
 
