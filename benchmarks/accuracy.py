@@ -23,11 +23,9 @@ def main():
             rows.append([cell.strip() for cell in line.split("|")[1:-1]])
     if table.returncode:
         raise SystemExit(f"the comparison failed: exit {table.returncode}")
-    names = rows[0] if rows else []
-    return {
-        "title": "accuracy",
-        "rows": [dict(zip(names, row, strict=True)) for row in rows[2:] if row],
-    }
+    print()
+    names, _, *rows = rows
+    return {"title": "accuracy", "rows": [dict(zip(names, row, strict=True)) for row in rows]}
 
 
 def show():

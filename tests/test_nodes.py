@@ -12,20 +12,11 @@ import numpy as np
 import oracle
 import pytest
 from helpers import TRANSFORMS, assert_close, quick_compile, refuses  # noqa: F401
+from reference.compare import node_types as types_of
 
 import coupling_fn as cf
 
 NODES = cf.nodes.catalog()
-
-
-def types_of(name):
-    """The state and the parameters that go with a node."""
-    (camel,) = [
-        n.removesuffix("Params")
-        for n in vars(cf)
-        if n.endswith("Params") and n.removesuffix("Params").lower() == name.replace("_", "")
-    ]
-    return getattr(cf, camel + "State"), getattr(cf, camel + "Params")
 
 
 def drawn(name, regions, dtype, seed=2):
