@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
+from . import accuracy
 from ._harness import EVERYONE, compare, machine, table
 
-QUESTIONS = ("instantaneous", "delayed", "gradient", "sweep")
+QUESTIONS = ("instantaneous", "delayed", "gradient", "sweep", "accuracy")
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,13 @@ def main():
     args = parse()
     options = Options(args.n, args.dt, args.scheme, args.dtype, args.steps, args.connectome)
     results = []
-    if not options.connectome and not options.n and args.name != ["instantaneous"]:
+    real = set(args.name or QUESTIONS) - {"instantaneous", "accuracy"}
+    if not options.connectome and not options.n and real:
         print("A real connectome: skipped, for want of --connectome or COUPLING_FN_CONNECTOME.\n")
-    for question in args.name or QUESTIONS:
+    if not args.name or "accuracy" in args.name:
+        results.append(accuracy.main())
+        save(results, args.json)
+    for question in [name for name in args.name or QUESTIONS if name != "accuracy"]:
         module = importlib.import_module(f"benchmarks.{question}")
         print(f"# {module.__doc__}\n")
         names = [name for name in module.NAMES if not args.only or name in args.only]
@@ -66,9 +71,12 @@ def main():
             answered = compare(case, names, args.repeats, args.timeout)
             print(table(answered), flush=True)
             results.append(answered)
-            if args.json:
-                text = json.dumps({"machine": machine(), "results": results}, indent=1)
-                args.json.write_text(text)
+            save(results, args.json)
+
+
+def save(results, path):
+    if path:
+        path.write_text(json.dumps({"machine": machine(), "results": results}, indent=1))
 
 
 def parse():

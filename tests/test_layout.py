@@ -10,6 +10,8 @@ import pytest
 import coupling_fn as cf
 
 PACKAGE = Path(cf.__file__).parent
+FAMILIES = ["linear", "phase", "hopf", "relaxation", "chaotic", "wilson_cowan"]
+FAMILIES += ["jansen_rit", "wong_wang", "quadratic", "epileptor"]
 # Ground floor first: a module imports only from lower floors.
 FLOORS = [
     {"_check"},
@@ -20,7 +22,8 @@ FLOORS = [
     {"_coupling"},
     {"_delay"},
     {"_nodes._node"},
-    {"_nodes._oscillators", "_nodes._wilson_cowan"},
+    {f"_nodes._{family}" for family in FAMILIES},
+    {"_nodes.nodes"},
     {"_nodes"},
     {"_integrate"},
     {"_past", "_plan", "_batch", "_pack"},

@@ -1,100 +1,194 @@
-"""Every node against its equation, written out once more."""
+"""Every node against its equation, written out once more; its names, parameters and wiring."""
 
-from math import exp
+import inspect
+import re
+from collections import namedtuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import node_equations
 import numpy as np
 import oracle
 import pytest
-from helpers import TRANSFORMS, assert_close, refuses
+from helpers import TRANSFORMS, assert_close, quick_compile, refuses  # noqa: F401
+from reference.compare import node_types as types_of
 
 import coupling_fn as cf
 
-RNG = np.random.default_rng(2)
+NODES = cf.nodes.catalog()
 
 
-def response(x, a, b):
-    return 1 / (1 + exp(-a * (x - b))) - 1 / (1 + exp(a * b))
+def drawn(name, regions, dtype, seed=2):
+    """States, inputs and parameters about where the node lives, each region with its own."""
+    rng = np.random.default_rng(seed)
+    node, (_, params_type) = NODES[name], types_of(name)
+    low, high = np.transpose([node.ranges[state] for state in node.states])
+    states = rng.uniform(low, high, (regions, len(low))).T.astype(dtype)
+    inputs = rng.normal(size=(len(node.inputs), regions)).astype(dtype)
+    default = params_type()
+    params = {
+        f: (getattr(default, f) * rng.uniform(0.8, 1.2, regions) + 0.01).astype(dtype)
+        for f in params_type.__dataclass_fields__
+    }
+    return states, inputs, {f: np.asarray(x) for f, x in params.items()}
 
 
-def by_hand(name, s, c, p):
-    """One region; `p` has its parameters."""
-    if name == "linear":
-        return [p["a"] * s[0] + c[0]]
-    if name == "hopf":
-        z, drive = complex(*s), complex(*c)
-        rate = (p["a"] + 1j * p["omega"] - abs(z) ** 2) * z + drive
-        return [rate.real, rate.imag]
-    if name == "kuramoto":
-        return [p["omega"] + c[0]]
-    if name == "fitzhugh_nagumo":
-        v, w = s
-        return [
-            (v - v**3 / 3 - w + p["current"]) / p["tau"] + c[0],
-            p["epsilon"] * (v + p["a"] - p["b"] * w) / p["tau"] + c[1],
-        ]
-    e, i = s
-    e_drive = p["c_ee"] * e - p["c_ei"] * i + p["P"] + c[0]
-    i_drive = p["c_ie"] * e - p["c_ii"] * i + p["Q"] + c[1]
-    return [
-        (-e + (1 - e) * response(e_drive, p["a_e"], p["b_e"])) / p["tau_e"],
-        (-i + (1 - i) * response(i_drive, p["a_i"], p["b_i"])) / p["tau_i"],
+def applied(name, states, inputs, params):
+    """The node's rates of change `(state, region)`."""
+    state_type, params_type = types_of(name)
+    driven = namedtuple("Inputs", NODES[name].inputs)(*map(jnp.asarray, inputs))
+    state, params = state_type(*map(jnp.asarray, states)), params_type(**params)
+    return NODES[name], (state, driven, params)
+
+
+def by_hand(name, states, inputs, params):
+    """The same by the plain equations, region by region."""
+    equation = getattr(node_equations, name)
+    regions = range(np.shape(states)[1])
+    rates = [
+        equation(
+            [float(x) for x in states[:, i]],
+            [float(x) for x in inputs[:, i]],
+            {f: float(x[i]) for f, x in params.items()},
+        )
+        for i in regions
     ]
-
-
-NODES = {
-    "linear": (cf.linear, cf.LinearState, cf.LinearParams, ("x",)),
-    "hopf": (cf.hopf, cf.HopfState, cf.HopfParams, ("x", "y")),
-    "kuramoto": (cf.kuramoto, cf.KuramotoState, cf.KuramotoParams, ("theta",)),
-    "fitzhugh_nagumo": (
-        cf.fitzhugh_nagumo,
-        cf.FitzHughNagumoState,
-        cf.FitzHughNagumoParams,
-        ("v", "w"),
-    ),
-    "wilson_cowan": (cf.wilson_cowan, cf.WilsonCowanState, cf.WilsonCowanParams, ("E", "I")),
-}
+    return np.transpose(rates)
 
 
 @pytest.mark.parametrize("transform", ["eager", "jit of vmap"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", NODES)
 def test_node_is_its_equation(name, dtype, transform):
-    node, state_type, params_type, names = NODES[name]
-    fields = params_type.__dataclass_fields__
-    numbers = {field: RNG.uniform(0.5, 1.5, 3).astype(dtype) for field in fields}
-    states, inputs = RNG.normal(size=(2, len(names), 3)).astype(dtype)
-    state = state_type(*map(jnp.asarray, states))
-    driven = state_type(*map(jnp.asarray, inputs))
-    params = params_type(**numbers)
-    got = TRANSFORMS[transform](node)(state, driven, params)
-    wanted = [
-        by_hand(name, states[:, i], inputs[:, i], {f: v[i] for f, v in numbers.items()})
-        for i in range(3)
-    ]
-    assert type(got) is state_type
-    assert got._fields == names
+    states, inputs, params = drawn(name, 12, dtype)
+    node, args = applied(name, states, inputs, params)
+    got = TRANSFORMS[transform](node)(*args)
+    wanted = by_hand(name, states, inputs, params)
+    assert type(got) is types_of(name)[0]
+    assert got._fields == node.states
     assert all(x.dtype == dtype for x in got)
-    assert_close(np.stack(got), np.transpose(wanted), ulps=64)
+    for state, x, y in zip(node.states, got, wanted, strict=True):
+        # A sum whose terms cancel is as exact as its terms: a few times the largest rate or state.
+        scale = max(np.abs(y).max(), _terms(name, state, states, params))
+        assert_close(np.asarray(x), y, ulps=128, scale=scale)
+
+
+def _terms(name, state, states, params):
+    """How large single terms of a rate may be where they cancel."""
+    if name in ("montbrio_pazo_roxin", "coombes_byrne") and state == "V":
+        return (np.pi * np.abs(states[0]).max()) ** 2
+    return 0.0
 
 
 @pytest.mark.parametrize("name", NODES)
-def test_node_names_its_states_and_inputs(name):
-    node, state_type, _, names = NODES[name]
+def test_node_names_its_states_inputs_and_ranges(name):
+    node, (state_type, _) = NODES[name], types_of(name)
     assert isinstance(node, cf.Node)
-    assert node.states == state_type._fields == names
-    assert node.inputs == names
-    assert set(node.coupled) <= {(x, y) for x in names for y in names}
+    assert node.__name__ == name
+    assert node.states == state_type._fields
+    assert node.coupled
+    sources, into = zip(*node.coupled, strict=True)
+    assert {s for s in sources if isinstance(s, str)} <= set(node.states)
+    assert set(into) <= set(node.inputs)
+    assert tuple(node.ranges) == node.states
+    assert all(low < high for low, high in node.ranges.values())
+
+
+def test_the_catalog_has_every_node_of_the_package():
+    public = {n for n, x in vars(cf).items() if isinstance(x, cf.Node) and n != "Node"}
+    assert set(NODES) == public
+    assert len(NODES) == 21
 
 
 @pytest.mark.parametrize("name", NODES)
-def test_default_parameters_are_leaves_and_none_is_static(name):
-    params_type = NODES[name][2]
+def test_default_parameters_are_leaves_with_a_documented_unit(name):
+    params_type = types_of(name)[1]
     leaves = jax.tree.leaves(params_type())
-    assert len(leaves) == len(params_type.__dataclass_fields__)
+    fields = params_type.__dataclass_fields__
+    assert len(leaves) == len(fields)
     assert all(isinstance(leaf, jax.Array) and leaf.shape == () for leaf in leaves)
+    # One entry a field, indented; the last line of each ends in its unit.
+    listed = inspect.getdoc(params_type).partition("Attributes:")[2].partition("Example:")[0]
+    entries = re.split(r"\n    (?=\w)", listed.rstrip())[1:]
+    assert [entry.partition(":")[0] for entry in entries] == list(fields)
+    assert all(re.search(r"\[[^]]+\]$", entry) for entry in entries)
+
+
+@pytest.mark.parametrize("name", NODES)
+def test_node_has_finite_gradients_in_everything(name):
+    """At the ends of the range too, in float32, as reverse mode gives them."""
+    node, (state_type, params_type) = NODES[name], types_of(name)
+    ends = [np.linspace(*node.ranges[state], 5, dtype="float32") for state in node.states]
+    state, inputs = (
+        state_type(*map(jnp.asarray, ends)),
+        {n: jnp.zeros(5, "float32") for n in node.inputs},
+    )
+    driven = namedtuple("Inputs", node.inputs)
+
+    @jax.jit
+    @jax.grad
+    def slope(args):
+        state, inputs, params = args
+        rates = node(state, driven(**inputs), params)
+        return sum(x.sum() for x in rates)
+
+    params = jax.tree.map(lambda x: x.astype("float32"), params_type())
+    gradient = slope((state, inputs, params))
+    assert all(jnp.isfinite(x).all() for x in jax.tree.leaves(gradient))
+    assert all(x.dtype == "float32" for x in jax.tree.leaves(gradient))
+
+
+# --- in a network --------------------------------------------------------------------------------
+
+CONN = np.array([[0.0, 0.9, 0.2], [0.1, 0.0, 0.7], [0.6, 0.3, 0.0]])
+LAGS = np.array([[1, 3, 2], [2, 1, 4], [3, 1, 1]])
+RULES = {
+    "kuramoto": cf.KuramotoCoupling,
+    "xy": cf.KuramotoCoupling,
+    "jansen_rit": cf.SigmoidalJansenRitCoupling,
+    "wendling": cf.SigmoidalJansenRitCoupling,
+    "larter_breakspear": cf.HyperbolicTangentCoupling,
+    "epileptor": cf.DiffusiveCoupling,
+    "epileptor_2d": cf.DiffusiveCoupling,
+}
+# Where the state is large beside what couples (pulses in kHz), or what is coupled is slow.
+STRENGTH = {"jansen_rit": 500.0, "wendling": 500.0, "epileptor": 500.0, "epileptor_2d": 500.0}
+
+
+def run(name, k, dtype="float64", steps=60, conn=CONN):
+    """The last states `(state, region)` of a small delayed network on the node's own wiring."""
+    node, (state_type, params_type) = NODES[name], types_of(name)
+    rng = np.random.default_rng(4)
+    low, high = np.transpose([node.ranges[state] for state in node.states])
+    middle, width = (low + high) / 2, (high - low) / 2
+    x0 = middle[:, None] + 0.5 * width[:, None] * rng.uniform(-1, 1, (len(low), 3))
+    net = cf.Network(node, dt=0.01, lags=LAGS)
+    cast = lambda tree: jax.tree.map(lambda x: x.astype(dtype), tree)
+    params = cast(cf.Params(params_type(), RULES.get(name, cf.AdditiveCoupling)(conn, k)))
+    state = net.init(state_type(*jnp.asarray(x0, dtype)), params)
+    return np.stack(cf.simulate(net, state, params, steps, record=None)[0].node)
+
+
+@pytest.mark.parametrize("name", NODES)
+def test_coupling_changes_the_trajectory(name, quick_compile):
+    """With k = 0 it would not; a transposed `conn` would give another."""
+    k = STRENGTH.get(name, 2.0)
+    coupled, uncoupled, turned = run(name, k), run(name, 0.0), run(name, k, conn=CONN.T)
+    assert np.isfinite(coupled).all()
+    size = np.abs(uncoupled).max(axis=1, keepdims=True)
+    driven = np.abs(coupled - uncoupled) / size
+    assert driven.max() > 1e-3
+    assert (np.abs(coupled - turned) / size).max() > 0.02 * driven.max()
+
+
+@pytest.mark.parametrize("name", NODES)
+def test_a_network_of_it_stays_in_float32(name, quick_compile):
+    single, double = run(name, 1.0, "float32", steps=20), run(name, 1.0, steps=20)
+    assert single.dtype == "float32"
+    assert_close(
+        single, double.astype("float32"), ulps=4096
+    )  # of the largest state, after 20 steps
 
 
 def test_defaults_are_those_of_the_sources():
@@ -174,7 +268,8 @@ def test_the_oracles_nodes_are_these():
         ("hopf", oracle.hopf(0.1, 0.7)),
         ("wilson_cowan", oracle.wilson_cowan()),
     ]:
-        node, state_type, params_type, names = NODES[name]
+        node, (state_type, params_type) = NODES[name], types_of(name)
+        names = node.states
         given = {"linear": {"a": -0.3}, "hopf": {"a": 0.1, "omega": 0.7}}.get(name, {})
         s, c = rng.uniform(0.1, 0.9, size=(2, len(names)))
         got = node(state_type(*s[:, None]), state_type(*c[:, None]), params_type(**given))

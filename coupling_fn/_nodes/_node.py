@@ -1,9 +1,11 @@
 """What makes a function a node: the names of its states and of the inputs that may drive it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, cast, runtime_checkable
 
 from .._check import require_names
+
+Signal = str | Callable[[Any], Any]
 
 
 @runtime_checkable
@@ -13,12 +15,16 @@ class Node(Protocol):
     Attributes:
         states: names of the state variables, the first being the one a coupling reads by default.
         inputs: names of the inputs that couplings and stimuli may drive.
-        coupled: the pairs (state, input) that a coupling connects unless told otherwise.
+        coupled: the pairs (state, input) that a coupling connects unless told otherwise; where what
+            regions send is no state variable, a function of the state stands in its place.
+        ranges: the smallest and largest value that each state is expected to take, by its name:
+            where to start a run or to draw a phase plane. No bound: nothing is clipped.
     """
 
     states: tuple[str, ...]
     inputs: tuple[str, ...]
-    coupled: tuple[tuple[str, str], ...]
+    coupled: tuple[tuple[Signal, str], ...]
+    ranges: Mapping[str, tuple[float, float]]
 
     def __call__(self, state: Any, inputs: Any, params: Any, /) -> Any:
         """Give the rate of change of each state variable, in state/ms."""
@@ -29,7 +35,8 @@ def node(
     *,
     states: Sequence[str],
     inputs: Sequence[str],
-    coupled: Sequence[tuple[str, str]] | None = None,
+    coupled: Sequence[tuple[Signal, str]] | None = None,
+    ranges: Mapping[str, tuple[float, float]] | None = None,
 ) -> Callable[[Callable[..., Any]], Node]:
     """Name the states and inputs of your own node function, so that a `Network` can check them.
 
@@ -41,10 +48,12 @@ def node(
         states: names of the state variables.
         inputs: names of the inputs.
         coupled: pairs (state, input) that a coupling connects unless the network says otherwise;
-            by default the first state drives the first input.
+            by default the first state drives the first input. A function of the state may stand
+            for a state.
+        ranges: the smallest and largest value expected of each state, by name; may be left out.
 
     Raises:
-        ValueError: if a name in `coupled` is not among the others.
+        ValueError: if a name in `coupled` or `ranges` is not among the others.
 
     Example:
         >>> @cf.node(states=["x"], inputs=["drive"])
@@ -55,15 +64,17 @@ def node(
         >>> leak({"x": 2.0}, {"drive": 1.0}, {"rate": 0.5})
         {'x': 0.0}
     """
-    states, inputs = tuple(states), tuple(inputs)
+    states, inputs, ranges = tuple(states), tuple(inputs), dict(ranges or {})
     if coupled is None:
         coupled = [(states[0], inputs[0])] if inputs else []
-    require_names("state", (source for source, _ in coupled), states)
+    require_names("state", (source for source, _ in coupled if isinstance(source, str)), states)
     require_names("input", (into for _, into in coupled), inputs)
+    require_names("state (in `ranges`)", ranges, states)
 
     def name(dynamics: Callable[..., Any]) -> Node:
         named = cast(Node, dynamics)
         named.states, named.inputs, named.coupled = states, inputs, tuple(coupled)
+        named.ranges = ranges
         return named
 
     return name

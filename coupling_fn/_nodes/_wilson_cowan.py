@@ -33,6 +33,12 @@ class WilsonCowanParams(eqx.Module):
         b_i: threshold of I's response. [1]
         P: constant drive of E. [1]
         Q: constant drive of I. [1]
+        k_e: largest fraction of E that can answer. [1]
+        k_i: largest fraction of I that can answer. [1]
+        r_e: how much of E's active fraction is refractory. [1]
+        r_i: how much of I's active fraction is refractory. [1]
+        shift: how much of the response without drive is taken off: all of it (1) as in the source,
+            or none (0), a plain logistic function. [1]
 
     Example:
         >>> cf.WilsonCowanParams(P=1.25).P.item()
@@ -51,20 +57,26 @@ class WilsonCowanParams(eqx.Module):
     b_i: Scalar | PerTarget = parameter("b_i", 3.7)
     P: Scalar | PerTarget = parameter("P", 1.25)
     Q: Scalar | PerTarget = parameter("Q", 0.0)
+    k_e: Scalar | PerTarget = parameter("k_e", 1.0)
+    k_i: Scalar | PerTarget = parameter("k_i", 1.0)
+    r_e: Scalar | PerTarget = parameter("r_e", 1.0)
+    r_i: Scalar | PerTarget = parameter("r_i", 1.0)
+    shift: Scalar | PerTarget = parameter("shift", 1.0)
 
 
-def _response(x, steepness, threshold):
-    """A sigmoid that is 0 without input."""
-    return jax.nn.sigmoid(steepness * (x - threshold)) - jax.nn.sigmoid(-steepness * threshold)
+def _response(x, steepness, threshold, shift):
+    """A sigmoid that, shifted by 1, is 0 without input."""
+    idle = shift * jax.nn.sigmoid(-steepness * threshold)
+    return jax.nn.sigmoid(steepness * (x - threshold)) - idle
 
 
-@node(states=["E", "I"], inputs=["E", "I"])
+@node(states=["E", "I"], inputs=["E", "I"], ranges={"E": (0.0, 1.0), "I": (0.0, 1.0)})
 def wilson_cowan(state: WilsonCowanState, inputs, params: WilsonCowanParams) -> WilsonCowanState:
     r"""Let an excitatory and an inhibitory population drive each other.
 
-    $\tau_e\dot E = -E + (1 - E)\, S_e(c_{ee}E - c_{ei}I + P + I_E)$, and
-    $\tau_i\dot I = -I + (1 - I)\, S_i(c_{ie}E - c_{ii}I + Q + I_I)$, with
-    $S(x) = 1/(1 + e^{-a(x - b)}) - 1/(1 + e^{ab})$.
+    $\tau_e\dot E = -E + (k_e - r_e E)\, S_e(c_{ee}E - c_{ei}I + P + I_E)$, and
+    $\tau_i\dot I = -I + (k_i - r_i I)\, S_i(c_{ie}E - c_{ii}I + Q + I_I)$, with
+    $S(x) = 1/(1 + e^{-a(x - b)}) - \mathrm{shift}/(1 + e^{ab})$.
 
     The inputs enter inside the responses, as drives: unlike a rate they have no 1/ms.
 
@@ -75,7 +87,7 @@ def wilson_cowan(state: WilsonCowanState, inputs, params: WilsonCowanParams) -> 
 
     Source:
         H. R. Wilson and J. D. Cowan, Biophys. J. 12 (1972) 1-24, eqs. 11-12, with the parameters
-        of its fig. 11 (limit cycle; refractory factors 1); tau of 8 ms.
+        of its fig. 11 (limit cycle; k and r of 1); tau of 8 ms.
 
     Example:
         >>> state = cf.WilsonCowanState(jnp.array([0.0]), jnp.array([0.0]))
@@ -86,7 +98,9 @@ def wilson_cowan(state: WilsonCowanState, inputs, params: WilsonCowanParams) -> 
     E, I = state.E, state.I  # noqa: E741
     drive_e = params.c_ee * E - params.c_ei * I + params.P + inputs.E
     drive_i = params.c_ie * E - params.c_ii * I + params.Q + inputs.I
+    answer_e = _response(drive_e, params.a_e, params.b_e, params.shift)
+    answer_i = _response(drive_i, params.a_i, params.b_i, params.shift)
     return WilsonCowanState(
-        (-E + (1 - E) * _response(drive_e, params.a_e, params.b_e)) / params.tau_e,
-        (-I + (1 - I) * _response(drive_i, params.a_i, params.b_i)) / params.tau_i,
+        (-E + (params.k_e - params.r_e * E) * answer_e) / params.tau_e,
+        (-I + (params.k_i - params.r_i * I) * answer_i) / params.tau_i,
     )

@@ -1,0 +1,276 @@
+"""What was run: a model in its simulator's words, and the same in ours.
+
+This module needs neither simulator nor JAX, so that the script that records and the test that
+compares can both read it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+REGIONS, STEPS, EVERY = 8, 1000, 50
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model with a coupling.
+
+    `theirs` and `ours` are parameters by name. `start` has the range of each state at t = 0, in the
+    order of our states. `links` has (source, input, factor on k) of each of our couplings; `rule` is
+    our coupling and `args` its parameters; `their_args` are those of the simulator's coupling.
+    """
+
+    simulator: str
+    model: str
+    node: str
+    start: tuple[tuple[float, float], ...]
+    links: tuple[tuple[str | Callable[[Any], Any], str, float], ...]
+    coupling: str
+    rule: str
+    args: dict[str, float]
+    their_args: dict[str, Any]
+    dt: float
+    theirs: dict[str, Any] = field(default_factory=dict)
+    ours: dict[str, float] = field(default_factory=dict)
+    schemes: tuple[str, ...] = ("euler", "heun")
+    note: str = ""
+
+    @property
+    def name(self) -> str:
+        return f"{self.simulator}-{self.node}-{self.coupling}"
+
+    @property
+    def speed(self) -> float:
+        """Conduction speed at which lags are the same for all dt [mm/ms]."""
+        return 0.3 / self.dt
+
+
+def connectome() -> tuple[np.ndarray, np.ndarray]:
+    """Asymmetric weights, exact in float32, that sum to about 1 in each row; lags of 0 to 39 steps."""
+    rng = np.random.default_rng(20)
+    weights = rng.integers(1, 64, (REGIONS, REGIONS)) / 256
+    weights[rng.uniform(size=weights.shape) < 0.2] = 0
+    lengths = rng.uniform(0, 11.8, weights.shape)
+    lengths[0, 1], weights[0, 1] = 0.1, 0.25  # less than half a step away: no delay
+    np.fill_diagonal(weights, 0)
+    np.fill_diagonal(lengths, 0)
+    return weights, lengths
+
+
+def start(case: Case) -> np.ndarray:
+    """Where each region starts and has always been, `(state, region)`."""
+    rng = np.random.default_rng(21)
+    low, high = np.transpose(case.start)
+    return rng.uniform(low, high, (REGIONS, len(low))).T
+
+
+def tvb(model, node, start, links, couplings, dt, theirs=None, ours=None, note=""):
+    """A model of The Virtual Brain under several couplings, each `(name, k, parameters)`."""
+    for name, k, args in couplings:
+        rule, their_args = {
+            "Difference": ("DiffusiveCoupling", {"a": k}),
+            "Linear": ("AdditiveCoupling", {"a": k, **args}),
+            "Kuramoto": ("KuramotoCoupling", {"a": k}),
+            "Sigmoidal": ("SigmoidalCoupling", _scaled(k, args)),
+            "HyperbolicTangent": ("HyperbolicTangentCoupling", {**args, "a": k * args.get("a", 1)}),
+            "SigmoidalJansenRit": ("SigmoidalJansenRitCoupling", {"a": k, **args}),
+        }[name]
+        yield Case(
+            simulator="tvb",
+            model=model,
+            node=node,
+            start=start,
+            links=links,
+            coupling=name,
+            rule=rule,
+            args={"k": k, **args},
+            their_args=their_args,
+            dt=dt,
+            theirs=theirs or {},
+            ours=(theirs if ours is None else ours) or {},
+            note=note,
+        )
+
+
+def _scaled(k, args):
+    """TVB's sigmoid has no k of its own: it scales both ends."""
+    return {name: k * x if name in ("cmin", "cmax") else x for name, x in args.items()}
+
+
+SIGMOID = {"cmin": -0.5, "cmax": 1.0, "midpoint": 0.2, "a": 1.5, "sigma": 0.7}
+TANH = {"a": 0.5, "b": 1.3, "midpoint": 0.1, "sigma": 0.8}
+
+
+def usual(k, **more):
+    """The couplings that suit most models, at comparable strengths."""
+    return [
+        ("Difference", k, {}),
+        ("Linear", k, {"b": 0.05 * k}),
+        ("Sigmoidal", k, SIGMOID),
+        ("HyperbolicTangent", k, TANH),
+    ]
+
+
+def _tvb_cases():
+    yield from tvb(
+        "Linear", "linear", ((-1, 1),), (("x", "x", 1.0),), usual(0.15), 0.05,
+        {"gamma": -0.3}, {"a": -0.3},
+    )  # fmt: skip
+    yield from tvb(
+        "SupHopf", "hopf", ((-0.5, 0.5), (-0.5, 0.5)), (("x", "x", 1.0), ("y", "y", 1.0)),
+        usual(0.1), 0.1, {"a": 0.1, "omega": 0.35},
+    )  # fmt: skip
+    yield from tvb(
+        "SupHopf", "stuart_landau", ((-0.5, 0.5), (-0.5, 0.5)),
+        (("x", "x", 1.0), ("y", "y", 1.0)), [("Difference", 0.1, {})], 0.1,
+        {"a": -0.05, "omega": 0.25}, note="with b = 1 and no shear",
+    )  # fmt: skip
+    yield from tvb(
+        "Kuramoto", "kuramoto", ((0, 6),), (("theta", "theta", 1.0),),
+        [("Kuramoto", 0.4, {})], 0.1, {"omega": 0.3},
+    )  # fmt: skip
+    plane = {"tau": 1.2, "I": 0.2, "a": 1.8, "b": -9.0, "c": 0.3, "d": 0.03, "e": 2.8, "f": 0.9}
+    plane |= {"g": 0.1, "alpha": 1.1, "beta": 0.9, "gamma": 1.2}
+    yield from tvb(
+        "Generic2dOscillator", "generic_2d_oscillator", ((-1, 2), (-4, 4)), (("V", "V", 1.0),),
+        usual(2.0), 0.1, plane, {k.replace("I", "current"): v for k, v in plane.items()},
+    )  # fmt: skip
+    root = 0.08**0.5
+    cubic = {"tau": 1 / root, "d": root, "a": 0.7, "b": 1.0, "e": 0.0, "f": 1 / 3, "g": 1.0}
+    cubic |= {"alpha": -1.0, "beta": 0.8, "I": 0.5}
+    yield from tvb(
+        "Generic2dOscillator", "fitzhugh_nagumo", ((-1, 1), (-0.5, 1)), (("v", "v", 1.0),),
+        [("Difference", 0.2, {})], 0.1, cubic, {"epsilon": 0.08, "current": 0.5},
+        note="its generic oscillator, with FitzHugh's coefficients",
+    )  # fmt: skip
+    yield from tvb(
+        "WilsonCowan", "wilson_cowan", ((0.05, 0.4), (0.05, 0.4)), (("E", "E", 1.0),),
+        usual(3.0), 0.1,
+        {"c_ee": 16.0, "c_ei": 12.0, "c_ie": 15.0, "c_ii": 3.0, "a_e": 1.3, "b_e": 4.0, "a_i": 2.0,
+         "b_i": 3.7, "tau_e": 8.0, "tau_i": 7.0, "P": 1.1, "Q": 0.1, "k_e": 0.9, "r_e": 0.8,
+         "k_i": 0.95, "r_i": 0.85},
+    )  # fmt: skip
+    yield from tvb(
+        "JansenRit", "jansen_rit",
+        ((0, 0.1), (5, 15), (5, 12), (-0.01, 0.01), (-0.5, 0.5), (-0.5, 0.5)),
+        ((lambda s: s.y1 - s.y2, "y4", 1.0),),
+        [("SigmoidalJansenRit", 20.0, {"cmin": 0.001, "cmax": 0.006, "midpoint": 5.5, "r": 0.5})],
+        0.1, {"v0": 6.0, "mu": 0.2, "J": 130.0, "a_1": 1.0, "a_2": 0.8, "a_3": 0.25, "a_4": 0.26},
+        {"p": 0.2, "C": 130.0, "c4": 0.26},
+    )  # fmt: skip
+    yield from tvb(
+        "ReducedWongWang", "reduced_wong_wang", ((0.05, 0.6),), (("S", "S", 1.0),),
+        usual(0.8), 0.5, {"w": 0.7, "I_o": 0.32, "J_N": 0.25}, {"w": 0.7, "I_0": 0.32, "J_N": 0.25},
+    )  # fmt: skip
+    yield from tvb(
+        "ReducedWongWangExcInh", "wong_wang_exc_inh", ((0.05, 0.6), (0.02, 0.3)),
+        (("S_e", "S_e", 2.0), ("S_e", "S_i", 1.0)), usual(0.8), 0.2,
+        {"G": 2.0, "lamda": 0.5, "J_i": 1.1, "I_ext": 0.01, "w_p": 1.3},
+        {"J_i": 1.1, "I_ext": 0.01, "w_p": 1.3},
+        note="G = 2 and lambda = 0.5 as couplings into S_e and S_i",
+    )  # fmt: skip
+    yield from tvb(
+        "MontbrioPazoRoxin", "montbrio_pazo_roxin", ((0.1, 1), (-1.5, 0.5)),
+        (("r", "V", 1.2), ("V", "V", 0.4)), usual(1.0), 0.01,
+        {"tau": 1.3, "Delta": 0.8, "eta": -4.6, "J": 14.5, "I": 0.3, "cr": 1.2, "cv": 0.4},
+        {"tau": 1.3, "Delta": 0.8, "eta": -4.6, "J": 14.5, "current": 0.3},
+        note="cr and cv as couplings of r and V into V",
+    )  # fmt: skip
+    yield from tvb(
+        "CoombesByrne", "coombes_byrne", ((0.3, 1.5), (-2, 2), (1, 2), (-0.3, 0.3)),
+        (("r", "V", 1.0),), usual(8.0), 0.005,
+        {"Delta": 0.6, "alpha": 0.9, "v_syn": -9.0, "k": 1.1, "eta": 18.0},
+        {"Delta": 0.6, "alpha": 0.9, "v_syn": -9.0, "kappa": 1.1, "eta": 18.0},
+        note="its coupling of r into V",
+    )  # fmt: skip
+    seizure = {"r": 0.005, "x0": -1.7, "slope": 0.1, "tt": 0.8, "a": 1.1, "b": 2.9, "c": 0.9}
+    epileptor = seizure | {"d": 4.9, "tau": 9.0, "aa": 5.8, "bb": 2.1}
+    yield from tvb(
+        "Epileptor", "epileptor",
+        ((-1.8, 0.8), (-6, 0), (2.4, 3.2), (-1, 0), (0, 1), (-0.2, 0.2)),
+        (("x1", "x1", 0.3), ("x1", "z", -1.5), ("x2", "x2", 0.4)), usual(1.5), 0.05,
+        {**epileptor, "Iext": 3.0, "Iext2": 0.5, "Kvf": 0.3, "Ks": 1.5, "Kf": 0.4},
+        {**epileptor, "I_1": 3.0, "I_2": 0.5},
+        note="Kvf, Ks and Kf as couplings into x1, z and x2; its s stays 4 whatever is asked",
+    )  # fmt: skip
+    yield from tvb(
+        "Epileptor2D", "epileptor_2d", ((-1.8, 0.5), (2.8, 3.6)),
+        (("x1", "x1", 0.3), ("x1", "z", -1.5)), usual(1.5), 0.05,
+        {**seizure, "d": 4.9, "Iext": 3.0, "Kvf": 0.3, "Ks": 1.5},
+        {**seizure, "d": 4.9, "I_1": 3.0}, note="Kvf and Ks as couplings into x1 and z",
+    )  # fmt: skip
+    names = ["Ca", "K", "Na", "L"]
+    ours = {"g_Ca": 1.05, "g_K": 2.1, "g_Na": 6.6, "g_L": 0.55, "V_Ca": 0.98, "V_K": -0.68}
+    ours |= {"V_Na": 0.52, "V_L": -0.49, "T_Ca": -0.02, "T_K": 0.01, "T_Na": 0.29, "d_Ca": 0.16}
+    ours |= {"d_K": 0.31, "d_Na": 0.16, "V_T": 0.01, "d_V": 0.62, "Z_T": 0.02, "d_Z": 0.66}
+    ours |= {"Q_V_max": 0.97, "Q_Z_max": 1.03, "a_ee": 0.5, "a_ei": 1.9, "a_ie": 1.8, "a_ne": 1.05}
+    ours |= {"a_ni": 0.42, "current": 0.28, "r_NMDA": 0.22, "C": 0.4, "phi": 0.65, "tau_K": 1.1}
+    ours |= {"b": 0.12, "t_scale": 0.9}
+    renamed = {"current": "Iext", "V_T": "VT", "Z_T": "ZT", "Q_V_max": "QV_max"}
+    renamed |= {"Q_Z_max": "QZ_max", "r_NMDA": "rNMDA"}
+    renamed |= {f"{letter}_{ion}": letter + ion for letter in "gVT" for ion in names}
+    renamed |= {f"a_{ends}": f"a{ends}" for ends in ("ee", "ei", "ie", "ne", "ni")}
+    yield from tvb(
+        "LarterBreakspear", "larter_breakspear", ((-0.4, 0.4), (0, 0.6), (-0.2, 0.3)),
+        (("V", "V", 1.0),),
+        [
+            ("HyperbolicTangent", 1.5, {"a": 0.5, "sigma": 0.62, "midpoint": 0.01}),
+            ("Sigmoidal", 1.0, SIGMOID),
+        ],
+        0.1, {renamed.get(name, name): value for name, value in ours.items()}, ours,
+    )  # fmt: skip
+
+
+def neurolib(model, node, start, links, couplings, theirs, ours, note=""):
+    """A model of neurolib: Euler alone, at its dt of 0.1 ms."""
+    for kind, k in couplings:
+        yield Case(
+            simulator="neurolib",
+            model=model,
+            node=node,
+            start=start,
+            links=links,
+            coupling=kind,
+            rule={"diffusive": "DiffusiveCoupling", "additive": "AdditiveCoupling"}[kind],
+            args={"k": k},
+            their_args={"coupling": kind, "K_gl": k},
+            dt=0.1,
+            theirs=theirs,
+            ours=ours,
+            schemes=("euler",),
+            note=note,
+        )
+
+
+def _neurolib_cases():
+    both = lambda k: list(product(["diffusive", "additive"], [k]))
+    yield from neurolib(
+        "HopfModel", "hopf", ((-0.5, 0.5), (-0.5, 0.5)), (("x", "x", 1.0),), both(0.15),
+        {"a": 0.1, "w": 0.3}, {"a": 0.1, "omega": 0.3}, note="it couples x alone",
+    )  # fmt: skip
+    yield from neurolib(
+        "FHNModel", "fitzhugh_nagumo", ((-1, 1), (-0.5, 1)), (("v", "v", 1.0),), both(0.2),
+        {"alpha": 1 / 3, "beta": 0.0, "gamma": 1.0, "delta": -0.7, "epsilon": 0.8, "tau": 12.5,
+         "x_ext": 0.5},
+        {"a": 0.7, "b": 0.8, "epsilon": 1 / 12.5, "current": 0.5},
+        note="its general cubic, with the coefficients of FitzHugh's",
+    )  # fmt: skip
+    yield from neurolib(
+        "WCModel", "wilson_cowan", ((0.05, 0.4), (0.05, 0.4)), (("E", "E", 1.0),),
+        [("additive", 2.0)], {"exc_ext": 0.8, "inh_ext": 0.1},
+        {"tau_e": 2.5, "tau_i": 3.75, "a_e": 1.5, "b_e": 3.0, "a_i": 1.5, "b_i": 3.0, "P": 0.8,
+         "Q": 0.1, "shift": 0.0},
+        note="a logistic function that is not shifted",
+    )  # fmt: skip
+    yield from neurolib(
+        "WWModel", "wong_wang_exc_inh", ((0.05, 0.6), (0.02, 0.3)), (("S_e", "S_e", 1.0),),
+        [("additive", 1.5)], {"J_I": 1.1}, {"J_i": 1.1, "tau_i": 100.0},
+        note="there S_i decays with the excitatory time constant, 100 ms, not with its own",
+    )  # fmt: skip
+
+
+CASES = {case.name: case for case in [*_tvb_cases(), *_neurolib_cases()]}
+RUNS = [(case.name, scheme) for case in CASES.values() for scheme in case.schemes]

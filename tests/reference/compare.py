@@ -1,0 +1,79 @@
+"""The recorded cases in coupling_fn, and how far it is from what was recorded."""
+
+import warnings
+from functools import cache
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import coupling_fn as cf
+
+from .cases import CASES, EVERY, STEPS, start
+
+
+@cache
+def recorded() -> dict[str, np.ndarray]:
+    """What the simulators gave, by case and scheme."""
+    with np.load(Path(__file__).with_name("trajectories.npz")) as file:
+        return dict(file)
+
+
+def ours(
+    name: str, scheme: str, *, k: float = 1.0, weights: np.ndarray | None = None
+) -> np.ndarray:
+    """The states `(time, state, region)` after every 50 steps, in float64.
+
+    `k` multiplies every coupling strength, and `weights` replaces the recorded ones: to see that
+    the comparison notices.
+    """
+    case, file = CASES[name], recorded()
+    weights = file["weights"] if weights is None else weights
+    node = cf.nodes.catalog()[case.node]
+    state_type, params_type = node_types(case.node)
+    wires, couplings = {}, {}
+    for i, (source, into, factor) in enumerate(case.links):
+        args = {**case.args, "k": k * factor * case.args["k"]}
+        if "b" in args and case.rule == "AdditiveCoupling":
+            args["b"] *= k * factor
+        wires[f"{into}{i}"] = cf.Wire(source, into)
+        couplings[f"{into}{i}"] = getattr(cf, case.rule)(weights, **args)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".* rounded to none")  # one is meant to be
+        lags = cf.lags(file["lengths"], speed=case.speed, dt=case.dt)
+    net = cf.Network(
+        node,
+        dt=case.dt,
+        couplings=wires,
+        lags=lags,
+        scheme=scheme,
+        hold="step",  # as both simulators do
+    )
+    params = cf.Params(params_type(**case.ours), couplings)
+    # By default each region has always been where it starts.
+    state = net.init(state_type(*jnp.asarray(start(case))), params)
+    x = cf.simulate(net, state, params, STEPS, every=EVERY)[1]
+    return np.stack(jax.device_get(x), axis=1)
+
+
+def error(name: str, scheme: str, **changes) -> float:
+    """The largest difference, of any state, relative to the largest value of that state."""
+    reference = recorded()[f"{name}-{scheme}"]
+    size = np.abs(reference).max(axis=(0, 2), keepdims=True)
+    return float((np.abs(ours(name, scheme, **changes) - reference) / size).max())
+
+
+def uncoupled(name: str, scheme: str) -> float:
+    """How far the simulator's own trajectory is from that without coupling, by the same measure."""
+    return float(recorded()[f"{name}-{scheme}-uncoupled"])
+
+
+def node_types(node: str):
+    """The state and the parameters that go with a node: `NodeNameState`, `NodeNameParams`."""
+    (camel,) = [
+        n.removesuffix("Params")
+        for n in vars(cf)
+        if n.endswith("Params") and n.removesuffix("Params").lower() == node.replace("_", "")
+    ]
+    return getattr(cf, f"{camel}State"), getattr(cf, f"{camel}Params")
