@@ -1,8 +1,28 @@
 """What is measured in simulated and recorded signals."""
 
+from ._average import global_average as global_average
+from ._average import subsample as subsample
+from ._average import temporal_average as temporal_average
+from ._bold import BalloonParams as BalloonParams
+from ._bold import BalloonState as BalloonState
+from ._bold import balloon_bold as balloon_bold
+from ._bold import balloon_params as balloon_params
+from ._bold import balloon_rest as balloon_rest
+from ._bold import balloon_step as balloon_step
+from ._bold import balloon_windkessel as balloon_windkessel
+from ._bold import bold_from_balloon as bold_from_balloon
 from ._connectivity import fc_correlation as fc_correlation
 from ._connectivity import fc_rmse as fc_rmse
 from ._connectivity import functional_connectivity as functional_connectivity
+from ._kernels import KernelState as KernelState
+from ._kernels import bold_from_kernel as bold_from_kernel
+from ._kernels import double_exponential_kernel as double_exponential_kernel
+from ._kernels import first_order_volterra_kernel as first_order_volterra_kernel
+from ._kernels import gamma_kernel as gamma_kernel
+from ._kernels import kernel_rest as kernel_rest
+from ._kernels import kernel_step as kernel_step
+from ._kernels import kernel_weights as kernel_weights
+from ._kernels import mixture_of_gammas_kernel as mixture_of_gammas_kernel
 from ._synchrony import analytic_signal as analytic_signal
 from ._synchrony import instantaneous_phase as instantaneous_phase
 from ._synchrony import kuramoto_order_parameter as kuramoto_order_parameter
