@@ -14,6 +14,16 @@ from ._bold import bold_from_balloon as bold_from_balloon
 from ._connectivity import fc_correlation as fc_correlation
 from ._connectivity import fc_rmse as fc_rmse
 from ._connectivity import functional_connectivity as functional_connectivity
+from ._dynamics import fcd_distance as fcd_distance
+from ._dynamics import functional_connectivity_dynamics as functional_connectivity_dynamics
+from ._dynamics import intersubject_connectivity as intersubject_connectivity
+from ._dynamics import intersubject_correlation as intersubject_correlation
+from ._dynamics import lagged_covariance as lagged_covariance
+from ._dynamics import phase_coherence as phase_coherence
+from ._graph import clustering as clustering
+from ._graph import degree as degree
+from ._graph import modularity as modularity
+from ._graph import strength as strength
 from ._kernels import KernelState as KernelState
 from ._kernels import bold_from_kernel as bold_from_kernel
 from ._kernels import double_exponential_kernel as double_exponential_kernel
@@ -23,6 +33,9 @@ from ._kernels import kernel_rest as kernel_rest
 from ._kernels import kernel_step as kernel_step
 from ._kernels import kernel_weights as kernel_weights
 from ._kernels import mixture_of_gammas_kernel as mixture_of_gammas_kernel
+from ._sensors import load_lead_field as load_lead_field
+from ._sensors import sensor_signals as sensor_signals
+from ._spectrum import power_spectrum as power_spectrum
 from ._synchrony import analytic_signal as analytic_signal
 from ._synchrony import instantaneous_phase as instantaneous_phase
 from ._synchrony import kuramoto_order_parameter as kuramoto_order_parameter
