@@ -103,7 +103,12 @@ from ._observe import synchrony as synchrony
 from ._observe import temporal_average as temporal_average
 from ._plot import plot_connectome as plot_connectome
 from ._plot import plot_fc as plot_fc
+from ._plot import plot_fcd as plot_fcd
+from ._plot import plot_fit as plot_fit
+from ._plot import plot_order_parameter as plot_order_parameter
+from ._plot import plot_phase_portrait as plot_phase_portrait
 from ._plot import plot_signals as plot_signals
+from ._plot import plot_spectrum as plot_spectrum
 from ._plot import plot_sweep as plot_sweep
 from ._simulate import simulate as simulate
 from ._sweep import grid as grid
