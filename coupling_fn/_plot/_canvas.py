@@ -27,3 +27,9 @@ def tidy(ax: Axes) -> None:
     ax.spines[["top", "right"]].set_visible(False)
     if ax.get_legend_handles_labels()[1]:
         ax.legend(framealpha=0.9, edgecolor="none")
+
+
+def legend_above(ax: Axes, handles: list[Any]) -> None:
+    """Write the legend above the axes, where it covers nothing."""
+    place = {"loc": "lower right", "bbox_to_anchor": (1, 1), "ncols": min(len(handles), 2)}
+    ax.legend(handles=handles, edgecolor="none", borderaxespad=0.2, **place)

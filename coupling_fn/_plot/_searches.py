@@ -9,7 +9,7 @@ from jaxtyping import Num
 
 from .._check import require_shape
 from .._fit import FitResult
-from ._canvas import ACCENT, COLOURS, Axes, on_axes, tidy
+from ._canvas import ACCENT, COLOURS, Axes, legend_above, on_axes, tidy
 
 
 def plot_sweep(
@@ -148,7 +148,7 @@ def plot_fit(result: FitResult, ax: Axes = None, names: Sequence[str] | None = N
         _set_scale(right, list(numbers.values()))
         right.set_ylabel(", ".join(numbers))
         right.spines[["top", "left"]].set_visible(False)
-    ax.legend(handles=lines, framealpha=0.9, edgecolor="none")
+    legend_above(ax, lines)
     return ax
 
 

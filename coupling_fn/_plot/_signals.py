@@ -5,7 +5,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Num
 
 from .._check import require_shape
-from ._canvas import ACCENT, COLOURS, Axes, on_axes, tidy
+from ._canvas import ACCENT, COLOURS, Axes, legend_above, on_axes, tidy
 
 
 def plot_signals(
@@ -13,11 +13,12 @@ def plot_signals(
 ) -> Axes:
     """Draw the signals of several regions above each other, region 0 on top.
 
-    All are on one scale, given by the bar on the right; the level of each is not shown.
+    All are on one scale, given by the bar on the right; the level of each is not shown. Of more
+    than a hundred regions, each is a row of colours and not a line.
 
     Args:
         times: when each sample was taken; drawn in s. [ms]
-        signals: one column a region; some tens of regions can be told apart. [any unit]
+        signals: one column a region. [any unit]
         ax: where to draw; None makes a new figure.
 
     Returns:
@@ -39,19 +40,23 @@ def plot_signals(
     require_shape("times", times, (len(signals),), meaning="One time a sample, in ms.")
     signals = np.where(np.isfinite(signals), signals, np.nan)  # a run that blew up leaves a gap
     low, high = (np.nan_to_num(f.reduce(signals)) for f in (np.fmin, np.fmax))
-    step = 1.1 * (high - low).max() or 1.0
     seconds, rows = times / 1000, signals.shape[1]
+    # Many lines may reach into each other: flat ones would show nothing.
+    step = (1.1 if rows <= 20 else 0.5) * (high - low).max() or 1.0
 
     ax = on_axes(ax, 8.0, min(2.0 + 0.35 * rows, 9.0))
-    for row in range(rows):
-        middle = (low[row] + high[row]) / 2
-        line = row - (signals[:, row] - middle) / step  # the axis points down
-        ax.plot(seconds, line, color=COLOURS[row % 3], lw=0.9 if rows < 100 else 0.4)
+    values = signals - (low + high) / 2
+    if rows > 100:
+        _draw_carpet(ax, seconds, values)
+    for row in range(rows if rows <= 100 else 0):
+        line = row - values[:, row] / step  # the axis points down
+        ax.plot(seconds, line, color=COLOURS[row % 3], lw=0.9)
     ax.set(xlabel="time [s]", ylabel="region", ylim=(rows - 0.4, -0.6))
     ax.margins(x=0)
     ax.yaxis.get_major_locator().set_params(integer=True)
     ax.spines[["top", "right", "left"]].set_visible(False)
-    _draw_scale_bar(ax, step)
+    if rows <= 100:
+        _draw_scale_bar(ax, step)
     return ax
 
 
@@ -121,8 +126,8 @@ def plot_phase_portrait(
 ) -> Axes:
     """Draw one state variable of every region against another, as paths in their plane.
 
-    A dot is where a region ends. Up to six regions have a colour each; of more, paths are faint
-    and lie above each other, and what is dark is where they are most of the time.
+    A dot is where a path ends. Up to six regions have a colour each; of more, paths would hide each
+    other: the ground shows how often any region is where, and only region 0 is a path on it.
 
     Args:
         x: the variable to the right, one column a region. [any unit]
@@ -149,22 +154,16 @@ def plot_phase_portrait(
     require_shape("y", y, x.shape, meaning="It goes with `x`.")
     x, y = (np.where(np.isfinite(v), v, np.nan) for v in (x, y))
 
-    ax = on_axes(ax, 5.6, 5.2)
+    ax = on_axes(ax, 5.8, 5.0)
     regions = x.shape[1]
-    few = regions <= len(COLOURS)
-    for region in range(regions):
-        colour = COLOURS[region if few else 0]
-        # Some thousand points make an even ground, whatever the number of regions and samples.
-        alpha = 0.9 if few else float(np.clip(12 / regions, 0.04, 0.5))
-        label = f"region {region}" if few else None
-        width = 1.1 if few else 0.5
-        ax.plot(x[:, region], y[:, region], color=colour, alpha=alpha, lw=width, label=label)
-    ends = COLOURS[:regions] if few else ACCENT
-    size = 36 if few else float(np.clip(1500 / regions, 4, 25))
-    ax.scatter(x[-1], y[-1], s=size, c=ends, edgecolors="white", linewidths=0.4, zorder=3)
+    if regions > len(COLOURS):
+        _draw_density(ax, x, y)
+    for region in range(regions if regions <= len(COLOURS) else 1):
+        path = x[:, region], y[:, region]
+        ax.plot(*path, color=COLOURS[region], lw=1.0, alpha=0.9, label=f"region {region}")
+        last = x[-1, region], y[-1, region]
+        ax.plot(*last, color=COLOURS[region], marker="o", ms=7, mec="white", ls="", zorder=3)
     ax.set(xlabel=names[0], ylabel=names[1])
-    if not few:
-        ax.set_title(f"{regions} regions; dots: where they end", fontsize="medium")
     tidy(ax)
     return ax
 
@@ -202,16 +201,43 @@ def plot_order_parameter(
     mean, deviation = order.mean(), order.std()
 
     ax = on_axes(ax, 7.2, 3.2)
+    # Dense as it may be, the line must leave the band and the mean to be seen.
+    ax.plot(times / 1000, order, color=COLOURS[0], lw=0.6 if len(order) > 2000 else 1.0)
     low, high = mean - deviation, mean + deviation
     band = f"metastability {deviation:.2f}"
-    ax.axhspan(low, high, color=COLOURS[4], alpha=0.3, lw=0, label=band)
-    ax.axhline(mean, color=ACCENT, lw=1.5, ls="--", label=f"synchrony {mean:.2f}")
-    ax.plot(times / 1000, order, color=COLOURS[0], lw=0.9)
+    ax.axhspan(low, high, color=COLOURS[1], alpha=0.35, lw=0, label=band, zorder=3)
+    ax.axhline(mean, color=ACCENT, lw=1.8, ls="--", label=f"synchrony {mean:.2f}", zorder=4)
     ax.set(xlabel="time [s]", ylabel="order parameter", ylim=(0, 1))
     ax.margins(x=0)
     tidy(ax)
-    ax.legend(loc="lower right", ncols=2, framealpha=0.9, edgecolor="none")
+    legend_above(ax, ax.get_legend_handles_labels()[0])
     return ax
+
+
+def _draw_density(ax: Axes, x: np.ndarray, y: np.ndarray) -> None:
+    """Draw how often regions are where: the share of samples in each of many small fields."""
+    from matplotlib.colors import LogNorm
+
+    seen = np.isfinite(x) & np.isfinite(y)
+    counts, right, up = np.histogram2d(x[seen], y[seen], bins=80)
+    shares = np.ma.masked_equal(counts.T / max(counts.sum(), 1), 0)
+    low, high = (shares.min(), shares.max()) if shares.count() else (0.1, 1)
+    norm = LogNorm(low, high) if low < high else LogNorm(low / 3, high * 3)
+    ground = ax.pcolormesh(right, up, shares, cmap="Greys", norm=norm, rasterized=True)
+    label = f"share of samples of {x.shape[1]} regions"
+    ax.figure.colorbar(ground, ax=ax, label=label, shrink=0.85)
+
+
+def _draw_carpet(ax: Axes, seconds: np.ndarray, values: np.ndarray) -> None:
+    """Draw one row of colour a region, all on one scale: what lines cannot show of so many."""
+    # A few outliers would leave all else white.
+    size = np.nanquantile(np.abs(values), 0.995) if np.isfinite(values).any() else 0
+    size = float(size) or 1.0
+    rows = np.arange(values.shape[1])
+    shown = np.ma.masked_invalid(values.T)
+    scale = {"cmap": "RdBu_r", "vmin": -size, "vmax": size}
+    carpet = ax.pcolormesh(seconds, rows, shown, shading="nearest", rasterized=True, **scale)
+    ax.figure.colorbar(carpet, ax=ax, label="from the middle", shrink=0.85, extend="both")
 
 
 def _draw_scale_bar(ax: Axes, step: float) -> None:
