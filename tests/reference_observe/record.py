@@ -15,7 +15,6 @@ KERNELS = ("FirstOrderVolterra", "Gamma", "DoubleExponential", "MixtureOfGammas"
 DT = 1.0  # [ms]
 STEPS = 50_000
 PERIOD = 500.0  # [ms]
-LEAD_FIELD = np.array([[1.0, -0.5, 0.25], [0.0, 2.0, -1.0], [0.3, 0.3, 0.3], [-1.0, 0.1, 0.7]])
 
 
 def activity(steps=STEPS, dt=DT):
