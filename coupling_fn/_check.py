@@ -113,3 +113,19 @@ def as_count(name: str, n: Any) -> int:
     if count < 0 or isinstance(n, bool):
         raise ValueError(f"`{name}` must be a whole number ≥ 0, not {n}.")
     return count
+
+
+def as_steps(name: str, time: Any, dt: Any) -> int:
+    """How many steps of dt make up a time: one or more, and whole. Both are in ms."""
+    for what, x in (("dt", dt), (name, time)):
+        if not known(x) or np.ndim(x):
+            raise TypeError(f"`{what}` must be one number, known before anything runs, not {x}.")
+        require_positive(what, x, "ms")
+    steps = float(time) / float(dt)
+    nearest = max(round(steps), 1)
+    if abs(steps - nearest) > 1e-6 * nearest:
+        raise ValueError(
+            f"`{name}` must be a multiple of dt, {dt} ms; {time} is not one. The nearest is "
+            f"{nearest * float(dt):.10g}."
+        )
+    return nearest

@@ -142,18 +142,26 @@ def _to_text(x: Any) -> str:
     return text.getvalue()
 
 
+def read_matrix(path: Path, what: str, names: tuple[str, ...]) -> np.ndarray:
+    """Read a matrix that is not a connectome; of an `.npz`, one of `names`, or the only array."""
+    readers = {**_MATRIX_READERS, ".npz": lambda data: _Parts(_from_npz_matrix(data, names))}
+    return _read(path, readers, what).weights
+
+
 @contextlib.contextmanager
-def _naming(path: str | os.PathLike[str]) -> Iterator[None]:
+def _naming(path: str | os.PathLike[str], what: str = "a connectome") -> Iterator[None]:
     """Name the file in whatever goes wrong; a damaged one can raise nearly anything."""
     try:
         yield
     except ImportError:
         raise
     except Exception as error:
-        raise ValueError(f"Cannot read {path} as a connectome: {error}") from error
+        raise ValueError(f"Cannot read {path} as {what}: {error}") from error
 
 
-def _read(path: Path, readers: dict[str, Callable[[bytes], _Parts]]) -> _Parts:
+def _read(
+    path: Path, readers: dict[str, Callable[[bytes], _Parts]], what: str = "a connectome"
+) -> _Parts:
     if path.suffix.lower() not in readers:
         raise ValueError(
             f"Cannot read {path}: its extension must be one of {', '.join(readers)}, "
@@ -161,7 +169,7 @@ def _read(path: Path, readers: dict[str, Callable[[bytes], _Parts]]) -> _Parts:
         )
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path}.")
-    with _naming(path):
+    with _naming(path, what):
         with open(path, "rb") as file:
             data = _read_all(file, "it")
         if not data:
@@ -239,6 +247,17 @@ def _from_npz(data: bytes) -> _Parts:
         lengths=None if lengths is None else _array(lengths),
         labels=None if labels is None else _array(labels).astype(str).tolist(),
     )
+
+
+def _from_npz_matrix(data: bytes, names: tuple[str, ...]) -> np.ndarray:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        held = archive.namelist()
+        named = [f"{name}.npy" for name in names] if len(held) > 1 else held
+        found = _member(archive, *named)
+        if found is None:
+            listed = ", ".join(held[:20]) or "nothing"
+            raise ValueError(f"it holds none of {', '.join(names)}, only: {listed}.")
+    return _array(found)
 
 
 def _array(data: bytes) -> np.ndarray:

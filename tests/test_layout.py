@@ -124,11 +124,11 @@ assert dict(jax.config.values) == before, "an option of JAX was set"
 from jax._src import xla_bridge
 assert not xla_bridge._backends, "a device was touched"  # so there is no array either
 assert not [name for name in made if "compile" in name], made
-print(sorted({"matplotlib", "tqdm", "scipy", "pandas"} & set(sys.modules)))
+print(sorted({"matplotlib", "tqdm", "scipy", "pandas", "networkx"} & set(sys.modules)))
 """
 PLAIN = """
 import sys, jax, jax.experimental.sparse, equinox, optax, jaxtyping
-print(sorted({"matplotlib", "tqdm", "scipy", "pandas"} & set(sys.modules)))
+print(sorted({"matplotlib", "tqdm", "scipy", "pandas", "networkx"} & set(sys.modules)))
 """
 
 
@@ -144,4 +144,4 @@ def test_importing_touches_nothing_and_loads_nothing_heavy():
     """Beside what JAX and equinox load themselves."""
     theirs, ours = (ast.literal_eval(output_of(script)) for script in (PLAIN, SCRIPT))
     assert set(ours) <= set(theirs)
-    assert not {"matplotlib", "tqdm"} & set(ours)
+    assert not {"matplotlib", "tqdm", "networkx"} & set(ours)

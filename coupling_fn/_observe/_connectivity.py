@@ -41,7 +41,7 @@ def functional_connectivity(
         >>> cf.functional_connectivity(signals).round(3).tolist()  # cos(π/3)
         [[1.0, 0.5], [0.5, 1.0]]
     """
-    z = _unit(as_series("signals", signals, samples=2))
+    z = unit(as_series("signals", signals, samples=2))
     fc = within(jnp.matmul(z.T, z, precision=lax.Precision.HIGHEST), -1, 1)
     return jnp.where(np.eye(len(fc), dtype=bool) & ~jnp.isnan(fc), 1, fc)
 
@@ -74,7 +74,7 @@ def fc_correlation(
         >>> round(float(cf.fc_correlation(fc, 0.5 * fc - 0.1)), 3)
         1.0
     """
-    pairs_a, pairs_b = (_unit(x) for x in _pairs(fc_a, fc_b, regions=3))
+    pairs_a, pairs_b = (unit(x) for x in _pairs(fc_a, fc_b, regions=3))
     return within((pairs_a * pairs_b).sum(), -1, 1)
 
 
@@ -141,7 +141,7 @@ def within(x: Float[Array, "*shape"], low: int, high: int) -> Float[Array, "*sha
     return x + lax.stop_gradient(jnp.clip(x, low, high) - x)
 
 
-def _unit(x: Float[Array, "time *rest"]) -> Float[Array, "time *rest"]:
+def unit(x: Float[Array, "time *rest"]) -> Float[Array, "time *rest"]:
     """Each column centred and of length 1; 0 where it does not vary."""
     x = deviations(x)
     square = jnp.square(x).sum(axis=0, keepdims=True)
