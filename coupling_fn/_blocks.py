@@ -1,15 +1,16 @@
 """Run a system with delays block by block, with the adjoint of the whole run.
 
 Forward, each block of steps gets its delayed sums from the past at once, and then steps. Reverse mode
-saves the start of each block and its sums, and takes the blocks backwards: what happens within a
+saves the start of each block and its sums, and what was sent where a gradient needs it, and takes
+the blocks backwards: what happens within a
 block is differentiated by JAX, the delays by their adjoint, itself a delayed sum over the
 cotangents to come (`_past.py`). So T steps of N regions need memory of O(T N); differentiating the scan
 would keep what each edge carried, O(T N^2).
 
-Arrays are `(time, source)`, with a batch in front if there is one; only the rows that are read in
-windows are `(source, time * batch)`. They are given room for a stretch of blocks, which is filled in
-place, and then moved to the front. (A ring is copied at every turn: XLA does not write in place where
-a loop both gathers from an array and updates it at an index that wraps.)
+Arrays are `(time, source)`, with a batch in front if there is one; only rows, of which blocks and
+windows are read, are `(source, time * batch)`. They are given room for a stretch of blocks, which is
+filled in place, and then moved to the front. (A ring is copied at every turn: XLA does not write in
+place where a loop both gathers from an array and updates it at an index that wraps.)
 """
 
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from typing import Any, Literal, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 from jax.custom_derivatives import CustomVJPPrimal, SymbolicZero
 
@@ -164,7 +166,7 @@ def _backward(program, blocks: Blocks, close, layout, at, varying, fixed, saved,
     edges = jax.tree.map(lambda e: e.transposed(), given.edges, is_leaf=_is_edges)
     turned = jax.tree.map(transpose_weights, given.edges, weights, is_leaf=_is_edges)
     windows = _starts(edges, depth + blocks.stretch, depth, layout)
-    carried_windows = _starts(given.edges, depth + steps, depth, layout)
+    carried_windows = carried and _starts(given.edges, depth + steps, depth, layout)
     # Cotangents of all that was sent: of the last history, and of what later blocks were handed.
     kept_bar = {
         key: layout.flat(
@@ -319,6 +321,13 @@ def _block_bar(program):
 
 
 def _starts(edges, row: int, at: int, layout) -> PyTree:
+    """Where the windows begin; refused where indices of 32 bits do not reach."""
+    most = max((e.shape[1] for each in edges for e in each), default=0) * row * layout.size
+    if most > np.iinfo(np.int32).max:
+        raise ValueError(
+            f"The past of this run has {most} numbers, too many to index with 32 bits. Run fewer at "
+            "once (`sweep(chunk=...)`), or differentiate in parts (`simulate(checkpoint=...)`)."
+        )
     return jax.tree.map(lambda e: e.starts(row, at, layout.size), edges, is_leaf=_is_edges)
 
 

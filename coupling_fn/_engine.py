@@ -1,6 +1,6 @@
 """A network with delays, many steps at a time: what it does within a block of steps."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -21,9 +21,17 @@ class HistoryNeeded(Exception):
     """A record wants the history, which blocks do not hold step by step."""
 
 
-class _NoHistory(dict):
-    def __getitem__(self, key):
+class _NoHistory(Mapping):
+    """Raises however it is looked at, also as a part of what a record returns."""
+
+    def _raise(self, *_: Any) -> Any:
         raise HistoryNeeded
+
+    __getitem__ = __iter__ = __len__ = __contains__ = __bool__ = __eq__ = __hash__ = _raise
+    get = keys = values = items = _raise
+
+
+jax.tree_util.register_pytree_node(_NoHistory, _NoHistory._raise, _NoHistory._raise)
 
 
 def run_network(
@@ -58,10 +66,9 @@ def run_network(
     arriving = tuple(
         present_sums(*each, blocks.size) for each in zip(edges, weights, before, strict=True)
     )
-    nearby = _nearby(links, origins, rows, {key: len(x) - 1 for key, x in rows.items()})
     packed, unpack = pack(state.node)
     given = Given(
-        start=(packed, arriving, nearby),
+        start=(packed, arriving),
         messages=tuple(messages(index, link, rows[link.key][1:]) for index, link in far),
         sent=rows,
         weights=weights,
@@ -111,7 +118,7 @@ def _block(
         return tuple(add(of_far.get(i), nearby.get(i)) for i in range(len(links)))
 
     def block(start, before, sums, number):
-        packed, arriving, nearby = start
+        packed, arriving = start
         count = jnp.arange(size, dtype=number.dtype)
         x = unpack(packed)
         kicks = jax.vmap(lambda n: net.kick(state.key, n, x, params))(number + count)
@@ -125,6 +132,7 @@ def _block(
             )
             for name, kept in before.items()
         }
+        nearby = _nearby(links, origins, room, close)
 
         def one(carry, inputs):
             packed, nearby, room = carry
@@ -133,7 +141,9 @@ def _block(
                 links, origins, room, {name: lag + 1 + n for name, lag in close.items()}
             )
             past = [arriving_at(*each) for each in zip(far_reads, (nearby, after), strict=False)]
-            x = net.advance(links, unpack(packed), number + n, params, past, origins, kick)
+            # Beyond the end the state stands still; and time, where input is perhaps not defined.
+            at = jnp.minimum(number + n, end - 1) if blocks.beyond else number + n
+            x = net.advance(links, unpack(packed), at, params, past, origins, kick)
             moved = repack(x, packed)
             if blocks.beyond:
                 on = number + n < end
@@ -149,7 +159,7 @@ def _block(
         # A step worked out again backwards costs less than what it would leave to be read.
         one = one if close else jax.checkpoint(one, prevent_cse=False)
         carry = (packed, nearby, room)
-        (packed, nearby, room), passed = lax.scan(one, carry, (count, kicks, far_reads))
+        (packed, *_), passed = lax.scan(one, carry, (count, kicks, far_reads))
         xs = jax.vmap(unpack)(passed)
         sent = {name: jax.vmap(lambda x, s=s: read(x, s))(xs) for name, s in signals.items()}
         messages = tuple(
@@ -160,9 +170,7 @@ def _block(
         seen = jax.vmap(lambda x, n: record(state._replace(node=x, history=_NoHistory(), step=n)))(
             jax.tree.map(lambda x: x[picked], xs), (number + count + 1)[picked]
         )
-        if any(isinstance(leaf, _NoHistory) for leaf in jax.tree.leaves(seen)):
-            raise HistoryNeeded
-        start = (packed, jax.tree.map(lambda x: x[-1], sums), nearby)
+        start = (packed, jax.tree.map(lambda x: x[-1], sums))
         return start, messages, sent, seen
 
     return block

@@ -57,7 +57,7 @@ class SeparableLink(Link):
     now: Weights | Padded | None
     near: tuple[tuple[Weights | Padded, Array], ...]
     far: tuple[tuple[Weights, Array], ...]
-    close: int = eqx.field(static=True)  # no near edge has a larger lag
+    close: int = eqx.field(static=True)  # a bound: no near edge has a larger lag
 
     @property
     def relative(self) -> bool:
@@ -149,7 +149,10 @@ def separable_link(
             if split.now is not None:
                 now = padded(conn, split.now)
             if split.near is not None:
-                near.append((padded(conn, split.near), padded(lags, split.near).values))
+                apart = jnp.maximum(
+                    padded(lags, split.near).values, 1
+                )  # also where there is no edge
+                near.append((padded(conn, split.near), apart))
             if split.now is not None or split.near is not None:
                 weights = jnp.where(lags >= block, conn, 0)
                 lags = jnp.maximum(lags, block)

@@ -53,8 +53,12 @@ class DenseEdges(eqx.Module):
     ndim = 2
 
     @property
+    def shape(self) -> tuple[int, int]:
+        return self.lags.shape
+
+    @property
     def targets(self) -> int:
-        return self.lags.shape[0]
+        return self.shape[0]
 
     def transposed(self) -> "DenseEdges":
         return DenseEdges(self.lags.T)
@@ -155,7 +159,9 @@ class SparseEdges(eqx.Module):
         return jax.ops.segment_sum(sent, self.target, num_segments=self.shape[0])
 
     def correlate(self, sums: Array, past: Array, start: Array, per_run: bool, batch: int) -> Array:
-        product = _windows(past.reshape(-1), start, sums.shape[1]) * sums[self.target]
+        # A BCOO may be padded, with indices out of range.
+        sums = sums.at[self.target].get(mode="fill", fill_value=0)
+        product = _windows(past.reshape(-1), start, sums.shape[1]) * sums
         if not per_run:
             return product.sum(1)
         return product.reshape(len(product), -1, batch).sum(1)

@@ -39,7 +39,7 @@ class Blocks(NamedTuple):
 
     A block has `size` steps, which is the same however a run is cut, so that its parts round as the
     whole; `count` blocks are a stretch, for which the past is given room at once; there are so many
-    `stretches`. What the last block has beyond the last step stands still. The past that is kept
+    `stretches`. What the last blocks have beyond the last step stands still. The past that is kept
     reaches `depth` steps back.
     """
 
@@ -75,7 +75,7 @@ def choose_block(lags: list[np.ndarray], least: list[int]) -> int:
         return total
 
     sizes = [block for block in WEIGHT if all(each >= block or each == 0 for each in least)]
-    return min(sizes or [SHORTEST_BLOCK], key=cost)
+    return min(sizes, key=cost) if sizes and lags else max(sizes, default=SHORTEST_BLOCK)
 
 
 def split(lags: np.ndarray, block: int) -> Split:

@@ -52,17 +52,3 @@ def _through_vmap(f):
         return jax.tree.map(lambda y: y[1], jax.vmap(f)(*batch))
 
     return run
-
-
-@pytest.fixture
-def quick_compile():
-    """Halve the time to compile: for equations, where programs are many and their speed is nothing."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
-@pytest.fixture
-def optimised(quick_compile):
-    """Compile as for a user, in a module of quick compilations."""
-    jax.config.update("jax_disable_most_optimizations", False)

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import oracle
 import pytest
-from helpers import TRANSFORMS, assert_close, quick_compile  # noqa: F401
+from helpers import TRANSFORMS, assert_close
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from jax.experimental.sparse import BCOO
@@ -279,7 +279,7 @@ def test_float32_diffusive_keeps_its_digits_near_synchrony():
         assert np.abs(np.asarray(got) - wanted).max() < 1e-5 * np.abs(wanted).max()
 
 
-def test_rules_have_exact_gradients_forward_and_reverse(quick_compile):
+def test_rules_have_exact_gradients_forward_and_reverse():
     """All in one function, for the sake of the time that it compiles; it gives their results apart."""
     source, target = jnp.asarray(STATES["one source"][:3]), jnp.asarray(OWN[:3])
     k = jnp.linspace(0.5, 1.0, 3)

@@ -13,6 +13,8 @@ from helpers import refuses
 import coupling_fn as cf
 from coupling_fn import __main__ as job
 
+pytestmark = pytest.mark.optimised
+
 
 def test_the_fit_recovers_the_k_that_made_the_target():
     # The embedded default, with fewer regions, and two starts that a sweep would not offer.

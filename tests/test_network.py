@@ -5,13 +5,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import assert_close, optimised, quick_compile, refuses  # noqa: F401
+from helpers import assert_close, refuses
 from jax.experimental.sparse import BCOO
 from strategies import directed
 
 import coupling_fn as cf
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
 N = 5
 CONN = directed(N, N)
 X = cf.HopfState(jnp.linspace(-1.0, 1.0, N), jnp.linspace(0.0, 1.0, N) ** 2)
@@ -189,7 +188,8 @@ def test_lags_of_a_traced_network_need_bounds():
         jax.jit(run)(lags)
 
 
-def test_one_step_takes_the_same_under_jit_and_vmap(optimised):
+@pytest.mark.optimised
+def test_one_step_takes_the_same_under_jit_and_vmap():
     net = cf.Network(cf.hopf, dt=0.1, lags=jnp.asarray(np.arange(N * N).reshape(N, N) % 4))
     params = cf.Params(cf.HopfParams(), cf.KuramotoCoupling(CONN), noise=0.1)
     state = net.init(X, params, key=jax.random.key(0), history={"x": 0.3, "y": 0.4})

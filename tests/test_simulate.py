@@ -9,14 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 import oracle
 import pytest
-from helpers import assert_close, optimised, quick_compile, refuses  # noqa: F401
+from helpers import assert_close, refuses
 from jax import lax
 from jax.experimental.sparse import BCOO
 from strategies import directed
 
 import coupling_fn as cf
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
 N, STEPS, DT = 5, 21, 0.1  # not a whole number of blocks
 RNG = np.random.default_rng(0)
 CONN = directed(N, N, seed=4)
@@ -180,8 +179,9 @@ def test_every_scheme_over_every_lag_is_the_oracle(rule, form, lags, scheme, hol
     check(*hopf_case(rule, form, LAGS[lags], scheme, hold), by_step=scheme == "heun")
 
 
+@pytest.mark.optimised
 @pytest.mark.parametrize("rule", ["diffusive", "Kuramoto", "additive", "sigmoidal"])
-def test_rules_compiled_as_for_a_user_are_the_oracle(rule, optimised):
+def test_rules_compiled_as_for_a_user_are_the_oracle(rule):
     form = list(FORMS)[list(RULES).index(rule) % 2]
     check(*hopf_case(rule, form, LAGS["from 0"]))
 
@@ -493,8 +493,9 @@ def same(a, b):
     return all((data(x) == data(y)).all() for x, y in zip(leaves, others, strict=True))
 
 
+@pytest.mark.optimised
 @pytest.mark.parametrize("lags", ["none", "from 3", "from 11", "mixed", "a later one for all"])
-def test_two_parts_are_one_run_bit_for_bit(lags, optimised):
+def test_two_parts_are_one_run_bit_for_bit(lags):
     """Also where they divide into other blocks than the whole."""
     net, params, state = noisy_case(lags)
     last, record = cf.simulate(net, state, params, 24)
@@ -528,7 +529,8 @@ def test_steps_by_hand_are_steps_of_simulate(lags):
     assert_close(by_hand.history, last.history, ulps=64)
 
 
-def test_jit_around_it_changes_nothing(optimised):
+@pytest.mark.optimised
+def test_jit_around_it_changes_nothing():
     net, params, state = noisy_case()
     run = lambda state, params: cf.simulate(net, state, params, STEPS)
     assert_close(eqx.filter_jit(run)(state, params)[1], run(state, params)[1], ulps=256)
@@ -565,7 +567,8 @@ def test_vmap_over_whole_params_and_over_states_is_a_loop():
         assert_close(batch[n], alone, ulps=2**12)
 
 
-def test_float32_stays_and_is_near_float64(optimised):
+@pytest.mark.optimised
+def test_float32_stays_and_is_near_float64():
     net, params, state, _ = hopf_case("diffusive", "dense", LAGS["from 3"])
     cast = lambda tree: jax.tree.map(
         lambda x: x.astype(jnp.float32) if jnp.issubdtype(x.dtype, jnp.floating) else x, tree
@@ -662,6 +665,25 @@ def test_what_is_recorded(every, lags):
         return
     every_step = cf.simulate(net, state, params, 12, record="x")[1]
     assert_close(by_default.x, every_step[every - 1 :: every], ulps=16)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        lambda s: {name: rows[-1] for name, rows in s.history.items()},
+        lambda s: s.history.get("x"),
+        lambda s: s.history["x"][-1] if "x" in s.history else s.node.x,
+        lambda s: len(s.history) * s.node.x,
+        lambda s: s._replace(key=None),
+        lambda s: jax.tree.map(lambda rows: rows.sum(), s.history),
+    ],
+)
+def test_a_record_may_read_the_history_in_any_way(record):
+    net, params, state = noisy_case("from 11")
+    seen = cf.simulate(net, state, params, 3, record=record)[1]
+    for n in range(3):
+        state = net(state, params)
+        assert_close(jax.tree.map(lambda x, n=n: x[n], seen), record(state), ulps=64)
 
 
 def test_states_are_recorded_by_name():
@@ -852,6 +874,73 @@ def test_stretches_of_blocks_are_the_step_by_step_run(lags, monkeypatch):
     )
 
 
+def test_an_input_that_ends_with_the_run_has_a_gradient():
+    """The last block is longer than the run; what an input would be there does not matter."""
+    net, params, state = noisy_case("from 11")
+
+    def loss(run, gain):
+        drive = lambda t: gain * jnp.sqrt(STEPS * DT + 1e-9 - t)
+        there = eqx.tree_at(lambda p: p.external, params, {"x": drive})
+        return (run(net, state, there, STEPS)[1].x ** 2).sum()
+
+    got, wanted = (jax.grad(lambda g, r=r: loss(r, g))(0.7) for r in (cf.simulate, step_by_step))
+    assert_close(got, wanted, ulps=2**12)
+
+
+def test_a_rule_that_is_not_finite_at_0_takes_any_lags():
+    """Places for edges that are not there, of targets with fewer near ones, carry nothing."""
+
+    class Logarithm(cf.AdditiveCoupling):
+        def send(self, source):
+            return jnp.log(source)
+
+    net = cf.Network(cf.linear, DT, lags=LAGS["mixed"])
+    params = cf.Params(cf.LinearParams(-0.1), Logarithm(jnp.abs(CONN), 0.1, b=0.5))
+    state = net.init(cf.LinearState(jnp.linspace(1.0, 2.0, N)), params, history=1.5)
+    loss = lambda run, k: run(net, state, eqx.tree_at(lambda p: p.coupling.k, params, k), STEPS)[
+        1
+    ].x.sum()
+    got, wanted = (
+        jax.value_and_grad(lambda k, r=r: loss(r, k))(0.1) for r in (cf.simulate, step_by_step)
+    )
+    assert_close(got, wanted, ulps=2**12)
+
+
+def test_the_padding_of_a_bcoo_has_no_gradient():
+    net, params, state, _ = hopf_case("diffusive", "BCOO", LAGS["from 11"])
+    stored = params.coupling.conn
+    padding = jnp.full((3, 2), N, stored.indices.dtype)
+    indices = jnp.concatenate([stored.indices, padding])
+
+    def loss(data):
+        conn = BCOO((data, indices), shape=(N, N))
+        there = eqx.tree_at(lambda p: p.coupling.conn, params, conn)
+        return (cf.simulate(net, state, there, STEPS, record="x")[1] ** 2).sum()
+
+    slope = jax.grad(loss)(jnp.concatenate([stored.data, jnp.ones(3)]))
+    assert (slope[-3:] == 0).all()
+    assert (slope[:-3] != 0).all()
+
+
+def test_lags_that_are_not_known_yet_have_long_blocks_too():
+    assert cf.Network(cf.hopf, DT, lag_bounds=(40, 100)).block == 32
+    assert cf.Network(cf.hopf, DT, lag_bounds=(9, 100)).block == 8
+
+
+def test_a_past_too_long_to_index_is_refused():
+    params = cf.Params(HOPF, RULES["diffusive"][0](CONN))
+    net = cf.Network(cf.hopf, DT, lags=LAGS["from 11"])
+    state = net.init(cf.HopfState(**X0), params)
+    ks = jax.ShapeDtypeStruct((10**6,), float)
+
+    def run(k):
+        there = eqx.tree_at(lambda p: p.coupling.k, params, k)
+        return cf.simulate(net, state, there, 4096, record=None)[0].node.x
+
+    with refuses("too many to index"):
+        jax.eval_shape(jax.vmap(run), ks)
+
+
 @pytest.mark.parametrize("lags", ["none", "mixed"])
 def test_checkpoints_change_memory_and_nothing_else(lags):
     net, params, state = noisy_case(lags)
@@ -868,7 +957,8 @@ def test_checkpoints_change_memory_and_nothing_else(lags):
         loss(floats, 7)
 
 
-def test_a_checkpointed_gradient_needs_less_memory(optimised):
+@pytest.mark.optimised
+def test_a_checkpointed_gradient_needs_less_memory():
     net, params, state = noisy_case("from 11")
 
     def memory(checkpoint):

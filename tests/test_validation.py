@@ -9,12 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.linalg
-from helpers import assert_close, optimised, quick_compile  # noqa: F401
+from helpers import assert_close
 from strategies import directed
 
 import coupling_fn as cf
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
 W = np.abs(directed(5, 5, seed=4))
 W[4] = [0.3, 0.0, 0.9, 0.2, 0.0]
 L = np.diag(W.sum(axis=1)) - W
