@@ -68,7 +68,7 @@ def main():
         print(f"# {module.__doc__}\n")
         names = [name for name in module.NAMES if not args.only or name in args.only]
         for case in module.cases(options):
-            answered = compare(case, names, args.repeats, args.timeout)
+            answered = compare(case, names, args.repeats, args.timeout, args.rounds)
             print(table(answered), flush=True)
             results.append(answered)
             save(results, args.json)
@@ -89,6 +89,7 @@ def parse():
     parser.add_argument("--dtype", nargs="+", choices=["float32", "float64"])
     parser.add_argument("--steps", type=int)
     parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=1, help="turns of everyone; the best counts")
     parser.add_argument("--timeout", type=float, default=900, help="of one implementation [s]")
     parser.add_argument(
         "--connectome",
