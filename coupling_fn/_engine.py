@@ -27,7 +27,7 @@ class _NoHistory(Mapping):
     def _raise(self, *_: Any) -> Any:
         raise HistoryNeeded
 
-    __getitem__ = __iter__ = __len__ = __contains__ = __bool__ = __eq__ = __hash__ = _raise
+    __getitem__ = __iter__ = __len__ = __contains__ = __bool__ = __eq__ = _raise
     get = keys = values = items = _raise
 
 
