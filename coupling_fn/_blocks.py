@@ -167,16 +167,8 @@ def _backward(program, blocks: Blocks, close, layout, at, varying, fixed, saved,
     turned = jax.tree.map(transpose_weights, given.edges, weights, is_leaf=_is_edges)
     windows = _starts(edges, depth + blocks.stretch, depth, layout)
     carried_windows = carried and _starts(given.edges, depth + steps, depth, layout)
-    # Cotangents of all that was sent: of the last history, and of what later blocks were handed.
     kept_bar = {
-        key: layout.flat(
-            _deep(
-                _behind(
-                    jnp.zeros_like(sent[key][..., 1:, :]) if bar is None else bar, blocks.beyond + 1
-                ),
-                depth + steps,
-            )
-        )
+        key: _sent_bar(bar, sent[key], depth + steps, blocks.beyond, layout)
         for key, bar in last_bar.items()
         if bar is not None or key in close
     }
@@ -228,6 +220,13 @@ def _backward(program, blocks: Blocks, close, layout, at, varying, fixed, saved,
         }
         given_bar = given_bar._replace(sent={key: sent_bar.get(key) for key in sent})
     return consts_bar, given_bar
+
+
+def _sent_bar(last_bar: Array | None, sent: Array, depth: int, beyond: int, layout) -> Array:
+    """The cotangents of all that is sent in a run, as flat rows: as yet those of its last rows."""
+    if last_bar is None:  # later blocks will add theirs, of what they were handed
+        last_bar = jnp.zeros_like(sent[..., 1:, :])
+    return layout.flat(_deep(_behind(last_bar, beyond + 1), depth))
 
 
 def _run_stretches(one, carry, rows, inputs, blocks: Blocks, layout, *, reverse=False):

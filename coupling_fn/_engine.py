@@ -59,17 +59,19 @@ def run_network(
     edges = tuple(tuple(edges for _, edges in each) for each in taps)
     weights = tuple(tuple(weights for weights, _ in each) for each in taps)
 
-    def messages(index: int, link: Any, sent: Array) -> PyTree:
-        return jax.vmap(lambda x: link.send(x, origins[index]))(sent)
-
-    before = [messages(index, link, rows[link.key][:-1]) for index, link in far]
+    # What each far link sent until now, by its rule.
+    messages = tuple(
+        jax.vmap(lambda x, link=link, origin=origins[i]: link.send(x, origin))(rows[link.key])
+        for i, link in far
+    )
+    before = jax.tree.map(lambda x: x[:-1], messages)
     arriving = tuple(
         present_sums(*each, blocks.size) for each in zip(edges, weights, before, strict=True)
     )
     packed, unpack = pack(state.node)
     given = Given(
         start=(packed, arriving),
-        messages=tuple(messages(index, link, rows[link.key][1:]) for index, link in far),
+        messages=jax.tree.map(lambda x: x[1:], messages),
         sent=rows,
         weights=weights,
         edges=edges,

@@ -16,7 +16,7 @@ from ._check import constant
 # Blocks that a vector register divides, and what a weight in them costs a step [ns]. Longer blocks
 # gain nothing: the windows of a target leave the fast cache. Shorter ones (2, 3, 4, 6, 12 steps) are
 # not vectorised, and cost as much as going step by step.
-WEIGHT = {8: 0.5, 16: 0.28, 32: 0.26}
+WEIGHT = {8: 0.45, 16: 0.29, 32: 0.19}
 # An edge that goes step by step; a target has as many places for such as the one with the most [ns].
 NEAR = 2.5
 # Where all goes step by step, a block keeps what each edge carried for its own derivative.
