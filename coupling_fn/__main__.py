@@ -324,8 +324,8 @@ def make_task(options: argparse.Namespace) -> Task:
 def load_fc(path: Path, regions: int) -> jax.Array:
     """Read a functional connectivity of so many regions."""
     try:
-        fc = np.loadtxt(path, delimiter=",") if path.suffix == ".csv" else np.load(path)
-        fc = jnp.asarray(fc["fc"] if path.suffix == ".npz" else fc, float)
+        file: Any = np.loadtxt(path, delimiter=",") if path.suffix == ".csv" else np.load(path)
+        fc = jnp.asarray(file["fc"] if path.suffix == ".npz" else file, float)
     except Exception as error:  # a damaged file can raise nearly anything
         raise ValueError(f"Cannot read {path} as functional connectivity: {error}") from error
     if fc.shape != (regions, regions):

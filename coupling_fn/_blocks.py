@@ -73,7 +73,7 @@ def run_blocks(
     consts, program = eqx.partition(block, eqx.is_array)
 
     def forward(args, save: Save):
-        run = lambda layout, at, args: _forward(program, blocks, close, layout, at, *args, save)  # noqa: E731
+        run = lambda layout, at, args: _forward(program, blocks, close, layout, at, args, save)  # noqa: E731
         return _batched(run, args)
 
     if not reverse:
@@ -122,8 +122,8 @@ def _cotangent(x: Any) -> Array | None:
 # --- the two loops ---------------------------------------------------------------------------------
 
 
-def _forward(program, blocks: Blocks, close, layout, at, consts, given, save: Save):
-    size, depth = blocks.size, blocks.depth
+def _forward(program, blocks: Blocks, close, layout, at, args, save: Save):
+    (consts, given), size, depth = args, blocks.size, blocks.depth
     block = layout.over(_caller(program), (at[0], True, True, True, at[1].number))
     start, messages, sent = layout.spread(given[:3], at[1][:3])
     weights = layout.spread_last(given.weights, at[1].weights)
@@ -132,7 +132,7 @@ def _forward(program, blocks: Blocks, close, layout, at, consts, given, save: Sa
     def one(carry, inputs):
         start, (past, kept) = carry
         index, _ = inputs
-        filled = index % blocks.count * size
+        filled = index % blocks.together * size
         sums = _pull(given.edges, weights, past, _later(starts, filled, layout), size, layout)
         sums = jax.tree.map(layout.major, sums)
         before = _before(kept, close, depth + filled, layout)
@@ -178,7 +178,7 @@ def _backward(program, blocks: Blocks, close, layout, at, varying, fixed, saved,
         index, (start, sums, seen_bar) = inputs
         present = depth + index * size  # rows up to it were sent before this block
         # Cotangents of the sums to come, the latest first: time runs backwards here.
-        filled = blocks.stretch - size - index % blocks.count * size
+        filled = blocks.stretch - size - index % blocks.together * size
         messages_bar = _pull(edges, turned, future, _later(windows, filled, layout), size, layout)
         messages_bar = jax.tree.map(lambda x: layout.major(x[:, ::-1]), messages_bar)
         sent_bar = {key: layout.rows(x, present, size) for key, x in kept_bar.items()}
@@ -243,8 +243,8 @@ def _run_stretches(one, carry, rows, inputs, blocks: Blocks, layout, *, reverse=
         newest = jax.tree.map(lambda x: x[:, -depth:], rows)
         return (carry, newest), (out, jax.tree.map(lambda x: x[:, depth:], rows))
 
-    index = jnp.arange(blocks.stretches * blocks.count, dtype=jnp.int32)
-    parts = (blocks.stretches, blocks.count)
+    index = jnp.arange(blocks.stretches * blocks.together, dtype=jnp.int32)
+    parts = (blocks.stretches, blocks.together)
     inputs = jax.tree.map(lambda x: x.reshape(*parts, *x.shape[1:]), (index, inputs))
     (carry, _), (out, filled) = lax.scan(stretch, (carry, rows), inputs, reverse=reverse)
     whole = lambda x, new: jnp.concatenate([x, *(new[::-1] if reverse else new)], 1)  # noqa: E731
@@ -338,10 +338,12 @@ def _pull(edges, weights, past, starts, size: int, layout) -> tuple[PyTree, ...]
     """For each far coupling the sums of a block, `(target, steps, batch)`."""
 
     def one(edges, weights, starts, rows):
-        total = 0.0
-        for edge, weight, start in zip(edges, weights, starts, strict=True):
-            total = total + edge.pull(weight, rows, start, size * layout.size, layout.size)
-        return total.reshape(-1, size, layout.size)
+        width = size * layout.size
+        first, *rest = [
+            edge.pull(weight, rows, start, width, layout.size)
+            for edge, weight, start in zip(edges, weights, starts, strict=True)
+        ]
+        return sum(rest, first).reshape(-1, size, layout.size)
 
     return tuple(
         jax.tree.map(lambda rows, e=e, w=w, s=s: one(e, w, s, rows), each)

@@ -13,11 +13,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.core import Tracer
 
 
 def known(*xs: Any) -> bool:
     """Whether all have values to look at now, rather than standing for some later."""
-    return not any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves(xs))
+    return not any(isinstance(x, Tracer) for x in jax.tree.leaves(xs))
 
 
 def constant(x: Any) -> Array:
@@ -47,18 +48,22 @@ def as_float(name: str, x: Any) -> Array:
 
 def require_finite(name: str, x: Any, hint: str = "") -> None:
     """Refuse NaN and infinity, and say where the first one is."""
-    if known(x) and not np.isfinite(x).all():
-        where = tuple(int(i) for i in np.argwhere(~np.isfinite(x))[0])
-        place = f" at {where if len(where) > 1 else where[0]} it is" if where else " it is"
-        raise ValueError(f"`{name}` must be finite;{place} {np.asarray(x)[where]}. {hint}".rstrip())
+    if known(x):
+        _refuse_where(~np.isfinite(x), name, x, f"finite; {{}}. {hint}")
 
 
 def require_nonnegative(name: str, x: Any, hint: str = "") -> None:
     """Refuse values below zero, and say where the first one is."""
-    if known(x) and (np.asarray(x) < 0).any():
-        where = tuple(int(i) for i in np.argwhere(np.asarray(x) < 0)[0])
-        place = f" at {where if len(where) > 1 else where[0]} it is" if where else " it is"
-        raise ValueError(f"`{name}` must be ≥ 0;{place} {np.asarray(x)[where]}. {hint}".rstrip())
+    if known(x):
+        _refuse_where(np.asarray(x) < 0, name, x, f"≥ 0; {{}}. {hint}")
+
+
+def _refuse_where(wrong: Any, name: str, x: Any, wanted: str) -> None:
+    if wrong.any():
+        where = np.argwhere(wrong)[0].tolist()
+        place = f"at {tuple(where) if len(where) > 1 else where[0]} it is" if where else "it is"
+        got = f"{place} {np.asarray(x)[tuple(where)]}"
+        raise ValueError(f"`{name}` must be {wanted.format(got)}".rstrip())
 
 
 def require_positive(name: str, x: Any, unit: str = "") -> None:

@@ -87,12 +87,12 @@ class Coupling(eqx.Module):
         """
 
     def __call__(self, source: Source, target: Target | None = None) -> Num[Array, " target"]:
-        source, target = require_source_and_target(self, source, target)
+        sent, own = require_source_and_target(self, source, target)
         if self.relative:
-            origin = lax.stop_gradient(target[0])  # the result does not depend on it
-            source, target = source - origin, target - origin
-        sums = jax.tree.map(lambda m: weighted_sum(self.conn, m), self.send(source))
-        return self.receive(sums, target, in_strength(self.conn))
+            origin = lax.stop_gradient(own[0])  # the result does not depend on it
+            sent, own = sent - origin, own - origin
+        sums = jax.tree.map(lambda m: weighted_sum(self.conn, m), self.send(sent))
+        return self.receive(sums, own, in_strength(self.conn))
 
     def __add__(self, other: Any) -> "SumCoupling":
         return SumCoupling((self,)) + other
@@ -113,8 +113,11 @@ class SumCoupling(eqx.Module):
     parts: tuple[Any, ...]
 
     def __call__(self, source: Source, target: Target | None = None) -> Num[Array, " target"]:
-        first, *rest = [part(source, target) for part in self.parts]
-        return sum(rest, first)
+        first, *rest = self.parts
+        total = first(source, target)
+        for part in rest:
+            total = total + part(source, target)
+        return total
 
     def __add__(self, other: Any) -> "SumCoupling":
         if not callable(other):
@@ -677,14 +680,14 @@ class EdgeCoupling(eqx.Module):
         require_finite("k", self.k)
 
     def __call__(self, source: Source, target: Target | None = None) -> Num[Array, " target"]:
-        source, target = require_source_and_target(self, source, target)
+        sent, own = require_source_and_target(self, source, target)
         shape = self.conn.shape
-        source = jnp.broadcast_to(source[None, :] if source.ndim == 1 else source, shape)
-        own = jnp.broadcast_to(target[:, None], shape)
+        sent = jnp.broadcast_to(sent[None, :] if sent.ndim == 1 else sent, shape)
+        own = jnp.broadcast_to(own[:, None], shape)
         # An absent edge adds nothing, also where `fn` or its slope is not finite there.
         absent = ~stored(self.conn)
-        source, own = (jnp.where(absent, lax.stop_gradient(x), x) for x in (source, own))
-        carried = self.fn(source, own, **self.parameters)
+        sent, own = (jnp.where(absent, lax.stop_gradient(x), x) for x in (sent, own))
+        carried = self.fn(sent, own, **self.parameters)
         carried = jnp.where(absent & ~jnp.isfinite(carried), 0, carried)
         return self.k * weighted_sum(self.conn, carried)
 

@@ -9,7 +9,7 @@ import numpy as np
 from jax import Array, lax
 
 from ._blocks import Block, Given, present_sums, run_blocks
-from ._link import Link, add
+from ._link import Link, SeparableLink, add
 from ._network import Network, Params, State, origins_of, read
 from ._pack import pack, repack
 from ._past import edges_of
@@ -54,7 +54,7 @@ def run_network(
         if link.key in state.history
     }
     close = _close(links, rows)
-    far = [(index, link) for index, link in enumerate(links) if link.far]
+    far = _far(links)
     taps = [[edges_of(conn, lags) for conn, lags in link.far] for _, link in far]
     edges = tuple(tuple(edges for _, edges in each) for each in taps)
     weights = tuple(tuple(weights for weights, _ in each) for each in taps)
@@ -81,6 +81,12 @@ def run_network(
     (x, *_), history, seen = run_blocks(block, given, blocks, close, reverse=reverse)
     last = state._replace(node=unpack(x), history=history, step=state.step + steps)
     return last, _in_order(seen, blocks, every)
+
+
+def _far(links: tuple[Link, ...]) -> list[tuple[int, SeparableLink]]:
+    """The links, each with its place, of which some edges go a block at a time."""
+    each = enumerate(links)
+    return [(index, link) for index, link in each if isinstance(link, SeparableLink) and link.far]
 
 
 def _block_size(net: Network, links: tuple[Link, ...]) -> int:
@@ -111,7 +117,7 @@ def _block(
     net: Network, links, params: Params, state: State, blocks: Blocks, record, every, origins, close
 ) -> Block:
     size, begin, end = blocks.size, state.step, state.step + blocks.steps
-    far = [(index, link) for index, link in enumerate(links) if link.far]
+    far = _far(links)
     signals = {link.key: link.source for link in links if link.near or link.far}
     _, unpack = pack(state.node)
 

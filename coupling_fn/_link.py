@@ -35,7 +35,7 @@ class Tap(NamedTuple):
     share: Array | None = None
 
 
-class Link(eqx.Module):
+class _Signals(eqx.Module):
     """What a `Network` prepares once a run for each coupling and each input that it drives."""
 
     source: Signal = eqx.field(static=True)
@@ -45,7 +45,7 @@ class Link(eqx.Module):
     key: str = eqx.field(static=True)  # of the history it reads
 
 
-class SeparableLink(Link):
+class SeparableLink(_Signals):
     """A `Coupling`: the sums of messages are all that is kept of the past.
 
     Its edges are split by lag: `now` has lag 0; `near` goes step by step; `far` has lags of a block
@@ -76,9 +76,7 @@ class SeparableLink(Link):
         """The rule's messages, measured from the origin."""
         return self.coupling.send(source if origin is None else source - origin)
 
-    def receive(
-        self, past: PyTree, source: Array, target: Array | None, origin: Array | None
-    ) -> Array:
+    def receive(self, past: PyTree, source: Array, target: Any, origin: Array | None) -> Array:
         """The input, from the past's sums and the present state."""
         if origin is None and self.relative:
             origin = lax.stop_gradient(target[0])  # without a past, the nearest one is at hand
@@ -90,7 +88,7 @@ class SeparableLink(Link):
         return self.coupling.receive(sums, own, self.strength)
 
 
-class SeenLink(Link):
+class SeenLink(_Signals):
     """Any other coupling: what each target sees of each source is kept whole."""
 
     coupling: Any
@@ -123,6 +121,9 @@ class SeenLink(Link):
                 copy = jnp.where(tap.lags == 0, now, copy)
             seen = seen + (copy if tap.share is None else tap.share * copy)
         return self.coupling(seen, target)
+
+
+Link = SeparableLink | SeenLink
 
 
 def separable_link(

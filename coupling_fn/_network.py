@@ -270,7 +270,7 @@ class Network(eqx.Module):
         shapes = {name: np.shape(get(x0, name)) for name in self.node.states}
         if len(set(shapes.values())) > 1 or any(len(shape) != 1 for shape in shapes.values()):
             raise ValueError(f"Each state in `x0` must have shape (region,); they have {shapes}.")
-        is_key = hasattr(key, "dtype") and (
+        is_key = isinstance(key, (Array, np.ndarray)) and (
             jnp.issubdtype(key.dtype, jax.dtypes.prng_key) or jnp.shape(key) == (2,)
         )
         if key is not None and not is_key:

@@ -55,7 +55,7 @@ class DenseEdges(eqx.Module):
     ndim = 2
 
     @property
-    def shape(self) -> tuple[int, int]:
+    def shape(self) -> tuple[int, ...]:
         return self.lags.shape
 
     @property
@@ -73,17 +73,12 @@ class DenseEdges(eqx.Module):
     def pull(self, weights: Array, rows: Array, start: Array, width: int, batch: int) -> Array:
         """The sums `(target, steps * batch)` of the block whose windows begin at `start`."""
         flat = rows.reshape(-1)
-        if weights.ndim == 2:
 
-            def one(start, weights):
-                seen = _windows(flat, start, width)
+        def one(start, weights):
+            seen = _windows(flat, start, width)
+            if weights.ndim == 1:
                 return jnp.matmul(weights, seen, precision=lax.Precision.HIGHEST)
-
-        else:
-
-            def one(start, weights):
-                seen = _windows(flat, start, width).reshape(len(start), -1, batch)
-                return (weights[:, None] * seen).sum(0).reshape(-1)
+            return (weights[:, None] * seen.reshape(len(seen), -1, batch)).sum(0).reshape(-1)
 
         return in_parts(one, start.shape[1] * width, start, weights)
 
@@ -104,7 +99,7 @@ class UniformEdges(eqx.Module):
     """All pairs with one lag: a block of sums is one matrix product."""
 
     lag: Array
-    shape: tuple[int, int] = eqx.field(static=True)
+    shape: tuple[int, ...] = eqx.field(static=True)
     ndim = 2
 
     @property
@@ -139,7 +134,7 @@ class SparseEdges(eqx.Module):
     lags: Array  # (edge,) or ()
     target: Array
     source: Array
-    shape: tuple[int, int] = eqx.field(static=True)
+    shape: tuple[int, ...] = eqx.field(static=True)
     ndim = 1
 
     @property

@@ -38,21 +38,21 @@ class Blocks(NamedTuple):
     """Sizes of a run of `steps` steps in blocks.
 
     A block has `size` steps, which is the same however a run is cut, so that its parts round as the
-    whole; `count` blocks are a stretch, for which the past is given room at once; there are so many
+    whole; `together` blocks are a stretch, for which the past is given room at once; there are so many
     `stretches`. What the last blocks have beyond the last step stands still. The past that is kept
     reaches `depth` steps back.
     """
 
     steps: int
     size: int
-    count: int
+    together: int
     stretches: int
     depth: int
 
     @property
     def stretch(self) -> int:
         """Steps of a stretch."""
-        return self.size * self.count
+        return self.size * self.together
 
     @property
     def beyond(self) -> int:
@@ -89,10 +89,10 @@ def fit_blocks(size: int, steps: int, lag: int) -> Blocks:
     total = -(-steps // size)
     most = max(1, STRETCH // size)
     counts = range(most // 2 + 1, most + 1) if total > most else [total]
-    count = min(counts, key=lambda c: -total % c)  # blocks in the last stretch for nothing
-    stretches = -(-total // count)
-    beyond = size * count * stretches - steps
-    return Blocks(steps, size, count, stretches, -(-(lag + 1 + beyond) // size) * size)
+    together = min(counts, key=lambda c: -total % c)  # blocks in the last stretch for nothing
+    stretches = -(-total // together)
+    beyond = size * together * stretches - steps
+    return Blocks(steps, size, together, stretches, -(-(lag + 1 + beyond) // size) * size)
 
 
 def _padded(mask: np.ndarray) -> Array | None:

@@ -21,6 +21,7 @@ class Node(Protocol):
             where to start a run or to draw a phase plane. No bound: nothing is clipped.
     """
 
+    __name__: str
     states: tuple[str, ...]
     inputs: tuple[str, ...]
     coupled: tuple[tuple[Signal, str], ...]
