@@ -235,10 +235,14 @@ class Network(eqx.Module):
         self.node, self.dt, self.scheme, self.hold = node, float(dt), scheme, hold
         self.wires = tuple(couplings.items())
         self.interpolate = interpolate
-        self.lags = {name: _checked_lags(lags[name]) for name in couplings}
-        self.bounds = tuple(
-            (name, _checked_bounds(self.lags[name], lag_bounds[name])) for name in couplings
-        )
+        whole = {name: _checked_lags(lags[name]) for name in couplings}
+        bounds = {name: _checked_bounds(whole[name], lag_bounds[name]) for name in couplings}
+        self.bounds = tuple(bounds.items())
+        # Looked at once, here: a check within every run would take longer to compile than the run.
+        self.lags = {
+            name: None if lags is None else _within(lags, *bounds[name], open_end=False)
+            for name, lags in whole.items()
+        }
         self.block, self.splits = self._plan(lag_bounds)
 
     def init(
@@ -457,7 +461,7 @@ class Network(eqx.Module):
             lengths = lengths[name] if isinstance(lengths, Mapping) else lengths
             fractional = fractional_lags(lengths, params.speed, self.dt)
             lags = fractional if self.interpolate else nearest_lags(fractional)
-        lags = _within(lags, smallest, largest, open_end=self.interpolate is not None)
+            lags = _within(lags, smallest, largest, open_end=self.interpolate is not None)
         if self.interpolate is None:
             return (Tap(lags),)
         whole = lax.stop_gradient(jnp.floor(lags))
@@ -582,20 +586,19 @@ def _checked_bounds(lags: Array | None, bounds: Any) -> tuple[int, int]:
     smallest, largest = (int(b) for b in bounds)
     if not 0 <= smallest <= largest:
         raise ValueError(f"`lag_bounds` must be 0 ≤ smallest ≤ largest, not {bounds}.")
-    if lags is not None and known(lags):
-        _within(lags, smallest, largest, open_end=False)
     return smallest, largest
 
 
 def _within(lags: Array, smallest: int, largest: int, *, open_end: bool) -> Array:
     """The lags, refused where they leave the bounds: an error at run time, never a clamp."""
-    outside = (lags < smallest) | (lags >= largest if open_end else lags > largest)
+    values = np.asarray(lags) if known(lags) else lags  # NumPy's are looked at now, under `jit` too
+    outside = (values < smallest) | (values >= largest if open_end else values > largest)
     message = (
         f"A lag leaves the network's bounds of {smallest} to {largest} steps: a larger speed or "
         "shorter length than `lag_bounds` was told of, or the other way round."
     )
     if known(outside):
-        if bool(outside.any()):
+        if outside.any():
             span = f" These lags span {np.min(lags)} to {np.max(lags)}."
             raise ValueError(message + span)
         return lags

@@ -200,3 +200,18 @@ def test_one_step_takes_the_same_under_jit_and_vmap():
         assert node.shape == (3, N)
     got = jax.tree.map(lambda x: x[1], jax.vmap(lambda s: net(s, params))(three).node)
     assert_close(got, wanted, ulps=64)
+
+
+def test_lags_of_which_jit_knows_nothing_are_looked_at_when_it_runs():
+    params = cf.Params(cf.HopfParams(), cf.DiffusiveCoupling(CONN))
+
+    @jax.jit
+    def step(lags):
+        net = cf.Network(cf.hopf, dt=0.1, lags=lags, lag_bounds=(1, 9))
+        return net(net.init(X, params), params).node.x
+
+    lags = jnp.arange(N * N).reshape(N, N) % 9 + 1
+    known = cf.Network(cf.hopf, dt=0.1, lags=lags)
+    assert_close(step(lags), known(known.init(X, params), params).node.x)
+    with pytest.raises(Exception, match="leaves the network's bounds of 1 to 9 steps"):
+        step(lags + 1).block_until_ready()
