@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers import assert_close
 
 import coupling_fn as cf
 from coupling_fn._plan import WEIGHT, choose_block, fit_blocks, split
@@ -11,11 +12,11 @@ from coupling_fn._plan import WEIGHT, choose_block, fit_blocks, split
 REGIONS, RUNS, STEPS = 29, 7, 256
 
 
-def delayed_run(scheme="euler", dtype=jnp.float64, steps=STEPS):
-    """Give params, and a function of them that simulates: all lags of 32 steps and more."""
+def delayed_run(scheme="euler", dtype=jnp.float64, steps=STEPS, least=32, simulate=cf.simulate):
+    """Give params, and a function of them that simulates: lags of so many steps and more."""
     random = np.random.default_rng(0)
     weights = jnp.asarray(random.random((REGIONS, REGIONS)) / REGIONS, dtype)
-    lags = jnp.asarray(random.integers(32, 90, weights.shape))
+    lags = jnp.asarray(random.integers(least, least + 60, weights.shape))
     net = cf.Network(cf.linear, dt=0.1, lags=lags, scheme=scheme)
     params = cf.Params(
         cf.LinearParams(jnp.asarray(-1.0, dtype)),
@@ -24,7 +25,7 @@ def delayed_run(scheme="euler", dtype=jnp.float64, steps=STEPS):
     start = net.init(cf.LinearState(jnp.linspace(-1, 1, REGIONS, dtype=dtype)), params)
 
     def run(params):
-        return cf.simulate(net, start, params, steps, record="x", every=steps)[1].sum()
+        return (simulate(net, start, params, steps, record="x", every=16)[1] ** 2).sum()
 
     return params, run
 
@@ -32,6 +33,28 @@ def delayed_run(scheme="euler", dtype=jnp.float64, steps=STEPS):
 def with_coupling(params, **leaves):
     coupling = cf.AdditiveCoupling(**{"conn": params.coupling.conn, "k": 0.7} | leaves)
     return cf.Params(params.node, coupling)
+
+
+def step_by_step(net, state, params, steps, *, record, every):
+    """What `simulate` does, one step at a time, differentiated by JAX."""
+
+    def one(state, _):
+        state = net(state, params)
+        return state, getattr(state.node, record)
+
+    state, xs = jax.lax.scan(one, state, length=steps)
+    return state, xs[every - 1 :: every]
+
+
+@pytest.mark.parametrize(("least", "block"), [(8, 8), (16, 16), (32, 32)])
+def test_blocks_of_every_size_are_the_step_by_step_run_and_have_its_gradient(least, block):
+    assert choose_block([np.full((2, 2), least)], []) == block
+
+    def of(simulate):
+        params, run = delayed_run("heun", steps=160, least=least, simulate=simulate)
+        return jax.jit(jax.value_and_grad(run))(params)
+
+    assert_close(of(cf.simulate), of(step_by_step), ulps=2**10)
 
 
 @pytest.mark.parametrize("scheme", ["heun", "rk4"])
