@@ -39,7 +39,6 @@ def assert_close(got, wanted, ulps=256, scale=None):
 TRANSFORMS = {
     "eager": lambda f: f,
     "jit": jax.jit,
-    "vmap": lambda f: _through_vmap(f),
     "jit of vmap": lambda f: jax.jit(_through_vmap(f)),
 }
 

@@ -88,10 +88,9 @@ def call(name, source, target, conn, k, **parameters):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("transform", TRANSFORMS)
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", RULES)
-def test_rule_is_its_formula(name, form, transform, dtype):
+def test_rule_is_its_formula(name, form, dtype):
     parameters = RULES[name][4]
     conn = CONN.astype(dtype)
     values, whole = taken_apart(form, conn)
@@ -99,15 +98,20 @@ def test_rule_is_its_formula(name, form, transform, dtype):
     def rule_of(source, target, values, k):
         return call(name, source, target, whole(values), k, **parameters)
 
-    run = TRANSFORMS[transform](rule_of)
+    # Jitted in one program: alone, and through vmap.
+    jitted = jax.jit(
+        lambda *args: [TRANSFORMS[t](rule_of)(*args) for t in ("eager", "jit of vmap")]
+    )
     for source, k in zip(STATES.values(), STRENGTHS.values(), strict=True):
         source, target, k = (x.astype(dtype) for x in (source, OWN, k))
-        got = np.asarray(run(*map(jnp.asarray, (source, target, values, k))))
+        args = [jnp.asarray(x) for x in (source, target, values, k)]
         rule = RULES[name][2](k, **parameters)
-        assert got.dtype == dtype
-        assert_close(got, oracle.couple(rule, conn, source, target), ulps=64)
+        wanted = oracle.couple(rule, conn, source, target)
         transposed = oracle.couple(rule, conn[:, :4].T, source[..., :4], target)
-        assert np.abs(got - transposed).max() > 0.1
+        for got in (rule_of(*args), *jitted(*args)):
+            assert got.dtype == dtype
+            assert_close(got, wanted, ulps=64)
+            assert np.abs(np.asarray(got) - transposed).max() > 0.1
 
 
 @pytest.mark.parametrize("name", RULES)
@@ -221,6 +225,11 @@ def test_additive_is_linear_in_its_source(network, other):
     assert_close(run(coupling, 2 * source - 3 * second, target), parts, ulps=16, scale=500.0)
 
 
+@eqx.filter_jit
+def run_all(couplings, sources, target):
+    return [coupling(source, target) for coupling in couplings for source in sources]
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", ["diffusive", "Kuramoto"])
 @FEW
@@ -229,11 +238,11 @@ def test_additive_is_linear_in_its_source(network, other):
 def test_synchrony_is_exactly_still(name, dtype, network):
     _, _, conn, k = network
     same = np.full(len(k), -65.3, dtype)
-    padded = BCOO.fromdense(conn.astype(dtype), nse=conn.size)  # one size: one compilation
-    for conn in (conn.astype(dtype), padded):
-        coupling = RULES[name][0](conn, jnp.asarray(k.astype(dtype)))
-        assert (run(coupling, same, same) == 0).all()
-        assert (run(coupling, np.broadcast_to(same, conn.shape), same) == 0).all()
+    conn, k = conn.astype(dtype), jnp.asarray(k.astype(dtype))
+    padded = BCOO.fromdense(conn, nse=conn.size)  # one size: one compilation
+    couplings = [RULES[name][0](form, k) for form in (jnp.asarray(conn), padded)]
+    sources = [same, np.broadcast_to(same, conn.shape)]
+    assert all((np.asarray(x) == 0).all() for x in run_all(couplings, sources, same))
 
 
 @given(network=networks())
