@@ -1,5 +1,17 @@
+import os
+
 import jax
+import jaxlib
 from hypothesis import settings
+
+# Nearly all of the suite's time is XLA's, compiling thousands of small programs once. With its older
+# emitter and one module a program that is a third less. An unknown flag would end the process, so
+# they are for versions that were tried; `XLA_FLAGS= pytest` compiles as for a user.
+if jaxlib.version.__version_info__ < (0, 11):
+    os.environ.setdefault(
+        "XLA_FLAGS",
+        "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1",
+    )
 
 jax.config.update("jax_enable_x64", True)  # float32 is passed in where it is tested
 jax.config.update("jax_numpy_rank_promotion", "raise")
