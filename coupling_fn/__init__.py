@@ -161,6 +161,14 @@ from ._plot import plot_signals as plot_signals
 from ._plot import plot_spectrum as plot_spectrum
 from ._plot import plot_sweep as plot_sweep
 from ._simulate import simulate as simulate
+from ._stimulus import ConstantStimulus as ConstantStimulus
+from ._stimulus import PulseTrainStimulus as PulseTrainStimulus
+from ._stimulus import RampStimulus as RampStimulus
+from ._stimulus import SampledStimulus as SampledStimulus
+from ._stimulus import SineStimulus as SineStimulus
+from ._stimulus import StepStimulus as StepStimulus
+from ._stimulus import Stimulus as Stimulus
+from ._stimulus import SumStimulus as SumStimulus
 from ._sweep import grid as grid
 from ._sweep import sweep as sweep
 from ._synthetic import synthetic_connectome as synthetic_connectome

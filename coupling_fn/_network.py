@@ -79,7 +79,7 @@ class Params(eqx.Module):
         noise: standard deviation of additive white noise, one for all states or a dict by state;
             each a scalar or one a region. [state/ms^0.5]
         external: a dict from input names to a constant, a value a region, or a function of time
-            (a callable pytree `t [ms] -> (region,)`). [unit of the input]
+            (a `Stimulus`, or any callable pytree `t [ms] -> ()` or `(region,)`). [unit of the input]
         lengths: tract lengths, for a network built with `lag_bounds`; a dict if couplings differ. [mm]
         speed: conduction speed, which goes with them. [mm/ms]
 
@@ -376,7 +376,7 @@ class Network(eqx.Module):
 
         def inputs(x: PyTree, at: float) -> Any:
             driven = {
-                name: value(start + at * self.dt) if callable(value) else value
+                name: _at(name, value, start + at * self.dt, first.shape)
                 for name, value in (params.external or {}).items()
             }
             for link, origin, part in zip(links, origins, past[at], strict=True):
@@ -486,6 +486,16 @@ def _check_shapes(link: Link, x: PyTree) -> None:
         meaning = f"(target, source), to fit the states that {link.name!r} reads."
         require_shape("conn", conn, (len(own), len(sent)), meaning=meaning)
         require_k(link.coupling.k, len(own))
+
+
+def _at(name: str, value: Any, time: Array, shape: tuple[int, ...]) -> Array:
+    """External input at a time."""
+    if not callable(value):
+        return value
+    value = value(time)
+    meaning = "One for all, or one a region."
+    require_shape(f"external` on `{name}", value, (), shape, meaning=meaning)
+    return value
 
 
 def read(x: PyTree, signal: Signal) -> Array:
