@@ -110,6 +110,13 @@ from ._nodes import wendling as wendling
 from ._nodes import wilson_cowan as wilson_cowan
 from ._nodes import wong_wang_exc_inh as wong_wang_exc_inh
 from ._nodes import xy as xy
+from ._noise import AdditiveNoise as AdditiveNoise
+from ._noise import ColouredNoise as ColouredNoise
+from ._noise import MultiplicativeNoise as MultiplicativeNoise
+from ._noise import OrnsteinUhlenbeckNoise as OrnsteinUhlenbeckNoise
+from ._noise import PinkNoise as PinkNoise
+from ._noise import WhiteNoise as WhiteNoise
+from ._noise import correlation_factor as correlation_factor
 from ._observe import BalloonParams as BalloonParams
 from ._observe import BalloonState as BalloonState
 from ._observe import KernelState as KernelState

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from ._check import (
@@ -184,7 +185,8 @@ class PulseTrainStimulus(Stimulus):
         require_positive("period", self.period, "ms")
         _require_edges(self.width, self.rise, "width")
         rise = 0.0 if self.rise is None else self.rise
-        if known(self.width, rise, self.period) and (self.width + rise > self.period).any():
+        numbers = (self.width, rise, self.period)
+        if known(numbers) and (np.add(*numbers[:2]) > np.asarray(self.period)).any():
             raise ValueError(
                 f"`width` and `rise` together must fit into `period`; {self.width} + {rise} is "
                 f"longer than {self.period} ms."
@@ -333,5 +335,5 @@ def _require_edges(length: Any, rise: Any, name: str) -> None:
     if rise is None:
         return
     require_positive("rise", rise, "ms; None is a hard edge")
-    if length is not None and known(rise, length) and (rise > length).any():
+    if length is not None and known(rise, length) and (np.asarray(rise) > np.asarray(length)).any():
         raise ValueError(f"`rise` must not be longer than `{name}`: {rise} against {length} ms.")

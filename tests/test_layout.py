@@ -25,7 +25,7 @@ FLOORS = [
     {f"_nodes._{family}" for family in FAMILIES},
     {"_nodes.nodes"},
     {"_nodes"},
-    {"_integrate", "_stimulus"},
+    {"_integrate", "_stimulus", "_noise"},
     {"_past", "_plan", "_batch", "_pack"},
     {"_link"},
     {"_network"},

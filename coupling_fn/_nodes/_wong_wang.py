@@ -58,7 +58,7 @@ class ReducedWongWangParams(eqx.Module):
     I_0: Scalar | PerTarget = parameter("I_0", 0.33)
 
 
-@node(states=["S"], inputs=["S"], ranges={"S": (0.0, 1.0)})
+@node(states=["S"], inputs=["S"], ranges={"S": (0.0, 1.0)}, bounds={"S": (0.0, 1.0)})
 def reduced_wong_wang(
     state: ReducedWongWangState, inputs, params: ReducedWongWangParams
 ) -> ReducedWongWangState:
@@ -147,6 +147,7 @@ class WongWangExcInhParams(eqx.Module):
     inputs=["S_e", "S_i"],
     coupled=[("S_e", "S_e")],
     ranges={"S_e": (0.0, 1.0), "S_i": (0.0, 1.0)},
+    bounds={"S_e": (0.0, 1.0), "S_i": (0.0, 1.0)},
 )
 def wong_wang_exc_inh(
     state: WongWangExcInhState, inputs, params: WongWangExcInhParams
