@@ -27,6 +27,7 @@ from ._delay import Interpolate, fractional_lags, make_history, nearest_lags
 from ._integrate import SCHEMES, STAGES
 from ._link import Link, SeenLink, Signal, Tap, separable_link
 from ._nodes import Node
+from ._nodes.nodes import catalog
 from ._noise import (
     START,
     ColouredNoise,
@@ -246,6 +247,9 @@ class Network(eqx.Module):
         noise_step: float | None = None,
         bounds: Literal["node"] | Mapping[str, tuple[float | None, float | None]] | None = None,
     ):
+        if isinstance(node, str):
+            require_names("node", [node], catalog())
+            raise TypeError(f"`node` must be a function: coupling_fn.{node}, not its name.")
         if not hasattr(node, "states"):
             name = getattr(node, "__name__", "node")
             raise TypeError(

@@ -38,6 +38,7 @@ FLOORS = [
     {"_fit"},
     {"_plot"},
     {"__init__"},
+    {"_presets"},
     {"__main__"},
 ]
 FLOOR = {module: floor for floor, modules in enumerate(FLOORS) for module in modules}
