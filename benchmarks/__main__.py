@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from . import accuracy
+from . import accuracy, nodes
 from ._harness import EVERYONE, compare, machine, table
 
-QUESTIONS = ("instantaneous", "delayed", "gradient", "sweep", "accuracy")
+QUESTIONS = ("instantaneous", "delayed", "gradient", "sweep", "accuracy", "nodes")
 
 
 @dataclass(frozen=True)
@@ -57,13 +57,16 @@ def main():
     args = parse()
     options = Options(args.n, args.dt, args.scheme, args.dtype, args.steps, args.connectome)
     results = []
-    real = set(args.name or QUESTIONS) - {"instantaneous", "accuracy"}
+    real = set(args.name or QUESTIONS) - {"instantaneous", "accuracy", "nodes"}
     if not options.connectome and not options.n and real:
         print("A real connectome: skipped, for want of --connectome or COUPLING_FN_CONNECTOME.\n")
     if not args.name or "accuracy" in args.name:
         results.append(accuracy.main())
         save(results, args.json)
-    for question in [name for name in args.name or QUESTIONS if name != "accuracy"]:
+    if not args.name or "nodes" in args.name:
+        results.append(nodes.main(args.repeats))
+        save(results, args.json)
+    for question in [n for n in args.name or QUESTIONS if n not in ("accuracy", "nodes")]:
         module = importlib.import_module(f"benchmarks.{question}")
         print(f"# {module.__doc__}\n")
         names = [name for name in module.NAMES if not args.only or name in args.only]

@@ -2,7 +2,7 @@
 
 The model is a network of oscillators just below their bifurcation, kept going by noise. Their
 coupling is additive and delayed: the stronger it is, the nearer it brings the network as a whole to
-its bifurcation, and so k can be read from which regions vary together.
+its bifurcation, and so k can be read from which regions vary together. `--node` takes another model.
 """
 
 import argparse
@@ -19,13 +19,11 @@ import numpy as np
 import optax
 
 import coupling_fn as cf
+from coupling_fn._presets import PRESETS, Preset
 
-NODE = cf.HopfParams(a=-0.02)  # [1/ms]; at 10 Hz
-NOISE = 0.02  # [1/ms^0.5]
-KS = np.geomspace(0.005, 0.1, 16)  # without noise and delays, k = -a = 0.02 is the bifurcation
-TRUE_K = 0.048  # of the target that is made up
+STRENGTHS = 16  # values of k, evenly spaced in log k
 RUNS = 16  # at once, with a key each: as good as one long run for FC, and faster
-START, SAMPLE = 500.0, 10.0  # left out of each run, and from one sample to the next [ms]
+START, SAMPLE = 500.0, 10.0  # left out of each run, and from one sample to the next [pace]
 FIT_STEPS = 15
 OPTIMIZER = optax.adam(optax.cosine_decay_schedule(0.1, FIT_STEPS), b1=0.5, b2=0.9)
 MEASURES = ("synchrony", "metastability", "fc_correlation", "fc_rmse")
@@ -35,7 +33,8 @@ class Task(NamedTuple):
     """What is asked: a network on a connectome, and the functional connectivity to reach."""
 
     connectome: cf.Connectome
-    target_fc: jax.Array | None  # None: simulate it at TRUE_K
+    preset: Preset  # the node, its noise, and the k to look at
+    target_fc: jax.Array | None  # None: simulate it at `preset.true_k`
     net: cf.Network
     params: cf.Params
     duration: float  # [ms]
@@ -46,15 +45,15 @@ class Task(NamedTuple):
 
 
 def build_network(
-    connectome: cf.Connectome, dt: float, speed: float
+    connectome: cf.Connectome, preset: Preset, dt: float, speed: float
 ) -> tuple[cf.Network, cf.Params]:
-    """Couple one oscillator a region along the connectome, with the delays of its tracts."""
+    """Couple one node a region along the connectome, with the delays of its tracts."""
     if connectome.lengths is None:
         raise ValueError("The connectome holds no tract lengths; add some with save_connectome.")
     weights = balance(connectome.weights)
     lags = cf.lags(connectome.lengths, speed=speed, dt=dt, weights=weights)
-    net = cf.Network(cf.hopf, dt=dt, lags=lags)
-    return net, cf.Params(node=NODE, coupling=cf.AdditiveCoupling(weights), noise=NOISE)
+    net = cf.Network(preset.node, dt=dt, lags=lags)
+    return net, cf.Params(preset.params, preset.coupling(weights), preset.noise)
 
 
 def balance(weights: jax.Array) -> jax.Array:
@@ -72,37 +71,41 @@ def at_strength(params: cf.Params, k: Any) -> cf.Params:
     return eqx.tree_at(lambda p: p.coupling.k, params, jnp.asarray(k))
 
 
-def steps_per_sample(dt: float) -> int:
+def steps_per_sample(task: Task) -> int:
     """Count the steps from one sample to the next."""
-    return max(1, round(SAMPLE / dt))
+    return max(1, round(SAMPLE * task.preset.pace / task.net.dt))
 
 
 def make_run(task: Task) -> Callable[[cf.Params, jax.Array], dict[str, jax.Array]]:
-    """Give the function that simulates: params and a random key to x and y, (time, region)."""
-    net, regions = task.net, len(task.connectome)
-    rest = cf.HopfState(jnp.zeros(regions), jnp.zeros(regions))
-    every = steps_per_sample(net.dt)
-    start, samples = (math.ceil(time / net.dt / every) for time in (START, task.duration))
+    """Give the function that simulates: params and a random key to signal and phase, (time, region)."""
+    net, preset, regions = task.net, task.preset, len(task.connectome)
+    rest = preset.state(**{name: jnp.full(regions, x) for name, x in preset.rest.items()})
+    every = steps_per_sample(task)
+    times = (START * preset.pace, task.duration)
+    start, samples = (math.ceil(time / net.dt / every) for time in times)
     steps = (start + samples) * every
 
     def one(params, key):
         state = net.init(rest, params, key=key)
-        return cf.simulate(net, state, params, steps, record=("x", "y"), every=every)[1]
+        record = lambda state: preset.observe(state.node)  # noqa: E731
+        return cf.simulate(net, state, params, steps, record=record, every=every)[1]
 
     def run(params, key):
-        signals = jax.vmap(one, in_axes=(None, 0))(params, jax.random.split(key, RUNS))
-        return jax.tree.map(lambda x: x[:, start:].reshape(-1, regions), signals)
+        observed = jax.vmap(one, in_axes=(None, 0))(params, jax.random.split(key, RUNS))
+        observed = jax.tree.map(lambda x: x[:, start:], observed)
+        if "phase" not in observed:
+            observed["phase"] = jax.vmap(cf.instantaneous_phase)(observed["signal"])
+        return jax.tree.map(lambda x: x.reshape(-1, regions), observed)
 
     return run
 
 
 def measure(signals: dict[str, jax.Array], target_fc: jax.Array) -> dict[str, jax.Array]:
     """Measure a run: how synchronous it is, and how far from the target."""
-    phases = jnp.atan2(signals["y"], signals["x"])
-    fc = cf.functional_connectivity(signals["x"])
+    fc = cf.functional_connectivity(signals["signal"])
     return {
-        "synchrony": cf.synchrony(phases),
-        "metastability": cf.metastability(phases),
+        "synchrony": cf.synchrony(signals["phase"]),
+        "metastability": cf.metastability(signals["phase"]),
         "fc_correlation": cf.fc_correlation(fc, target_fc),
         "fc_rmse": cf.fc_rmse(fc, target_fc),
     }
@@ -134,17 +137,18 @@ class Solution(NamedTuple):
 def solve(task: Task, *, progress: bool) -> Solution:
     """Sweep k, then fit it by gradient from the best of the sweep."""
     run, params, regions = make_run(task), task.params, len(task.connectome)
+    ks = np.geomspace(*task.preset.ks, STRENGTHS)
     target_key, key = jax.random.split(jax.random.key(task.seed))
     target_fc = task.target_fc
     if target_fc is None:
-        target = jax.jit(run)(at_strength(params, TRUE_K), target_key)
-        target_fc = cf.functional_connectivity(target["x"])
+        target = jax.jit(run)(at_strength(params, task.preset.true_k), target_key)
+        target_fc = cf.functional_connectivity(target["signal"])
 
     def measure_at(k):
         return measure(run(at_strength(params, k), key), target_fc)
 
-    swept = cf.sweep(measure_at, jnp.asarray(KS), chunk=8, progress=progress)
-    table = {"k": KS} | {name: np.asarray(swept[name]) for name in MEASURES}
+    swept = cf.sweep(measure_at, jnp.asarray(ks), chunk=8, progress=progress)
+    table = {"k": ks} | {name: np.asarray(swept[name]) for name in MEASURES}
     table["regime"] = np.array([name_regime(r, regions) for r in table["synchrony"].tolist()])
     print_table(table)
     if not np.isfinite(table["fc_rmse"]).any():
@@ -153,7 +157,7 @@ def solve(task: Task, *, progress: bool) -> Solution:
     def loss(params):  # the correlation alone would not tell k: it is nearly as high far beyond
         return measure(run(params, key), target_fc)["fc_rmse"]
 
-    best_k = KS[np.nanargmin(table["fc_rmse"])].item()
+    best_k = ks[np.nanargmin(table["fc_rmse"])].item()
     fit = fit_k(loss, at_strength(params, best_k), progress=progress)
     signals = jax.jit(run)(fit.params, key)
     measures = {name: x.item() for name, x in measure(signals, target_fc).items()}
@@ -189,7 +193,7 @@ def summarise(task: Task, solution: Solution) -> dict[str, Any]:
     numbers = {
         "version": cf.__version__,
         "regions": len(task.connectome),
-        "true_k": TRUE_K if task.target_fc is None else None,
+        "true_k": task.preset.true_k if task.target_fc is None else None,
         "fitted_k": fit.params.coupling.k.item(),
         **solution.measures,
         "regime": name_regime(solution.measures["synchrony"], len(task.connectome)),
@@ -221,7 +225,7 @@ def draw(path: Path, task: Task, solution: Solution) -> None:
     """Draw the report: both connectivities, the sweep with the fit on it, and some signals."""
     from matplotlib.figure import Figure
 
-    fit, table, x = solution.fit, solution.table, solution.signals["x"]
+    fit, table, x = solution.fit, solution.table, solution.signals["signal"]
     k, reached = fit.params.coupling.k.item(), solution.measures["fc_correlation"]
     figure = Figure(figsize=(11.5, 9), layout="constrained")
     (target, simulated), (sweep, signals) = figure.subplots(2, 2)
@@ -234,7 +238,7 @@ def draw(path: Path, task: Task, solution: Solution) -> None:
     sweep.set_title("Sweep and fit of k")
     apart = max(1, x.shape[1] // 12)
     stretch = x[: min(200, len(x) // RUNS), ::apart]
-    times = task.net.dt * steps_per_sample(task.net.dt) * np.arange(1, len(stretch) + 1)
+    times = task.net.dt * steps_per_sample(task) * np.arange(1, len(stretch) + 1)
     cf.plot_signals(times, stretch, signals)
     signals.set(title="Signals", ylabel=f"1 in {apart} regions")
     signals.set_yticks([])
@@ -254,7 +258,7 @@ def main(arguments: list[str] | None = None) -> None:
     except (OSError, ValueError, TypeError, ImportError) as error:
         parser.error(" ".join(str(error).split()))
     print(f"{options.connectome or 'Synthetic connectome'}: {len(task.connectome)} regions.")
-    print(f"Target FC: {options.target_fc or f'simulated at k = {TRUE_K:g}'}.")
+    print(f"Target FC: {options.target_fc or f'simulated at k = {task.preset.true_k:g}'}.")
     try:
         solution = solve(task, progress=not options.quiet)
     except FloatingPointError as error:
@@ -287,14 +291,10 @@ def make_parser() -> argparse.ArgumentParser:
     add("--connectome", metavar="FILE", help=".zip (TVB) or .npz; default: a synthetic one")
     add("--target-fc", metavar="FILE", help=".npz (its key fc), .npy or .csv; default: simulated")
     add("--nodes", type=int, help="regions of the synthetic connectome (default: 68)")
-    add("--dt", type=float, default=1.0, help="time step [ms] (default: %(default)s)")
+    add("--node", choices=PRESETS, default="hopf", help="the model of a region (default: hopf)")
+    add("--dt", type=float, help="time step [ms] (default: 1, or less for faster nodes)")
     add("--speed", type=float, default=10.0, help="of conduction [mm/ms] (default: %(default)s)")
-    add(
-        "--duration",
-        type=float,
-        default=2.0,
-        help=f"of each of {RUNS} runs [s] (default: %(default)s)",
-    )
+    add("--duration", type=float, help=f"of each of {RUNS} runs [s] (default: 2000 times that dt)")
     add("--seed", type=int, default=0, help="of connectome and noise (default: %(default)s)")
     add("--out", type=Path, default=Path(), metavar="DIR", help="for result.json and report.png")
     add("--quiet", action="store_true", help="no progress bars")
@@ -303,7 +303,10 @@ def make_parser() -> argparse.ArgumentParser:
 
 def make_task(options: argparse.Namespace) -> Task:
     """Read the files and check the numbers, before anything is simulated."""
-    for name, most in (("dt", SAMPLE), ("speed", 1e6), ("duration", 1e6)):
+    preset = PRESETS[options.node]
+    options.dt = preset.pace if options.dt is None else options.dt
+    options.duration = 2.0 * preset.pace if options.duration is None else options.duration
+    for name, most in (("dt", SAMPLE * preset.pace), ("speed", 1e6), ("duration", 1e6)):
         if not 0 < getattr(options, name) <= most:
             value = getattr(options, name)
             raise ValueError(f"--{name} must be above 0 and up to {most:g}, not {value}.")
@@ -317,8 +320,8 @@ def make_task(options: argparse.Namespace) -> Task:
     if len(connectome) < 3:
         raise ValueError(f"FC is compared over 3 regions or more, not {len(connectome)}.")
     target_fc = load_fc(Path(options.target_fc), len(connectome)) if options.target_fc else None
-    net, params = build_network(connectome, options.dt, options.speed)
-    return Task(connectome, target_fc, net, params, 1000 * options.duration, options.seed)
+    net, params = build_network(connectome, preset, options.dt, options.speed)
+    return Task(connectome, preset, target_fc, net, params, 1000 * options.duration, options.seed)
 
 
 def load_fc(path: Path, regions: int) -> jax.Array:

@@ -70,7 +70,7 @@ def run_network(
     )
     packed, unpack = pack(state.node)
     given = Given(
-        start=(packed, arriving),
+        start=(packed, state.noise, arriving),
         messages=jax.tree.map(lambda x: x[1:], messages),
         sent=rows,
         weights=weights,
@@ -78,8 +78,8 @@ def run_network(
         number=state.step,
     )
     block = _block(net, links, params, state, blocks, record, every, origins, close)
-    (x, *_), history, seen = run_blocks(block, given, blocks, close, reverse=reverse)
-    last = state._replace(node=unpack(x), history=history, step=state.step + steps)
+    (x, noise, _), history, seen = run_blocks(block, given, blocks, close, reverse=reverse)
+    last = state._replace(node=unpack(x), history=history, step=state.step + steps, noise=noise)
     return last, _in_order(seen, blocks, every)
 
 
@@ -126,7 +126,7 @@ def _block(
         return tuple(add(of_far.get(i), nearby.get(i)) for i in range(len(links)))
 
     def block(start, before, sums, number):
-        packed, arriving = start
+        packed, noise, arriving = start
         count = jnp.arange(size, dtype=number.dtype)
         x = unpack(packed)
         kicks = jax.vmap(lambda n: net.kick(state.key, n, x, params))(number + count)
@@ -143,7 +143,7 @@ def _block(
         nearby = _nearby(links, origins, room, close)
 
         def one(carry, inputs):
-            packed, nearby, room = carry
+            packed, noise, nearby, room = carry
             n, kick, far_reads = inputs
             after = _nearby(
                 links, origins, room, {name: lag + 1 + n for name, lag in close.items()}
@@ -151,34 +151,39 @@ def _block(
             past = [arriving_at(*each) for each in zip(far_reads, (nearby, after), strict=False)]
             # Beyond the end the state stands still; and time, where input is perhaps not defined.
             at = jnp.minimum(number + n, end - 1) if blocks.beyond else number + n
-            x = net.advance(links, unpack(packed), at, params, past, origins, kick)
-            moved = repack(x, packed)
+            later = net.later(noise, kick, params)
+            paths = (noise, later)
+            x = net.advance(links, unpack(packed), at, params, past, origins, kick, paths)
+            moved = (repack(x, packed), later)
             if blocks.beyond:
                 on = number + n < end
-                moved = jax.tree.map(lambda new, old: jnp.where(on, new, old), moved, packed)
+                stay = lambda new, old: jnp.where(on, new, old)  # noqa: E731
+                moved = jax.tree.map(stay, moved, (packed, noise))
             room = {
                 name: lax.dynamic_update_index_in_dim(
                     kept, read(x, signals[name]), close[name] + 1 + n, 0
                 )
                 for name, kept in room.items()
             }
-            return (moved, after, room), moved
+            return (*moved, after, room), moved
 
         # A step worked out again backwards costs less than what it would leave to be read.
         one = one if close else jax.checkpoint(one, prevent_cse=False)
-        carry = (packed, nearby, room)
-        (packed, *_), passed = lax.scan(one, carry, (count, kicks, far_reads))
-        xs = jax.vmap(unpack)(passed)
+        carry = (packed, noise, nearby, room)
+        (packed, noise, *_), passed = lax.scan(one, carry, (count, kicks, far_reads))
+        xs, paths = jax.vmap(unpack)(passed[0]), passed[1]
         sent = {name: jax.vmap(lambda x, s=s: read(x, s))(xs) for name, s in signals.items()}
         messages = tuple(
             jax.vmap(lambda s, link=link, index=index: link.send(s, origins[index]))(sent[link.key])
             for index, link in far
         )
         picked = _recorded(number - begin, size, every)
-        seen = jax.vmap(lambda x, n: record(state._replace(node=x, history=_NoHistory(), step=n)))(
-            jax.tree.map(lambda x: x[picked], xs), (number + count + 1)[picked]
+        xs, paths, numbers = jax.tree.map(lambda x: x[picked], (xs, paths, number + count + 1))
+        now = lambda x, path, n: state._replace(  # noqa: E731
+            node=x, history=_NoHistory(), step=n, noise=path
         )
-        start = (packed, jax.tree.map(lambda x: x[-1], sums))
+        seen = jax.vmap(lambda *each: record(now(*each)))(xs, paths, numbers)
+        start = (packed, noise, jax.tree.map(lambda x: x[-1], sums))
         return start, messages, sent, seen
 
     return block

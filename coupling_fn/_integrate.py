@@ -1,7 +1,8 @@
 """One step of a scheme, for any pytree of states.
 
 A scheme gets `rate(state, at)`: the derivative of `state` at the time `at` within the step, from 0
-(its start) to 1 (its end). `noise` is what one step adds: one draw, the same in every stage.
+(its start) to 1 (its end). `noise` is what one step adds: one draw, the same in every stage; or, where
+its size depends on the state, the function of the state that gives it.
 """
 
 from collections.abc import Callable
@@ -20,31 +21,39 @@ def _moved(x: PyTree, amount: float, rate: PyTree, noise: PyTree = None) -> PyTr
     return x if noise is None else jax.tree.map(lambda x, n: x + n, x, noise)
 
 
+def _at(noise: Any, x: PyTree) -> PyTree:
+    """What the noise adds at a state."""
+    return noise(x) if callable(noise) else noise
+
+
 def _mean(*weighted: tuple[float, PyTree]) -> PyTree:
     weights, trees = zip(*weighted, strict=True)
     return jax.tree.map(lambda *xs: sum(w * x for w, x in zip(weights, xs, strict=True)), *trees)
 
 
 def euler(rate: Rate, x: PyTree, dt: float, noise: PyTree = None) -> PyTree:
-    """Order 1; with noise, Euler–Maruyama."""
-    return _moved(x, dt, rate(x, 0.0), noise)
+    """Order 1; with noise, Euler–Maruyama (Itô)."""
+    return _moved(x, dt, rate(x, 0.0), _at(noise, x))
 
 
 def heun(rate: Rate, x: PyTree, dt: float, noise: PyTree = None) -> PyTree:
     """Order 2, the trapezoid; with noise, its stochastic form (Stratonovich)."""
-    first = rate(x, 0.0)
-    second = rate(_moved(x, dt, first, noise), 1.0)
-    return _moved(x, dt, _mean((0.5, first), (0.5, second)), noise)
+    first, kick = rate(x, 0.0), _at(noise, x)
+    guess = _moved(x, dt, first, kick)
+    second = rate(guess, 1.0)
+    if callable(noise):
+        kick = _mean((0.5, kick), (0.5, noise(guess)))
+    return _moved(x, dt, _mean((0.5, first), (0.5, second)), kick)
 
 
 def rk4(rate: Rate, x: PyTree, dt: float, noise: PyTree = None) -> PyTree:
-    """Order 4, the classical Runge–Kutta scheme; noise is added at the end of the step."""
+    """Order 4, the classical Runge–Kutta; noise, of its size at the start, is added at the end."""
     first = rate(x, 0.0)
     second = rate(_moved(x, dt / 2, first), 0.5)
     third = rate(_moved(x, dt / 2, second), 0.5)
     fourth = rate(_moved(x, dt, third), 1.0)
     mean = _mean((1 / 6, first), (1 / 3, second), (1 / 3, third), (1 / 6, fourth))
-    return _moved(x, dt, mean, noise)
+    return _moved(x, dt, mean, _at(noise, x))
 
 
 SCHEMES: dict[str, Callable[..., Any]] = {"euler": euler, "heun": heun, "rk4": rk4}

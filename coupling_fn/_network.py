@@ -27,6 +27,17 @@ from ._delay import Interpolate, fractional_lags, make_history, nearest_lags
 from ._integrate import SCHEMES, STAGES
 from ._link import Link, SeenLink, Signal, Tap, separable_link
 from ._nodes import Node
+from ._nodes.nodes import catalog
+from ._noise import (
+    START,
+    ColouredNoise,
+    WhiteNoise,
+    draw,
+    is_noise,
+    named,
+    require_regions,
+    with_values,
+)
 from ._plan import Split, choose_block, split
 from ._types import PyTree
 
@@ -77,9 +88,11 @@ class Params(eqx.Module):
         node: the node's parameters, `HopfParams(a=-0.02)` say, or what your own node takes.
         coupling: a coupling; for several, a dict by the names that the network gives them.
         noise: standard deviation of additive white noise, one for all states or a dict by state;
-            each a scalar or one a region. [state/ms^0.5]
+            each a scalar or one a region. [state/ms^0.5] In its place may stand another noise:
+            `MultiplicativeNoise`, say, or `OrnsteinUhlenbeckNoise`, which adds to the rate.
         external: a dict from input names to a constant, a value a region, or a function of time
-            (a callable pytree `t [ms] -> (region,)`). [unit of the input]
+            (a `Stimulus`, or any callable pytree `t [ms] -> ()` or `(region,)`), or a noise with a
+            memory, alone or in `stimulus + noise`. [unit of the input]
         lengths: tract lengths, for a network built with `lag_bounds`; a dict if couplings differ. [mm]
         speed: conduction speed, which goes with them. [mm/ms]
 
@@ -111,16 +124,17 @@ class Params(eqx.Module):
         for lengths in jax.tree.leaves(self.lengths):
             require_finite("lengths", lengths)
             require_nonnegative("lengths", lengths, "Lengths are in mm.")
-        for noise in jax.tree.leaves(self.noise):
-            require_finite("noise", noise)
-            require_nonnegative("noise", noise, "It is a standard deviation.")
+        for noise in jax.tree.leaves(self.noise, is_leaf=is_noise):
+            if not is_noise(noise):
+                require_finite("noise", noise)
+                require_nonnegative("noise", noise, "It is a standard deviation.")
         if self.speed is not None:
             require_positive("speed", self.speed, "mm/ms")
 
 
 def _floats(name: str, x: Any) -> Any:
-    """Numbers as arrays, inside dicts and pytrees too; functions stay what they are."""
-    is_leaf = lambda x: callable(x) or x is None  # noqa: E731
+    """Numbers as arrays, inside dicts and pytrees too; functions and noises stay what they are."""
+    is_leaf = lambda x: callable(x) or is_noise(x) or x is None  # noqa: E731
     return jax.tree.map(lambda x: x if is_leaf(x) else as_float(name, x), x, is_leaf=is_leaf)
 
 
@@ -134,6 +148,8 @@ class State(NamedTuple):
         key: the random key of the whole run, or None.
         origin: what rules that only differences matter to measure each delayed source from: its
             first value, kept so that a run in two parts rounds as one.
+        noise: the memory of each noise that has one, by where it is ("noise.x", "external.E"): of
+            unit variance, `(component, region)`.
     """
 
     node: PyTree
@@ -141,6 +157,21 @@ class State(NamedTuple):
     step: Array
     key: Array | None
     origin: dict[str, Array]
+    noise: dict[str, Array]
+
+
+class Kick(NamedTuple):
+    """What chance brings to one step.
+
+    Attributes:
+        fixed: what the noise adds to each state whatever it is, or None.
+        white: for each state whose noise depends on the state, the increments that it multiplies.
+        paths: standard normal numbers for each noise with a memory.
+    """
+
+    fixed: PyTree
+    white: dict[str, Array]
+    paths: dict[str, Array]
 
 
 class Network(eqx.Module):
@@ -166,10 +197,17 @@ class Network(eqx.Module):
             interpolated linearly, which makes it 2 in a delayed network).
         hold: "stage" evaluates the coupling at the time and state of each stage of the scheme,
             "step" once a step, as the field's reference simulator does: first order then.
+        noise_step: the step at which noise is drawn, of which dt is a multiple, by default dt. What
+            it draws within a step is summed, so that runs with the same key and `noise_step` follow
+            the same path of the noise whatever their dt (Brownian refinement). [ms]
+        bounds: what to clip states to after each step: a dict of `(lowest, highest)` by state, with
+            None for no bound, or "node" for what the node says (`node.bounds`). By default nothing
+            is clipped. Where a state is held at a bound, its gradient through that step is 0.
 
     Raises:
         ValueError: if a wire names a state or an input that the node does not have, if dt is not
-            positive, or lags are negative, not whole, or outside the bounds.
+            positive or not a multiple of `noise_step`, if lags are negative, not whole, or outside
+            their bounds, or if bounds name another state, are empty, or the node has none.
 
     Example:
         >>> conn = jnp.array([[0.0, 0.0], [1.0, 0.0]])  # region 0 drives region 1
@@ -187,11 +225,13 @@ class Network(eqx.Module):
     node: Node = eqx.field(static=True)
     dt: float = eqx.field(static=True)
     wires: tuple[tuple[str, Wire], ...] = eqx.field(static=True)
-    bounds: tuple[tuple[str, tuple[int, int]], ...] = eqx.field(static=True)
+    lag_bounds: tuple[tuple[str, tuple[int, int]], ...] = eqx.field(static=True)
     block: int = eqx.field(static=True)
     interpolate: Interpolate = eqx.field(static=True)
     scheme: Scheme = eqx.field(static=True)
     hold: Hold = eqx.field(static=True)
+    substeps: int = eqx.field(static=True)
+    bounds: tuple[tuple[str, tuple[float, float]], ...] = eqx.field(static=True)
 
     def __init__(
         self,
@@ -204,7 +244,12 @@ class Network(eqx.Module):
         interpolate: Interpolate = None,
         scheme: Scheme = "heun",
         hold: Hold = "stage",
+        noise_step: float | None = None,
+        bounds: Literal["node"] | Mapping[str, tuple[float | None, float | None]] | None = None,
     ):
+        if isinstance(node, str):
+            require_names("node", [node], catalog())
+            raise TypeError(f"`node` must be a function: coupling_fn.{node}, not its name.")
         if not hasattr(node, "states"):
             name = getattr(node, "__name__", "node")
             raise TypeError(
@@ -233,14 +278,16 @@ class Network(eqx.Module):
             _by_name("lag_bounds", lag_bounds, couplings),
         )
         self.node, self.dt, self.scheme, self.hold = node, float(dt), scheme, hold
+        self.substeps = 1 if noise_step is None else _checked_substeps(self.dt, noise_step)
+        self.bounds = _checked_limits(node, bounds)
         self.wires = tuple(couplings.items())
         self.interpolate = interpolate
         whole = {name: _checked_lags(lags[name]) for name in couplings}
-        bounds = {name: _checked_bounds(whole[name], lag_bounds[name]) for name in couplings}
-        self.bounds = tuple(bounds.items())
+        spans = {name: _checked_bounds(whole[name], lag_bounds[name]) for name in couplings}
+        self.lag_bounds = tuple(spans.items())
         # Looked at once, here: a check within every run would take longer to compile than the run.
         self.lags = {
-            name: None if lags is None else _within(lags, *bounds[name], open_end=False)
+            name: None if lags is None else _within(lags, *spans[name], open_end=False)
             for name, lags in whole.items()
         }
         self.block, self.splits = self._plan(lag_bounds)
@@ -279,13 +326,18 @@ class Network(eqx.Module):
         )
         if key is not None and not is_key:
             raise TypeError(f"`key` must be a key from jax.random.key(seed), not {key!r}.")
-        if params.noise is not None and key is None:
-            raise ValueError("`params.noise` needs a random `key`: net.init(x0, params, key=...).")
-        self._check_driven(params, next(iter(shapes.values()))[0])
+        coloured = self._coloured(params)
+        for what in ("external",) * bool(coloured) + ("noise",) * (params.noise is not None):
+            if key is None:
+                raise ValueError(
+                    f"`params.{what}` needs a random `key`: net.init(x0, params, key=...)."
+                )
+        first = get(x0, self.node.states[0])
+        self._check_driven(params, len(first))
         links = self.links(params)
         depths: dict[str, int] = {}
         for link in links:
-            bounds = dict(self.bounds)[link.name]
+            bounds = dict(self.lag_bounds)[link.name]
             depths[link.key] = max(depths.get(link.key, 0), bounds[1])
             _check_shapes(link, x0)
         depths = {key: depth for key, depth in depths.items() if depth}
@@ -298,7 +350,11 @@ class Network(eqx.Module):
             before = sources[name] if before is None else before
             past[name] = make_history(before, depth, len(sources[name])).astype(sources[name].dtype)
         origin = {name: lax.stop_gradient(x[0]) for name, x in sources.items()}
-        return State(x0, past, jnp.zeros((), jnp.int32), key, origin)
+        noise = {
+            name: noise.start(draw(name, noise, key, START, len(first), first.dtype))
+            for name, noise in coloured.items()
+        }
+        return State(x0, past, jnp.zeros((), jnp.int32), key, origin, noise)
 
     def __call__(self, state: State, params: Params) -> State:
         """One step, from time `state.step * dt` to one dt later."""
@@ -319,9 +375,10 @@ class Network(eqx.Module):
         origins = origins_of(links, state)
         past = [past_of(links, rows, origins, after) for after in self.reads]
         kick = self.kick(state.key, state.step, state.node, params)
-        x = self.advance(links, state.node, state.step, params, past, origins, kick)
+        paths = (state.noise, self.later(state.noise, kick, params))
+        x = self.advance(links, state.node, state.step, params, past, origins, kick, paths)
         history = {key: row[1:] for key, row in rows.items()}
-        return state._replace(node=x, history=history, step=state.step + 1)
+        return state._replace(node=x, history=history, step=state.step + 1, noise=paths[1])
 
     @property
     def reads(self) -> tuple[int, ...]:
@@ -341,7 +398,7 @@ class Network(eqx.Module):
                 "`params` has lengths and speed, but the network was built without `lag_bounds`, "
                 "which would make it read them."
             )
-        bounds = dict(self.bounds)
+        bounds = dict(self.lag_bounds)
         links = []
         for name, wire in self.wires:
             taps = self._taps(name, params)
@@ -365,8 +422,13 @@ class Network(eqx.Module):
                         links.append(SeenLink(**signals, coupling=part, **how))
         return tuple(links)
 
-    def advance(self, links, x: PyTree, step: Array, params: Params, past, origins, kick) -> PyTree:
-        """The node's next state, given the delayed part of its input at the step's start and end."""
+    def advance(
+        self, links, x: PyTree, step: Array, params: Params, past, origins, kick: Kick, paths
+    ) -> PyTree:
+        """The node's next state, given the delayed part of its input at the step's start and end.
+
+        The memories of noise, `paths`, are of its start and end, too.
+        """
         first = jax.tree.leaves(x)[0]
         self._check_driven(params, len(first))
         for link in links:
@@ -378,10 +440,19 @@ class Network(eqx.Module):
         else:
             past = {0.0: past[0]}
 
+        coloured = self._coloured(params)
+
+        def path(at: float) -> dict[str, Array]:
+            begin, end = ({n: noise.value(m[n]) for n, noise in coloured.items()} for m in paths)
+            if at in (0.0, 1.0):
+                return end if at else begin
+            return {name: (1 - at) * begin[name] + at * end[name] for name in begin}
+
         def inputs(x: PyTree, at: float) -> Any:
+            external = with_values({"external": params.external or {}}, path(at))["external"]
             driven = {
-                name: value(start + at * self.dt) if callable(value) else value
-                for name, value in (params.external or {}).items()
+                name: _at(name, value, start + at * self.dt, first.shape)
+                for name, value in external.items()
             }
             for link, origin, part in zip(links, origins, past[at], strict=True):
                 received = link.receive(part, read(x, link.source), read(x, link.target), origin)
@@ -389,31 +460,99 @@ class Network(eqx.Module):
                 driven[link.into] = driven.get(link.into, 0.0) + received
             return _container(x, self.node.inputs, driven, first)
 
-        if self.hold == "step":
-            held = inputs(x, 0.0)
-            rate = lambda x, at: self._derivative(x, held, params)  # noqa: E731
-        else:
-            rate = lambda x, at: self._derivative(x, inputs(x, at), params)  # noqa: E731
-        return SCHEMES[self.scheme](rate, x, self.dt, kick)
+        held = inputs(x, 0.0) if self.hold == "step" else None
 
-    def kick(self, key: Array | None, step: Array, x: PyTree, params: Params) -> PyTree:
-        """What the noise adds in a step; it depends on the key and the number of the step alone."""
-        if params.noise is None:
-            return None
-        if key is None:
-            raise ValueError("`params.noise` needs a random key: net.init(x0, params, key=...).")
-        names = self.node.states
-        amplitude = (
-            params.noise if isinstance(params.noise, dict) else dict.fromkeys(names, params.noise)
-        )
+        def rate(x: PyTree, at: float) -> PyTree:
+            rates = self._derivative(x, inputs(x, at) if held is None else held, params)
+            values = path(at)
+            noisy = {name: values.get(f"noise.{name}") for name in self.node.states}
+            return rates if not values else _refill(rates, _plus(rates, noisy))
+
+        noise = partial(self._added, kick, params) if kick.white else kick.fixed
+        x = SCHEMES[self.scheme](rate, x, self.dt, noise)
+        clipped = {name: jnp.clip(get(x, name), *limits) for name, limits in self.bounds}
+        return _refill(x, {n: clipped.get(n, get(x, n)) for n in names_of(x)}) if clipped else x
+
+    def kick(self, key: Array | None, step: Array, x: PyTree, params: Params) -> Kick:
+        """Draw what a step needs; it depends on the key and the number of the step alone."""
+        noises, coloured = self._noises(params), self._coloured(params)
+        if key is None and (noises or coloured):
+            what = "noise" if noises else "external"
+            raise ValueError(f"`params.{what}` needs a random key: net.init(x0, params, key=...).")
         first = jax.tree.leaves(x)[0]
-        noisy = [name for name in names if name in amplitude]
-        draw = jax.random.normal(
-            jax.random.fold_in(key, step), (len(noisy), len(first)), first.dtype
+        plain = [name for name in self.node.states if name in noises and not is_noise(noises[name])]
+        scale = np.sqrt(self.dt / self.substeps).item()
+
+        def draws(one: Callable[[Array], Array]) -> Array:
+            """One for each of the steps that noise is drawn at."""
+            first = step * self.substeps
+            return jax.vmap(one)(first + jnp.arange(self.substeps, dtype=step.dtype))
+
+        def increments(one: Callable[[Array], Array]) -> Array:
+            return one(step) if self.substeps == 1 else draws(one).sum(axis=0)
+
+        def of(name: str, noise: Any) -> Callable[[Array], Array]:
+            return lambda n: draw(name, noise, key, n, len(first), first.dtype)
+
+        fixed = None
+        if plain:
+            shape = (len(plain), len(first))
+            independent = increments(
+                lambda n: jax.random.normal(jax.random.fold_in(key, n), shape, first.dtype)
+            )
+            added = {name: jnp.zeros_like(first) for name in self.node.states}
+            for name, xi in zip(plain, independent, strict=True):
+                added[name] = noises[name] * (scale * xi)
+            fixed = _refill(x, added)
+        white = {
+            name: scale * increments(of(f"noise.{name}", noise))
+            for name, noise in noises.items()
+            if isinstance(noise, WhiteNoise)
+        }
+        return Kick(
+            fixed, white, {name: draws(of(name, noise)) for name, noise in coloured.items()}
         )
-        added = {name: jnp.zeros_like(first) for name in names}
-        for name, xi in zip(noisy, draw, strict=True):
-            added[name] = amplitude[name] * (np.sqrt(self.dt).item() * xi)
+
+    def later(self, memory: dict[str, Array], kick: Kick, params: Params) -> dict[str, Array]:
+        """The memories of noise one step later."""
+        coloured = self._coloured(params)
+        for name in coloured:
+            if name not in memory:
+                raise ValueError(
+                    f"The state holds no memory for the noise `{name}`: start the run with the "
+                    "`params` that have it, net.init(x0, params, key=...)."
+                )
+        step = self.dt / self.substeps
+        moved = dict(memory)
+        for name, noise in coloured.items():
+            for xi in kick.paths[name]:
+                moved[name] = noise.later(moved[name], xi, step)
+        return moved
+
+    def _noises(self, params: Params) -> dict[str, Any]:
+        """The noise of each state that has one."""
+        if params.noise is None or isinstance(params.noise, dict):
+            return params.noise or {}
+        return dict.fromkeys(self.node.states, params.noise)
+
+    def _coloured(self, params: Params) -> dict[str, Any]:
+        """The noises with a memory, by where they are."""
+        where = {"noise": self._noises(params), "external": params.external}
+        return named(where, ColouredNoise)
+
+    def _added(self, kick: Kick, params: Params, x: PyTree) -> PyTree:
+        """What white noise adds at a state."""
+        noises = self._noises(params)
+        first = jax.tree.leaves(x)[0]
+        added = {
+            name: jnp.zeros_like(first) if kick.fixed is None else get(kick.fixed, name)
+            for name in self.node.states
+        }
+        for name, increment in kick.white.items():
+            amplitude = noises[name].amplitude(x)
+            what = f"amplitude` of the noise `noise.{name}"
+            require_shape(what, amplitude, (), first.shape, meaning="One for all, or one a region.")
+            added[name] = added[name] + amplitude * increment
         return _refill(x, added)
 
     def _derivative(self, x: PyTree, inputs: Any, params: Params) -> PyTree:
@@ -432,10 +571,10 @@ class Network(eqx.Module):
         """Block size, and the edges that are too near for it, where lags are known and fixed."""
         fixed = {
             name: np.asarray(self.lags[name])
-            for name, (_, largest) in self.bounds
+            for name, (_, largest) in self.lag_bounds
             if largest > 0 and stated[name] is None
         }
-        least = [smallest for name, (smallest, _) in self.bounds if name not in fixed]
+        least = [smallest for name, (smallest, _) in self.lag_bounds if name not in fixed]
         block = choose_block(list(fixed.values()), least)
         return block, {
             name: split(fixed[name], block) if name in fixed and fixed[name].ndim else None
@@ -443,11 +582,11 @@ class Network(eqx.Module):
         }
 
     def _takes_lengths(self) -> bool:
-        return any(self.lags[name] is None and high > 0 for name, (_, high) in self.bounds)
+        return any(self.lags[name] is None and high > 0 for name, (_, high) in self.lag_bounds)
 
     def _taps(self, name: str, params: Params) -> tuple[Tap, ...]:
         """The reads of a coupling's past: none, one at whole lags, or two around fractional ones."""
-        smallest, largest = dict(self.bounds)[name]
+        smallest, largest = dict(self.lag_bounds)[name]
         lags = self.lags[name]
         if largest == 0:
             return ()
@@ -471,15 +610,25 @@ class Network(eqx.Module):
 
     def _check_driven(self, params: Params, regions: int) -> None:
         """Refuse noise and external input of names or shapes that the node does not have."""
-        if isinstance(params.noise, dict):
-            require_names("state", params.noise, self.node.states)
-        for noise in jax.tree.leaves(params.noise):
-            require_shape("noise", noise, (), (regions,), meaning="One for all, or one a region.")
-        require_names("input", params.external or {}, self.node.inputs)
-        for name, value in (params.external or {}).items():
-            if not callable(value):
-                meaning = "One for all, or one a region."
+        require_names("state", self._noises(params), self.node.states)
+        meaning = "One for all, or one a region."
+        for name, noise in self._noises(params).items():
+            if is_noise(noise):
+                require_regions(f"noise.{name}", noise, regions)
+            else:
+                require_shape("noise", noise, (), (regions,), meaning=meaning)
+        external = params.external or {}
+        require_names("input", external, self.node.inputs)
+        for name, value in external.items():
+            if not callable(value) and not is_noise(value):
                 require_shape(f"external` on `{name}", value, (), (regions,), meaning=meaning)
+        for name, noise in named({"external": external}, ColouredNoise).items():
+            require_regions(name, noise, regions)
+        for name in named({"external": external}, WhiteNoise):
+            raise ValueError(
+                f"White noise has no value at a time, so it cannot be `{name}`: put it into "
+                "`params.noise`, or take one with a memory, OrnsteinUhlenbeckNoise."
+            )
 
 
 def _check_shapes(link: Link, x: PyTree) -> None:
@@ -490,6 +639,24 @@ def _check_shapes(link: Link, x: PyTree) -> None:
         meaning = f"(target, source), to fit the states that {link.name!r} reads."
         require_shape("conn", conn, (len(own), len(sent)), meaning=meaning)
         require_k(link.coupling.k, len(own))
+
+
+def _plus(rates: PyTree, noisy: dict[str, Array | None]) -> dict[str, Array]:
+    """Rates of change, with noise added to some."""
+    return {
+        name: get(rates, name) if value is None else get(rates, name) + value
+        for name, value in noisy.items()
+    }
+
+
+def _at(name: str, value: Any, time: Array, shape: tuple[int, ...]) -> Array:
+    """External input at a time."""
+    if not callable(value):
+        return value
+    value = value(time)
+    meaning = "One for all, or one a region."
+    require_shape(f"external` on `{name}", value, (), shape, meaning=meaning)
+    return value
 
 
 def read(x: PyTree, signal: Signal) -> Array:
@@ -587,6 +754,43 @@ def _checked_bounds(lags: Array | None, bounds: Any) -> tuple[int, int]:
     if not 0 <= smallest <= largest:
         raise ValueError(f"`lag_bounds` must be 0 ≤ smallest ≤ largest, not {bounds}.")
     return smallest, largest
+
+
+def _checked_substeps(dt: float, noise_step: Any) -> int:
+    require_positive("noise_step", noise_step, "ms")
+    nearest = max(round(dt / noise_step), 1)
+    if abs(dt / noise_step - nearest) > 1e-6 * nearest:
+        raise ValueError(
+            f"`dt` must be a multiple of `noise_step`, {noise_step} ms; {dt} is not one. The nearest "
+            f"`noise_step` is {dt / nearest:.10g}."
+        )
+    return nearest
+
+
+def _checked_limits(node: Node, bounds: Any) -> tuple[tuple[str, tuple[float, float]], ...]:
+    if isinstance(bounds, str):
+        require_choice("bounds", bounds, ("node",))
+        bounds = getattr(node, "bounds", {})
+        if not bounds:
+            name = getattr(node, "__name__", "node")
+            raise ValueError(
+                f'`bounds="node"`: the node {name} says of none of its states that it must stay in '
+                "a range. Give them, `bounds={state: (lowest, highest)}`."
+            )
+    bounds = bounds or {}
+    require_names("state (in `bounds`)", bounds, node.states)
+    checked = []
+    for name, pair in bounds.items():
+        if not isinstance(pair, Sequence) or len(pair) != 2:
+            raise TypeError(f"`bounds` of {name!r} must be (lowest, highest), not {pair!r}.")
+        low, high = (
+            float(end if bound is None else bound)
+            for bound, end in zip(pair, (-np.inf, np.inf), strict=True)
+        )
+        if not low < high:
+            raise ValueError(f"`bounds` of {name!r} must be lowest < highest, not {pair}.")
+        checked.append((name, (low, high)))
+    return tuple(checked)
 
 
 def _within(lags: Array, smallest: int, largest: int, *, open_end: bool) -> Array:

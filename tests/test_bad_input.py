@@ -385,6 +385,15 @@ PROBLEMS = {
         lambda: start(x0=cf.HopfState(jnp.ones(4), jnp.ones(4))),
         r"`conn` must have shape \(4, 4\), not \(3, 3\)",
     ),
+    "a node that there is not": (
+        lambda: net(node="jansen_rti"),
+        "There is no node 'jansen_rti'; there are: linear, .* Did you mean 'jansen_rit'",
+    ),
+    "the name of a node": (
+        lambda: net(node="jansen_rit"),
+        r"`node` must be a function: coupling_fn\.jansen_rit, not its name",
+        TypeError,
+    ),
     "noise without a key": (
         lambda: start(changed=params(noise=0.1)),
         "`params.noise` needs a random `key`",

@@ -25,7 +25,7 @@ FLOORS = [
     {f"_nodes._{family}" for family in FAMILIES},
     {"_nodes.nodes"},
     {"_nodes"},
-    {"_integrate"},
+    {"_integrate", "_stimulus", "_noise"},
     {"_past", "_plan", "_batch", "_pack"},
     {"_link"},
     {"_network"},
@@ -38,6 +38,7 @@ FLOORS = [
     {"_fit"},
     {"_plot"},
     {"__init__"},
+    {"_presets"},
     {"__main__"},
 ]
 FLOOR = {module: floor for floor, modules in enumerate(FLOORS) for module in modules}

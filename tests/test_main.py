@@ -22,22 +22,24 @@ def test_the_fit_recovers_the_k_that_made_the_target():
         task = job.make_task(job.make_parser().parse_args(["--nodes", "20"]))
         run = jax.jit(job.make_run(task))
         target_key, key = jax.random.split(jax.random.key(0))
-        target = run(job.at_strength(task.params, job.TRUE_K), target_key)
-        target_fc = cf.functional_connectivity(target["x"])
+        true_k = task.preset.true_k
+        target = run(job.at_strength(task.params, true_k), target_key)
+        target_fc = cf.functional_connectivity(target["signal"])
 
         def loss(params):
-            return cf.fc_rmse(cf.functional_connectivity(run(params, key)["x"]), target_fc)
+            return cf.fc_rmse(cf.functional_connectivity(run(params, key)["signal"]), target_fc)
 
         for factor in (0.5, 2.0):
-            start = job.at_strength(task.params, jnp.float32(factor * job.TRUE_K))
+            start = job.at_strength(task.params, jnp.float32(factor * true_k))
             fit = job.fit_k(loss, start, progress=False)
-            assert fit.path[0] == pytest.approx(factor * job.TRUE_K, rel=1e-5)
-            assert fit.params.coupling.k == pytest.approx(job.TRUE_K, rel=0.05)
+            assert fit.path[0] == pytest.approx(factor * true_k, rel=1e-5)
+            assert fit.params.coupling.k == pytest.approx(true_k, rel=0.05)
 
 
 def test_it_writes_a_result_and_a_picture(monkeypatch, tmp_path, capsys):
     pytest.importorskip("matplotlib")
-    monkeypatch.setattr(job, "KS", np.array([0.05, 1e4]))
+    monkeypatch.setitem(job.PRESETS, "hopf", job.PRESETS["hopf"]._replace(ks=(0.05, 1e4)))
+    monkeypatch.setattr(job, "STRENGTHS", 2)
     monkeypatch.setattr(job, "RUNS", 2)
     monkeypatch.setattr(job, "FIT_STEPS", 1)
     connectome = cf.synthetic_connectome(6, jax.random.key(3))
@@ -50,15 +52,34 @@ def test_it_writes_a_result_and_a_picture(monkeypatch, tmp_path, capsys):
     result = json.loads((out / "result.json").read_text())
     assert result["true_k"] is None and len(result["fit"]["k"]) == 2
     assert result["fc_rmse"] == pytest.approx(min(result["fit"]["fc_rmse"]))
-    assert result["sweep"]["k"] == [0.05, 1e4]
+    assert result["sweep"]["k"] == pytest.approx([0.05, 1e4])
     assert result["sweep"]["regime"][1] == "exploding" and result["sweep"]["fc_rmse"][1] is None
     assert (out / "report.png").read_bytes()[:4] == b"\x89PNG"
     said = capsys.readouterr()
     assert "metastability" in said.out and not said.err
 
 
+def test_every_node_has_a_preset_that_runs():
+    """One step of each, on the wires of the node, from its rest; and what is measured of it."""
+    assert set(job.PRESETS) == set(cf.nodes.catalog())
+    weights = job.balance(cf.synthetic_connectome(4, jax.random.key(0)).weights)
+    for name, preset in job.PRESETS.items():
+        net = cf.Network(preset.node, dt=preset.pace)
+        ends = []
+        for k in preset.ks:
+            params = cf.Params(preset.params, preset.coupling(weights, k=k), preset.noise)
+            rest = {state: jnp.full(4, x) for state, x in preset.rest.items()}
+            state = net.init(preset.state(**rest), params, key=jax.random.key(0))
+            with jax.disable_jit():
+                state = net(net(state, params), params)
+            ends.append(np.stack(jax.tree.leaves(state.node)))
+            assert all(x.shape == (4,) for x in preset.observe(state.node).values())
+        assert np.isfinite(ends).all() and (ends[0] != ends[1]).any(), name
+        assert preset.ks[0] < preset.true_k < preset.ks[1]
+
+
 def test_where_every_run_explodes_it_says_what_to_do(monkeypatch, tmp_path, capsys):
-    nowhere = dict.fromkeys("xy", jnp.full((9, 4), jnp.nan))
+    nowhere = dict.fromkeys(("signal", "phase"), jnp.full((9, 4), jnp.nan))
     monkeypatch.setattr(job, "make_run", lambda task: lambda params, key: nowhere)
     with refuses("1", SystemExit):
         job.main(["--nodes", "4", "--quiet", "--out", str(tmp_path)])
@@ -98,6 +119,7 @@ def files(tmp_path, monkeypatch):
         (["--speed", "-1"], "--speed must be above 0"),
         (["--dt", "nan"], "--dt must be above 0"),
         (["--duration", "0"], "--duration must be above 0"),
+        (["--node", "hopff"], "invalid choice: 'hopff'.*hopf"),
         (["--nodes", "1"], "`n` must be 2 or more"),
         (["--nodes", "2"], "3 regions or more"),
         (["--nodes", "six"], "--nodes"),

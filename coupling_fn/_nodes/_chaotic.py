@@ -192,7 +192,7 @@ def larter_breakspear(
         params: `LarterBreakspearParams`.
 
     Source:
-        M. Breakspear, J. R. Terry and K. J. Friston, Network 14 (2003) 703-732, eqs. 2-7, with the
+        M. Breakspear, J. R. Terry and K. J. Friston, Network 14 (2003) 703-732, with the
         parameters of J. Alstott et al., PLoS Comput. Biol. 5 (2009) e1000408, as The Virtual Brain
         has them (g_Ca, a_ee and d_Z differ slightly).
 

@@ -96,7 +96,7 @@ def epileptor(state: EpileptorState, inputs, params: EpileptorParams) -> Epilept
     Source:
         V. K. Jirsa et al., Brain 137 (2014) 2210-2230, with g in units of 0.001 of its filter's, and
         -0.1 z^7 as in its supplement; the coupling of T. Proix et al., J. Neurosci. 34 (2014)
-        15009-15021, eq. 2.
+        15009-15021.
 
     Example:
         >>> state = cf.EpileptorState(*jnp.array([[-1.0], [-4.0], [0.0], [0.0], [1.5], [-0.1]]))
@@ -182,7 +182,7 @@ def epileptor_2d(state: Epileptor2dState, inputs, params: Epileptor2dParams) -> 
         params: `Epileptor2dParams`.
 
     Source:
-        T. Proix et al., J. Neurosci. 34 (2014) 15009-15021, eq. 2.
+        T. Proix et al., J. Neurosci. 34 (2014) 15009-15021.
 
     Example:
         >>> state = cf.Epileptor2dState(jnp.array([-1.0]), jnp.array([3.0]))

@@ -50,7 +50,7 @@ def hopf(state: HopfState, inputs, params: HopfParams) -> HopfState:
         params: `HopfParams`.
 
     Source:
-        G. Deco et al., Sci. Rep. 7 (2017) 3095, eqs. 1-3.
+        G. Deco et al., Sci. Rep. 7 (2017) 3095.
 
     Example:
         >>> z, none = cf.HopfState(jnp.array([1.0]), jnp.array([0.0])), cf.HopfState(0.0, 0.0)
@@ -114,7 +114,7 @@ def stuart_landau(
         params: `StuartLandauParams`.
 
     Source:
-        Y. Kuramoto, Chemical Oscillations, Waves, and Turbulence (1984), eq. 2.4.10; a and omega
+        Y. Kuramoto, Chemical Oscillations, Waves, and Turbulence (1984), ch. 2; a and omega
         of J. Cabral et al., Commun. Phys. 5 (2022) 184, where b = 1 and there is no shear.
 
     Example:

@@ -86,7 +86,7 @@ def threshold_linear(
 
     Source:
         K. Morrison and C. Curto, in: Algebraic and Combinatorial Computational Biology (2019),
-        ch. 8, eq. 8.1, with its leak of 1 written as a time constant, and its drive of 1.
+        ch. 8, with its leak of 1 written as a time constant, and its drive of 1.
 
     Example:
         >>> x = cf.ThresholdLinearState(jnp.ones(2))

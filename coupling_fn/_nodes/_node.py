@@ -19,6 +19,8 @@ class Node(Protocol):
             regions send is no state variable, a function of the state stands in its place.
         ranges: the smallest and largest value that each state is expected to take, by its name:
             where to start a run or to draw a phase plane. No bound: nothing is clipped.
+        bounds: the values that a state must not leave, by its name, for states that have a meaning
+            only there; a network clips to them where it is asked to, by `bounds="node"`.
     """
 
     __name__: str
@@ -26,6 +28,7 @@ class Node(Protocol):
     inputs: tuple[str, ...]
     coupled: tuple[tuple[Signal, str], ...]
     ranges: Mapping[str, tuple[float, float]]
+    bounds: Mapping[str, tuple[float | None, float | None]]
 
     def __call__(self, state: Any, inputs: Any, params: Any, /) -> Any:
         """Give the rate of change of each state variable, in state/ms."""
@@ -38,6 +41,7 @@ def node(
     inputs: Sequence[str],
     coupled: Sequence[tuple[Signal, str]] | None = None,
     ranges: Mapping[str, tuple[float, float]] | None = None,
+    bounds: Mapping[str, tuple[float | None, float | None]] | None = None,
 ) -> Callable[[Callable[..., Any]], Node]:
     """Name the states and inputs of your own node function, so that a `Network` can check them.
 
@@ -52,9 +56,11 @@ def node(
             by default the first state drives the first input. A function of the state may stand
             for a state.
         ranges: the smallest and largest value expected of each state, by name; may be left out.
+        bounds: what a state must not leave, `(lowest, highest)` by name, None being no bound; a
+            network clips to it with `bounds="node"` alone. May be left out.
 
     Raises:
-        ValueError: if a name in `coupled` or `ranges` is not among the others.
+        ValueError: if a name in `coupled`, `ranges` or `bounds` is not among the others.
 
     Example:
         >>> @cf.node(states=["x"], inputs=["drive"])
@@ -71,11 +77,12 @@ def node(
     require_names("state", (source for source, _ in coupled if isinstance(source, str)), states)
     require_names("input", (into for _, into in coupled), inputs)
     require_names("state (in `ranges`)", ranges, states)
+    require_names("state (in `bounds`)", bounds or {}, states)
 
     def name(dynamics: Callable[..., Any]) -> Node:
         named = cast(Node, dynamics)
         named.states, named.inputs, named.coupled = states, inputs, tuple(coupled)
-        named.ranges = ranges
+        named.ranges, named.bounds = ranges, dict(bounds or {})
         return named
 
     return name

@@ -45,6 +45,7 @@ class MontbrioPazoRoxinParams(eqx.Module):
     inputs=["V"],
     coupled=[("r", "V")],
     ranges={"r": (0.0, 2.0), "V": (-2.0, 1.5)},
+    bounds={"r": (0.0, None)},
 )
 def montbrio_pazo_roxin(
     state: MontbrioPazoRoxinState, inputs, params: MontbrioPazoRoxinParams
@@ -118,6 +119,7 @@ class CoombesByrneParams(eqx.Module):
     inputs=["V", "q"],
     coupled=[("r", "q")],
     ranges={"r": (0.0, 6.0), "V": (-10.0, 10.0), "g": (1.0, 2.0), "q": (-0.5, 0.7)},
+    bounds={"r": (0.0, None)},
 )
 def coombes_byrne(
     state: CoombesByrneState, inputs, params: CoombesByrneParams

@@ -52,7 +52,7 @@ def fitzhugh_nagumo(
         params: `FitzHughNagumoParams`.
 
     Source:
-        R. FitzHugh, Biophys. J. 1 (1961) 445-466, eqs. 1-2, with its a and b, and the signs of
+        R. FitzHugh, Biophys. J. 1 (1961) 445-466, with its a and b, and the signs of
         v and of the current turned as is usual today.
 
     Example:
@@ -109,7 +109,7 @@ def van_der_pol(state: VanDerPolState, inputs, params: VanDerPolParams) -> VanDe
         params: `VanDerPolParams`.
 
     Source:
-        B. van der Pol, Philos. Mag. 2 (1926) 978-992, eq. 2.
+        B. van der Pol, Philos. Mag. 2 (1926) 978-992.
 
     Example:
         >>> state, none = cf.VanDerPolState(2 * jnp.ones(1), jnp.ones(1)), cf.VanDerPolState(0.0, 0.0)

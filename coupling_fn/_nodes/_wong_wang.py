@@ -10,13 +10,19 @@ from jax import Array
 from .._types import PerTarget, Scalar, parameter
 from ._node import node
 
+# The even part of x / (1 - exp(-x)) in powers of x^2: its Bernoulli numbers, B_2n / (2n)!.
+_EVEN = (1, 1 / 12, -1 / 720, 1 / 30240, -1 / 1209600)
+
 
 def _ramp(x):
     """The soft ramp x / (1 - exp(-x)), where both sides of the fraction may vanish or overflow."""
-    near = jnp.abs(x) < 0.01
-    size = jnp.where(near, 1.0, jnp.abs(x))
-    far = size * jnp.where(x > 0, 1.0, jnp.exp(-size)) / -jnp.expm1(-size)
-    return jnp.where(near, 1 + x / 2 + x**2 / 12 - x**4 / 720, far)
+    # A series wide enough that one exponential will do for the rest, whose 1 - exp keeps its digits.
+    near = jnp.abs(x) < 0.15
+    square, even = jnp.minimum(x * x, 0.0225), _EVEN[-1]
+    for coefficient in _EVEN[-2::-1]:
+        even = coefficient + square * even
+    far = jnp.where(near, 1.0, jnp.maximum(x, -80.0))  # below it the ramp is 0, and exp overflows
+    return jnp.where(near, x / 2 + even, far / (1 - jnp.exp(-far)))
 
 
 def _fired(current, a, b, d):
@@ -58,7 +64,7 @@ class ReducedWongWangParams(eqx.Module):
     I_0: Scalar | PerTarget = parameter("I_0", 0.33)
 
 
-@node(states=["S"], inputs=["S"], ranges={"S": (0.0, 1.0)})
+@node(states=["S"], inputs=["S"], ranges={"S": (0.0, 1.0)}, bounds={"S": (0.0, 1.0)})
 def reduced_wong_wang(
     state: ReducedWongWangState, inputs, params: ReducedWongWangParams
 ) -> ReducedWongWangState:
@@ -75,7 +81,7 @@ def reduced_wong_wang(
         params: `ReducedWongWangParams`.
 
     Source:
-        G. Deco et al., J. Neurosci. 33 (2013) 11239-11252, eqs. 6-8 (in kHz and ms here), with
+        G. Deco et al., J. Neurosci. 33 (2013) 11239-11252 (in kHz and ms here), with
         w = 0.6 and I_0 = 0.33 nA as The Virtual Brain has them (0.9 and 0.3 there).
 
     Example:
@@ -147,6 +153,7 @@ class WongWangExcInhParams(eqx.Module):
     inputs=["S_e", "S_i"],
     coupled=[("S_e", "S_e")],
     ranges={"S_e": (0.0, 1.0), "S_i": (0.0, 1.0)},
+    bounds={"S_e": (0.0, 1.0), "S_i": (0.0, 1.0)},
 )
 def wong_wang_exc_inh(
     state: WongWangExcInhState, inputs, params: WongWangExcInhParams
@@ -168,7 +175,7 @@ def wong_wang_exc_inh(
         params: `WongWangExcInhParams`.
 
     Source:
-        G. Deco et al., J. Neurosci. 34 (2014) 7886-7898, eqs. 5-10 and table 1 (in kHz and ms).
+        G. Deco et al., J. Neurosci. 34 (2014) 7886-7898 (in kHz and ms).
 
     Example:
         >>> one, none = jnp.ones(1), cf.WongWangExcInhState(0.0, 0.0)

@@ -1,0 +1,241 @@
+"""The equations of every node as one would write them by hand, on arrays, in plain JAX.
+
+Each takes the states and the inputs in the order of their names, and the parameters as a dict.
+"""
+
+from math import pi
+
+import jax.numpy as jnp
+from jax.numpy import exp, sin, tanh, where
+
+
+def logistic(x):
+    return 1 / (1 + exp(-x))
+
+
+def linear(s, c, p):
+    return [p["a"] * s[0] + c[0]]
+
+
+def threshold_linear(s, c, p):
+    return [(jnp.maximum(p["b"] + c[0], 0) - s[0]) / p["tau"]]
+
+
+def horn(s, c, p):
+    return [s[1], p["alpha"] * tanh(c[0]) - 2 * p["gamma"] * s[1] - p["omega"] ** 2 * s[0]]
+
+
+def kuramoto(s, c, p):
+    return [p["omega"] + c[0]]
+
+
+def xy(s, c, p):
+    return [c[0] - p["field"] * sin(s[0])]
+
+
+def hopf(s, c, p):
+    x, y = s
+    growth = p["a"] - x**2 - y**2
+    return [growth * x - p["omega"] * y + c[0], growth * y + p["omega"] * x + c[1]]
+
+
+def stuart_landau(s, c, p):
+    x, y = s
+    square = x**2 + y**2
+    growth, turn = p["a"] - p["b"] * square, p["omega"] - p["shear"] * square
+    return [growth * x - turn * y + c[0], growth * y + turn * x + c[1]]
+
+
+def fitzhugh_nagumo(s, c, p):
+    v, w = s
+    return [
+        (v - v**3 / 3 - w + p["current"]) / p["tau"] + c[0],
+        p["epsilon"] * (v + p["a"] - p["b"] * w) / p["tau"] + c[1],
+    ]
+
+
+def van_der_pol(s, c, p):
+    x, y = s
+    return [y / p["tau"], (p["mu"] * y * (1 - x**2) - x) / p["tau"] + c[0]]
+
+
+def generic_2d_oscillator(s, c, p):
+    V, W = s
+    fast = p["e"] * V**2 - p["f"] * V**3 + p["g"] * V + p["alpha"] * W
+    slow = p["c"] * V**2 + p["b"] * V - p["beta"] * W + p["a"]
+    return [
+        p["d"] * p["tau"] * (fast + p["gamma"] * p["current"] + p["gamma"] * c[0]),
+        p["d"] / p["tau"] * slow,
+    ]
+
+
+def wilson_cowan(s, c, p):
+    def response(x, a, b):
+        return logistic(a * (x - b)) - p["shift"] / (1 + exp(a * b))
+
+    e, i = s
+    e_drive = p["c_ee"] * e - p["c_ei"] * i + p["P"] + c[0]
+    i_drive = p["c_ie"] * e - p["c_ii"] * i + p["Q"] + c[1]
+    e_free, i_free = p["k_e"] - p["r_e"] * e, p["k_i"] - p["r_i"] * i
+    return [
+        (-e + e_free * response(e_drive, p["a_e"], p["b_e"])) / p["tau_e"],
+        (-i + i_free * response(i_drive, p["a_i"], p["b_i"])) / p["tau_i"],
+    ]
+
+
+def jansen_rit(s, c, p):
+    def fired(v):
+        return 2 * p["e0"] / (1 + exp(p["r"] * (p["v0"] - v)))
+
+    C1, C2, C3, C4 = (p["C"] * p[f"c{i}"] for i in (1, 2, 3, 4))
+    A, B, a, b = p["A"], p["B"], p["a"], p["b"]
+    y0, y1, y2, y3, y4, y5 = s
+    return [
+        y3,
+        y4,
+        y5,
+        A * a * fired(y1 - y2) - 2 * a * y3 - a**2 * y0,
+        A * a * (p["p"] + c[0] + C2 * fired(C1 * y0)) - 2 * a * y4 - a**2 * y1,
+        B * b * C4 * fired(C3 * y0) - 2 * b * y5 - b**2 * y2,
+    ]
+
+
+def wendling(s, c, p):
+    def fired(v):
+        return 2 * p["e0"] / (1 + exp(p["r"] * (p["v0"] - v)))
+
+    C1, C2, C3, C4, C5, C6, C7 = (p["C"] * p[f"c{i}"] for i in range(1, 8))
+    A, B, G, a, b, g = (p[name] for name in "ABGabg")
+    y0, y1, y2, y3, y4, y5, y6, y7, y8, y9 = s
+    return [
+        y5,
+        y6,
+        y7,
+        y8,
+        y9,
+        A * a * fired(y1 - y2 - y3) - 2 * a * y5 - a**2 * y0,
+        A * a * (p["p"] + c[0] + C2 * fired(C1 * y0)) - 2 * a * y6 - a**2 * y1,
+        B * b * C4 * fired(C3 * y0) - 2 * b * y7 - b**2 * y2,
+        G * g * C7 * fired(C5 * y0 - C6 * y4) - 2 * g * y8 - g**2 * y3,
+        B * b * fired(C3 * y0) - 2 * b * y9 - b**2 * y4,
+    ]
+
+
+def wong_wang_rate(I, a, b, d):  # noqa: E741
+    u = a * I - b
+    return u / (1 - exp(-d * u))
+
+
+def reduced_wong_wang(s, c, p):
+    current = p["w"] * p["J_N"] * s[0] + p["I_0"] + p["J_N"] * c[0]
+    fired = wong_wang_rate(current, p["a"], p["b"], p["d"])
+    return [-s[0] / p["tau"] + (1 - s[0]) * p["gamma"] * fired]
+
+
+def wong_wang_exc_inh(s, c, p):
+    e, i = s
+    I_e = p["w_p"] * p["J_N"] * e - p["J_i"] * i + p["W_e"] * p["I_0"] + p["J_N"] * c[0]
+    I_i = p["J_N"] * e - i + p["W_i"] * p["I_0"] + p["J_N"] * c[1]
+    H_e = wong_wang_rate(I_e + p["I_ext"], p["a_e"], p["b_e"], p["d_e"])
+    H_i = wong_wang_rate(I_i, p["a_i"], p["b_i"], p["d_i"])
+    return [
+        -e / p["tau_e"] + (1 - e) * p["gamma_e"] * H_e,
+        -i / p["tau_i"] + p["gamma_i"] * H_i,
+    ]
+
+
+def montbrio_pazo_roxin(s, c, p):
+    r, V = s
+    tau = p["tau"]
+    return [
+        p["Delta"] / (pi * tau**2) + 2 * V * r / tau,
+        (V**2 - (pi * tau * r) ** 2 + p["eta"] + p["J"] * tau * r + p["current"] + c[0]) / tau,
+    ]
+
+
+def coombes_byrne(s, c, p):
+    r, V, g, q = s
+    return [
+        p["Delta"] / pi + 2 * r * V - g * r,
+        V**2 - (pi * r) ** 2 + p["eta"] + c[0] + g * (p["v_syn"] - V),
+        p["alpha"] * q,
+        p["alpha"] * (p["kappa"] * pi * r + c[1] - g - 2 * q),
+    ]
+
+
+def epileptor(s, c, p):
+    x1, y1, z, x2, y2, g = s
+    seizure = (x2 - p["slope"] - 0.6 * (z - 4) ** 2) * x1
+    f1 = where(x1 < 0, p["a"] * x1**3 - p["b"] * x1**2, seizure)
+    f2 = where(x2 >= -0.25, p["aa"] * (x2 + 0.25), 0)
+    low = where(z < 0, 0.1 * z**7, 0)
+    rates = [
+        y1 - f1 - z + p["I_1"] + c[0],
+        p["c"] - p["d"] * x1**2 - y1,
+        p["r"] * (p["s"] * (x1 - p["x0"]) - z - low - c[1]),
+        -y2 + x2 - x2**3 + p["I_2"] + p["bb"] * g - 0.3 * (z - 3.5) + c[2],
+        (-y2 + f2) / p["tau"],
+        -0.01 * (g - 0.1 * x1),
+    ]
+    return [p["tt"] * rate for rate in rates]
+
+
+def epileptor_2d(s, c, p):
+    x1, z = s
+    seizure = -(p["slope"] + 0.6 * (z - 4) ** 2) * x1
+    f1 = where(x1 < 0, p["a"] * x1**3 - p["b"] * x1**2, seizure)
+    return [
+        p["tt"] * (p["c"] - p["d"] * x1**2 - f1 - z + p["I_1"] + c[0]),
+        p["tt"] * p["r"] * (p["s"] * (x1 - p["x0"]) - z - c[1]),
+    ]
+
+
+def larter_breakspear(s, c, p):
+    V, W, Z = s
+    m = {ion: (1 + tanh((V - p[f"T_{ion}"]) / p[f"d_{ion}"])) / 2 for ion in ("Ca", "K", "Na")}
+    Q_V = p["Q_V_max"] * (1 + tanh((V - p["V_T"]) / p["d_V"])) / 2
+    Q_Z = p["Q_Z_max"] * (1 + tanh((Z - p["Z_T"]) / p["d_Z"])) / 2
+    inner, outer = (1 - p["C"]) * p["a_ee"] * Q_V, p["C"] * p["a_ee"] * c[0]
+    dV = -(p["g_Ca"] + p["r_NMDA"] * (inner + outer)) * m["Ca"] * (V - p["V_Ca"])
+    dV -= p["g_K"] * W * (V - p["V_K"])
+    dV -= p["g_L"] * (V - p["V_L"])
+    dV -= (p["g_Na"] * m["Na"] + inner + outer) * (V - p["V_Na"])
+    dV -= p["a_ie"] * Z * Q_Z
+    dV += p["a_ne"] * p["current"]
+    dW = p["phi"] * (m["K"] - W) / p["tau_K"]
+    dZ = p["b"] * (p["a_ni"] * p["current"] + p["a_ei"] * V * Q_V)
+    return [p["t_scale"] * rate for rate in (dV, dW, dZ)]
+
+
+def lorenz(s, c, p):
+    x, y, z = s
+    rates = p["sigma"] * (y - x), x * (p["rho"] - z) - y, x * y - p["beta"] * z
+    return [rate / p["tau"] + drive for rate, drive in zip(rates, c, strict=True)]
+
+
+EQUATIONS = {
+    f.__name__: f
+    for f in (
+        linear,
+        threshold_linear,
+        horn,
+        kuramoto,
+        xy,
+        hopf,
+        stuart_landau,
+        fitzhugh_nagumo,
+        van_der_pol,
+        generic_2d_oscillator,
+        wilson_cowan,
+        jansen_rit,
+        wendling,
+        reduced_wong_wang,
+        wong_wang_exc_inh,
+        montbrio_pazo_roxin,
+        coombes_byrne,
+        epileptor,
+        epileptor_2d,
+        larter_breakspear,
+        lorenz,
+    )
+}

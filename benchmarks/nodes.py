@@ -1,0 +1,89 @@
+"""Time a step of each node model, next to the same equations hand-written in a bare scan.
+
+Both take Euler steps of regions that nothing couples, and the answers are compared first: what is
+measured is what the library adds to the arithmetic. They take turns, and the fastest round counts.
+"""
+
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+import coupling_fn as cf
+
+from ._hand_written import EQUATIONS
+
+LIMIT = 1.3
+
+
+def problem(name, regions):
+    """A node with its default parameters, from a third of the way through the range of each state."""
+    node = cf.nodes.catalog()[name]
+    kind = next(k for k in vars(cf) if k.lower() == name.replace("_", "") + "params")
+    params, state = getattr(cf, kind)(), getattr(cf, kind.removesuffix("Params") + "State")
+    spread = np.linspace(0.3, 0.4, regions)
+    x0 = {s: low + (high - low) * spread for s, (low, high) in node.ranges.items()}
+    return node, params, state(**{s: jnp.asarray(x0[s], jnp.float32) for s in node.states})
+
+
+def ours(node, params, x0, dt, steps):
+    net = cf.Network(node, dt, couplings={}, scheme="euler")
+    state = net.init(x0, cf.Params(params))
+
+    def run(params, x0):
+        start = state._replace(node=x0)
+        return cf.simulate(net, start, cf.Params(params), steps, record=None)[0].node
+
+    return jax.jit(run)
+
+
+def bare(name, dt, steps):
+    equations, none = EQUATIONS[name], (0.0,) * len(cf.nodes.catalog()[name].inputs)
+
+    def run(params, x0):
+        p = {field: getattr(params, field) for field in params.__dataclass_fields__}
+
+        def step(s, _):
+            return tuple(
+                x + dt * rate for x, rate in zip(s, equations(s, none, p), strict=True)
+            ), None
+
+        return lax.scan(step, tuple(x0), None, length=steps)[0]
+
+    return jax.jit(run)
+
+
+def measure(name, regions=84, steps=2000, rounds=15, dt=1e-3):
+    """Microseconds a step: ours, by hand, and the largest relative difference of the answers."""
+    node, params, x0 = problem(name, regions)
+    runs = ours(node, params, x0, dt, steps), bare(name, dt, steps)
+    answers = [np.stack(jax.block_until_ready(tuple(run(params, x0)))) for run in runs]
+    off = np.abs(answers[0] - answers[1]).max() / np.abs(answers[1]).max()
+    times = [[], []]
+    for _ in range(rounds):
+        for run, taken in zip(runs, times, strict=True):
+            begin = time.perf_counter()
+            jax.block_until_ready(run(params, x0))
+            taken.append((time.perf_counter() - begin) / steps * 1e6)
+    return min(times[0]), min(times[1]), off
+
+
+def main(rounds=15):
+    """Print a line a model, and give the rows."""
+    print(
+        f"# {__doc__}\n\n| model | µs a step | by hand | ratio | difference |\n|---|---|---|---|---|"
+    )
+    rows = []
+    for name in EQUATIONS:
+        mine, theirs, off = measure(name, rounds=rounds)
+        failed = "" if off < 1e-4 else " wrong answer"
+        print(
+            f"| {name} | {mine:.2f} | {theirs:.2f} | {mine / theirs:.2f} | {off:.0e}{failed} |",
+            flush=True,
+        )
+        rows.append({"name": name, "us_per_step": mine, "by_hand": theirs, "error": float(off)})
+    over = [r["name"] for r in rows if r["us_per_step"] > LIMIT * r["by_hand"]]
+    print(f"\nAbove {LIMIT}: {', '.join(over) or 'none'}.\n")
+    return {"title": "nodes", "rows": rows}

@@ -1,0 +1,220 @@
+"""A setting of each node model in which its coupling shows: for `python -m coupling_fn --node`."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from jax import Array
+
+import coupling_fn as cf
+
+
+class Preset(NamedTuple):
+    """A node near where its coupling decides what the network does.
+
+    The weights that it is for have a spectral radius of about 1.
+    """
+
+    node: cf.Node
+    params: Any
+    noise: Any
+    ks: tuple[float, float]  # the range that is swept
+    true_k: float  # of the target that is made up
+    rest: dict[str, float]  # where every region starts
+    coupling: Any = cf.AdditiveCoupling
+    signal: Callable[[Any], Array] | str = "x"  # what regions are compared by
+    phase: Callable[[Any], Array] | None = None  # None: that of the signal
+    pace: float = 1.0  # the default time step, with which samples and runs go along [ms]
+
+    def state(self, **values: Array) -> Any:
+        """Give a state of the node."""
+        name = type(self.params).__name__.removesuffix("Params")
+        return getattr(cf, f"{name}State")(**values)
+
+    def observe(self, state: Any) -> dict[str, Array]:
+        """Give what is measured of a state of the node."""
+        signal = self.signal(state) if callable(self.signal) else getattr(state, self.signal)
+        return {"signal": signal} | ({"phase": self.phase(state)} if self.phase else {})
+
+
+def _turn(state: Any) -> Array:
+    return jnp.atan2(state.y, state.x)
+
+
+_OSCILLATOR = {"rest": {"x": 0.0, "y": 0.0}, "phase": _turn}
+_ROTOR = {
+    "rest": {"theta": 0.0},
+    "coupling": cf.KuramotoCoupling,
+    "signal": lambda state: jnp.sin(state.theta),
+    "phase": lambda state: state.theta,
+}
+_PYRAMIDAL = {
+    "coupling": cf.SigmoidalJansenRitCoupling,
+    "signal": lambda state: state.y1 - state.y2,
+}
+_SEIZING = {"coupling": cf.DiffusiveCoupling, "signal": "x1", "pace": 0.1}
+
+PRESETS = {
+    "hopf": Preset(cf.hopf, cf.HopfParams(a=-0.02), 0.02, (0.005, 0.1), 0.048, **_OSCILLATOR),
+    "stuart_landau": Preset(
+        cf.stuart_landau,
+        cf.StuartLandauParams(a=-0.02, omega=0.0628, shear=0.2),
+        0.02,
+        (0.005, 0.1),
+        0.048,
+        **_OSCILLATOR,
+    ),
+    "linear": Preset(cf.linear, cf.LinearParams(a=-0.02), 0.02, (0.002, 0.0195), 0.012, {"x": 0.0}),
+    "threshold_linear": Preset(
+        cf.threshold_linear,
+        cf.ThresholdLinearParams(b=0.1, tau=20.0),
+        0.02,
+        (0.05, 0.95),
+        0.6,
+        {"x": 0.1},
+    ),
+    "horn": Preset(
+        cf.horn,
+        cf.HornParams(alpha=0.4, omega=0.0628, gamma=0.02),
+        {"y": 0.01},
+        (0.01, 0.09),
+        0.07,
+        **(_OSCILLATOR | {"phase": None}),
+    ),
+    "kuramoto": Preset(
+        cf.kuramoto, cf.KuramotoParams(omega=0.0628), 0.1, (0.002, 0.1), 0.02, **_ROTOR
+    ),
+    "xy": Preset(cf.xy, cf.XYParams(), 0.1, (0.002, 0.1), 0.02, **_ROTOR),
+    "fitzhugh_nagumo": Preset(
+        cf.fitzhugh_nagumo,
+        cf.FitzHughNagumoParams(tau=4.0, current=0.3),
+        {"v": 0.15},
+        (0.005, 0.5),
+        0.05,
+        {"v": -1.2, "w": -0.6},
+        cf.DiffusiveCoupling,
+        "v",
+    ),
+    "van_der_pol": Preset(
+        cf.van_der_pol,
+        cf.VanDerPolParams(tau=15.0),
+        {"y": 0.3},
+        (0.003, 0.3),
+        0.05,
+        {"x": 1.0, "y": 0.0},
+        cf.DiffusiveCoupling,
+    ),
+    "generic_2d_oscillator": Preset(
+        cf.generic_2d_oscillator,
+        cf.Generic2dOscillatorParams(),
+        {"V": 0.05},
+        (0.1, 10.0),
+        2.0,
+        {"V": 0.0, "W": 0.0},
+        cf.DiffusiveCoupling,
+        "V",
+    ),
+    "wilson_cowan": Preset(
+        cf.wilson_cowan,
+        cf.WilsonCowanParams(P=1.0),
+        0.003,
+        (0.1, 4.0),
+        1.0,
+        {"E": 0.1, "I": 0.1},
+        signal="E",
+    ),
+    "jansen_rit": Preset(
+        cf.jansen_rit,
+        cf.JansenRitParams(),
+        {"y4": 0.1},
+        (1.0, 100.0),
+        20.0,
+        dict.fromkeys(cf.jansen_rit.states, 0.0),
+        **_PYRAMIDAL,
+    ),
+    "wendling": Preset(
+        cf.wendling,
+        cf.WendlingParams(),
+        {"y6": 0.02},
+        (5.0, 90.0),
+        60.0,
+        dict.fromkeys(cf.wendling.states, 0.0),
+        **_PYRAMIDAL,
+    ),
+    "reduced_wong_wang": Preset(
+        cf.reduced_wong_wang,
+        cf.ReducedWongWangParams(),
+        0.005,
+        (0.05, 0.6),
+        0.4,
+        {"S": 0.1},
+        signal="S",
+    ),
+    "wong_wang_exc_inh": Preset(
+        cf.wong_wang_exc_inh,
+        cf.WongWangExcInhParams(),
+        0.005,
+        (0.03, 0.5),
+        0.25,
+        {"S_e": 0.1, "S_i": 0.1},
+        signal="S_e",
+    ),
+    "montbrio_pazo_roxin": Preset(
+        cf.montbrio_pazo_roxin,
+        cf.MontbrioPazoRoxinParams(tau=10.0, eta=-4.6),
+        {"V": 0.5},
+        (1.0, 30.0),
+        10.0,
+        {"r": 0.1, "V": -2.0},
+        signal="r",
+        pace=0.1,
+    ),
+    "coombes_byrne": Preset(
+        cf.coombes_byrne,
+        cf.CoombesByrneParams(),
+        {"V": 0.2},
+        (0.02, 2.0),
+        0.3,
+        {"r": 1.0, "V": -1.0, "g": 1.5, "q": 0.0},
+        signal="r",
+        pace=0.05,
+    ),
+    "epileptor": Preset(
+        cf.epileptor,
+        cf.EpileptorParams(r=0.01),
+        {"x1": 0.2, "x2": 0.05, "y2": 0.05},
+        (0.1, 5.0),
+        2.0,
+        {"x1": -1.6, "y1": -10.0, "z": 3.0, "x2": -1.0, "y2": 0.0, "g": -0.1},
+        **_SEIZING,
+    ),
+    "epileptor_2d": Preset(
+        cf.epileptor_2d,
+        cf.Epileptor2dParams(r=0.01),
+        {"x1": 0.1},
+        (0.1, 10.0),
+        3.0,
+        {"x1": -1.6, "z": 3.0},
+        **_SEIZING,
+    ),
+    "larter_breakspear": Preset(
+        cf.larter_breakspear,
+        cf.LarterBreakspearParams(),
+        {"V": 0.01},
+        (0.5, 25.0),
+        10.0,
+        {"V": -0.2, "W": 0.1, "Z": 0.0},
+        cf.HyperbolicTangentCoupling,
+        "V",
+        pace=0.5,
+    ),
+    "lorenz": Preset(
+        cf.lorenz,
+        cf.LorenzParams(tau=100.0),
+        0.05,
+        (0.01, 0.5),
+        0.2,
+        {"x": 1.0, "y": 1.0, "z": 20.0},
+        cf.DiffusiveCoupling,
+    ),
+}

@@ -1,0 +1,87 @@
+"""States that a network is asked to keep in a range."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers import assert_close, refuses
+from strategies import directed
+
+import coupling_fn as cf
+
+N, DT, STEPS = 3, 0.5, 30
+CONN = np.asarray(directed(N, N))
+LAGS = {"plain": None, "near": np.arange(9).reshape(3, 3), "blocks": np.arange(9).reshape(3, 3) + 9}
+START = np.array([0.2, -0.1, 0.4])
+
+
+def build(lags, bounds):
+    net = cf.Network(cf.linear, DT, lags=LAGS[lags], scheme="euler", bounds=bounds)
+
+    def run(a):
+        params = cf.Params(cf.LinearParams(a=a), cf.AdditiveCoupling(CONN, k=0.6))
+        return cf.simulate(net, net.init(cf.LinearState(START), params), params, STEPS)[1].x
+
+    return run
+
+
+def by_hand(a, lags, low, high):
+    """The run and its derivative by a: a state that is held does not move with a."""
+    xs, slopes = [START], [np.zeros(N)]
+    for n in range(STEPS):
+        x, slope = np.zeros(N), np.zeros(N)
+        for i in range(N):
+            x[i] = xs[n][i] + DT * a * xs[n][i]
+            slope[i] = slopes[n][i] + DT * (xs[n][i] + a * slopes[n][i])
+            for j in range(N):
+                m = n - (0 if lags is None else lags[i, j])
+                x[i] += DT * 0.6 * CONN[i, j] * xs[max(m, 0)][j]
+                slope[i] += DT * 0.6 * CONN[i, j] * (slopes[m][j] if m >= 0 else 0.0)
+        slope[(x < low) | (x > high)] = 0
+        xs.append(np.clip(x, low, high))
+        slopes.append(slope)
+    return np.stack(xs[1:]), np.stack(slopes[1:])
+
+
+@pytest.mark.parametrize("lags", LAGS)
+def test_states_are_clipped_after_each_step_and_so_is_the_gradient(lags):
+    low, high = -0.15, 0.6
+    wanted, slope = by_hand(0.3, LAGS[lags], low, high)
+    assert (wanted == high).any() and not (wanted == high).all()
+    weights = np.cos(np.arange(STEPS * N)).reshape(STEPS, N)
+    run = build(lags, {"x": (low, high)})
+    got, change = jax.jit(jax.value_and_grad(lambda a: (run(a) * weights).sum()))(0.3)
+    assert_close(got, (wanted * weights).sum(), ulps=512, scale=10.0)
+    assert_close(change, (slope * weights).sum(), ulps=4096, scale=10.0)
+
+
+def test_by_default_nothing_is_clipped_and_one_end_may_be_open():
+    free, above = build("plain", None)(0.3), build("plain", {"x": (None, 0.6)})(0.3)
+    assert free.max() > 0.7 and above.max() == 0.6
+    assert build("plain", {"x": (-99.0, None)})(0.3).tolist() == free.tolist()
+    wild = cf.reduced_wong_wang.bounds["S"]
+    assert wild == (0.0, 1.0)
+    params = cf.Params(cf.ReducedWongWangParams(), noise=0.5)
+    start = cf.ReducedWongWangState(jnp.full(N, 0.5))
+    ends = []
+    for bounds in (None, "node"):
+        net = cf.Network(cf.reduced_wong_wang, 1.0, couplings={}, bounds=bounds)
+        state = net.init(start, params, key=jax.random.key(0))
+        ends.append(cf.simulate(net, state, params, 20)[1].S)
+    assert ends[0].min() < 0 and ends[0].max() > 1
+    assert ends[1].min() == 0 and ends[1].max() == 1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message", "error"),
+    [
+        (lambda: build("plain", {"z": (0, 1)}), r"no state \(in `bounds`\) 'z'", ValueError),
+        (lambda: build("plain", {"x": (1, 0)}), "'x' must be lowest < highest", ValueError),
+        (lambda: build("plain", {"x": 1.0}), r"'x' must be \(lowest, highest\)", TypeError),
+        (lambda: build("plain", "node"), "the node linear says of none of its states", ValueError),
+        (lambda: build("plain", "hard"), "`bounds` must be one of 'node'", ValueError),
+    ],
+)
+def test_wrong_bounds_are_refused(wrong, message, error):
+    with refuses(message, error):
+        wrong()
