@@ -35,6 +35,8 @@ FLOORS = [
     {"_observe"},
     {"_transform"},
     {"_sweep"},
+    {"_leaves", "_checkpoint", "_batches"},
+    {"_descent"},
     {"_fit"},
     {"_plot"},
     {"__init__"},
