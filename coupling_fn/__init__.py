@@ -36,11 +36,13 @@ from ._delay import lags as lags
 from ._delay import make_history as make_history
 from ._delay import push_history as push_history
 from ._delay import read_history as read_history
+from ._density import log_density as log_density
+from ._field import vector_field as vector_field
 from ._files import load_connectome as load_connectome
 from ._files import save_connectome as save_connectome
 from ._fit import FitResult as FitResult
-from ._fit import Starts as Starts
 from ._fit import fit as fit
+from ._least_squares import least_squares as least_squares
 from ._network import Network as Network
 from ._network import Params as Params
 from ._network import State as State
@@ -174,3 +176,6 @@ from ._transform import masked as masked
 from ._transform import positive as positive
 from ._transform import regional as regional
 from ._transform import symmetric as symmetric
+from ._uncertainty import bootstrap as bootstrap
+from ._uncertainty import profile as profile
+from ._uncertainty import uncertainty as uncertainty

@@ -90,16 +90,16 @@ def descend(problem: Problem, free: Free, steps: int) -> tuple[Array, Free]:
     """Make `steps` steps, inside of `jit` or `vmap`: the smallest loss and where it was."""
     inf = jnp.full((), jnp.inf, widest(free))
 
-    def one(carry: Any, _: None) -> tuple[Any, None]:
+    def one(carry: Any, x: None) -> tuple[Any, None]:
         now, least, best = carry
-        measured, _, after = descend_once(problem, now)
+        measured, *_, after = descend_once(problem, now)
         better = measured[0] < least  # never where it is NaN
         best = jax.tree.map(lambda new, old: jnp.where(better, new, old), now.free, best)
         return (after, jnp.where(better, measured[0].astype(least.dtype), least), best), None
 
     start = (begin(problem.optimizer, free), inf, free)
-    (_, least, best), _nothing = lax.scan(one, start, None, length=steps + 1)
-    return least, best
+    end, _ = lax.scan(one, start, None, length=steps + 1)
+    return end[1:]
 
 
 def split(problem: Problem) -> tuple[list[Any], Any]:

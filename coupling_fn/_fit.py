@@ -249,7 +249,7 @@ def fit(
                 break
     if watch.broken:
         warnings.warn(f"The fit stopped early. {stopped}", RuntimeWarning, stacklevel=2)
-    return _result(fitted, many, _rows(measured, path), watch.failures, stopped)
+    return result_of(fitted, many, _rows(measured, path), watch.failures, stopped)
 
 
 class _Watch:
@@ -350,9 +350,10 @@ def _rows(measured: list[np.ndarray], path: list[Any]) -> dict[str, np.ndarray]:
     return {"measured": np.stack(measured), **leaves}
 
 
-def _result(
+def result_of(
     fitted: Fitted, many: bool, rows: dict[str, np.ndarray], failures: list[int], stopped: str
 ) -> FitResult:
+    """Lay out what was measured: a row a step, each with an axis of starts if there are many."""
     measured, *path = (x if many else x[:, None] for x in rows.values())
     losses = measured[..., 0].T
     losses = np.where(np.isfinite(losses), losses, np.nan)
