@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from . import accuracy
+from . import accuracy, fit, recovery
 from ._harness import EVERYONE, compare, machine, table
 
-QUESTIONS = ("instantaneous", "delayed", "gradient", "sweep", "accuracy")
+QUESTIONS = ("instantaneous", "delayed", "gradient", "sweep", "accuracy", "recovery", "fit")
+OWN_TABLES = ("accuracy", "recovery", "fit")
 
 
 @dataclass(frozen=True)
@@ -57,13 +58,18 @@ def main():
     args = parse()
     options = Options(args.n, args.dt, args.scheme, args.dtype, args.steps, args.connectome)
     results = []
-    real = set(args.name or QUESTIONS) - {"instantaneous", "accuracy"}
+    real = set(args.name or QUESTIONS) - {"instantaneous", "accuracy", "recovery"}
     if not options.connectome and not options.n and real:
         print("A real connectome: skipped, for want of --connectome or COUPLING_FN_CONNECTOME.\n")
-    if not args.name or "accuracy" in args.name:
-        results.append(accuracy.main())
+    asked = args.name or QUESTIONS
+    for question, answer in (("accuracy", accuracy.main), ("recovery", recovery.main)):
+        if question in asked:
+            results.append(answer())
+            save(results, args.json)
+    if "fit" in asked:
+        results += fit.main(options, args.timeout)
         save(results, args.json)
-    for question in [name for name in args.name or QUESTIONS if name != "accuracy"]:
+    for question in [name for name in asked if name not in OWN_TABLES]:
         module = importlib.import_module(f"benchmarks.{question}")
         print(f"# {module.__doc__}\n")
         names = [name for name in module.NAMES if not args.only or name in args.only]

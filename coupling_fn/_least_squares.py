@@ -8,7 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jax import Array, lax
 from jaxtyping import Float
 
 from ._check import as_count, require_choice
@@ -129,9 +129,9 @@ def _solve(residuals: Any, fitted: Fitted, solver: Any, free: Free, steps: int, 
     found = optimistix.least_squares(
         of, solver, free, options=options, max_steps=steps, throw=False
     )
-    ends = (free, found.value)
-    losses = jnp.stack([jnp.sum(of(u, None) ** 2) / 2 for u in ends])
-    path = jax.tree.map(lambda *rows: jnp.stack(rows), *(fitted.values(u) for u in ends))
+    ends = jax.tree.map(lambda a, b: jnp.stack([a, b]), free, found.value)
+    losses = lax.map(lambda u: jnp.sum(of(u, None) ** 2) / 2, ends)  # compiled once, not twice
+    path = jax.vmap(fitted.values)(ends)
     return losses, path, found.result == optimistix.RESULTS.successful
 
 
