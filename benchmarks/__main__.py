@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from . import accuracy, nodes
+from . import accuracy, fit, nodes, recovery
 from ._harness import EVERYONE, compare, machine, table
 
-QUESTIONS = ("instantaneous", "delayed", "gradient", "sweep", "accuracy", "nodes")
+COMPARED = ("instantaneous", "delayed", "gradient", "sweep")
+QUESTIONS = (*COMPARED, "fit", "nodes", "accuracy", "recovery")
 
 
 @dataclass(frozen=True)
@@ -57,16 +58,24 @@ def main():
     args = parse()
     options = Options(args.n, args.dt, args.scheme, args.dtype, args.steps, args.connectome)
     results = []
-    real = set(args.name or QUESTIONS) - {"instantaneous", "accuracy", "nodes"}
-    if not options.connectome and not options.n and real:
+    asked = args.name or QUESTIONS
+    if (
+        not options.connectome
+        and not options.n
+        and {*asked} & {"delayed", "gradient", "sweep", "fit"}
+    ):
         print("A real connectome: skipped, for want of --connectome or COUPLING_FN_CONNECTOME.\n")
-    if not args.name or "accuracy" in args.name:
-        results.append(accuracy.main())
-        save(results, args.json)
-    if not args.name or "nodes" in args.name:
-        results.append(nodes.main(args.repeats))
-        save(results, args.json)
-    for question in [n for n in args.name or QUESTIONS if n not in ("accuracy", "nodes")]:
+    own_tables = {
+        "fit": lambda: fit.main(options, args.timeout),
+        "nodes": lambda: [nodes.main(args.repeats)],
+        "accuracy": lambda: [accuracy.main()],
+        "recovery": lambda: [recovery.main()],
+    }
+    for question in asked:
+        if question in own_tables:
+            results += own_tables[question]()
+            save(results, args.json)
+            continue
         module = importlib.import_module(f"benchmarks.{question}")
         print(f"# {module.__doc__}\n")
         names = [name for name in module.NAMES if not args.only or name in args.only]

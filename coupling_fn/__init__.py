@@ -4,6 +4,7 @@ __version__ = "0.1.0"
 
 from ._aggregate import in_strength as in_strength
 from ._aggregate import weighted_sum as weighted_sum
+from ._batches import minibatches as minibatches
 from ._connectome import Connectome as Connectome
 from ._connectome import from_source_target as from_source_target
 from ._connectome import isolated_nodes as isolated_nodes
@@ -35,10 +36,13 @@ from ._delay import lags as lags
 from ._delay import make_history as make_history
 from ._delay import push_history as push_history
 from ._delay import read_history as read_history
+from ._density import log_density as log_density
+from ._field import vector_field as vector_field
 from ._files import load_connectome as load_connectome
 from ._files import save_connectome as save_connectome
 from ._fit import FitResult as FitResult
 from ._fit import fit as fit
+from ._least_squares import least_squares as least_squares
 from ._network import Network as Network
 from ._network import Params as Params
 from ._network import State as State
@@ -182,4 +186,11 @@ from ._synthetic import synthetic_connectome as synthetic_connectome
 from ._transform import Transform as Transform
 from ._transform import bounded as bounded
 from ._transform import identity as identity
+from ._transform import low_rank as low_rank
+from ._transform import masked as masked
 from ._transform import positive as positive
+from ._transform import regional as regional
+from ._transform import symmetric as symmetric
+from ._uncertainty import bootstrap as bootstrap
+from ._uncertainty import profile as profile
+from ._uncertainty import uncertainty as uncertainty

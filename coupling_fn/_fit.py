@@ -1,10 +1,10 @@
 """Parameters from data: a loss, made smaller by an optimiser."""
 
-import dataclasses
+import os
 import warnings
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
 
 import equinox as eqx
 import jax
@@ -14,19 +14,41 @@ import optax
 from jax import Array
 from jaxtyping import Float
 
-from ._check import as_count, known, require_finite
+from . import _checkpoint
+from ._check import as_count, require_choice, require_nonnegative, require_positive
+from ._descent import Problem, begin, compiled_step, split
+from ._leaves import Fitted, Free, fitted_leaves, strong
 from ._progress import progress_bar
-from ._transform import Transform, identity
+from ._transform import Transform
 from ._types import PyTree, Where
 
 _ADAM = optax.adam(1e-2)  # one object, so that the next fit finds the compiled step
+Derivative = Literal["auto", "reverse", "forward"]
+
+
+class Starts(eqx.Module):
+    """Where each of several starts of a fit came to.
+
+    Args:
+        loss: the smallest loss of each start; infinite where none was finite.
+        best: the fitted leaves there, as `where` gives them, with a leading axis of starts.
+        losses: the loss of each start at each row; NaN where it was not finite.
+        spread: standard deviation of `best` over the starts whose loss is finite, a leaf like
+            those of `where`. Large where starts end in different valleys, or a valley is flat.
+    """
+
+    loss: Float[np.ndarray, " start"]
+    best: PyTree
+    losses: Float[np.ndarray, "start row"]
+    spread: PyTree
 
 
 class FitResult(eqx.Module):
     """What `fit` found, and how it came there.
 
-    Every row is a measured one: `losses[n]` is the loss at `path[n]`, after n steps of the
-    optimiser; row 0 is the start.
+    Every row is a measured one: `losses[n]` is the loss at `path[n]`, and row 0 is the start. As
+    long as nothing broke, row n is after n steps of the optimiser; where the loss was not finite
+    there is no row. Of several starts, all this is about the best.
 
     Args:
         params: the parameters with the smallest loss, the rest as it was given.
@@ -36,6 +58,8 @@ class FitResult(eqx.Module):
         path: the fitted leaves as `where` gives them, with a leading axis of rows.
         stopped: why the fit ended early; empty if it made all its steps.
         last_params: the parameters of the last row.
+        retries: how often the loss or its gradient was not finite and the fit stepped back.
+        starts: how each of several starts fared; None if there was one.
 
     Example:
         >>> def loss(params):
@@ -55,16 +79,29 @@ class FitResult(eqx.Module):
     path: PyTree
     stopped: str
     last_params: PyTree
+    retries: int = 0
+    starts: Starts | None = None
 
 
 def fit(
-    loss: Callable[[Any], Float[Array, ""]],
+    loss: Callable[..., Float[Array, ""]],
     params: PyTree,
     *,
     where: Where,
     optimizer: optax.GradientTransformation | None = None,
     steps: int = 100,
     transform: Transform | tuple[Transform, ...] | list[Transform] | None = None,
+    derivative: Derivative = "auto",
+    batch: Callable[[Array], PyTree] | None = None,
+    starts: int | PyTree | None = None,
+    key: Array | None = None,
+    spread: float = 1.0,
+    patience: int | None = None,
+    tolerance: float = 0.0,
+    retries: int = 10,
+    callback: Callable[[int, float, PyTree], bool | None] | None = None,
+    save: str | os.PathLike[str] | None = None,
+    save_every: int = 10,
     progress: bool = True,
 ) -> FitResult:
     """Make a loss small by moving some leaves of `params`.
@@ -74,12 +111,18 @@ def fit(
     numbers in `params` differ. What is recorded, and what comes back as the best, are parameters
     whose loss was measured: the loss is taken before each update, and once more after the last.
 
-    Where the loss or its gradient is no longer finite, the fit stops, warns, and gives back all
-    rows up to there.
+    Where the loss or its gradient is no longer finite, the fit goes half the way back to the last
+    point where both were, makes all later steps half as large, and goes on; after `retries` such
+    steps it stops, warns, and gives back all rows up to there.
+
+    Long runs keep their memory by `simulate(checkpoint=)`. A truncated gradient is
+    `jax.lax.stop_gradient` on the state between two calls of `simulate` in the loss; gradients
+    are clipped by `optax.chain(optax.clip_by_global_norm(1.0), optax.adam(1e-2))`.
 
     Args:
-        loss: pure function of `params`, returning one float. The data it compares with are best
-            leaves of `params` too if they change from fit to fit.
+        loss: pure function of `params`, returning one float; of `params` and a batch where
+            `batch` is given. The data it compares with are best leaves of `params` too if they
+            change from fit to fit.
         params: any pytree. A leaf that is a Python number, not an array, compiles anew for each
             value.
         where: gives the leaves to fit, one or a tuple of them: `lambda p: p.coupling.k`. They
@@ -90,6 +133,28 @@ def fit(
         transform: keeps fitted leaves in a range: one `Transform` for all (`positive()`,
             `bounded(0, 1)`), or a tuple of one a leaf, in the order of `where`; `identity()`
             leaves one free.
+        derivative: "reverse", whose cost does not grow with how many numbers are fitted; or
+            "forward", in the memory of one run, which asks for `simulate(derivative="forward")`
+            where a network has delays. "auto" is forward where one number is fitted and the loss
+            has that derivative, and else reverse. A line search always takes the reverse.
+        batch: a pure function of the step's number, compiled with the step, whose value goes to
+            the loss: `minibatches(...)` of subjects or noise keys, or
+            `lambda step: jax.random.fold_in(key, step)`. The smallest loss is then that of a
+            lucky batch: prefer `last_params`.
+        starts: fit from several starts at once, by vmap: how many, the first being `params` and
+            the others drawn around it; or the leaves to start from, as `where` gives them, with
+            a leading axis.
+        key: random key for the starts that are drawn.
+        spread: their standard deviation, in the numbers that `transform` makes unconstrained.
+        patience: stop after so many steps in a row that improved no start.
+        tolerance: what counts as better: below the best loss by more than this share of it.
+        retries: how often each start may step back.
+        callback: called as `callback(step, loss, params)` after each row, with the best start's;
+            True ends the fit.
+        save: a folder, made if need be, from which the same call goes on if it was killed, with
+            the same numbers to the bit. More `steps` go on from a finished fit. Another loss,
+            optimiser or start is refused.
+        save_every: how many steps lie between two writes.
         progress: show a bar on stderr, a step an update, with the loss. Needs tqdm, which the
             extra `coupling_fn[progress]` installs; without it there is no bar.
 
@@ -99,11 +164,16 @@ def fit(
 
     Raises:
         TypeError: if a fitted leaf is not an array of floats; `where` gives something else than
-            leaves; the loss is not one float; `optimizer` or `transform` is something else; or
-            `params` is traced: fit runs outside of `jit`, `vmap` and `grad`.
+            leaves; the loss is not one float; `optimizer` or `transform` is something else; the
+            loss has no forward derivative where one is asked for; or `params` is traced: fit runs
+            outside of `jit`, `vmap` and `grad`.
         ValueError: if `where` gives nothing or one leaf twice; a leaf of `params` is NaN, a
             fitted one infinite or out of the range of its transform; there are more or fewer
-            transforms than leaves; or the loss or its gradient is not finite at the start.
+            transforms than leaves; the loss or its gradient is not finite at any start; starts are
+            to be drawn without a `key`; or `save` holds another fit.
+
+    Warns:
+        RuntimeWarning: if the fit stopped because of a loss that is not finite.
 
     Example:
         >>> import optax
@@ -119,184 +189,192 @@ def fit(
         ...     optimizer=optax.adam(0.05),
         ...     steps=200,
         ...     transform=cf.positive(),
+        ...     starts=3,
+        ...     key=jax.random.key(0),
         ...     progress=False,
         ... )
-        >>> round(float(result.params["k"]), 3)
-        0.5
+        >>> round(float(result.params["k"]), 3), result.starts.loss.shape
+        (0.5, (3,))
     """
-    steps = as_count("steps", steps)
+    steps, retries = as_count("steps", steps), as_count("retries", retries)
     optimizer = _ADAM if optimizer is None else optimizer
+    require_optimizer(optimizer)
+    require_choice("derivative", derivative, ("auto", "reverse", "forward"))
+    for name, function in (("batch", batch), ("callback", callback)):
+        if function is not None and not callable(function):
+            raise TypeError(f"`{name}` must be a function, not {function!r}.")
+    patience, save_every = (
+        _at_least_one("patience", patience),
+        _at_least_one("save_every", save_every),
+    )
+    require_nonnegative("tolerance", tolerance)
+    if tolerance and patience is None:
+        raise ValueError("`tolerance` says what `patience` counts as better: give that, too.")
+    fitted = fitted_leaves("fit", params, where, transform)
+    free, many = start_points(fitted, starts, key, spread)
+
+    problem = Problem(loss, optimizer, fitted, batch, derivative)
+    arrays, program = split(problem)
+    carry = jax.vmap(lambda u: begin(optimizer, u))(free) if many else begin(optimizer, free)
+    watch = _Watch(len(free[0]) if many else 1, retries, patience, tolerance)
+    measured, path, marks = [], [], {}
+    if save is not None:
+        traced = compiled_step.trace(program, many, arrays, carry)
+        marks = _checkpoint.fingerprint(traced, (arrays, free))
+        if found := _checkpoint.load(Path(save), carry, marks):
+            carry, rows = found
+            measured = list(rows.pop("measured"))[: steps + 1]
+            path = list(zip(*rows.values(), strict=True))[: steps + 1]
+    stopped = ""
+    for step, row in enumerate(measured):
+        stopped = watch.see(step, row, steps)
+
+    with progress_bar(steps, "fit", progress) as advance:
+        advance(max(len(measured) - 1, 0))
+        for step in range(len(measured), 0 if stopped else steps + 1):
+            row, leaves, carry = compiled_step(program, many, arrays, carry)
+            row = np.asarray(row)
+            measured.append(row)
+            path.append([np.asarray(x) for x in leaves])
+            stopped = watch.see(step, row, steps)
+            if watch.now < np.inf:
+                advance(min(step, 1), loss=f"{watch.now:g}")
+                if callback is not None:
+                    here = [x[watch.nearest] for x in path[-1]] if many else path[-1]
+                    if callback(step, watch.now, fitted.put(here)) and not stopped:
+                        stopped = f"The callback ended the fit after {step} steps."
+            if save is not None and (stopped or step == steps or (step + 1) % save_every == 0):
+                _checkpoint.save(Path(save), carry, _rows(measured, path), marks)
+            if stopped:
+                break
+    if watch.broken:
+        warnings.warn(f"The fit stopped early. {stopped}", RuntimeWarning, stacklevel=2)
+    return result_of(fitted, many, _rows(measured, path), watch.failures, stopped)
+
+
+class _Watch:
+    """Follows the losses of all starts, and says when to stop."""
+
+    def __init__(self, starts: int, retries: int, patience: int | None, tolerance: float):
+        self.retries, self.patience, self.tolerance = retries, patience, tolerance
+        self.failures, self.marks = [0] * starts, [np.inf] * starts
+        self.waited, self.broken = 0, False
+        self.now, self.nearest = np.inf, 0
+
+    def see(self, step: int, measured: np.ndarray, steps: int) -> str:
+        """Take in the row of a step; a reason to stop, or nothing."""
+        rows = [measured.tolist()] if measured.ndim == 1 else measured.tolist()
+        losses, better, failed = [], False, ("", np.nan)
+        for start, (value, good) in enumerate(rows):
+            alive, finite = self.failures[start] <= self.retries, abs(value) < np.inf
+            losses.append(value if alive and finite else np.inf)
+            mark = self.marks[start]
+            if losses[-1] < (mark if mark == np.inf else mark - self.tolerance * abs(mark)):
+                self.marks[start], better = losses[-1], True
+            # A gradient is not asked for at the last row, since nothing follows.
+            if alive and not (finite and (good or step == steps)):
+                self.failures[start] += 1
+                failed = ("gradient" if finite else "loss", value)
+        self.now = min(losses)
+        self.nearest = losses.index(self.now)
+        self.waited = 0 if better else self.waited + 1
+        if step == 0 and all(self.failures):
+            raise ValueError(
+                f"The {failed[0]} must be finite at the start; the loss there is {failed[1]:g}. "
+                "Start from other values, or look at what the loss computes there."
+            )
+        if min(self.failures) > self.retries:
+            self.broken = True
+            return (
+                f"The {failed[0]} is not finite after {step} steps (loss {failed[1]:g}). A smaller "
+                "learning rate, or a transform that keeps the range, may help."
+            )
+        if self.patience is not None and self.waited >= self.patience and step < steps:
+            return f"No start was better for {self.waited} steps; the fit ended after {step}."
+        return ""
+
+
+def require_optimizer(optimizer: Any) -> None:
+    """Refuse what optax would stumble over later."""
     if not isinstance(optimizer, optax.GradientTransformation):
         raise TypeError(
             f"`optimizer` must be an optax optimiser, such as optax.adam(1e-2), not {optimizer!r}."
         )
-    _check_params(params)
-    fitted, shape = _fitted_leaves(where, params)
-    places = tuple(leaf.place for leaf in fitted)
-    transforms = _transforms(transform, len(fitted))
-    free = _start(params, fitted, transforms)
-    state = optimizer.init(free)
-    arrays, program = _split(loss, optimizer, transforms, params, places)
 
-    losses, path, stopped = [], [], ""
-    with progress_bar(steps, "fit", progress) as advance:
-        for step in range(steps + 1):
-            measured, leaves, free, state = _step(program, arrays, free, state)
-            value, gradient_is_finite = np.asarray(measured)
-            if np.isfinite(value):
-                losses.append(value)
-                path.append([np.asarray(x) for x in leaves])
-                advance(min(step, 1), loss=f"{value:g}")
-                if gradient_is_finite or step == steps:
-                    continue
-            broken = "gradient" if np.isfinite(value) else "loss"
-            if step == 0:
-                raise ValueError(
-                    f"The {broken} must be finite at the start; the loss there is {value:g}. Start "
-                    "from other values, or look at what the loss computes there."
-                )
-            stopped = (
-                f"The {broken} is not finite after {step} steps (loss {value:g}). A smaller "
-                "learning rate, or a transform that keeps the range, may help."
-            )
-            warnings.warn(f"The fit stopped early. {stopped}", RuntimeWarning, stacklevel=2)
-            break
 
-    best = int(np.argmin(losses))
+def start_points(
+    fitted: Fitted, starts: Any, key: Array | None, spread: float
+) -> tuple[Free, bool]:
+    """The unconstrained numbers to start from, and whether they have a leading axis of starts."""
+    first = fitted.start()
+    if starts is None:
+        return first, False
+    require_positive("spread", spread)
+    if isinstance(starts, int | np.integer):
+        starts = _at_least_one("starts", starts)
+        if key is None:
+            raise ValueError("`starts` are drawn: give `key=jax.random.key(seed)`, too.")
+        draws = [
+            jax.random.normal(k, (starts, *u.shape), u.dtype).at[0].set(0)
+            for k, u in zip(jax.random.split(key, len(first)), first, strict=True)
+        ]
+        return tuple(u[None] + spread * d for u, d in zip(first, draws, strict=True)), True
+    leaves, shape = jax.tree.flatten(starts, is_leaf=lambda x: not isinstance(x, tuple | list))
+    if shape != fitted.shape:
+        raise TypeError(
+            "`starts` must be a number, or leaves as `where` gives them, each with one more axis "
+            f"in front; not {eqx.tree_pformat(starts)}."
+        )
+    values = jax.tree.leaves(fitted.params)
+    for name, place, given in zip(fitted.names, fitted.places, leaves, strict=True):
+        wanted, got = ("start", *np.shape(values[place])), np.shape(given)
+        if len(got) != len(wanted) or got[1:] != wanted[1:]:
+            shown = ", ".join(map(str, wanted))
+            raise ValueError(f"`starts` of `{name}` must have shape ({shown}), not {got}.")
+    counts = {len(given) for given in leaves}
+    if len(counts) > 1 or 0 in counts:
+        raise ValueError(f"All leaves of `starts` must hold as many, at least 1; not {counts}.")
+    each = [fitted.free([jnp.asarray(x)[i] for x in leaves]) for i in range(len(leaves[0]))]
+    stacked = [jnp.stack(us) for us in zip(*each, strict=True)]
+    return tuple(strong(x).astype(u.dtype) for x, u in zip(stacked, first, strict=True)), True
+
+
+def _at_least_one(name: str, n: Any) -> Any:
+    if n is not None and as_count(name, n) == 0:
+        raise ValueError(f"`{name}` must be at least 1.")
+    return n
+
+
+def _rows(measured: list[np.ndarray], path: list[Any]) -> dict[str, np.ndarray]:
+    leaves = {f"path_{i}": np.stack(rows) for i, rows in enumerate(zip(*path, strict=True))}
+    return {"measured": np.stack(measured), **leaves}
+
+
+def result_of(
+    fitted: Fitted, many: bool, rows: dict[str, np.ndarray], failures: list[int], stopped: str
+) -> FitResult:
+    """Lay out what was measured: a row a step, each with an axis of starts if there are many."""
+    measured, *path = (x if many else x[:, None] for x in rows.values())
+    losses = measured[..., 0].T
+    losses = np.where(np.isfinite(losses), losses, np.nan)
+    ranked = np.where(np.isnan(losses), np.inf, losses)
+    best_steps, least = ranked.argmin(1), ranked.min(1)
+    at_best = [np.stack([x[row, i] for i, row in enumerate(best_steps)]) for x in path]
+    spread = [np.std(x[np.isfinite(least)], 0) for x in at_best]
+    every = Starts(least, fitted.as_where(at_best), losses, fitted.as_where(spread))
+
+    start = int(least.argmin())
+    kept = ~np.isnan(losses[start])
+    losses, path = losses[start][kept], [x[kept, start] for x in path]
+    best = int(losses.argmin())
     return FitResult(
-        params=_put(params, places, path[best]),
+        params=fitted.put([x[best] for x in path]),
         loss=float(losses[best]),
         best_step=best,
-        losses=np.stack(losses),
-        path=jax.tree.unflatten(shape, [np.stack(rows) for rows in zip(*path, strict=True)]),
+        losses=losses,
+        path=fitted.as_where(path),
         stopped=stopped,
-        last_params=_put(params, places, path[-1]),
+        last_params=fitted.put([x[-1] for x in path]),
+        retries=failures[start],
+        starts=every if many else None,
     )
-
-
-def _split(loss, optimizer, transforms, params, places):
-    """Part the arrays that a step takes in from the rest, for which it is compiled.
-
-    `eqx.filter_jit` does this at every call; doing it once a fit saves about 0.2 ms a step.
-    """
-    leaves, tree = jax.tree.flatten((loss, optimizer, transforms, params))
-    arrays = [x if eqx.is_array(x) else None for x in leaves]
-    rest = tuple(None if eqx.is_array(x) else x for x in leaves)
-    return arrays, (tree, rest, places)
-
-
-@partial(jax.jit, static_argnums=0)
-def _step(program, arrays, free, state):
-    tree, rest, places = program
-    leaves = [x if a is None else a for a, x in zip(arrays, rest, strict=True)]
-    loss, optimizer, transforms, params = jax.tree.unflatten(tree, leaves)
-
-    def constrain(free):
-        return tuple(t.forward(u) for t, u in zip(transforms, free, strict=True))
-
-    def loss_at(free):
-        return _one_float(loss(_put(params, places, constrain(free))))
-
-    value, gradient = jax.value_and_grad(loss_at)(free)
-    finite = jnp.stack([jnp.isfinite(g).all() for g in gradient]).all()
-    measured = jnp.stack([value, finite.astype(value.dtype)])  # one array: one wait a step
-    with jax.numpy_dtype_promotion("standard"):  # adam takes a float to an integer power
-        updates, state = optax.with_extra_args_support(optimizer).update(
-            gradient, state, free, value=value, grad=gradient, value_fn=loss_at
-        )
-    return measured, constrain(free), optax.apply_updates(free, updates), state
-
-
-def _one_float(value: Any) -> Array:
-    if not (isinstance(value, Array) and value.shape == () and _is_float(value)):
-        raise TypeError(
-            f"`loss` must return one float, a JAX array of shape (), not {eqx.tree_pformat(value)}."
-        )
-    return value
-
-
-def _is_float(x: Any) -> bool:
-    return jnp.issubdtype(x.dtype, jnp.floating)
-
-
-def _put(params: PyTree, places: tuple[int, ...], values: Sequence[Any]) -> PyTree:
-    leaves, tree = jax.tree.flatten(params)
-    for place, value in zip(places, values, strict=True):
-        # `.at` keeps the leaf's weak type: a k made from 0.5 must not promote the network.
-        leaf = jnp.asarray(leaves[place])
-        leaves[place] = leaf.at[...].set(value.astype(leaf.dtype))
-    return tree.unflatten(leaves)
-
-
-def _check_params(params: PyTree) -> None:
-    if not known(params):
-        raise TypeError(
-            "fit runs on the host: call it outside of jit, vmap and grad. Inside, an optax loop "
-            "in jax.lax.scan does the same."
-        )
-    for path, leaf in jax.tree.leaves_with_path(params):
-        if eqx.is_inexact_array_like(leaf) and np.isnan(leaf).any():
-            raise ValueError(f"`params{jax.tree_util.keystr(path)}` must not contain NaN.")
-
-
-@dataclasses.dataclass(frozen=True)
-class _Leaf:
-    """Stands for a leaf of params while `where` picks some."""
-
-    place: int
-    name: str
-
-
-def _fitted_leaves(where: Where, params: PyTree) -> tuple[list[_Leaf], Any]:
-    paths, tree = jax.tree.flatten_with_path(params)
-    names = [f"params{jax.tree_util.keystr(path)}" for path, _ in paths]
-    picked = where(tree.unflatten(_Leaf(i, name) for i, name in enumerate(names)))
-    fitted, shape = jax.tree.flatten(picked, is_leaf=lambda x: not isinstance(x, tuple | list))
-    if not fitted:
-        raise ValueError("`where` gives nothing to fit.")
-    for leaf in fitted:
-        if not isinstance(leaf, _Leaf):
-            inside = [x.name for x in jax.tree.leaves(leaf) if isinstance(x, _Leaf)]
-            holds = f"a {type(leaf).__name__} of {', '.join(inside)}" if inside else repr(leaf)
-            raise TypeError(
-                f"`where` must give leaves of params, one or a tuple of them, not {holds}."
-            )
-    if len(set(fitted)) < len(fitted):
-        raise ValueError(f"`where` gives a leaf twice: {', '.join(x.name for x in fitted)}.")
-    return fitted, shape
-
-
-def _transforms(transform: Any, count: int) -> tuple[Transform, ...]:
-    transform = identity() if transform is None else transform
-    transforms = transform if isinstance(transform, tuple | list) else [transform] * count
-    for one in transforms:
-        if not isinstance(one, Transform):
-            raise TypeError(
-                "`transform` must be a Transform, such as positive(), or a tuple of one a fitted "
-                f"leaf, not {one!r}."
-            )
-    if len(transforms) != count:
-        raise ValueError(f"There are {len(transforms)} transforms for {count} fitted leaves.")
-    return tuple(transforms)
-
-
-def _start(
-    params: PyTree, fitted: list[_Leaf], transforms: tuple[Transform, ...]
-) -> tuple[Array, ...]:
-    leaves = jax.tree.leaves(params)
-    free = []
-    for leaf, transform in zip(fitted, transforms, strict=True):
-        start = leaves[leaf.place]
-        if not (isinstance(start, Array | np.ndarray) and _is_float(start)):
-            raise TypeError(
-                f"`{leaf.name}` must be an array of floats to be fitted; it is {start!r}. "
-                "jnp.asarray(0.5) makes one."
-            )
-        require_finite(leaf.name, start)
-        try:
-            number = transform.inverse(jnp.asarray(start))
-        except ValueError as error:
-            raise ValueError(f"`{leaf.name}` cannot be where the fit starts. {error}") from error
-        require_finite(f"transform.inverse({leaf.name})", number, "Start inside of its range.")
-        free.append(number.astype(number.dtype))  # no weak type, which would compile twice
-    return tuple(free)

@@ -450,20 +450,12 @@ class Network(eqx.Module):
 
         def inputs(x: PyTree, at: float) -> Any:
             external = with_values({"external": params.external or {}}, path(at))["external"]
-            driven = {
-                name: _at(name, value, start + at * self.dt, first.shape)
-                for name, value in external.items()
-            }
-            for link, origin, part in zip(links, origins, past[at], strict=True):
-                received = link.receive(part, read(x, link.source), read(x, link.target), origin)
-                require_shape(f"the input from coupling {link.name}", received, first.shape)
-                driven[link.into] = driven.get(link.into, 0.0) + received
-            return _container(x, self.node.inputs, driven, first)
+            return self.inputs(links, x, external, start + at * self.dt, past[at], origins)
 
         held = inputs(x, 0.0) if self.hold == "step" else None
 
         def rate(x: PyTree, at: float) -> PyTree:
-            rates = self._derivative(x, inputs(x, at) if held is None else held, params)
+            rates = self.derivative(x, inputs(x, at) if held is None else held, params)
             values = path(at)
             noisy = {name: values.get(f"noise.{name}") for name in self.node.states}
             return rates if not values else _refill(rates, _plus(rates, noisy))
@@ -472,6 +464,16 @@ class Network(eqx.Module):
         x = SCHEMES[self.scheme](rate, x, self.dt, noise)
         clipped = {name: jnp.clip(get(x, name), *limits) for name, limits in self.bounds}
         return _refill(x, {n: clipped.get(n, get(x, n)) for n in names_of(x)}) if clipped else x
+
+    def inputs(self, links, x: PyTree, external: dict[str, Any], time, past, origins) -> Any:
+        """What drives the node: external input at a time, and what the couplings make of the state."""
+        first = jax.tree.leaves(x)[0]
+        driven = {name: _at(name, value, time, first.shape) for name, value in external.items()}
+        for link, origin, part in zip(links, origins, past, strict=True):
+            received = link.receive(part, read(x, link.source), read(x, link.target), origin)
+            require_shape(f"the input from coupling {link.name}", received, first.shape)
+            driven[link.into] = driven.get(link.into, 0.0) + received
+        return _container(x, self.node.inputs, driven, first)
 
     def kick(self, key: Array | None, step: Array, x: PyTree, params: Params) -> Kick:
         """Draw what a step needs; it depends on the key and the number of the step alone."""
@@ -555,7 +557,8 @@ class Network(eqx.Module):
             added[name] = added[name] + amplitude * increment
         return _refill(x, added)
 
-    def _derivative(self, x: PyTree, inputs: Any, params: Params) -> PyTree:
+    def derivative(self, x: PyTree, inputs: Any, params: Params) -> PyTree:
+        """The node's rate of change, of the shapes that its state has."""
         derivative = self.node(x, inputs, params.node)
         wanted = jax.tree.map(jnp.shape, x)
         got = jax.tree.map(jnp.shape, derivative)

@@ -24,8 +24,13 @@ EXAMPLES = [
 ]
 
 
+NEEDS = {"coupling_fn._least_squares.least_squares": "optimistix"}  # extras
+
+
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_example_runs(example, tmp_path, monkeypatch):
+    if example.name in NEEDS:
+        pytest.importorskip(NEEDS[example.name])
     monkeypatch.chdir(tmp_path)
     example.globs.update(cf=cf, jax=jax, jnp=jnp, np=np)
     flags = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS

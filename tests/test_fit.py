@@ -206,7 +206,7 @@ def test_what_is_not_finite_stops_the_fit(loss, message, xs):
     # sgd by the sign: half a unit down each step
     optimizer = optax.chain(optax.scale_by_sign(), optax.sgd(0.5))
     with pytest.warns(RuntimeWarning, match=message):
-        result = fit(loss, p, where=lambda p: p["x"], optimizer=optimizer, steps=9)
+        result = fit(loss, p, where=lambda p: p["x"], optimizer=optimizer, steps=9, retries=0)
     assert np.isfinite(result.losses).all()
     assert result.path.tolist() == xs
     assert result.params["x"] == result.last_params["x"] == xs[-1]
@@ -392,3 +392,196 @@ def test_a_loss_that_is_not_one_float(loss, match):
 def test_fit_is_not_for_the_inside_of_jit():
     with refuses(match="outside of jit", error=TypeError):
         jax.jit(lambda m: fit(distance, m, where=lambda m: m[0]).loss)((jnp.asarray(1.0),))
+
+
+def test_after_a_break_the_fit_steps_back_and_goes_on():
+    """Half the way back to the last good point, and half as long steps from there on."""
+    p = {"x": jnp.asarray(1.0)}
+    optimizer = optax.chain(optax.scale_by_sign(), optax.sgd(0.5))
+    result = fit(log_is_nan_below_zero, p, where=lambda p: p["x"], optimizer=optimizer, steps=5)
+    # 1, 0.5, then 0 is NaN: back to 0.25; a step of 0.25 leads to 0, NaN again: back to 0.125
+    assert result.path.tolist() == [1.0, 0.5, 0.25, 0.125]
+    assert (result.retries, result.stopped) == (2, "")
+    assert result.params["x"] == 0.125
+    with pytest.warns(RuntimeWarning, match="not finite after 4 steps"):
+        result = fit(
+            log_is_nan_below_zero,
+            p,
+            where=lambda p: p["x"],
+            optimizer=optimizer,
+            steps=9,
+            retries=1,
+        )
+    assert result.path.tolist() == [1.0, 0.5, 0.25]
+
+
+def two_valleys(p):
+    """The deep one at 2, a shallow one at -1."""
+    return jnp.minimum((p["x"] - 2.0) ** 2, 1.0 + (p["x"] + 1.0) ** 2)
+
+
+def test_each_start_is_a_fit_of_its_own():
+    xs = jnp.asarray([-2.0, 0.0, 3.0])
+    options = {"where": lambda p: p["x"], "optimizer": optax.sgd(0.1), "steps": 30}
+    many = fit(two_valleys, {"x": jnp.asarray(9.0)}, starts=xs, **options)
+    alone = [fit(two_valleys, {"x": x}, **options) for x in xs]
+    assert_close(many.starts.losses, np.stack([r.losses for r in alone]), ulps=64)
+    assert_close(many.starts.best, np.stack([r.params["x"] for r in alone]), ulps=64)
+    assert_close(many.path, alone[2].path, ulps=64)
+    assert many.loss == many.starts.loss.min() == many.losses.min()
+    assert_close(many.starts.spread, np.std([r.params["x"] for r in alone]), ulps=64)
+
+
+def test_a_start_that_breaks_leaves_the_others_alone():
+    def loss(p):
+        return jnp.where(p["x"] < 0, jnp.nan, (p["x"] - 0.2) ** 2)
+
+    p = {"x": jnp.asarray(0.5)}
+    options = {"where": lambda p: p["x"], "optimizer": optax.sgd(0.25), "steps": 40}
+    result = fit(loss, p, starts=jnp.asarray([-1.0, 0.7]), retries=3, **options)
+    assert_close(result.params["x"], np.asarray(0.2), ulps=2**28)
+    assert (result.retries, result.stopped) == (0, "")
+    assert np.isnan(result.starts.losses[0]).all() and result.starts.loss[0] == np.inf
+    assert result.starts.spread == 0.0
+    with refuses(match="loss must be finite at the start; the loss there is nan"):
+        fit(loss, p, starts=jnp.asarray([-1.0, -2.0]), **options)
+
+
+def test_drawn_starts_begin_with_params_and_keep_their_range():
+    p = {"x": jnp.asarray(-1.2, "float32"), "y": jnp.asarray(0.5, "float32")}
+    options = {"where": both, "transform": (cf.identity(), cf.bounded(0.0, 1.0)), "steps": 0}
+    result = fit(rosenbrock, p, starts=50, key=jax.random.key(1), spread=2.0, **options)
+    x, y = result.starts.best
+    assert (x[0], y[0]) == both(p) and x.dtype == y.dtype == "float32"
+    assert ((y > 0) & (y < 1)).all() and 1.0 < x.std() < 3.0
+    again = fit(rosenbrock, p, starts=50, key=jax.random.key(1), spread=2.0, **options)
+    assert result.starts.loss.tolist() == again.starts.loss.tolist()
+
+
+def test_lbfgs_from_many_starts():
+    xs = (jnp.asarray([-1.2, 0.5, 2.0]), jnp.asarray([1.0, 0.0, -1.0]))
+    result = fit(rosenbrock, VALLEY, where=both, optimizer=optax.lbfgs(), steps=60, starts=xs)
+    assert (result.starts.loss < 1e-12).all()
+
+
+@pytest.mark.parametrize("derivative", ["forward", "reverse"])
+def test_both_modes_find_the_same_way(derivative):
+    start = eqx.tree_at(lambda m: m.gain, START, START.gain.astype("float32"))
+    where = lambda m: (m.k, m.gain, m.conn)
+    loss = lambda m: distance(eqx.tree_at(lambda m: m.gain, m, m.gain.astype("float64")))
+    options = {"where": where, "optimizer": optax.sgd(0.1), "steps": 8}
+    result = fit(loss, start, derivative=derivative, **options)
+    wanted = jax.tree.map(lambda x, y: y + 0.8**8 * (x - y), where(START), where(BEST))
+    assert_close([x[-1] for x in result.path], list(wanted), ulps=2**31)  # a leaf is float32
+    assert [x.dtype for x in result.path] == ["float64", "float32", "float64"]
+
+
+@jax.custom_vjp
+def only_reverse(x):
+    return x**2
+
+
+only_reverse.defvjp(lambda x: (x**2, x), lambda x, g: (2 * x * g,))
+
+
+def test_the_mode_is_chosen_by_what_the_loss_can_do():
+    p, where = {"x": jnp.asarray(1.0)}, lambda p: p["x"]
+    only_forward = lambda p: jax.lax.while_loop(lambda x: x > 2.0, lambda x: x / 2, p["x"]) ** 2
+    a = fit(lambda p: only_reverse(p["x"]), p, where=where, steps=3)
+    b = fit(only_forward, p, where=where, steps=3)
+    assert_close(a.losses, b.losses, ulps=8)
+    with refuses(match=r'simulate\(..., derivative="forward"\)', error=TypeError):
+        fit(lambda p: only_reverse(p["x"]), p, where=where, derivative="forward")
+
+
+def test_the_batch_of_each_step_goes_to_the_loss():
+    data = jnp.asarray([1.0, 2.0, 3.0, 6.0])
+    batch = cf.minibatches(data, 2, jax.random.key(0))
+    loss = lambda p, some: jnp.mean((p["x"] - some) ** 2)
+    result = fit(loss, {"x": jnp.asarray(0.0)}, where=lambda p: p["x"], batch=batch, steps=200)
+    seen = [loss({"x": x}, batch(n)) for n, x in enumerate(result.path)]
+    assert_close(result.losses, np.asarray(seen), ulps=16)
+    mean = fit(
+        loss,
+        {"x": jnp.asarray(0.0)},
+        where=lambda p: p["x"],
+        batch=batch,
+        optimizer=optax.sgd(optax.polynomial_schedule(0.5, 0.0, 1.0, 300)),
+        steps=300,
+    )
+    assert abs(mean.last_params["x"] - 3.0) < 0.05
+
+
+def test_patience_and_callback_end_a_fit():
+    options = {"where": lambda p: p["x"], "optimizer": optax.sgd(0.5), "steps": 100}
+    bowl = lambda p: (p["x"] - 0.5) ** 2 + 1.0
+    result = fit(bowl, {"x": jnp.asarray(0.0)}, patience=3, **options)
+    # at the bottom after one step, so three steps in vain after it
+    assert len(result.losses) == 5 and "better for 3 steps" in result.stopped
+    slow = {**options, "optimizer": optax.sgd(0.05)}  # the distance shrinks by 0.9 a step
+    result = fit(bowl, {"x": jnp.asarray(0.0)}, patience=1, tolerance=0.01, **slow)
+    gains = -np.diff(result.losses) / result.losses[:-1]
+    assert (gains[:-1] > 0.01).all() and gains[-1] <= 0.01 and len(gains) < 100
+
+    seen = []
+
+    def callback(step, loss, params):
+        seen.append((step, loss, float(params["x"])))
+        return step == 4
+
+    result = fit(bowl, {"x": jnp.asarray(0.0)}, callback=callback, **slow)
+    rows = zip(range(5), result.losses, result.path, strict=True)
+    assert seen == [(n, float(v), float(x)) for n, v, x in rows]
+    assert result.stopped == "The callback ended the fit after 4 steps."
+
+
+def test_clipped_and_truncated_gradients_are_what_the_docstring_says():
+    W = jnp.asarray([[0.0, 0.9], [0.4, 0.0]])
+    net = cf.Network(cf.linear, dt=0.5, scheme="euler")
+    make = lambda k: cf.Params(cf.LinearParams(a=-0.5), cf.AdditiveCoupling(W, k=k))
+    state = net.init(cf.LinearState(jnp.asarray([1.0, -0.5])), make(1.0))
+
+    def loss(params, cut):
+        half, _ = cf.simulate(net, state, params, steps=6)
+        half = jax.lax.stop_gradient(half) if cut else half
+        return jnp.sum(cf.simulate(net, half, params, steps=6)[0].node.x ** 2)
+
+    def second_half(k):
+        half, _ = cf.simulate(net, state, make(1.5), steps=6)
+        return jnp.sum(cf.simulate(net, half, make(k), steps=6)[0].node.x ** 2)
+
+    where, slopes = lambda p: p.coupling.k, []
+    for cut in (True, False):
+        options = {"where": where, "optimizer": optax.sgd(1e-3), "steps": 1}
+        result = fit(lambda p, cut=cut: loss(p, cut), make(1.5), **options)
+        slopes.append((result.path[0] - result.path[1]) / 1e-3)
+    assert_close(slopes[0], jax.grad(second_half)(1.5), ulps=2**14)  # a difference of nearby k
+    assert abs(slopes[0] / slopes[1] - 1) > 0.1
+    clipped = optax.chain(optax.clip_by_global_norm(1e-3), optax.sgd(1.0))
+    result = fit(lambda p: loss(p, False), make(1.5), where=where, optimizer=clipped, steps=1)
+    assert_close(abs(result.path[1] - result.path[0]), np.asarray(1e-3), ulps=2**14)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "match"),
+    [
+        ({"derivative": "backward"}, ValueError, "`derivative` must be one of 'auto', 'reverse'"),
+        ({"batch": jnp.ones(3)}, TypeError, "`batch` must be a function"),
+        ({"callback": 3}, TypeError, "`callback` must be a function"),
+        ({"patience": 0}, ValueError, "`patience` must be at least 1"),
+        ({"tolerance": 0.1}, ValueError, "give that, too"),
+        ({"starts": 3}, ValueError, "give `key=jax.random.key"),
+        ({"starts": 0, "key": jax.random.key(0)}, ValueError, "`starts` must be at least 1"),
+        ({"starts": jnp.ones((3, 2))}, ValueError, r"`params.k` must have shape \(start\), not"),
+        ({"starts": (jnp.ones(3),)}, TypeError, "leaves as `where` gives them"),
+        ({"starts": jnp.ones(0)}, ValueError, "at least 1"),
+        (
+            {"starts": jnp.asarray([0.5, 2.0]), "transform": cf.bounded(0.0, 1.5)},
+            ValueError,
+            r"`params.k` cannot be where the fit starts.* it is 2.0",
+        ),
+    ],
+)
+def test_more_mistakes_are_found_before_anything_is_traced(change, error, match):
+    with refuses(match=match, error=error):
+        fit(never, START, **{"where": lambda m: m.k, **change})

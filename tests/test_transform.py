@@ -1,6 +1,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from helpers import assert_close, refuses
 from hypothesis import given
@@ -112,3 +113,88 @@ def test_bounded_refuses(x):
 def test_bounds_that_are_none(bounds, match):
     with refuses(match=match):
         cf.bounded(*bounds)
+
+
+W = np.asarray([[0.0, 1.5, 0.0], [0.2, 0.0, 0.7], [0.0, 3.0, 0.0]])
+EDGES = W > 0
+BOTH = np.asarray([[0.0, 1.5, 0.0], [1.5, 0.5, 0.7], [0.0, 0.7, 0.0]])
+MAPS = np.asarray([[-1.0, 0.2, 0.8], [0.5, -1.0, 0.5]])
+SHAPED = {  # a transform, a value in its range, how many numbers it moves
+    "masked": (cf.masked(EDGES, cf.positive()), W, 4),
+    "masked both ways": (cf.masked(BOTH > 0, cf.positive(), symmetric=True), BOTH, 3),
+    "symmetric": (cf.symmetric(3), BOTH, 6),
+    "low rank": (cf.low_rank(W, 1), W + np.outer([1.0, -2.0, 0.5], [0.3, 0.1, 2.0]), 6),
+    "regional": (cf.regional(MAPS, cf.positive()), np.log1p(np.exp(0.3 - 0.4 * MAPS[0])), 3),
+}
+SHAPES = pytest.mark.parametrize(("transform", "x", "count"), SHAPED.values(), ids=SHAPED)
+
+
+@DTYPES
+@SHAPES
+def test_a_shaped_one_goes_there_and_back(transform, x, count, dtype):
+    u = transform.inverse(jnp.asarray(x, dtype))
+    assert u.size == count and u.dtype == dtype
+    assert_close(transform.forward(u), x.astype(dtype), ulps=64)
+    again = jax.jit(transform.inverse)(jnp.asarray(x, dtype))
+    assert_close(again, u, ulps=256)
+    moved = jax.jit(transform.forward)(u + 0.1)  # wherever it goes, it can start again
+    assert_close(transform.forward(transform.inverse(moved)), moved, ulps=256)
+    check_grads(jax.jit(transform.forward), (u.astype("float64"),), order=1)
+    rows = jax.vmap(transform.forward)(jnp.stack([u, u + 0.1]))
+    assert_close(rows, jnp.stack([transform.forward(u), moved]), ulps=16)
+
+
+def test_what_shaped_ones_keep():
+    u = jnp.asarray([0.1, -2.0, 0.5, 3.0])
+    assert_close(SHAPED["masked"][0].forward(u)[EDGES], np.log1p(np.exp(u)), ulps=8)
+    both = SHAPED["masked both ways"][0].forward(u[:3])
+    assert (both == both.T).all() and ((both > 0) == (BOTH > 0)).all()
+    change = SHAPED["low rank"][0].forward(jnp.arange(6.0)[:, None]) - W
+    assert_close(change, np.outer([0, 1, 2], [3, 4, 5.0]), ulps=8)
+    raw = cf.regional(MAPS).forward(jnp.asarray([1.0, 2.0, 0.5]))
+    assert_close(raw, 1.0 + 2.0 * MAPS[0] + 0.5 * MAPS[1], ulps=8)
+    # From the connectome itself, where both factors could be 0, there is a way down.
+    low = cf.low_rank(W, 2)
+    slope = jax.grad(lambda u: jnp.sum((low.forward(u) - W - 1.0) ** 2))(
+        low.inverse(jnp.asarray(W))
+    )
+    assert jnp.abs(slope).max() > 1.0
+
+
+@pytest.mark.parametrize(
+    ("make", "match"),
+    [
+        (lambda: cf.masked(np.zeros((2, 2), bool)), "`mask` must have an entry"),
+        (lambda: cf.masked(EDGES, symmetric=True).inverse(W), r"at \(0, 1\) it is 1.5, not 0.2"),
+        (lambda: cf.masked(np.triu(EDGES), symmetric=True), "`mask` must be symmetric"),
+        (lambda: cf.masked(EDGES).inverse(W + 1.0), r"at \(0, 0\) it is 1.0, not 0.0"),
+        (lambda: cf.masked(EDGES, cf.positive()).inverse(-W), "above 0"),
+        (lambda: cf.masked(EDGES).inverse(np.ones(3)), r"must have shape \(3, 3\)"),
+        (lambda: cf.symmetric(3).inverse(W), r"at \(0, 1\) it is 1.5, not 0.2"),
+        (lambda: cf.low_rank(W, 0), "`rank` must be from 1"),
+        (lambda: cf.low_rank(W, 1).inverse(W + np.eye(3)), "one of rank 1; it is not"),
+        (lambda: cf.regional([0.0, np.nan]), "`maps` must be finite"),
+        (
+            lambda: cf.regional(MAPS[0]).inverse(np.asarray([1.0, 0.0, 0.0])),
+            "it is off by|is off by",
+        ),
+    ],
+)
+def test_shaped_ones_refuse(make, match):
+    with refuses(match=match):
+        make()
+
+
+def test_a_masked_fit_moves_only_edges():
+    target = jnp.asarray(np.where(EDGES, 0.5, 0.0))
+    result = cf.fit(
+        lambda p: jnp.sum((p["conn"] - target - 0.1) ** 2),
+        {"conn": jnp.asarray(W)},
+        where=lambda p: p["conn"],
+        transform=cf.masked(EDGES),
+        optimizer=optax.sgd(0.4),
+        steps=40,
+        progress=False,
+    )
+    assert_close(result.last_params["conn"], np.where(EDGES, 0.6, 0.0), ulps=64)
+    assert result.path.shape == (41, 3, 3)

@@ -1,0 +1,265 @@
+"""How long does it take from data to the k that made them?
+
+A delayed network of Hopf nodes, x recorded at every step; the loss is the mean squared difference
+from data made at the k to be found. Each library's own fitter starts at half of it. Whoever ends
+further away than 1 % has no time. Compiling counts: the first column begins with the data.
+"""
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from ._problem import Case, K, load_problem, make_problem, solve
+
+NAMES = ("least_squares", "lbfgs", "adam", "adam by hand", "tvboptim", "brainmass")
+START, RATE, STEPS, NEAR = K / 2, 2e-3, 60, 0.01
+
+
+def main(options, timeout):
+    """Print a table for each connectome, and give its rows."""
+    print(f"# {__doc__}\n", flush=True)
+    tables = []
+    for connectome, n in options.connectomes(84):
+        case = Case(connectome, n, steps=options.steps or 2000)
+        print(f"{case}\n")
+        print("| | first fit, s | again, s | k is off by | its own |", "|---" * 5 + "|", sep="\n")
+        rows = []
+        with tempfile.TemporaryDirectory() as folder:
+            problem = make_problem(replace(case, dtype="float64"))
+            replace(problem, case=case).save(Path(folder) / "problem.npz")
+            np.save(Path(folder) / "data.npy", solve(problem))
+            for name in NAMES:
+                rows.append(ask(name, Path(folder), timeout))
+                print(line(rows[-1]), flush=True)
+        print()
+        tables.append({"title": f"fit, {Path(connectome).name} N = {n}", "rows": rows})
+    return tables
+
+
+def ask(name, folder, timeout):
+    command = [sys.executable, "-m", "benchmarks.fit", name, str(folder)]
+    env = os.environ | {"JAX_ENABLE_X64": "0"}
+    here = Path(__file__).resolve().parent.parent
+    try:
+        done = subprocess.run(
+            command, cwd=here, env=env, timeout=timeout, capture_output=True, text=True
+        )
+    except subprocess.TimeoutExpired:
+        return {"name": name, "failed": f"took more than {timeout} s"}
+    if done.returncode:
+        return {"name": name, "failed": done.stderr.strip().splitlines()[-1][:100]}
+    found = json.loads(done.stdout.splitlines()[-1])
+    return {"name": name, **found, "off": abs(found["k"] / K - 1)}
+
+
+def line(row):
+    if "failed" in row:
+        return f"| {row['name']} | {row['failed']} | | | |"
+    first, again = row["times_s"] if row["off"] < NEAR else ("", "")
+    shown = [f"{t:.2f}" if t else "" for t in (first, again)]
+    return f"| {row['name']} | {shown[0]} | {shown[1]} | {row['off']:.0e} | {row['how']} |"
+
+
+def measure(name, folder):
+    """Fit twice in this process, and print when and what came out."""
+    problem = load_problem(folder / "problem.npz")
+    data = np.load(folder / "data.npy").astype(problem.case.dtype)
+    times = []
+    begin, (fit, how) = time.perf_counter(), FITTERS[name](problem, data)
+    for _ in range(2):
+        k = float(fit())
+        times.append(time.perf_counter() - begin)
+        begin = time.perf_counter()
+    print(json.dumps({"k": k, "times_s": times, "how": how}))
+
+
+def ours(problem, derivative):
+    """Give the run and where a fit of it begins, with k and all else as arrays."""
+    import jax.numpy as jnp
+
+    import coupling_fn as cf
+
+    from ._problem import OMEGA, A
+
+    case, dtype = problem.case, problem.case.dtype
+    lags = jnp.asarray(problem.lags, jnp.int32)
+    net = cf.Network(
+        cf.hopf, case.dt, couplings=cf.Wire("x", into="x"), lags=lags, scheme=case.scheme
+    )
+    node = cf.HopfParams(a=jnp.asarray(A, dtype), omega=jnp.asarray(OMEGA, dtype))
+    x0 = cf.HopfState(*(jnp.asarray(v, dtype) for v in (problem.x0, problem.y0)))
+    coupling = cf.DiffusiveCoupling(
+        jnp.asarray(problem.weights, dtype), k=jnp.asarray(START, dtype)
+    )
+
+    def run(params):
+        state = net.init(x0, params)
+        return cf.simulate(net, state, params, steps=case.steps, record="x", derivative=derivative)[
+            1
+        ]
+
+    return run, cf.Params(node, coupling)
+
+
+def with_least_squares(problem, data):
+    import jax.numpy as jnp
+
+    import coupling_fn as cf
+
+    run, params = ours(problem, "forward")
+    data = jnp.asarray(data)
+    residuals = lambda both: run(both[0]) - both[1]
+
+    def fit():
+        found = cf.least_squares(
+            residuals,
+            (params, data),
+            where=lambda both: both[0].coupling.k,
+            transform=cf.positive(),
+        )
+        return found.params[0].coupling.k
+
+    return fit, "`least_squares`"
+
+
+def with_optax(optimizer, steps, how):
+    def fitter(problem, data):
+        import jax.numpy as jnp
+
+        import coupling_fn as cf
+
+        run, params = ours(problem, "reverse")
+        data = jnp.asarray(data)
+        loss = lambda both: jnp.mean((run(both[0]) - both[1]) ** 2)
+        made = optimizer()
+
+        def fit():
+            found = cf.fit(
+                loss,
+                (params, data),
+                where=lambda both: both[0].coupling.k,
+                optimizer=made,
+                steps=steps,
+                progress=False,
+            )
+            return found.params[0].coupling.k
+
+        return fit, how
+
+    return fitter
+
+
+def by_hand(problem, data):
+    """The loop that one writes: what `fit` may cost at most 1.2 times of."""
+    import equinox as eqx
+    import jax
+    import jax.numpy as jnp
+    import optax
+
+    run, params = ours(problem, "reverse")
+    optimizer, data = optax.adam(RATE), jnp.asarray(data)
+
+    @jax.jit
+    def step(k, state, params, data):
+        def loss(k):
+            there = eqx.tree_at(lambda p: p.coupling.k, params, k)
+            return jnp.mean((run(there) - data) ** 2)
+
+        value, slope = jax.value_and_grad(loss)(k)
+        updates, state = optimizer.update(slope, state)
+        return value, optax.apply_updates(k, updates), state
+
+    def fit():
+        k = params.coupling.k
+        state, seen = optimizer.init(k), []
+        for _ in range(STEPS + 1):
+            value, after, state = step(k, state, params, data)
+            seen.append((float(value), k))
+            k = after
+        return min(seen, key=lambda pair: pair[0])[1]
+
+    return fit, "a jitted optax step"
+
+
+def with_tvboptim(problem, data):
+    import jax.numpy as jnp
+    import optax
+    from tvboptim.optim import OptaxOptimizer
+    from tvboptim.types import Parameter
+
+    run = importlib.import_module("benchmarks._peers.tvboptim").build(
+        replace(problem, case=replace(problem.case, quantity="grad_k"))
+    )
+    weights, data = (jnp.asarray(x, problem.case.dtype) for x in (problem.weights, data))
+
+    def loss(state):
+        k = getattr(state["k"], "value", state["k"])
+        return jnp.mean((run(k, weights) - data) ** 2)
+
+    def fit():
+        fitter = OptaxOptimizer(loss=loss, optimizer=optax.adam(RATE))
+        start = {"k": Parameter(jnp.asarray(START, problem.case.dtype))}
+        state, _ = fitter.run(start, max_steps=STEPS, chunk_size=STEPS)
+        return jnp.asarray(getattr(state["k"], "value", state["k"]))
+
+    return fit, f"`OptaxOptimizer`, adam, {STEPS} steps in one scan"
+
+
+def with_brainmass(problem, data):
+    import brainmass
+    import brainstate
+    import braintools
+    import jax.numpy as jnp
+
+    run = importlib.import_module("benchmarks._peers.brainmass").build(problem)
+    weights, data = (jnp.asarray(x, problem.case.dtype) for x in (problem.weights, data))
+
+    class Strength(brainstate.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.k = brainstate.nn.Param(jnp.asarray(START, problem.case.dtype), fit=True)
+
+    def loss(model):
+        return jnp.mean((run(model.k.value(), weights) - data) ** 2), None
+
+    def fit():
+        model = Strength()
+        fitter = brainmass.Fitter(model, braintools.optim.Adam(lr=RATE), loss_fn=loss)
+        fitter.fit(n_steps=STEPS)
+        return jnp.asarray(model.k.value())
+
+    return fit, f"`Fitter`, adam, {STEPS} steps"
+
+
+def _adam():
+    import optax
+
+    return optax.adam(RATE)
+
+
+def _lbfgs():
+    import optax
+
+    return optax.lbfgs()
+
+
+FITTERS = {
+    "least_squares": with_least_squares,
+    "lbfgs": with_optax(_lbfgs, 10, "`fit`, optax.lbfgs, 10 steps"),
+    "adam": with_optax(_adam, STEPS, f"`fit`, adam, {STEPS} steps"),
+    "adam by hand": by_hand,
+    "tvboptim": with_tvboptim,
+    "brainmass": with_brainmass,
+}
+
+
+if __name__ == "__main__":
+    measure(sys.argv[1], Path(sys.argv[2]))

@@ -1,0 +1,63 @@
+import sys
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers import assert_close, refuses
+
+import coupling_fn as cf
+
+W = jnp.asarray([[0.0, 0.9], [0.4, 0.0]])
+NET = cf.Network(cf.linear, dt=0.5, scheme="euler", lags=jnp.asarray([[2, 5], [3, 2]]))
+
+
+def make(k, a):
+    return cf.Params(cf.LinearParams(a=jnp.asarray(a)), cf.AdditiveCoupling(W, k=jnp.asarray(k)))
+
+
+STATE = NET.init(cf.LinearState(jnp.asarray([1.0, -0.5])), make(0.5, -0.6))
+
+
+def pick(p):
+    return p.coupling.k, p.node.a
+
+
+def run(p, derivative):
+    return cf.simulate(NET, STATE, p, steps=12, record="x", derivative=derivative)[1]
+
+
+@pytest.mark.parametrize("derivative", ["forward", "reverse"])
+def test_a_delayed_network_is_found(derivative):
+    pytest.importorskip("optimistix", reason="the extra least-squares is not installed")
+    data = run(make(0.5, -0.6), "reverse")
+    of = lambda p: run(p, derivative) - data
+    options = {"where": pick, "transform": (cf.positive(), cf.identity())}
+    got = cf.least_squares(of, make(0.2, -1.0), **options)
+    assert_close([*pick(got.params)], [np.asarray(0.5), np.asarray(-0.6)], ulps=2**24)
+    assert_close([x[0] for x in got.path], [np.asarray(0.2), np.asarray(-1.0)], ulps=8)
+    assert_close(got.losses[0], 0.5 * jnp.sum(of(make(0.2, -1.0)) ** 2), ulps=64)
+    assert got.loss == got.losses[1] < 1e-12 and got.stopped == "" and got.starts is None
+    if derivative == "reverse":
+        return
+    starts = (jnp.asarray([0.1, 0.9, 0.3]), jnp.asarray([-0.2, -1.5, -0.9]))
+    many = cf.least_squares(of, make(0.2, -1.0), starts=starts, **options)
+    assert many.starts.losses.shape == (3, 2) and (many.starts.loss < 1e-12).all()
+    assert_close(many.starts.best[0], np.full(3, 0.5), ulps=2**24)
+    with pytest.warns(RuntimeWarning, match="did not converge in 1 steps"):
+        cf.least_squares(of, make(0.2, -1.0), steps=1, **options)
+
+
+def test_mistakes(monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "optimistix", None)
+        with refuses(match=r"coupling_fn\[least-squares\]", error=ImportError):
+            cf.least_squares(lambda p: jnp.ones(3), make(0.2, -1.0), where=pick)
+    pytest.importorskip("optimistix", reason="the extra least-squares is not installed")
+    with refuses(match="not their sum", error=TypeError):
+        cf.least_squares(lambda p: p.node.a, make(0.2, -1.0), where=pick)
+    with refuses(match="`solver` must be an optimistix", error=TypeError):
+        cf.least_squares(lambda p: jnp.ones(3), make(0.2, -1.0), where=pick, solver="LM")
+    nan = eqx.tree_at(lambda p: p.node.a, make(0.2, -1.0), jnp.asarray(-1.0))
+    with refuses(match="must be finite at the start"):
+        cf.least_squares(lambda p: jnp.log(p.node.a) * jnp.ones(3), nan, where=pick)
