@@ -39,6 +39,13 @@ from ._files import load_connectome as load_connectome
 from ._files import save_connectome as save_connectome
 from ._fit import FitResult as FitResult
 from ._fit import fit as fit
+from ._linear import Jacobians as Jacobians
+from ._linear import analytic_fc as analytic_fc
+from ._linear import critical_k as critical_k
+from ._linear import cross_spectrum as cross_spectrum
+from ._linear import fixed_point as fixed_point
+from ._linear import jacobians as jacobians
+from ._linear import stationary_covariance as stationary_covariance
 from ._network import Network as Network
 from ._network import Params as Params
 from ._network import State as State

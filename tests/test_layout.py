@@ -30,6 +30,7 @@ FLOORS = [
     {"_link"},
     {"_network"},
     {"_blocks"},
+    {"_linear"},
     {"_engine"},
     {"_simulate"},
     {"_observe"},
