@@ -117,6 +117,13 @@ from ._nodes import wendling as wendling
 from ._nodes import wilson_cowan as wilson_cowan
 from ._nodes import wong_wang_exc_inh as wong_wang_exc_inh
 from ._nodes import xy as xy
+from ._objective import fc_correlation_distance as fc_correlation_distance
+from ._objective import fc_frobenius as fc_frobenius
+from ._objective import fcd_wasserstein as fcd_wasserstein
+from ._objective import lagged_covariance_distance as lagged_covariance_distance
+from ._objective import phase_locking_distance as phase_locking_distance
+from ._objective import power_spectrum_distance as power_spectrum_distance
+from ._objective import weighted_objective as weighted_objective
 from ._observe import BalloonParams as BalloonParams
 from ._observe import BalloonState as BalloonState
 from ._observe import KernelState as KernelState

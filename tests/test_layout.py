@@ -34,6 +34,7 @@ FLOORS = [
     {"_engine"},
     {"_simulate"},
     {"_observe"},
+    {"_objective"},
     {"_transform"},
     {"_sweep"},
     {"_fit"},
