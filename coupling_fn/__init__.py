@@ -37,6 +37,8 @@ from ._delay import push_history as push_history
 from ._delay import read_history as read_history
 from ._files import load_connectome as load_connectome
 from ._files import save_connectome as save_connectome
+from ._find import KSearch as KSearch
+from ._find import find_k as find_k
 from ._fit import FitResult as FitResult
 from ._fit import fit as fit
 from ._linear import Jacobians as Jacobians

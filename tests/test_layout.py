@@ -38,6 +38,7 @@ FLOORS = [
     {"_transform"},
     {"_sweep"},
     {"_fit"},
+    {"_find"},
     {"_plot"},
     {"__init__"},
     {"__main__"},
