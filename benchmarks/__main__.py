@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from . import accuracy
+from . import accuracy, empirical
 from ._harness import EVERYONE, compare, machine, table
 
-QUESTIONS = ("instantaneous", "delayed", "gradient", "sweep", "accuracy")
+WHOLE = ("accuracy", "empirical")  # that print a table of their own
+QUESTIONS = ("instantaneous", "delayed", "gradient", "sweep", "accuracy", "empirical")
 
 
 @dataclass(frozen=True)
@@ -57,13 +58,16 @@ def main():
     args = parse()
     options = Options(args.n, args.dt, args.scheme, args.dtype, args.steps, args.connectome)
     results = []
-    real = set(args.name or QUESTIONS) - {"instantaneous", "accuracy"}
+    real = set(args.name or QUESTIONS) - {"instantaneous", *WHOLE}
     if not options.connectome and not options.n and real:
         print("A real connectome: skipped, for want of --connectome or COUPLING_FN_CONNECTOME.\n")
     if not args.name or "accuracy" in args.name:
         results.append(accuracy.main())
         save(results, args.json)
-    for question in [name for name in args.name or QUESTIONS if name != "accuracy"]:
+    if not args.name or "empirical" in args.name:
+        results.append(empirical.main(args.connectome))
+        save(results, args.json)
+    for question in [name for name in args.name or QUESTIONS if name not in WHOLE]:
         module = importlib.import_module(f"benchmarks.{question}")
         print(f"# {module.__doc__}\n")
         names = [name for name in module.NAMES if not args.only or name in args.only]
