@@ -30,9 +30,7 @@ Signal = str | Callable[[Any], Any] | None
 NEWTON_STEPS = 100
 DOUBLINGS = 60
 BISECTIONS = 14
-CHUNK = (
-    4  # of frequencies: one at a time, solves in a loop take ten times as long (JAX 0.10.2, CPU)
-)
+CHUNK = 4  # frequencies at once: more would take memory
 
 
 class Jacobians(NamedTuple):
