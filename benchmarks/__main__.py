@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from . import accuracy, fit, nodes, recovery
+from . import accuracy, empirical, fit, nodes, recovery
 from ._harness import EVERYONE, compare, machine, table
 
 COMPARED = ("instantaneous", "delayed", "gradient", "sweep")
-QUESTIONS = (*COMPARED, "fit", "nodes", "accuracy", "recovery")
+QUESTIONS = (*COMPARED, "fit", "nodes", "accuracy", "recovery", "empirical")
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def main():
     if (
         not options.connectome
         and not options.n
-        and {*asked} & {"delayed", "gradient", "sweep", "fit"}
+        and {*asked} & {"delayed", "gradient", "sweep", "fit", "empirical"}
     ):
         print("A real connectome: skipped, for want of --connectome or COUPLING_FN_CONNECTOME.\n")
     own_tables = {
@@ -70,6 +70,7 @@ def main():
         "nodes": lambda: [nodes.main(args.repeats)],
         "accuracy": lambda: [accuracy.main()],
         "recovery": lambda: [recovery.main()],
+        "empirical": lambda: [empirical.main(args.connectome)],
     }
     for question in asked:
         if question in own_tables:

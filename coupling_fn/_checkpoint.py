@@ -33,12 +33,12 @@ def fingerprint(traced: Any, arrays: PyTree) -> dict[str, str]:
 def save(folder: Path, carry: PyTree, rows: dict[str, np.ndarray], problem: dict[str, str]) -> None:
     """Write the state of a fit, so that at any moment the file is an old or a new one, whole."""
     leaves = {f"carry_{i}": _plain(x) for i, x in enumerate(jax.tree.leaves(carry))}
-    note = np.asarray(json.dumps(problem))
+    arrays: dict[str, Any] = {"problem": np.asarray(json.dumps(problem)), **leaves, **rows}
     folder.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=folder, suffix=".part")
     try:
         with os.fdopen(handle, "wb") as file:
-            np.savez(file, problem=note, **leaves, **rows)
+            np.savez(file, **arrays)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, folder / FILE)

@@ -235,7 +235,7 @@ def fit(
             row, leaves, carry = compiled_step(program, many, arrays, carry)
             row = np.asarray(row)
             measured.append(row)
-            path.append([np.asarray(x) for x in leaves])
+            path.append(tuple(np.asarray(x) for x in leaves))
             stopped = watch.see(step, row, steps)
             if watch.now < np.inf:
                 advance(min(step, 1), loss=f"{watch.now:g}")

@@ -457,8 +457,10 @@ class Network(eqx.Module):
         def rate(x: PyTree, at: float) -> PyTree:
             rates = self.derivative(x, inputs(x, at) if held is None else held, params)
             values = path(at)
-            noisy = {name: values.get(f"noise.{name}") for name in self.node.states}
-            return rates if not values else _refill(rates, _plus(rates, noisy))
+            if not values:
+                return rates
+            added: dict[str, Any] = {n: values.get(f"noise.{n}", 0.0) for n in self.node.states}
+            return _refill(rates, {name: get(rates, name) + added[name] for name in added})
 
         noise = partial(self._added, kick, params) if kick.white else kick.fixed
         x = SCHEMES[self.scheme](rate, x, self.dt, noise)
@@ -475,7 +477,7 @@ class Network(eqx.Module):
             driven[link.into] = driven.get(link.into, 0.0) + received
         return _container(x, self.node.inputs, driven, first)
 
-    def kick(self, key: Array | None, step: Array, x: PyTree, params: Params) -> Kick:
+    def kick(self, key: Any, step: Array, x: PyTree, params: Params) -> Kick:
         """Draw what a step needs; it depends on the key and the number of the step alone."""
         noises, coloured = self._noises(params), self._coloured(params)
         if key is None and (noises or coloured):
@@ -642,14 +644,6 @@ def _check_shapes(link: Link, x: PyTree) -> None:
         meaning = f"(target, source), to fit the states that {link.name!r} reads."
         require_shape("conn", conn, (len(own), len(sent)), meaning=meaning)
         require_k(link.coupling.k, len(own))
-
-
-def _plus(rates: PyTree, noisy: dict[str, Array | None]) -> dict[str, Array]:
-    """Rates of change, with noise added to some."""
-    return {
-        name: get(rates, name) if value is None else get(rates, name) + value
-        for name, value in noisy.items()
-    }
 
 
 def _at(name: str, value: Any, time: Array, shape: tuple[int, ...]) -> Array:

@@ -385,7 +385,7 @@ def with_values(tree: PyTree, values: dict[str, Any]) -> PyTree:
     return jax.tree_util.tree_map_with_path(replace, tree, is_leaf=is_noise)
 
 
-def draw(name: str, noise: Any, key: Array, number: Any, regions: int, dtype: Any) -> Array:
+def draw(name: str, noise: Any, key: Any, number: Any, regions: int, dtype: Any) -> Array:
     """Standard normal numbers of a noise, its sources mixed.
 
     White noise: `(region,)`; coloured: `(component, region)`. Each noise has a stream of its own,

@@ -41,18 +41,18 @@ def _turn(state: Any) -> Array:
     return jnp.atan2(state.y, state.x)
 
 
-_OSCILLATOR = {"rest": {"x": 0.0, "y": 0.0}, "phase": _turn}
-_ROTOR = {
+_OSCILLATOR: dict[str, Any] = {"rest": {"x": 0.0, "y": 0.0}, "phase": _turn}
+_ROTOR: dict[str, Any] = {
     "rest": {"theta": 0.0},
     "coupling": cf.KuramotoCoupling,
     "signal": lambda state: jnp.sin(state.theta),
     "phase": lambda state: state.theta,
 }
-_PYRAMIDAL = {
+_PYRAMIDAL: dict[str, Any] = {
     "coupling": cf.SigmoidalJansenRitCoupling,
     "signal": lambda state: state.y1 - state.y2,
 }
-_SEIZING = {"coupling": cf.DiffusiveCoupling, "signal": "x1", "pace": 0.1}
+_SEIZING: dict[str, Any] = {"coupling": cf.DiffusiveCoupling, "signal": "x1", "pace": 0.1}
 
 PRESETS = {
     "hopf": Preset(cf.hopf, cf.HopfParams(a=-0.02), 0.02, (0.005, 0.1), 0.048, **_OSCILLATOR),
@@ -79,7 +79,7 @@ PRESETS = {
         {"y": 0.01},
         (0.01, 0.09),
         0.07,
-        **(_OSCILLATOR | {"phase": None}),
+        **{**_OSCILLATOR, "phase": None},
     ),
     "kuramoto": Preset(
         cf.kuramoto, cf.KuramotoParams(omega=0.0628), 0.1, (0.002, 0.1), 0.02, **_ROTOR

@@ -69,8 +69,11 @@ class SumStimulus(eqx.Module):
     parts: tuple[Any, ...]
 
     def __call__(self, t: Any) -> Array:
-        first, *rest = (part(t) for part in self.parts)
-        return sum(rest, first)
+        first, *rest = self.parts
+        total = first(t)
+        for part in rest:
+            total = total + part(t)
+        return total
 
     def __add__(self, other: Any) -> "SumStimulus":
         if eqx.is_array_like(other):

@@ -1,0 +1,236 @@
+"""Finding the coupling strength: scan from weak to strong, say what was seen, refine by gradient."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.typing import ArrayLike
+from jaxtyping import Float, Num
+
+from ._check import as_count, as_float, known, require_finite
+from ._fit import FitResult, fit
+from ._objective import require_fc
+from ._observe import (
+    fc_correlation,
+    fc_rmse,
+    functional_connectivity,
+    instantaneous_phase,
+    metastability,
+    synchrony,
+)
+from ._sweep import sweep
+from ._transform import Transform
+
+KS = np.geomspace(0.01, 1.0, 16)
+ABOVE_CHANCE, SATURATED = (
+    1.4,
+    0.8,
+)  # synchrony where it sets in, in terms of chance, and where it ends
+RATIO = Transform(jnp.exp, jnp.log)  # a step of the optimiser multiplies k, whatever its size
+
+
+class KSearch(eqx.Module):
+    """What `find_k` found; printed, it is the table of the scan and the reasons.
+
+    Attributes:
+        k: the strength that agrees best with the target.
+        working_range: the smallest and largest k of the scan that synchronise, but not wholly; NaN
+            if there is none.
+        reasons: how k was come by, and what to doubt, a sentence each.
+        ks: the strengths of the scan.
+        synchrony: at each, from 0 to 1.
+        metastability: likewise.
+        fc_correlation: with the target, likewise.
+        fc_rmse: likewise.
+        objective: what was made small, likewise.
+        fit: the fit from the best of the scan; None if there was none.
+
+    Example:
+        >>> search = cf.KSearch(
+        ...     0.1, (0.05, 0.2), ("So it is.",), *(np.array([0.1]) for _ in range(6)), None
+        ... )
+        >>> print(search)
+               k  synchrony  metastability  FC correlation  FC rmse
+             0.1      0.100          0.100           0.100    0.100
+        So it is.
+    """
+
+    k: float
+    working_range: tuple[float, float]
+    reasons: tuple[str, ...]
+    ks: np.ndarray
+    synchrony: np.ndarray
+    metastability: np.ndarray
+    fc_correlation: np.ndarray
+    fc_rmse: np.ndarray
+    objective: np.ndarray
+    fit: FitResult | None
+
+    def __str__(self) -> str:
+        lines = ["       k  synchrony  metastability  FC correlation  FC rmse"]
+        columns = self.ks, self.synchrony, self.metastability, self.fc_correlation, self.fc_rmse
+        for row in zip(*columns, strict=True):
+            lines.append("{:8.4g}  {:9.3f}  {:13.3f}  {:14.3f}  {:7.3f}".format(*row))
+        return "\n".join([*lines, *self.reasons])
+
+
+def find_k(
+    run: Callable[[Any], Any],
+    target_fc: Num[ArrayLike, "region region"],
+    *,
+    ks: Num[ArrayLike, " k"] = KS,
+    objective: Callable[[Any, Any], Any] = fc_rmse,
+    fit_steps: int = 15,
+    chunk: int | None = None,
+    progress: bool = True,
+) -> KSearch:
+    r"""Find the coupling strength at which a network's functional connectivity is that of data.
+
+    All of `ks` are run at once. Synchrony sets in where it exceeds 1.4 times that of $N$ phases at
+    random, $\sqrt{\pi / N} / 2$, and is saturated above 0.8; in between is the working range. From
+    the finite run that agrees best, k is then refined by gradient, in its logarithm.
+
+    Args:
+        run: pure function from a k to signals, (time, region), usually a `simulate` with its start
+            left out. Let every k see the same random key: curves are smooth then.
+        target_fc: the connectivity to reach, of the same regions. [1]
+        ks: strengths to scan, rising from small ones.
+        objective: of a simulated connectivity and the target, what to make small. Correlation alone
+            (`fc_correlation_distance`) is nearly as good far beyond the best k.
+        fit_steps: steps of the gradient; 0 leaves it at the scan.
+        chunk: how many k to run at once, as for `sweep`.
+        progress: show bars on stderr, as `sweep` and `fit` do.
+
+    Returns:
+        k, the curves, the working range, and the reasons in words.
+
+    Raises:
+        ValueError: if `target_fc` is not symmetric, not finite, constant or of another size than the
+            signals; `ks` are not positive and rising; or no run is finite.
+        TypeError: if `run` does not give one array.
+
+    Example:
+        >>> t = jnp.linspace(0.0, 60.0, 300)[:, None]
+        >>> own = jnp.sin(t * jnp.array([[1.0, 1.7, 2.6, 3.1]]))
+        >>> def run(k):  # the more k, the more of what all have in common
+        ...     return own + k * jnp.sin(2.2 * t) * jnp.array([[1.0, 2.0, 3.0, 4.0]])
+        >>> search = cf.find_k(run, cf.functional_connectivity(run(0.3)), progress=False)
+        >>> round(search.k, 2)
+        0.3
+    """
+    ks = as_float("ks", ks)
+    if ks.ndim != 1 or not ks.size:
+        raise ValueError(f"`ks` must be strengths in a row; its shape is {ks.shape}.")
+    require_finite("ks", ks)
+    if not known(ks) or not (np.diff(np.concatenate([[0.0], np.asarray(ks, float)])) > 0).all():
+        raise ValueError(f"`ks` must be known, positive and rising, not {ks}.")
+    fit_steps = as_count("fit_steps", fit_steps)
+    signals = jax.eval_shape(run, ks[0])
+    if not hasattr(signals, "shape") or len(signals.shape) != 2:
+        raise TypeError(f"`run` must give signals, one array (time, region), not {signals}.")
+    regions = signals.shape[1]
+    target_fc = require_fc("target_fc", target_fc, regions).astype(signals.dtype)
+
+    def measure(k):
+        signals = run(k)
+        fc, phases = functional_connectivity(signals), instantaneous_phase(signals)
+        return {
+            "synchrony": synchrony(phases),
+            "metastability": metastability(phases),
+            "fc_correlation": fc_correlation(fc, target_fc),
+            "fc_rmse": fc_rmse(fc, target_fc),
+            "objective": objective(fc, target_fc),
+        }
+
+    swept = sweep(measure, ks, chunk=chunk, progress=progress)
+    curves = {name: np.asarray(curve) for name, curve in swept.items()}
+    ks = np.asarray(ks)
+    finite = np.asarray(np.isfinite(np.stack(list(curves.values()))).all(axis=0))
+    if not finite.any():
+        raise ValueError("No run of the scan is finite: try smaller `ks`, or a smaller dt.")
+    best = int(np.where(finite, curves["objective"], np.inf).argmin())
+    k, refined = ks[best].item(), None
+    working = _working(curves["synchrony"], finite, regions)
+    reasons = [*_on_synchrony(ks, curves["synchrony"], finite, working, regions)]
+    reasons += _on_agreement(ks, curves, finite, best, working)
+    if fit_steps:
+
+        def loss(params):
+            return objective(functional_connectivity(run(params["k"])), target_fc)
+
+        refined = fit(
+            loss,
+            {"k": jnp.asarray(ks[best])},
+            where=lambda p: p["k"],
+            optimizer=optax.adam(optax.cosine_decay_schedule(0.1, fit_steps), b1=0.5, b2=0.9),
+            steps=fit_steps,
+            transform=RATIO,
+            progress=progress,
+        )
+        k = float(refined.params["k"])
+        reasons.append(
+            f"By gradient k went from {ks[best]:.4g} to {k:.4g}, the objective from "
+            f"{refined.losses[0]:.4g} to {refined.loss:.4g}. {refined.stopped}".rstrip()
+        )
+    ends = tuple(ks[working][[0, -1]].tolist()) if working.any() else (math.nan, math.nan)
+    return KSearch(k, ends, tuple(reasons), ks, **curves, fit=refined)
+
+
+def _chance(regions: int) -> float:
+    """The mean order parameter of phases at random."""
+    return math.sqrt(math.pi / regions) / 2
+
+
+def _working(synchrony: Float[np.ndarray, " k"], finite: np.ndarray, regions: int) -> np.ndarray:
+    """Which strengths synchronise, but not wholly."""
+    return finite & (synchrony >= ABOVE_CHANCE * _chance(regions)) & (synchrony <= SATURATED)
+
+
+def _on_synchrony(ks, synchrony, finite, working, regions):
+    chance = _chance(regions)
+    if not finite.all():
+        yield f"The runs explode at k = {ks[~finite][0]:.4g}: a smaller k, or dt, is needed there."
+    begun = finite & (synchrony >= ABOVE_CHANCE * chance)
+    if not begun.any():
+        yield (
+            f"Synchrony does not set in up to k = {ks[-1]:.4g}: it stays at "
+            f"{synchrony[finite].max():.2f}, where phases at random have {chance:.2f}. Scan larger "
+            "k, or look at the connectome."
+        )
+    elif begun[0]:
+        yield f"Regions are synchronous from the first k, {ks[0]:.4g}, on: scan smaller ones too."
+    else:
+        yield (
+            f"Synchrony sets in at about k = {ks[begun][0]:.4g}, where it is "
+            f"{synchrony[begun][0]:.2f}; phases at random have {chance:.2f}."
+        )
+    saturated = finite & (synchrony > SATURATED)
+    if saturated.any():
+        yield f"It is saturated from k = {ks[saturated][0]:.4g} on, above {SATURATED}."
+    elif begun.any():
+        yield f"It is not saturated up to k = {ks[-1]:.4g}."
+    if working.any():
+        yield f"The working range is about k = {ks[working][0]:.4g} to {ks[working][-1]:.4g}."
+
+
+def _on_agreement(ks, curves, finite, best, working):
+    correlation = np.where(finite, curves["fc_correlation"], -np.inf)
+    yield (
+        f"FC agrees best at k = {ks[best]:.4g} of the scan: rmse {curves['fc_rmse'][best]:.3f}, "
+        f"correlation {correlation[best]:.3f}."
+    )
+    if correlation.argmax() != best:
+        highest = int(correlation.argmax())
+        yield (
+            f"Correlation is highest at k = {ks[highest]:.4g}, {correlation[highest]:.3f}; there the "
+            f"rmse is {curves['fc_rmse'][highest]:.3f}."
+        )
+    if best in (0, len(ks) - 1):
+        yield "That is an end of the scan: the best k may lie beyond it."
+    if not working[best]:
+        yield "That is outside of the working range: mind whether the model is of use there."

@@ -1,0 +1,161 @@
+"""Objectives: their formulas in plain loops, and finite gradients where formulas have none."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers import TRANSFORMS, assert_close, refuses
+
+import coupling_fn as cf
+from coupling_fn._objective import require_fc
+
+rng = np.random.default_rng(0)
+X, Y = rng.normal(size=(2, 60, 4)).cumsum(1)
+FC_X, FC_Y = np.corrcoef(X.T), np.corrcoef(Y.T)
+SPECTRUM = np.abs(rng.normal(size=(11, 4)))
+FCD = np.corrcoef(rng.normal(size=(6, 9)))  # of more windows than the other
+
+OBJECTIVES = {
+    "fc_correlation_distance": lambda x: cf.fc_correlation_distance(_fc(x), FC_Y),
+    "fc_frobenius": lambda x: cf.fc_frobenius(_fc(x), FC_Y),
+    "fcd_wasserstein": lambda x: cf.fcd_wasserstein(_fc(x), FCD),
+    "lagged_covariance_distance": lambda x: cf.lagged_covariance_distance(x, FC_Y, 2.0, 6.0),
+    "power_spectrum_distance": lambda x: cf.power_spectrum_distance(x, SPECTRUM, 2.0, 40.0),
+    "phase_locking_distance": lambda x: cf.phase_locking_distance(x, np.abs(FC_Y)),
+}
+
+
+def _fc(x):
+    return cf.functional_connectivity(x)
+
+
+def wasserstein(a, b):
+    """On a fine grid of quantiles that steps where both do."""
+    a, b = (np.sort(m[np.triu_indices(len(m), 1)]) for m in (a, b))
+    n = len(a) * len(b)
+    return np.mean([abs(a[q // len(b)] - b[q // len(a)]) for q in range(n)])
+
+
+def lagged():
+    x, steps = X - X.mean(0), 3
+    c = np.zeros((4, 4))
+    for i, j in np.ndindex(4, 4):
+        c[i, j] = np.mean([x[t + steps, i] * x[t, j] for t in range(len(x) - steps)])
+    return np.sqrt(((c - FC_Y) ** 2).sum() / (FC_Y**2).sum())
+
+
+def spread():
+    power = np.asarray(cf.power_spectrum(X, 2.0, 40.0)[1])
+    return np.mean(
+        [
+            0.5 * np.abs(p / p.sum() - s / s.sum()).sum()
+            for p, s in zip(power.T, SPECTRUM.T, strict=True)
+        ]
+    )
+
+
+def locking():
+    off = [
+        abs(np.exp(1j * (X[:, i] - X[:, j])).mean()) - abs(FC_Y[i, j])
+        for i in range(4)
+        for j in range(i)
+    ]
+    return np.sqrt(np.mean(np.square(off)))
+
+
+ABOVE = np.triu_indices(4, 1)
+FORMULAS = {
+    "fc_correlation_distance": lambda: 1 - np.corrcoef(FC_X[ABOVE], FC_Y[ABOVE])[0, 1],
+    "fc_frobenius": lambda: np.sqrt(((FC_X - FC_Y) ** 2).sum()),
+    "fcd_wasserstein": lambda: wasserstein(FC_X, FCD),
+    "lagged_covariance_distance": lagged,
+    "power_spectrum_distance": spread,
+    "phase_locking_distance": locking,
+}
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.parametrize("transform", ["eager", "jit of vmap"])
+def test_objective_is_its_formula(name, transform):
+    got = TRANSFORMS[transform](OBJECTIVES[name])(jnp.asarray(X))
+    assert_close(got, np.asarray(FORMULAS[name]()), ulps=1e4)
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_gradients_are_finite_and_right_in_both_modes(name):
+    f = jax.jit(OBJECTIVES[name])
+    x, along = jnp.asarray(X), jnp.asarray(rng.normal(size=X.shape))
+    slope = jax.jit(jax.grad(f))
+    numerically = (f(x + 1e-6 * along) - f(x - 1e-6 * along)) / 2e-6
+    assert float((slope(x) * along).sum()) == pytest.approx(float(numerically), rel=1e-4)
+    forward = jax.jvp(f, (x,), (along,))[1]
+    assert float(forward) == pytest.approx(float(numerically), rel=1e-4)
+    still = x.at[:, 1].set(0.3)  # a region that does not vary
+    tied = x.at[:, 2].set(x[:, 3])
+    for special in (still, tied, jnp.zeros_like(x)):
+        assert jnp.isfinite(slope(special)).all() and jnp.isfinite(f(special))
+    single = OBJECTIVES[name](x.astype("float32")) if "fc" not in name else None
+    assert single is None or single.dtype == jnp.float32
+
+
+MATCHES = {
+    "fc_correlation_distance": (cf.fc_correlation_distance, FC_X, FC_X),
+    "fc_frobenius": (cf.fc_frobenius, FC_X, FC_X),
+    "fcd_wasserstein": (cf.fcd_wasserstein, FC_X, FC_X),
+    "lagged_covariance_distance": (
+        lambda x, c: cf.lagged_covariance_distance(x, c, 2.0, 6.0),
+        X,
+        cf.lagged_covariance(X, 2.0, 6.0),
+    ),
+    "power_spectrum_distance": (
+        lambda x, p: cf.power_spectrum_distance(x, p, 2.0, 40.0),
+        X,
+        cf.power_spectrum(X, 2.0, 40.0)[1],
+    ),
+    "phase_locking_distance": (cf.phase_locking_distance, X, cf.phase_coherence(X)),
+}
+
+
+@pytest.mark.parametrize("name", MATCHES)
+def test_an_exact_match_is_at_0_with_a_finite_gradient(name):
+    f, x, target = MATCHES[name]
+    value, slope = jax.value_and_grad(f)(jnp.asarray(x), jnp.asarray(target))
+    assert abs(float(value)) < 1e-12
+    assert jnp.isfinite(slope).all()
+    assert float(f(jnp.asarray(x), jnp.asarray(target) + 0.1 * np.eye(*target.shape))) >= 0
+
+
+def test_wasserstein_moves_with_a_shift_and_counts_ties():
+    fcd = jnp.asarray(FCD)
+    assert float(cf.fcd_wasserstein(fcd, fcd - 0.25)) == pytest.approx(0.25)
+    flat = jnp.full((4, 4), 0.5)
+    slope = jax.grad(cf.fcd_wasserstein)(flat, flat - 0.1)
+    assert float(slope.sum()) == pytest.approx(1.0)  # all six values, one sixth each
+
+
+def test_a_weighted_sum_is_the_sum():
+    parts = {"a": cf.fc_rmse, "b": cf.fc_frobenius}
+    total = cf.weighted_objective(parts, {"a": 2.0, "b": 0.5})
+    assert_close(total(FC_X, FC_Y), 2 * cf.fc_rmse(FC_X, FC_Y) + cf.fc_frobenius(FC_X, FC_Y) / 2)
+    with refuses("no objective 'c'"):
+        cf.weighted_objective(parts, {"a": 1.0, "b": 1.0, "c": 1.0})
+    with refuses("no weight 'b'"):
+        cf.weighted_objective(parts, {"a": 1.0})
+
+
+def test_a_target_that_cannot_be_fitted_is_refused():
+    assert require_fc("target_fc", FC_X, 4) is not None
+    for fc, match in [
+        (FC_X[:3], "must be square"),
+        (FC_X[:3, :3], r"must be \(4, 4\)"),
+        (np.triu(FC_X), "must be symmetric; at"),
+        (np.where(np.eye(4) > 0, np.nan, FC_X), "must be finite; at"),
+        (np.ones((4, 4)), "the same for all pairs"),
+        (np.array([list("abcd")] * 4), "array of numbers"),
+    ]:
+        with refuses(match, (ValueError, TypeError)):
+            require_fc("target_fc", fc, 4)
+    with refuses("`target` is 0"):
+        cf.lagged_covariance_distance(X, np.zeros((4, 4)), 2.0, 6.0)
+    with refuses("3 regions or more"):
+        require_fc("target_fc", np.eye(2))
