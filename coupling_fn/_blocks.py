@@ -85,17 +85,25 @@ def run_blocks(
         return forward(eqx.combine(floats, others), "nothing")[:3]
 
     def saving(floats, others):
-        # Only what a gradient is asked for is carried backwards: the rest would cost as much.
-        varies = jax.tree.map(lambda x: x.perturbed, floats, is_leaf=_is_primal)
+        # Only what a gradient is asked for is carried backwards: the rest would cost as much. What is
+        # saved has one structure whatever that is, since JAX remembers one for a program that is run
+        # twice, the second time from a state that varies; so it is told by sizes.
+        asked = jax.tree.map(lambda x: jnp.zeros(int(x.perturbed)), floats, is_leaf=_is_primal)
         floats, others = jax.tree.map(lambda x: x.value, (floats, others), is_leaf=_is_primal)
-        varying, fixed = eqx.partition(floats, varies)
-        save: Save = "messages too" if jax.tree.leaves(varying[1].weights) else "starts and sums"
+        save: Save = (
+            "messages too"
+            if any(map(len, jax.tree.leaves(asked[1].weights)))
+            else "starts and sums"
+        )
         *out, saved = forward(eqx.combine(floats, others), save)
-        return tuple(out), (varying, eqx.combine(fixed, others), saved)
+        return tuple(out), (floats, others, asked, saved)
 
     def backward(kept, cotangents):
+        floats, others, asked, saved = kept
+        varying, fixed = eqx.partition(floats, jax.tree.map(lambda x: len(x) > 0, asked))
+        kept = (varying, eqx.combine(fixed, others), saved, jax.tree.map(_cotangent, cotangents))
         run = lambda layout, at, args: _backward(program, blocks, close, layout, at, *args)  # noqa: E731
-        return _batched(run, (*kept, jax.tree.map(_cotangent, cotangents))), None
+        return _batched(run, kept), None
 
     adjoint_run.defvjp(saving, backward, symbolic_zeros=True)
     return adjoint_run(floats, others)
@@ -147,8 +155,10 @@ def _forward(program, blocks: Blocks, close, layout, at, args, save: Save):
     last = {
         key: layout.rows(kept[key], present + 1 - _rows(x), _rows(x) - 1) for key, x in sent.items()
     }
-    rows = (carried if save == "messages too" else None, {key: kept[key] for key in close})
-    return after, last, layout.front(seen), (layout.front(saved), layout.rows_out(rows))
+    carried, kept = layout.rows_out((carried, {key: kept[key] for key in close}))
+    if save != "messages too":
+        carried = jax.tree.map(lambda x: x[..., :0], carried)
+    return after, last, layout.front(seen), (layout.front(saved), (carried, kept))
 
 
 def _backward(program, blocks: Blocks, close, layout, at, varying, fixed, saved, bars):
@@ -158,7 +168,9 @@ def _backward(program, blocks: Blocks, close, layout, at, varying, fixed, saved,
     messages, sent = layout.spread(given[1:3], at_given[1:3])
     weights = layout.spread_last(given.weights, at_given.weights)
     ((starts, sums), rows), bars = layout.spread((saved, bars), at[2:])
-    carried, kept = layout.rows_in(rows)
+    carried, kept = rows
+    kept = layout.rows_in(kept)
+    carried = layout.rows_in(carried) if jax.tree.leaves(wanted.weights) else None
     after_bar, last_bar, seen_bar = bars
     block_bar = layout.over(
         _block_bar(program), (at[0][0], at[1][0], True, True, True, at_given.number, True)

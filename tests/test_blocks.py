@@ -57,6 +57,25 @@ def test_blocks_of_every_size_are_the_step_by_step_run_and_have_its_gradient(lea
     assert_close(of(cf.simulate), of(step_by_step), ulps=2**10)
 
 
+def in_two_runs(net, state, params, steps, **how):
+    """What `simulate` does, the second half from where the first ended."""
+    state, first = cf.simulate(net, state, params, steps // 2, **how)
+    state, second = cf.simulate(net, state, params, steps // 2, **how)
+    return state, jnp.concatenate([first, second])
+
+
+@pytest.mark.parametrize("least", [1, 32])
+def test_a_gradient_goes_through_a_run_and_the_one_before_it(least):
+    """The program is the same, and JAX keeps it; but only the second start varies."""
+
+    def of(simulate):
+        params, run = delayed_run(steps=160, least=least, simulate=simulate)
+        slopes = jax.jit(jax.grad(lambda k: run(with_coupling(params, k=k))))(0.7)
+        return slopes, jax.jit(jax.grad(run))(params)
+
+    assert_close(of(in_two_runs), of(cf.simulate), ulps=2**10)
+
+
 @pytest.mark.parametrize("scheme", ["heun", "rk4"])
 def test_a_scheme_of_more_stages_reads_the_past_no_more_often(scheme):
     def reads(scheme):
