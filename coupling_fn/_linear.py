@@ -160,10 +160,11 @@ def jacobians(net: Network, params: Params, x: PyTree) -> Jacobians:
         def rate_of(copy, place=place):
             return rate(z, (*seen[:place], copy, *seen[place + 1 :]))
 
-        if jnp.ndim(seen[place]) == 1:
-            by_source = jax.jacfwd(rate_of)(seen[place])
+        copy = jnp.asarray(seen[place])
+        if copy.ndim == 1:
+            by_source = jax.jacfwd(rate_of)(copy)
         else:  # a target sees its own row alone, so the sum over targets mixes nothing
-            by_source = jax.jacrev(lambda copy, f=rate_of: f(copy).sum(axis=1))(seen[place])
+            by_source = jax.jacrev(lambda copy, f=rate_of: f(copy).sum(axis=1))(copy)
         sent = jax.grad(lambda z, s=source: read(unstack(z), s).sum())(z)
         gains.append(by_source[:, :, None, :] * sent[None, None, :, :])
         delays.append(jnp.broadcast_to(lag.astype(z.dtype), (z.shape[1],) * 2))

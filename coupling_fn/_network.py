@@ -464,8 +464,11 @@ class Network(eqx.Module):
 
         noise = partial(self._added, kick, params) if kick.white else kick.fixed
         x = SCHEMES[self.scheme](rate, x, self.dt, noise)
-        clipped = {name: jnp.clip(get(x, name), *limits) for name, limits in self.bounds}
-        return _refill(x, {n: clipped.get(n, get(x, n)) for n in names_of(x)}) if clipped else x
+        if not self.bounds:
+            return x
+        limits = dict(self.bounds)
+        values = {n: jnp.clip(get(x, n), *limits.get(n, (None, None))) for n in names_of(x)}
+        return _refill(x, values)
 
     def inputs(self, links, x: PyTree, external: dict[str, Any], time, past, origins) -> Any:
         """What drives the node: external input at a time, and what the couplings make of the state."""
@@ -501,9 +504,8 @@ class Network(eqx.Module):
         fixed = None
         if plain:
             shape = (len(plain), len(first))
-            independent = increments(
-                lambda n: jax.random.normal(jax.random.fold_in(key, n), shape, first.dtype)
-            )
+            at: Callable[[Array], Array] = partial(jax.random.fold_in, key)
+            independent = increments(lambda n: jax.random.normal(at(n), shape, first.dtype))
             added = {name: jnp.zeros_like(first) for name in self.node.states}
             for name, xi in zip(plain, independent, strict=True):
                 added[name] = noises[name] * (scale * xi)

@@ -100,7 +100,7 @@ def _places(n: int, key: PRNGKeyArray) -> Float[Array, "region 3"]:
 
 
 def _symmetric(x: Float[Array, "region region"]) -> Float[Array, "region region"]:
-    """Copy what is above the diagonal below it, to the last bit, and leave 0 on it."""
+    """Copy what is above the diagonal below it, and leave 0 on it."""
     upper = jnp.triu(x, 1)
     return upper + upper.T
 

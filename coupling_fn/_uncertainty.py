@@ -70,7 +70,7 @@ class Uncertainty(eqx.Module):
         names = names or [f"number {i}" for i in range(len(columns[0]))]
         width = max(map(len, names))
         rows = [
-            f"{name:{width}}  {x:.6g} ± {e:.2g}  [{low:.6g}, {high:.6g}]"
+            f"{name:{width}}  {x:.6g} ± {e:.2g}  [{low:.4g}, {high:.4g}]"
             for name, x, e, low, high in zip(names, *columns, strict=True)
         ]
         return "\n".join([*rows, f"least determined: {self.sloppy()[0]}", *self.warned])
@@ -122,8 +122,8 @@ def uncertainty(
         >>> at = {"slope": jnp.asarray(0.98), "height": jnp.asarray(0.04)}
         >>> sure = cf.uncertainty(line, at, where=lambda p: (p["slope"], p["height"]))
         >>> print(sure)
-        params['slope']   0.98 ± 0.035  [0.912104, 1.0479]
-        params['height']  0.04 ± 0.085  [-0.126311, 0.206311]
+        params['slope']   0.98 ± 0.035  [0.9121, 1.048]
+        params['height']  0.04 ± 0.085  [-0.1263, 0.2063]
         least determined: +0.71 params['height'], -0.71 params['slope']
     """
     require_choice("derivative", derivative, ("auto", "reverse", "forward"))
