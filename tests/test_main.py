@@ -13,9 +13,8 @@ from helpers import refuses
 import coupling_fn as cf
 from coupling_fn import __main__ as job
 
-pytestmark = pytest.mark.optimised
 
-
+@pytest.mark.optimised
 def test_the_fit_recovers_the_k_that_made_the_target():
     # The embedded default, with fewer regions, and two starts that a sweep would not offer.
     with jax.enable_x64(False):
@@ -60,7 +59,7 @@ def test_it_writes_a_result_and_a_picture(monkeypatch, tmp_path, capsys):
 
 
 def test_every_node_has_a_preset_that_runs():
-    """One step of each, on the wires of the node, from its rest; and what is measured of it."""
+    """Two steps of each, on the wires of the node, from its rest; and what is measured of it."""
     assert set(job.PRESETS) == set(cf.nodes.catalog())
     weights = job.balance(cf.synthetic_connectome(4, jax.random.key(0)).weights)
     for name, preset in job.PRESETS.items():
