@@ -103,7 +103,8 @@ def run_blocks(
         varying, fixed = eqx.partition(floats, jax.tree.map(lambda x: len(x) > 0, asked))
         kept = (varying, eqx.combine(fixed, others), saved, jax.tree.map(_cotangent, cotangents))
         run = lambda layout, at, args: _backward(program, blocks, close, layout, at, *args)  # noqa: E731
-        return _batched(run, kept), None
+        # Zeros for the rest: JAX 0.6 remembers which ones are None, too.
+        return _filled(_batched(run, kept), floats), None
 
     adjoint_run.defvjp(saving, backward, symbolic_zeros=True)
     return adjoint_run(floats, others)

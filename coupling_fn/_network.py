@@ -3,7 +3,7 @@
 from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 import equinox as eqx
 import jax
@@ -504,7 +504,7 @@ class Network(eqx.Module):
         fixed = None
         if plain:
             shape = (len(plain), len(first))
-            at: Callable[[Array], Array] = partial(jax.random.fold_in, key)
+            at = partial(jax.random.fold_in, cast(Array, key))  # there is one, or it was refused
             independent = increments(lambda n: jax.random.normal(at(n), shape, first.dtype))
             added = {name: jnp.zeros_like(first) for name in self.node.states}
             for name, xi in zip(plain, independent, strict=True):
