@@ -54,16 +54,23 @@ def prepared(case):
     return problem, reference(problem)
 
 
-def row(name, problem, expected, folder, repeats, timeout):
-    case = problem.case
-    command = [sys.executable, "-m", "benchmarks._worker", name, str(folder), str(repeats)]
-    env = os.environ | {"JAX_ENABLE_X64": str(int(case.dtype == "float64"))}
+def apart(command, timeout, *, x64):
+    """Run a command in a process of its own; None if it took too long."""
+    env = os.environ | {"JAX_ENABLE_X64": str(int(x64))}
     here = Path(__file__).resolve().parent.parent
     try:
-        done = subprocess.run(
+        return subprocess.run(
             command, cwd=here, env=env, timeout=timeout, capture_output=True, text=True
         )
     except subprocess.TimeoutExpired:
+        return None
+
+
+def row(name, problem, expected, folder, repeats, timeout):
+    case = problem.case
+    command = [sys.executable, "-m", "benchmarks._worker", name, str(folder), str(repeats)]
+    done = apart(command, timeout, x64=case.dtype == "float64")
+    if done is None:
         return {"name": name, "failed": f"took more than {timeout} s"}
     report = folder / f"{name}.json"
     if not report.exists():

@@ -7,8 +7,6 @@ further away than 1 % has no time. Compiling counts: the first column begins wit
 
 import importlib
 import json
-import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -17,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ._harness import apart
 from ._problem import Case, K, load_problem, make_problem, solve
 
 NAMES = ("least_squares", "lbfgs", "adam", "adam by hand", "tvboptim", "brainmass")
@@ -46,13 +45,8 @@ def main(options, timeout):
 
 def ask(name, folder, timeout):
     command = [sys.executable, "-m", "benchmarks.fit", name, str(folder)]
-    env = os.environ | {"JAX_ENABLE_X64": "0"}
-    here = Path(__file__).resolve().parent.parent
-    try:
-        done = subprocess.run(
-            command, cwd=here, env=env, timeout=timeout, capture_output=True, text=True
-        )
-    except subprocess.TimeoutExpired:
+    done = apart(command, timeout, x64=False)
+    if done is None:
         return {"name": name, "failed": f"took more than {timeout} s"}
     if done.returncode:
         return {"name": name, "failed": done.stderr.strip().splitlines()[-1][:100]}

@@ -15,6 +15,7 @@ from jaxtyping import Float, Num
 
 from ._check import as_float, known, require_finite, require_names, require_shape, require_square
 from ._observe import fc_correlation, lagged_covariance, phase_coherence, power_spectrum
+from ._observe._dynamics import sorted_fcd
 from ._types import Scalar
 
 
@@ -93,14 +94,7 @@ def fcd_wasserstein(
         >>> round(float(cf.fcd_wasserstein(low, high)), 3)
         0.8
     """
-    values = []
-    for name, fcd in (("fcd_a", fcd_a), ("fcd_b", fcd_b)):
-        fcd = as_float(name, fcd)
-        require_square(name, fcd)
-        if len(fcd) < 2:
-            raise ValueError(f"`{name}` must have 2 windows or more; it has {len(fcd)}.")
-        values.append(jnp.sort(fcd[np.triu_indices(len(fcd), 1)]))
-    a, b = values
+    a, b = sorted_fcd("fcd_a", fcd_a), sorted_fcd("fcd_b", fcd_b)
     # Where either quantile function steps; between two steps both are constant.
     n, m = a.size, b.size
     steps = np.unique(np.concatenate([np.arange(n + 1) * m, np.arange(m + 1) * n]))

@@ -104,17 +104,19 @@ def fcd_distance(
         >>> float(cf.fcd_distance(low, high)), float(cf.fcd_distance(low, low))
         (1.0, 0.0)
     """
-    values = []
-    for name, fcd in (("fcd_a", fcd_a), ("fcd_b", fcd_b)):
-        fcd = as_float(name, fcd)
-        require_square(name, fcd)
-        if len(fcd) < 2:
-            raise ValueError(f"`{name}` must have 2 windows or more; it has {len(fcd)}.")
-        values.append(lax.stop_gradient(fcd[np.triu_indices(len(fcd), 1)]))
-    a, b = (jnp.sort(x) for x in values)
+    a, b = lax.stop_gradient((sorted_fcd("fcd_a", fcd_a), sorted_fcd("fcd_b", fcd_b)))
     at = jnp.concatenate([a, b])
     shares = [jnp.searchsorted(x, at, side="right").astype(at.dtype) / x.size for x in (a, b)]
     return jnp.abs(shares[0] - shares[1]).max()
+
+
+def sorted_fcd(name: str, fcd: Any) -> Array:
+    """The entries above the diagonal of an FCD, the smallest first."""
+    fcd = as_float(name, fcd)
+    require_square(name, fcd)
+    if len(fcd) < 2:
+        raise ValueError(f"`{name}` must have 2 windows or more; it has {len(fcd)}.")
+    return jnp.sort(fcd[np.triu_indices(len(fcd), 1)])
 
 
 def lagged_covariance(
