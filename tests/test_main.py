@@ -22,17 +22,12 @@ def test_the_fit_recovers_the_k_that_made_the_target():
         run = jax.jit(job.make_run(task))
         target_key, key = jax.random.split(jax.random.key(0))
         true_k = task.preset.true_k
-        target = run(job.at_strength(task.params, true_k), target_key)
-        target_fc = cf.functional_connectivity(target["signal"])
-
-        def loss(params):
-            return cf.fc_rmse(cf.functional_connectivity(run(params, key)["signal"]), target_fc)
-
+        target_fc = cf.functional_connectivity(run(true_k, target_key)[0])
         for factor in (0.5, 2.0):
-            start = job.at_strength(task.params, jnp.float32(factor * true_k))
-            fit = job.fit_k(loss, start, progress=False)
-            assert fit.path[0] == pytest.approx(factor * true_k, rel=1e-5)
-            assert fit.params.coupling.k == pytest.approx(true_k, rel=0.05)
+            start = np.float32([factor * true_k])
+            search = job.find(task, run, target_fc, key, start, progress=False)
+            assert search.fit.path[0] == pytest.approx(factor * true_k, rel=1e-5)
+            assert search.k == pytest.approx(true_k, rel=0.05)
 
 
 def test_it_writes_a_result_and_a_picture(monkeypatch, tmp_path, capsys):
@@ -50,6 +45,7 @@ def test_it_writes_a_result_and_a_picture(monkeypatch, tmp_path, capsys):
     job.main([*asked, "--duration", "0.5", "--quiet"])
     result = json.loads((out / "result.json").read_text())
     assert result["true_k"] is None and len(result["fit"]["k"]) == 2
+    assert "explode" in result["reasons"][0]
     assert result["fc_rmse"] == pytest.approx(min(result["fit"]["fc_rmse"]))
     assert result["sweep"]["k"] == pytest.approx([0.05, 1e4])
     assert result["sweep"]["regime"][1] == "exploding" and result["sweep"]["fc_rmse"][1] is None
@@ -78,19 +74,11 @@ def test_every_node_has_a_preset_that_runs():
 
 
 def test_where_every_run_explodes_it_says_what_to_do(monkeypatch, tmp_path, capsys):
-    nowhere = dict.fromkeys(("signal", "phase"), jnp.full((9, 4), jnp.nan))
-    monkeypatch.setattr(job, "make_run", lambda task: lambda params, key: nowhere)
+    nowhere = (jnp.full((9, 4), jnp.nan),) * 2
+    monkeypatch.setattr(job, "make_run", lambda task: lambda k, key: nowhere)
     with refuses("1", SystemExit):
         job.main(["--nodes", "4", "--quiet", "--out", str(tmp_path)])
-    assert "smaller --dt" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("synchrony", "regime"),
-    [(0.1, "uncoupled"), (0.4, "working range"), (0.9, "over-synchronised"), (np.nan, "exploding")],
-)
-def test_a_regime_has_a_name(synchrony, regime):
-    assert job.name_regime(synchrony, regions=68) == regime
+    assert "smaller dt. The option is --dt" in capsys.readouterr().err
 
 
 def test_balanced_weights_have_radius_1_and_keep_isolated_regions_at_0():
