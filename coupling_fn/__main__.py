@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import coupling_fn as cf
+from coupling_fn._objective import require_fc
 from coupling_fn._presets import PRESETS, Preset
 
 STRENGTHS = 16  # values of k, evenly spaced in log k
@@ -302,8 +303,7 @@ def load_fc(path: Path, regions: int) -> jax.Array:
         fc = jnp.asarray(file["fc"] if path.suffix == ".npz" else file, float)
     except Exception as error:  # a damaged file can raise nearly anything
         raise ValueError(f"Cannot read {path} as functional connectivity: {error}") from error
-    if fc.shape != (regions, regions):
-        raise ValueError(f"{path} must be ({regions}, {regions}), one a region, not {fc.shape}.")
+    fc = require_fc(str(path), fc, regions)
     if not (jnp.abs(fc) <= 1).all():
         raise ValueError(f"{path} must hold correlations, from -1 to 1; some are not.")
     return fc

@@ -29,7 +29,11 @@ class Interrupted(KeyboardInterrupt):
         ...         raise KeyboardInterrupt
         >>> try:
         ...     result = cf.fit(
-        ...         lambda p: p**2, jnp.asarray(1.0), lambda p: p, callback=impatient, progress=False
+        ...         lambda p: p**2,
+        ...         jnp.asarray(1.0),
+        ...         where=lambda p: p,
+        ...         callback=impatient,
+        ...         progress=False,
         ...     )
         ... except cf.Interrupted as interrupted:
         ...     result = interrupted.partial

@@ -181,7 +181,7 @@ def find_k(
             loss,
             {"k": jnp.asarray(ks[best])},
             where=lambda p: p["k"],
-            optimizer=optax.adam(optax.cosine_decay_schedule(0.1, fit_steps), b1=0.5, b2=0.9),
+            optimizer=refinement(fit_steps),
             steps=fit_steps,
             transform=RATIO,
             progress=progress,
@@ -193,6 +193,11 @@ def find_k(
         )
     ends = tuple(ks[working][[0, -1]].tolist()) if working.any() else (math.nan, math.nan)
     return KSearch(k, ends, tuple(reasons), ks, regimes, **curves, fit=refined)
+
+
+def refinement(steps: int) -> optax.GradientTransformation:
+    """The optimiser that refines the logarithm of k: steps of a tenth at first, of nothing at last."""
+    return optax.adam(optax.cosine_decay_schedule(0.1, steps), b1=0.5, b2=0.9)
 
 
 def name_regime(synchrony: Scalar, regions: int) -> str:

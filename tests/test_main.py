@@ -12,6 +12,7 @@ from helpers import refuses
 
 import coupling_fn as cf
 from coupling_fn import __main__ as job
+from coupling_fn._find import RATIO, refinement
 
 
 @pytest.mark.optimised
@@ -23,11 +24,18 @@ def test_the_fit_recovers_the_k_that_made_the_target():
         target_key, key = jax.random.split(jax.random.key(0))
         true_k = task.preset.true_k
         target_fc = cf.functional_connectivity(run(true_k, target_key)[0])
-        for factor in (0.5, 2.0):
-            start = np.float32([factor * true_k])
-            search = job.find(task, run, target_fc, key, start, progress=False)
-            assert search.fit.path[0] == pytest.approx(factor * true_k, rel=1e-5)
-            assert search.k == pytest.approx(true_k, rel=0.05)
+        # Both starts at once, by the descent that `find_k` ends with.
+        found = cf.fit(
+            lambda k: cf.fc_rmse(cf.functional_connectivity(run(k, key)[0]), target_fc),
+            jnp.float32(true_k),
+            where=lambda k: k,
+            starts=jnp.float32([0.5 * true_k, 2.0 * true_k]),
+            optimizer=refinement(job.FIT_STEPS),
+            steps=job.FIT_STEPS,
+            transform=RATIO,
+            progress=False,
+        )
+        assert found.starts.best == pytest.approx(np.full(2, true_k), rel=0.05)
 
 
 def test_it_writes_a_result_and_a_picture(monkeypatch, tmp_path, capsys):
@@ -37,7 +45,7 @@ def test_it_writes_a_result_and_a_picture(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(job, "RUNS", 2)
     monkeypatch.setattr(job, "FIT_STEPS", 1)
     connectome = cf.synthetic_connectome(6, jax.random.key(3))
-    fc = np.full((6, 6), 0.5) + np.diag(np.full(6, 0.5))
+    fc = np.corrcoef(np.random.default_rng(0).normal(size=(6, 30)) + 1.0 * np.arange(30) / 20)
     path = str(tmp_path / "both.npz")
     np.savez(path, weights=connectome.weights, lengths=connectome.lengths, fc=fc)
     out = tmp_path / "new" / "folder"
@@ -74,8 +82,12 @@ def test_every_node_has_a_preset_that_runs():
 
 
 def test_where_every_run_explodes_it_says_what_to_do(monkeypatch, tmp_path, capsys):
-    nowhere = (jnp.full((9, 4), jnp.nan),) * 2
-    monkeypatch.setattr(job, "make_run", lambda task: lambda k, key: nowhere)
+    target, exploded = jax.random.normal(jax.random.key(0), (9, 4)), jnp.full((9, 4), jnp.nan)
+
+    def make_run(task):
+        return lambda k, key: (jnp.where(k == task.preset.true_k, target, exploded),) * 2
+
+    monkeypatch.setattr(job, "make_run", make_run)
     with refuses("1", SystemExit):
         job.main(["--nodes", "4", "--quiet", "--out", str(tmp_path)])
     assert "smaller dt. The option is --dt" in capsys.readouterr().err
@@ -93,7 +105,7 @@ def files(tmp_path, monkeypatch):
     """Files to refuse."""
     monkeypatch.chdir(tmp_path)
     np.save("four.npy", np.eye(4))
-    np.save("large.npy", 2 * np.eye(6))
+    np.save("large.npy", np.add.outer(np.arange(6.0), np.arange(6.0)))
     np.savez("nofc.npz", weights=np.eye(6))
     np.savetxt("bare.csv", np.ones((6, 6)), delimiter=",")
     (tmp_path / "broken.npz").write_bytes(b"PK broken")

@@ -20,8 +20,10 @@ COMPARED = [
     (name, scheme)
     for name, scheme in RUNS
     if name in EVERY_SCHEME
-    or scheme == CASES[name].schemes[-1]
-    and (CASES[name] in EACH_NODE.values() or CASES[name].node == "wilson_cowan")
+    or (
+        scheme == CASES[name].schemes[-1]
+        and (CASES[name] in EACH_NODE.values() or CASES[name].node == "wilson_cowan")
+    )
 ]
 
 
