@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import assert_close, refuses
+from helpers import assert_close, few, refuses
 from strategies import directed
 
 import coupling_fn as cf
@@ -109,7 +109,7 @@ def by_hand(params, lags, scheme, steps=STEPS):
 
 
 @pytest.mark.parametrize(
-    ("lags", "scheme"), [("plain", "heun"), ("near", "euler"), ("blocks", "heun")]
+    ("lags", "scheme"), few([("blocks", "heun"), ("near", "euler"), ("plain", "heun")], 3)
 )
 def test_a_run_with_every_kind_is_its_loop(lags, scheme):
     net = cf.Network(cf.hopf, DT, lags=LAGS[lags], scheme=scheme)
