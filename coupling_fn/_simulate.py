@@ -10,6 +10,7 @@ from jax import lax
 
 from ._check import as_count, require_choice, require_names
 from ._engine import HistoryNeeded, run_network
+from ._finite import require_finite_run, require_known
 from ._network import Network, get
 from ._pack import pack, repack
 from ._types import PyTree
@@ -27,6 +28,7 @@ def simulate(
     every: int = 1,
     derivative: Literal["reverse", "forward"] = "reverse",
     checkpoint: int | None = None,
+    check: Literal["finite"] | None = None,
 ) -> tuple[PyTree, PyTree]:
     """Run `steps` steps, and record.
 
@@ -49,6 +51,11 @@ def simulate(
             between out again: memory for one such segment and for `steps / checkpoint` states
             (with their histories), at the cost of one more run. `steps` must be a multiple of it,
             and it of `every`; about the root of `steps`, but not below the largest lag, is best.
+        check: "finite" looks at the last state and the record when the run has ended. If one is
+            NaN or infinite, the run is repeated in parts up to where that began, and the error says
+            the step, the state, the region and the largest inputs. The run itself is the same
+            program. In a step of your own, what is finite again at the end is not seen. Outside of
+            `jit`, `vmap` and `grad` alone.
 
     Returns:
         The last state, and the record with time in front: `record[n]` is of the state after step
@@ -56,7 +63,9 @@ def simulate(
 
     Raises:
         TypeError: if `steps` or `every` is not a whole number.
-        ValueError: if they are negative, or `steps` is not a multiple of `every` and `checkpoint`.
+        ValueError: if they are negative, or `steps` is not a multiple of `every` and `checkpoint`;
+            or if `check` is asked for inside `jit`, `vmap` or `grad`.
+        FloatingPointError: if `check` finds NaN or infinity.
 
     Example:
         >>> net = cf.Network(cf.linear, dt=1.0, scheme="euler")
@@ -85,8 +94,18 @@ def simulate(
                 f"is not, with every {every} and {steps} steps."
             )
         checkpoint = segment if steps else None
+    require_choice("check", check, (None, "finite"))
     reverse = derivative == "reverse"
-    return _simulate(step, state, params, steps, _recorder(record), every, reverse, checkpoint)
+    if check is not None:
+        require_known(step, state, params)
+    result = _simulate(step, state, params, steps, _recorder(record), every, reverse, checkpoint)
+    if check is not None:
+
+        def again(step, state, params, steps, record):
+            return _simulate(step, state, params, steps, record, 1, reverse, None)
+
+        require_finite_run(again, step, state, params, steps, result)
+    return result
 
 
 class _Named(eqx.Module):
