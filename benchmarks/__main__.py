@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from . import accuracy, empirical, fit, nodes, recovery
+from . import accuracy, empirical, finite, fit, nodes, recovery
 from ._harness import EVERYONE, compare, machine, table
 
 COMPARED = ("instantaneous", "delayed", "gradient", "sweep")
-QUESTIONS = (*COMPARED, "fit", "nodes", "accuracy", "recovery", "empirical")
+QUESTIONS = (*COMPARED, "fit", "nodes", "accuracy", "recovery", "empirical", "finite")
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,7 @@ def main():
         "nodes": lambda: [nodes.main(args.repeats)],
         "accuracy": lambda: [accuracy.main()],
         "recovery": lambda: [recovery.main()],
+        "finite": lambda: [finite.main()],
         "empirical": lambda: [empirical.main(args.connectome)],
     }
     for question in asked:

@@ -37,8 +37,8 @@ class Edges:
 
     def chosen(self, which: np.ndarray) -> "Edges":
         """Some of the edges."""
-        arrays = (x[which] for x in (self.target, self.source, self.weight))
-        return Edges(*arrays, self.regions, self.labels)
+        target, source, weight = (x[which] for x in (self.target, self.source, self.weight))
+        return Edges(target, source, weight, self.regions, self.labels)
 
     def look_up(self, values: np.ndarray, target: np.ndarray, source: np.ndarray) -> np.ndarray:
         """Of one value an edge, those of the edges asked for; 0 where there is no such edge."""

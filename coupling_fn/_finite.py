@@ -78,8 +78,8 @@ def _birth(run, step, state, params, steps) -> str:
     for what, tree in (("params", params), ("state", state)):
         for path, x in _floats(tree):
             if not np.isfinite(x).all():
-                where = _place(x)
-                at = f" at {where if len(where) > 1 else where[0]}" if where else ""
+                where: Any = _place(x)
+                at = f" at {where[0] if len(where) == 1 else where}" if where else ""
                 return f"{what}{path} is {x[where]}{at}, before the first step."
     before, done, part = state, 0, min(PART, steps)
     while done < steps:
