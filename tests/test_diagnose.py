@@ -459,6 +459,12 @@ def test_a_step_is_too_long_where_the_scheme_says_so(scheme):
         )
         report = cf.diagnose(net=net, params=params, x0=cf.LinearState(START))
         assert ("long_step" in report.codes) == wrong, f"\n{report}"
+    # Of a slow decay that turns, Euler's steps grow, and those of the others do not.
+    turning = cf.Network(cf.hopf, 0.5, scheme=scheme)
+    params = cf.Params(cf.HopfParams(a=-0.05, omega=1.0), cf.AdditiveCoupling(1e-9 * W), noise=0.1)
+    rest = cf.HopfState(jnp.zeros(N), jnp.zeros(N))
+    report = cf.diagnose(net=turning, params=params, x0=rest)
+    assert ("long_step" in report.codes) == (scheme == "euler"), f"\n{report}"
 
 
 def test_wrong_arguments_are_refused():

@@ -90,7 +90,8 @@ class Context:
                     f"{self.row_sum:.3g}.",
                     (NORMALISE, *others),
                 )
-            return "strong_k", f"{where}, and k is beyond it.", remedies
+            given = f"k is {rest.k:.3g}" if rest.k is not None else "the strengths are above that"
+            return "strong_k", f"{where}, and {given}.", remedies
         if long is not None or turning:
             return (
                 "long_step",
