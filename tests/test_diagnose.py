@@ -349,6 +349,19 @@ def test_an_explosion_is_timed_and_placed():
     assert first.where == (1,) and "at 10.5 ms (sample 20)" in first.what
 
 
+def test_of_several_couplings_each_is_named():
+    wires = {"E": cf.Wire("E", into="E"), "I": cf.Wire("I", into="I")}
+    net = cf.Network(cf.wilson_cowan, 0.5, couplings=wires)
+    coupling = {"E": cf.AdditiveCoupling(W), "I": cf.DiffusiveCoupling(SPLIT, k=-0.1)}
+    report = cf.diagnose(net=net, params=cf.Params(cf.WilsonCowanParams(), coupling))
+    apart, parts = report.findings
+    assert (apart.code, parts.code) == ("drives_apart", "disconnected")
+    assert "'I'" in apart.what and parts.what.startswith("I: The network falls into 2 parts")
+    assert (
+        report.facts["E: edges"] == N * (N - 1) and report.facts["I: edges"] == (SPLIT != 0).sum()
+    )
+
+
 # --- what it works out -----------------------------------------------------------------------------
 
 

@@ -11,7 +11,7 @@ from .._network import Network, Params, names_of
 from .._types import Scalar
 from ._before import diagnose
 from ._causes import Context, context_of
-from ._report import Finding, Report, regions, report
+from ._report import Finding, Report, about, regions, report
 from ._signals import Measures, first_explosion, measure, turns
 from ._stability import look_at_step
 
@@ -255,6 +255,7 @@ def _together(name: str, x: np.ndarray, m: Measures, context: Context) -> Iterat
     repelled = context.why_it_drives_apart()
     if m.order > TOGETHER and m.fc > TOGETHER and not between:
         same = np.abs(x - x[:, :1]).max() <= STILL * np.abs(x).max()
+        alike = np.ptp(x[0]) < 0.05 * x.std()
         why = "All regions do the same, and FC is 1 everywhere: no resting state does that."
         yield Finding(
             "over_synchronised",
@@ -270,6 +271,7 @@ def _together(name: str, x: np.ndarray, m: Measures, context: Context) -> Iterat
                 "Reduce k: scan it downwards, or find_k.",
                 'Normalise the weights: normalize(conn, by="row").',
                 "Give each region noise of its own, frequencies of its own, and delays.",
+                *(("Start each region elsewhere: they began alike.",) if alike else ()),
             ),
             cause="identical_start" if same else "strong_k",
         )
@@ -349,7 +351,7 @@ def _sampling(
             "warning",
             f"The run of {duration:.4g} ms is not twice the largest delay, {longest:.4g} ms.",
             why="Much of it is made of the history that it was given.",
-            remedy=(f"Run for {10 * longest:.2g} ms or more, and leave out the first part.",),
+            remedy=(f"Run for {about(10 * longest)} ms or more, and leave out the first part.",),
             cause="delays",
         )
     elif m.cycles < CYCLES:
@@ -358,7 +360,7 @@ def _sampling(
             "warning",
             f"The run of {duration:.4g} ms holds {m.cycles:.1f} cycles of what varies most.",
             why="Correlations and phases of so few cycles are an accident.",
-            remedy=(f"Run for {max(50 * duration / max(m.cycles, 0.5), 1):.2g} ms or more.",),
+            remedy=(f"Run for {about(50 * duration / m.cycles)} ms or more.",),
             cause="cycles",
         )
     elif fc_error is not None and m.fc_error > fc_error:
@@ -369,6 +371,6 @@ def _sampling(
             f"A correlation of two regions has a standard error of {m.fc_error:.2g} in a run of "
             f"{duration:.4g} ms; {fc_error:g} was asked.",
             why="FC then differs as much from run to run.",
-            remedy=(f"Run for about {wanted:.2g} ms.", "Or average the FC of several runs."),
+            remedy=(f"Run for about {about(wanted)} ms.", "Or average the FC of several runs."),
             cause="fc_error",
         )

@@ -1,5 +1,6 @@
 """`diagnose`: what is wrong with a connectome, its delays and a network, before anything runs."""
 
+import dataclasses
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -102,11 +103,10 @@ def diagnose(
         looked_at = [(name, edges_of_part(part, labels)) for name, part in given]
     findings, facts = [], {}
     for name, edges in looked_at:
-        edges, lost = finite(edges)
-        findings += lost
-        findings += look_at_weights(edges)
-        findings += look_at_orientation(edges, reference, drivers)
-        findings += look_at_tracts(
+        edges, found = finite(edges)
+        found += look_at_weights(edges)
+        found += look_at_orientation(edges, reference, drivers)
+        found += look_at_tracts(
             edges,
             _of(lengths, name),
             speed,
@@ -115,8 +115,9 @@ def diagnose(
             _bounds_of(net, name) if buffer is None else (0, buffer),
         )
         prefix = f"{name}: " if len(looked_at) > 1 else ""
-        found = facts_of(edges, spectral_radius(edges))
-        facts |= {prefix + fact: value for fact, value in found.items()}
+        findings += [dataclasses.replace(f, what=prefix + f.what) for f in found]
+        measured = facts_of(edges, spectral_radius(edges))
+        facts |= {prefix + fact: value for fact, value in measured.items()}
     for name, part in given:
         findings += look_at_rule(name, part, edges_of_part(part, labels))
     if net is not None and params is not None and x0 is not None:

@@ -117,5 +117,10 @@ def count(n: int, thing: str) -> str:
     return f"{n} {thing}" if n == 1 else f"{n} {thing}s"
 
 
+def about(value: float) -> str:
+    """Two digits, without an exponent where that is short."""
+    return f"{float(f'{value:.2g}'):g}"
+
+
 def _short(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
