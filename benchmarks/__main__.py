@@ -10,11 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from . import accuracy, empirical, finite, fit, nodes, recovery
+from . import accuracy, analytic, empirical, finite, fit, nodes, posterior, recovery
 from ._harness import EVERYONE, compare, machine, table
 
 COMPARED = ("instantaneous", "delayed", "gradient", "sweep")
-QUESTIONS = (*COMPARED, "fit", "nodes", "accuracy", "recovery", "empirical", "finite")
+ALONE = ("fit", "nodes", "accuracy", "recovery", "posterior", "analytic", "empirical", "finite")
+QUESTIONS = (*COMPARED, *ALONE)
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,8 @@ def main():
         "accuracy": lambda: [accuracy.main()],
         "recovery": lambda: [recovery.main()],
         "finite": lambda: [finite.main()],
+        "posterior": lambda: [posterior.main()],
+        "analytic": lambda: [analytic.main(args.connectome)],
         "empirical": lambda: [empirical.main(args.connectome)],
     }
     for question in asked:
