@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from . import accuracy, analytic, empirical, fit, nodes, posterior, recovery
+from . import accuracy, analytic, empirical, finite, fit, nodes, posterior, recovery
 from ._harness import EVERYONE, compare, machine, table
 
 COMPARED = ("instantaneous", "delayed", "gradient", "sweep")
-ALONE = ("fit", "nodes", "accuracy", "recovery", "posterior", "analytic", "empirical")
+ALONE = ("fit", "nodes", "accuracy", "recovery", "posterior", "analytic", "empirical", "finite")
 QUESTIONS = (*COMPARED, *ALONE)
 
 
@@ -71,6 +71,7 @@ def main():
         "nodes": lambda: [nodes.main(args.repeats)],
         "accuracy": lambda: [accuracy.main()],
         "recovery": lambda: [recovery.main()],
+        "finite": lambda: [finite.main()],
         "posterior": lambda: [posterior.main()],
         "analytic": lambda: [analytic.main(args.connectome)],
         "empirical": lambda: [empirical.main(args.connectome)],

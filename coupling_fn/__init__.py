@@ -42,6 +42,10 @@ from ._delay import make_history as make_history
 from ._delay import push_history as push_history
 from ._delay import read_history as read_history
 from ._density import log_density as log_density
+from ._diagnose import Finding as Finding
+from ._diagnose import Report as Report
+from ._diagnose import diagnose as diagnose
+from ._diagnose import diagnose_run as diagnose_run
 from ._field import vector_field as vector_field
 from ._files import load_connectome as load_connectome
 from ._files import save_connectome as save_connectome

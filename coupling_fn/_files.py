@@ -8,7 +8,7 @@ import os
 import secrets
 import zipfile
 from collections.abc import Callable, Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -54,8 +54,8 @@ def load_connectome(
     Raises:
         FileNotFoundError: if there is no such file.
         ValueError: naming the file, if it is damaged, empty, not numbers, not square, of an
-            unknown kind, larger than 1 GiB when unpacked, or lacks the weights. Nothing pickled
-            is ever loaded.
+            unknown kind, larger than 1 GiB when unpacked, lacks the weights, or is an archive with
+            a path that leaves its folder. Nothing pickled is ever loaded, nothing unpacked to disk.
         ImportError: for `.mat`, where scipy is not installed.
 
     Source:
@@ -187,6 +187,7 @@ def _read_all(stream: Any, what: str) -> bytes:
 
 def _member(archive: zipfile.ZipFile, *names: str) -> bytes | None:
     """Unpack the one member with one of these file names, whatever its folder."""
+    _require_inside(archive)
     found = [
         member
         for member in archive.namelist()
@@ -201,6 +202,14 @@ def _member(archive: zipfile.ZipFile, *names: str) -> bytes | None:
             return _read_all(packed, f"its {found[0]}, unpacked,")
         with bz2.BZ2File(packed) as stream:
             return _read_all(stream, f"its {found[0]}, unpacked,")
+
+
+def _require_inside(archive: zipfile.ZipFile) -> None:
+    """Refuse an archive made to write outside of where it is unpacked: nothing is, but it is no data."""
+    for member in archive.namelist():
+        path = PureWindowsPath(member)  # knows \\ and drives as well as /
+        if path.anchor or ".." in path.parts:
+            raise ValueError(f"its member {member!r} has a path that leaves the archive's folder.")
 
 
 def _needed(data: bytes | None, archive: zipfile.ZipFile) -> bytes:
@@ -261,7 +270,10 @@ def _from_npz_matrix(data: bytes, names: tuple[str, ...]) -> np.ndarray:
 
 
 def _array(data: bytes) -> np.ndarray:
-    return np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
+    x = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
+    if x.size > len(data):  # of entries without a byte each, as strings of length 0 are
+        raise ValueError(f"it claims to hold {x.size} entries in {len(data)} bytes.")
+    return x
 
 
 def _text(data: bytes, what: str = "it") -> np.ndarray:

@@ -23,11 +23,16 @@ from ._checkpoint import (
     write,
 )
 from ._engine import HistoryNeeded, run_network
+from ._finite import require_finite_run, require_known
 from ._network import Network, get
 from ._pack import pack, repack
 from ._types import PyTree
 
 Record = str | tuple[str, ...] | Callable[[Any], PyTree] | None
+
+
+def _node(state: Any) -> PyTree:
+    return state.node
 
 
 def simulate(
@@ -36,12 +41,13 @@ def simulate(
     params: PyTree,
     steps: int,
     *,
-    record: Record = lambda state: state.node,
+    record: Record = _node,
     every: int = 1,
     derivative: Literal["reverse", "forward"] = "reverse",
     checkpoint: int | None = None,
     save: str | os.PathLike[str] | None = None,
     save_every: int | None = None,
+    check: Literal["finite"] | None = None,
 ) -> tuple[PyTree, PyTree]:
     """Run `steps` steps, and record.
 
@@ -70,6 +76,11 @@ def simulate(
             refused. Not for inside of `jit`, `vmap` or `grad`.
         save_every: how many steps lie between two writes, a multiple of `every`; a tenth of the run
             if None.
+        check: "finite" looks at the last state, and at what a function recorded, when the run has
+            ended. If one is NaN or infinite, the run is repeated in parts up to where that began, and
+            the error says the step, the state, the region and the largest inputs. The run itself is
+            the same program. In a step of your own, what is finite again at the end is not seen.
+            Outside of `jit`, `vmap` and `grad` alone.
 
     Returns:
         The last state, and the record with time in front: `record[n]` is of the state after step
@@ -79,7 +90,9 @@ def simulate(
     Raises:
         TypeError: if `steps` or `every` is not a whole number.
         ValueError: if they are negative, or `steps` is not a multiple of `every` and `checkpoint`; if
-            `save` holds another run or a damaged one.
+            `save` holds another run or a damaged one; or if `check` or `save` is asked for inside
+            `jit`, `vmap` or `grad`.
+        FloatingPointError: if `check` finds NaN or infinity.
         OSError: if `save` cannot be written; what was written before is as it was.
         Interrupted: on Ctrl-C with `save`, with the last state and the record so far.
 
@@ -110,21 +123,37 @@ def simulate(
                 f"is not, with every {every} and {steps} steps."
             )
         checkpoint = segment if steps else None
+    require_choice("check", check, (None, "finite"))
     reverse = derivative == "reverse"
+    if check is not None:
+        require_known(step, state, params)
     if save is None and save_every is not None:
         raise ValueError("`save_every` says how often to write to `save`: give that, too.")
+    recorder = _recorder(record)
     if save is None:
-        return _simulate(step, state, params, steps, _recorder(record), every, reverse, checkpoint)
-    if not known(step, state, params) or checkpoint is not None:
-        raise ValueError(
-            "`save` writes files, which is not for inside of jit, vmap or grad; so it takes no "
-            "`checkpoint`, either."
-        )
-    length = -(-steps // (10 * every)) * every if save_every is None else save_every
-    length = as_count("save_every", length)
-    if length % every or (not length and steps):
-        raise ValueError(f"`save_every` must be a multiple of `every`, {every}, not {length}.")
-    return _saved(Path(save), length, step, state, params, steps, _recorder(record), every, reverse)
+        result = _simulate(step, state, params, steps, recorder, every, reverse, checkpoint)
+    else:
+        if not known(step, state, params) or checkpoint is not None:
+            raise ValueError(
+                "`save` writes files, which is not for inside of jit, vmap or grad; so it takes no "
+                "`checkpoint`, either."
+            )
+        length = -(-steps // (10 * every)) * every if save_every is None else save_every
+        length = as_count("save_every", length)
+        if length % every or (not length and steps):
+            raise ValueError(f"`save_every` must be a multiple of `every`, {every}, not {length}.")
+        how = (steps, recorder, every, reverse)
+        result = _saved(Path(save), length, step, state, params, *how)
+    if check is not None:
+
+        def again(step, state, params, steps, record):
+            return _simulate(step, state, params, steps, record, 1, reverse, None)
+
+        # What is recorded of states by name is finite where they are; only a function's is looked at.
+        named = isinstance(step, Network) and (record is _node or not callable(record))
+        seen = None if named else result[1]
+        require_finite_run(again, step, state, params, steps, (result[0], seen))
+    return result
 
 
 class _Named(eqx.Module):

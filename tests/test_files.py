@@ -245,6 +245,31 @@ def test_a_header_that_claims_too_much_allocates_nothing(folder):
         cf.load_connectome(folder / "c.npy")
 
 
+@pytest.mark.parametrize(
+    "name", ["../weights.txt", "/weights.txt", "a/../../x", "C:/x.txt", "..\\x", "\\\\host\\x\\y"]
+)
+def test_an_archive_that_leaves_its_folder_is_refused(folder, name):
+    for suffix in (".zip", ".npz"):
+        path = folder / f"c{suffix}"
+        cf.save_connectome(path, cf.Connectome(WEIGHTS))
+        cf.load_connectome(path)
+        with zipfile.ZipFile(path, "a") as archive:
+            archive.writestr(name, "0 1\n1 0\n")
+        with refuses(r"has a path that leaves the archive's folder"):
+            cf.load_connectome(path)
+
+
+def test_labels_of_no_bytes_are_no_bomb(folder):
+    with zipfile.ZipFile(folder / "c.npz", "w") as archive:
+        with archive.open("weights.npy", "w") as file:
+            np.save(file, np.eye(2))
+        with archive.open("labels.npy", "w") as file:
+            header = {"descr": "<U0", "fortran_order": False, "shape": (10**10,)}
+            np.lib.format.write_array_header_1_0(file, header)
+    with refuses(r"claims to hold 10000000000 entries in 128 bytes"):
+        cf.load_connectome(folder / "c.npz")
+
+
 class Exploding:
     def __reduce__(self):
         return os.mkdir, ("exploded",)

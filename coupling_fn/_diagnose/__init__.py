@@ -1,0 +1,6 @@
+"""What is wrong with a connectome, a network or a run, in words."""
+
+from ._after import diagnose_run as diagnose_run
+from ._before import diagnose as diagnose
+from ._report import Finding as Finding
+from ._report import Report as Report

@@ -1,0 +1,62 @@
+"""Whether weights may be transposed. Only data or knowledge from elsewhere can tell, and only maybe."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from .._check import require_shape
+from .._edges import Edges, along, edges_of
+from ._report import Finding, regions
+
+SURE = 4.0  # standard deviations
+LEAST = 0.1  # correlation
+
+_WHY = "conn[i, j] is from source j onto target i; much data is stored the other way round."
+_REMEDY = ("Turn weights and lengths together: from_source_target(connectome).",)
+
+
+def look_at_orientation(edges: Edges, reference: Any, drivers: Iterable[Any]) -> Iterator[Finding]:
+    """Findings from a second matrix, and from regions known to send more than they receive."""
+    if reference is not None:
+        other = edges_of(reference)
+        require_shape(
+            "reference", np.empty(other.regions), (edges.regions,), meaning="Its regions."
+        )
+        agreement, shared = along(edges, other)
+        if shared and agreement < -max(LEAST, SURE / np.sqrt(shared / 2)):
+            yield Finding(
+                "transposed",
+                "warning",
+                "The weights are possibly transposed: which direction of a pair is the stronger one "
+                f"agrees with the reference by {agreement:.2f}, transposed by {-agreement:.2f}.",
+                why=_WHY,
+                remedy=_REMEDY,
+            )
+    chosen = _indices(drivers, edges)
+    if chosen.size:
+        size = np.abs(edges.weight) * edges.apart
+        inward, outward = edges.onto_each(size)[chosen].sum(), edges.from_each(size)[chosen].sum()
+        if inward > outward:
+            yield Finding(
+                "transposed",
+                "warning",
+                "The weights are possibly transposed: the regions that should drive the others "
+                f"receive {inward:.3g} in all, and send {outward:.3g}.",
+                **regions(chosen, edges.labels),
+                why=_WHY,
+                remedy=_REMEDY,
+            )
+
+
+def _indices(drivers: Iterable[Any], edges: Edges) -> np.ndarray:
+    labels = list(edges.labels or ())
+    found = []
+    for driver in drivers:
+        if isinstance(driver, str) and driver not in labels:
+            raise ValueError(f"`drivers` must be regions by index or label; {driver!r} is neither.")
+        index = labels.index(driver) if isinstance(driver, str) else int(driver)
+        if not 0 <= index < edges.regions:
+            raise ValueError(f"`drivers` must be below {edges.regions}, not {index}.")
+        found.append(index)
+    return np.asarray(found, np.int64)

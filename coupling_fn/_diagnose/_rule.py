@@ -1,0 +1,132 @@
+"""Whether a coupling does what its weights say: pulls, and reads them from source to target."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from .._coupling import SumCoupling
+from .._edges import Edges, edges_of
+from .._network import Params
+from ._report import Finding
+
+PROBES = 3  # sources that are moved
+SIZES = (1.0, 100.0)  # by how much; where the first changes nothing, the second may
+
+
+def parts(params: Params | None) -> list[tuple[str, Any]]:
+    """The couplings that have weights, each with its name."""
+    if params is None or params.coupling is None:
+        return []
+    named = params.coupling
+    named = named if isinstance(named, Mapping) else {"coupling": named}
+    return [
+        (name, part)
+        for name, whole in named.items()
+        for part in (whole.parts if isinstance(whole, SumCoupling) else (whole,))
+        if getattr(part, "conn", None) is not None
+    ]
+
+
+def look_at_rule(name: str, coupling: Any, edges: Edges) -> Iterator[Finding]:
+    """Findings on a coupling's sign and on how it reads its weights; it is called a few times."""
+    if not edges.apart.any():
+        return
+    k = np.asarray(getattr(coupling, "k", 1.0), float)
+    pull = _pull(coupling, edges)
+    if pull is not None and pull > 0:
+        cause = "k is negative" if (k < 0).any() else "the rule has the other sign"
+        yield Finding(
+            "drives_apart",
+            "error",
+            f"The coupling {name!r} drives apart: a region above its neighbours is pushed up "
+            f"further, since {cause}.",
+            why="Diffusive coupling draws each region towards the average: k Σ W_ij (x_j - x_i). "
+            "Turned, differences grow until something stops them.",
+            remedy=(
+                "Take k > 0." if (k < 0).any() else "Take source - target, not target - source.",
+            ),
+        )
+    elif (k < 0).any():
+        yield Finding(
+            "negative_k",
+            "warning",
+            f"The coupling {name!r} has a negative k, {k.min():.3g}.",
+            why="It inhibits: regions go into opposite phases rather than synchronise.",
+            remedy=("Take k > 0, unless this is an inhibition of its own.",),
+        )
+    if (k == 0).all():
+        yield Finding(
+            "no_coupling",
+            "warning",
+            f"The coupling {name!r} has k = 0.",
+            why="The regions run by themselves.",
+            remedy=("Scan k upwards from small values.",),
+        )
+        return
+    forth, back = _reads(coupling, edges)
+    if back > forth + 0.3:
+        yield Finding(
+            "rule_transposed",
+            "error",
+            f"The coupling {name!r} reads its weights the other way round: what a region sends "
+            f"arrives by its row (correlation {back:.2f}), not its column ({forth:.2f}).",
+            why="conn[i, j] is from source j onto target i, so a sum over sources is conn @ source.",
+            remedy=("Write weighted_sum(conn, source) in place of conn.T @ source.",),
+        )
+
+
+def _pull(coupling: Any, edges: Edges) -> float | None:
+    """What a region receives that is above all others, where only differences matter."""
+    n = edges.regions
+    size = edges.onto_each(np.abs(edges.weight) * edges.apart)
+    size = size * (edges.onto_each(edges.weight * edges.apart) > 0)
+    place = int(size.argmax())
+    if not size[place]:
+        return None
+    level = jnp.full(n, 0.5, coupling.conn.dtype)
+    raised = jnp.zeros_like(level).at[place].set(0.1)
+    level, raised = (np.asarray(coupling(x, x)) for x in (level, raised))
+    scale = np.abs(raised).max()
+    if not scale or np.abs(level).max() > 1e-3 * scale or raised[place] == 0:
+        return None
+    return float(raised[place])
+
+
+def _reads(coupling: Any, edges: Edges) -> tuple[float, float]:
+    """How what arrives from single sources goes with their column, and with their row, of weights."""
+    lean = edges.chosen(edges.apart)
+    uneven = lean.from_each(np.abs(lean.weight - lean.back))
+    still = jnp.zeros(edges.regions, coupling.conn.dtype)
+    got, columns, rows = [], [], []
+    for j in np.argsort(-uneven, kind="stable")[:PROBES]:
+        if not uneven[j]:
+            break
+        tried = [
+            np.asarray(coupling(still.at[j].set(size), still) - coupling(still, still))
+            for size in SIZES
+        ]
+        change = next((change for change in tried if change.any()), tried[0])
+        column, row = np.zeros(edges.regions), np.zeros(edges.regions)
+        column[lean.target[lean.source == j]] = lean.weight[lean.source == j]
+        row[lean.source[lean.target == j]] = lean.weight[lean.target == j]
+        apart = np.arange(edges.regions) != j
+        got.append(change[apart])
+        columns.append(column[apart])
+        rows.append(row[apart])
+    if not got:
+        return 0.0, 0.0
+    return _correlation(got, columns), _correlation(got, rows)
+
+
+def _correlation(a: list[np.ndarray], b: list[np.ndarray]) -> float:
+    x, y = np.concatenate(a), np.concatenate(b)
+    size = np.linalg.norm(x) * np.linalg.norm(y)
+    return float(abs(x @ y) / size) if size else 0.0
+
+
+def edges_of_part(part: Any, labels: tuple[str, ...] | None) -> Edges:
+    """The edges of a coupling, named."""
+    edges = edges_of(part.conn)
+    return Edges(edges.target, edges.source, edges.weight, edges.regions, labels)

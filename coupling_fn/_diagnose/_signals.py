@@ -1,0 +1,141 @@
+"""What diagnosis measures in signals.
+
+In NumPy, though `_observe` has most of it: to compile it for the length of one record would take
+longer than all else.
+"""
+
+import dataclasses
+
+import numpy as np
+
+HUGE = 1e3  # times the width of a state's range, or the amplitude at first
+BANDS = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class Measures:
+    """What the signals of all regions have in common.
+
+    Attributes:
+        order: the order parameter, averaged over time.
+        fc: the mean correlation of two regions.
+        rms_fc: the root of the mean square correlation.
+        chance_fc: the same where each region is shifted in time, which only chance can correlate.
+        fc_error: the standard error of a correlation.
+        peak: the middle of the band of frequencies with most power, where it stands out. [Hz]
+        cycles: how many the record holds, of the frequency that halves the power.
+        spread: the standard deviation between regions of their mean frequency. [rad/ms]
+    """
+
+    order: float
+    fc: float
+    rms_fc: float
+    chance_fc: float
+    fc_error: float
+    peak: float
+    cycles: float
+    spread: float
+    correlations: np.ndarray
+
+    def facts(self) -> dict[str, float]:
+        """What a report shows of it."""
+        return {
+            "order parameter": self.order,
+            "mean FC": self.fc,
+            "standard error of FC": self.fc_error,
+            "cycles": self.cycles,
+        }
+
+
+def measure(x: np.ndarray, dt: float, angle: bool) -> Measures:
+    """Measure signals, `(time, region)`, that are finite; angles are taken by their cosine."""
+    signals = np.cos(x) if angle else x
+    phases = x if angle else _phases(signals)
+    order = float(np.abs(np.exp(1j * phases).mean(1)).mean())
+    fc = _correlations(signals)
+    apart = ~np.eye(len(fc), dtype=bool)
+    power = np.abs(np.fft.rfft(signals - signals.mean(0), axis=0)) ** 2
+    share = power / np.maximum(power.sum(0), np.finfo(float).tiny)
+    mean = share.mean(1)
+    turning = np.unwrap(phases, axis=0)
+    frequency = (turning[-1] - turning[0]) / max(len(x) - 1, 1) / dt
+    half = int(np.searchsorted(np.cumsum(mean), 0.5))
+    return Measures(
+        order=order,
+        fc=float(fc[apart].mean()) if apart.any() else 1.0,
+        rms_fc=_rms(fc[apart]),
+        chance_fc=_rms(_correlations(_shifted(signals))[apart]),
+        fc_error=float(np.sqrt((mean**2).sum() / 2)),
+        peak=_peak(mean, len(x), dt),
+        cycles=float(max(half, 1)),
+        spread=float(np.std(np.abs(frequency))),
+        correlations=fc,
+    )
+
+
+def first_explosion(x: np.ndarray, width: float | None) -> tuple[int, int] | None:
+    """The first sample that is not finite or beyond all bounds, and the region; None if none is."""
+    with np.errstate(invalid="ignore"):
+        size = np.abs(x)
+    begin = size[: max(len(x) // 10, 1)]
+    begin = begin[np.isfinite(begin)]
+    first = float(np.median(begin)) if begin.size else 0.0
+    bound = HUGE * (width if width is not None else max(first, 1e-30))
+    finite = np.isfinite(x)
+    if finite.all() and width is None and not _grows(size, bound):
+        return None
+    beyond = ~finite | (size > bound)
+    if not beyond.any():
+        return None
+    sample = int(np.flatnonzero(beyond.any(1))[0])
+    here = np.where(finite[sample], size[sample], np.inf)
+    return sample, int(here.argmax())
+
+
+def _grows(size: np.ndarray, bound: float) -> bool:
+    """Whether the largest values come last, tenth by tenth: a growth that has not ended."""
+    tenths = [part.max() for part in np.array_split(size.max(1), min(10, len(size)))]
+    return bool(tenths[-1] > bound and (np.diff(tenths) > 0).all())
+
+
+def turns(x: np.ndarray, region: int) -> bool:
+    """Whether the signal of a region changes its direction at every sample, as unstable steps do."""
+    steps = np.diff(x[-21:, region])
+    steps = steps[np.isfinite(steps)]
+    return len(steps) > 3 and bool((steps[1:] * steps[:-1] < 0).mean() > 0.9)
+
+
+def _phases(x: np.ndarray) -> np.ndarray:
+    """The angle of the analytic signal of each region about its mean."""
+    spectrum = np.fft.fft(x - x.mean(0), axis=0)
+    spectrum[len(x) // 2 + 1 :] = 0  # no negative frequencies; the size does not matter to an angle
+    return np.angle(np.fft.ifft(spectrum, axis=0))
+
+
+def _correlations(x: np.ndarray) -> np.ndarray:
+    """Correlations of the regions; 0 with one that does not vary."""
+    x = x - x.mean(0)
+    x = x / np.maximum(np.linalg.norm(x, axis=0), np.finfo(float).tiny)
+    return x.T @ x
+
+
+def _rms(x: np.ndarray) -> float:
+    return float(np.sqrt((x**2).mean())) if x.size else 0.0
+
+
+def _shifted(x: np.ndarray) -> np.ndarray:
+    """Each region later than the one before, so that none meets another at its time."""
+    n = x.shape[1]
+    return np.stack([np.roll(x[:, i], i * len(x) // n) for i in range(n)], axis=1)
+
+
+def _peak(mean: np.ndarray, samples: int, dt: float) -> float:
+    bands = np.array_split(mean[1:], BANDS)
+    if len(mean) <= BANDS:
+        return 0.0
+    power = np.array([band.sum() for band in bands])
+    if power.max() < 2 * power.mean():
+        return 0.0
+    band = int(power.argmax())
+    start = 1 + sum(len(b) for b in bands[:band])
+    return float((start + bands[band].argmax()) / (samples * dt) * 1000)
