@@ -64,12 +64,13 @@ def fingerprint(program: str, traced: ClosedJaxpr, numbers: str, arrays: PyTree)
 
 def write(path: Path, arrays: dict[str, np.ndarray], marks: dict[str, str]) -> None:
     """Write arrays so that at any moment the file is an old or a new one, whole."""
+    whole: dict[str, Any] = {"marks": np.asarray(json.dumps(marks)), **arrays}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
         try:
             with os.fdopen(handle, "wb") as file:
-                np.savez(file, marks=np.asarray(json.dumps(marks)), **arrays)
+                np.savez(file, **whole)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, path)

@@ -135,9 +135,9 @@ def find_k(
     if not known(ks) or not (np.diff(np.concatenate([[0.0], np.asarray(ks, float)])) > 0).all():
         raise ValueError(f"`ks` must be known, positive and rising, not {ks}.")
     fit_steps = as_count("fit_steps", fit_steps)
-    given = jax.eval_shape(run, ks[0])
+    given: Any = jax.eval_shape(run, ks[0])
     parts = given if isinstance(given, tuple) else (given,)
-    shapes = {getattr(part, "shape", ()) for part in parts}
+    shapes: set[Any] = {getattr(part, "shape", ()) for part in parts}
     if len(parts) > 2 or len(shapes) > 1 or len(max(shapes)) != 2:
         raise TypeError(
             f"`run` must give signals, one array (time, region), or signals and phases, not {given}."

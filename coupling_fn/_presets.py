@@ -89,7 +89,7 @@ PRESETS = {
         cf.fitzhugh_nagumo,
         cf.FitzHughNagumoParams(tau=4.0, current=0.3),
         {"v": 0.15},
-        (0.005, 0.5),
+        (0.005, 0.15),  # beyond 0.2 oscillations die, and FC is that of weaker coupling again
         0.05,
         {"v": -1.2, "w": -0.6},
         cf.DiffusiveCoupling,
