@@ -137,12 +137,12 @@ def find_k(
     fit_steps = as_count("fit_steps", fit_steps)
     given: Any = jax.eval_shape(run, ks[0])
     parts = given if isinstance(given, tuple) else (given,)
-    shapes: set[Any] = {getattr(part, "shape", ()) for part in parts}
-    if len(parts) > 2 or len(shapes) > 1 or len(max(shapes)) != 2:
+    shapes: list[Any] = [getattr(part, "shape", ()) for part in parts]
+    if len(parts) not in (1, 2) or shapes[0] != shapes[-1] or len(shapes[0]) != 2:
         raise TypeError(
             f"`run` must give signals, one array (time, region), or signals and phases, not {given}."
         )
-    ((_, regions),) = shapes
+    regions = shapes[0][1]
     target_fc = require_fc("target_fc", target_fc, regions).astype(parts[0].dtype)
 
     def observe(k):
