@@ -19,12 +19,15 @@ from ._check import constant
 WEIGHT = {8: 0.45, 16: 0.29, 32: 0.19}
 # An edge that goes step by step; a target has as many places for such as the one with the most [ns].
 NEAR = 2.5
+# The same of a sparse connection of 1000 nodes and degree 10, most of it the rows of all sources, which
+# are then carried from step to step.
+NEAR_SPARSE = 70.0
 # Where all goes step by step, a block keeps what each edge carried for its own derivative.
 SHORTEST_BLOCK = min(WEIGHT)
 # Steps for which the past is given room at once: to move it for each block, 250 kB on 84 regions,
-# would be a fifth of a step's cost (2.4 against 3.1 us); for so many steps it is not seen. A large
-# network has no room for so many, and more edges to make up for the move.
-STRETCH, ROOM = 2048, 2**26
+# would be a fifth of a step's cost (2.4 against 3.1 us); for so many steps it is not seen. Of more than
+# 2048 sources as many steps as they remember will do: they have more edges to make up for the move.
+STRETCH, ROOM = 2048, 2**22
 
 
 class Split(eqx.Module):
@@ -74,10 +77,11 @@ def choose_block(lags: list[np.ndarray], least: list[int]) -> int:
         total = 0.0
         for each in lags:
             far = each >= block
-            near = 0
-            if each.ndim:
-                near = len(each) * (~far).sum(1).max(initial=0) if each.ndim == 2 else (~far).sum()
-            total += each.size * WEIGHT[block] * far.any() + near * NEAR
+            total += each.size * WEIGHT[block] * far.any()
+            if each.ndim == 2:
+                total += len(each) * (~far).sum(1).max(initial=0) * NEAR
+            elif each.ndim == 1:
+                total += (~far).sum() * NEAR_SPARSE
         return total
 
     sizes = [block for block in WEIGHT if all(each >= block or each == 0 for each in least)]
@@ -94,7 +98,7 @@ def split(lags: np.ndarray, block: int) -> Split:
 def fit_blocks(size: int, steps: int, lag: int, sources: int = 1) -> Blocks:
     """Sizes for `steps` steps in blocks of `size`, with lags up to `lag` from so many sources."""
     total = -(-steps // size)
-    most = max(1, min(STRETCH, ROOM // sources) // size)
+    most = max(1, min(STRETCH, max(ROOM // sources, lag)) // size)
     counts = range(most // 2 + 1, most + 1) if total > most else [total]
     together = min(counts, key=lambda c: -total % c)  # blocks in the last stretch for nothing
     stretches = -(-total // together)

@@ -24,8 +24,8 @@ from jax.interpreters import ad, batching, mlir
 from ._check import constant
 
 # Nanoseconds for each stored weight, in a loop of products, float32, degree 20, two busy CPU cores,
-# JAX 0.10.2 (those of scipy's CSR: 0.9, 0.9, 1.6):        1e3 1e4 1e5 rows
-#     ones @ (weights * x[source]), (slot, row)            0.8 1.1 1.2   taken
+# JAX 0.10.2 (scipy's CSR 0.9, 0.9, 1.4; BCOO 2.4, 2.3, 2.7):  1e3 1e4 1e5 rows
+#     ones @ (weights * x[source]), (slot, row)            0.8 0.9 0.8   taken
 #     the same, (row, slot)                                1.0 1.2 1.9
 #     (weights * x[source]).sum(), either way              1.1 1.6 1.4 to 2.4
 #     a scan over the slots                                1.1 1.2 2.3   taken where there is a batch
@@ -215,14 +215,16 @@ def _kernel(forward, backward, x, *leaves, structure):
 def _sums(weights: Array, source: Array, x: Array) -> Array:
     """The sums of a bucket `(slot, row)`, where weights or `x` may have a batch behind."""
     width, rows = source.shape
-    if weights.ndim == x.ndim + 1 == 2:
-        each, ones = weights * take(x, source), jnp.ones(width, x.dtype)
-        return jnp.matmul(ones, each, precision=lax.Precision.HIGHEST)
 
     def products(weights, source):
-        weights, seen = _alike(weights, take(x, source), source.ndim + 1)
+        weights, seen = _alike(weights, take(x, source))
         return weights * seen
 
+    if width == 1:
+        return products(weights[0], source[0])
+    if weights.ndim == x.ndim + 1 == 2:
+        ones = jnp.ones(width, x.dtype)
+        return jnp.matmul(ones, products(weights, source), precision=lax.Precision.HIGHEST)
     if width > rows:
         return products(weights, source).sum(0)
     zeros = jnp.zeros((rows, *(weights.shape[2:] or x.shape[1:])), x.dtype)
@@ -230,15 +232,16 @@ def _sums(weights: Array, source: Array, x: Array) -> Array:
     return lax.scan(add, zeros, (weights, source))[0]
 
 
-def _alike(a: Array, b: Array, ndim: int) -> tuple[Array, Array]:
-    """Both with a batch behind, if only of one."""
+def _alike(a: Array, b: Array) -> tuple[Array, Array]:
+    """Both with a batch behind, if either has one."""
+    ndim = max(a.ndim, b.ndim)
     a, b = (x if x.ndim == ndim else x[..., None] for x in (a, b))
     return a, b
 
 
 def _entries_bar(rows: Rows, bar: Array, x: Array, ndim: int) -> Array:
     """The cotangent of the entries at their places: of each row's sum, with what it read."""
-    bar, seen = _alike(rows.spread(bar), take(x, rows.source), max(bar.ndim, x.ndim))
+    bar, seen = _alike(rows.spread(bar), take(x, rows.source))
     product = bar * seen
     return product.sum(1) if product.ndim > ndim else product
 
