@@ -33,8 +33,9 @@ from ._check import constant
 #     segment_sum, sorted                                  2.4 2.8 3.9
 # With 64 runs behind, for each: scan over slots 0.3 to 0.7, products of rows 0.7 to 1.5, the whole at
 # once 1.1 to 4, BCOO under vmap 1.4 to 4.
-# What another bucket costs, in places that are filled up: an operation or two of XLA's.
-BUCKET = 2048
+# What another bucket costs, in places that are filled up: an operation or two of XLA's, and a share of
+# all places for what it takes to compile (delayed, 20 buckets 14 s).
+BUCKET, SHARE = 2048, 1 / 64
 
 
 class Rows(eqx.Module):
@@ -188,9 +189,10 @@ def bucket_widths(degree: np.ndarray) -> np.ndarray:
     ends = np.flatnonzero(np.diff(group, append=group.max(initial=0) + 1))
     widest = there[ends]
     below = np.concatenate([[0], np.cumsum(rows[1:])[widest - 1]])
+    another = BUCKET + SHARE * degree.sum()
     cost, begin = np.zeros(len(widest) + 1), np.zeros(len(widest) + 1, int)
     for last, width in enumerate(widest):
-        each = cost[: last + 1] + BUCKET + width * (below[last + 1] - below[: last + 1])
+        each = cost[: last + 1] + another + width * (below[last + 1] - below[: last + 1])
         begin[last + 1], cost[last + 1] = each.argmin(), each.min()
     widths, last = [], len(widest)
     while last:
@@ -229,7 +231,7 @@ def _sums(weights: Array, source: Array, x: Array) -> Array:
         return products(weights, source).sum(0)
     zeros = jnp.zeros((rows, *(weights.shape[2:] or x.shape[1:])), x.dtype)
     add = lambda total, slot: (total + products(*slot), None)  # noqa: E731
-    return lax.scan(add, zeros, (weights, source))[0]
+    return lax.scan(add, zeros, (weights, source), unroll=4)[0]
 
 
 def _alike(a: Array, b: Array) -> tuple[Array, Array]:
