@@ -10,11 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from . import accuracy, empirical, fit, nodes, recovery, sparse
+from . import accuracy, analytic, empirical, fit, nodes, posterior, recovery, sparse
 from ._harness import EVERYONE, compare, machine, table
 
 COMPARED = ("instantaneous", "delayed", "gradient", "sweep")
-QUESTIONS = (*COMPARED, "sparse", "fit", "nodes", "accuracy", "recovery", "empirical")
+ALONE = ("sparse", "fit", "nodes", "accuracy", "recovery", "posterior", "analytic", "empirical")
+QUESTIONS = (*COMPARED, *ALONE)
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,8 @@ def main():
         "nodes": lambda: [nodes.main(args.repeats)],
         "accuracy": lambda: [accuracy.main()],
         "recovery": lambda: [recovery.main()],
+        "posterior": lambda: [posterior.main()],
+        "analytic": lambda: [analytic.main(args.connectome)],
         "empirical": lambda: [empirical.main(args.connectome)],
     }
     for question in asked:

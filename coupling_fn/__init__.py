@@ -5,6 +5,8 @@ __version__ = "0.1.0"
 from ._aggregate import in_strength as in_strength
 from ._aggregate import weighted_sum as weighted_sum
 from ._batches import minibatches as minibatches
+from ._bootstrap import bootstrap as bootstrap
+from ._checkpoint import Interrupted as Interrupted
 from ._connectome import Connectome as Connectome
 from ._connectome import from_source_target as from_source_target
 from ._connectome import isolated_nodes as isolated_nodes
@@ -31,6 +33,9 @@ from ._coupling import kuramoto_coupling as kuramoto_coupling
 from ._coupling import pre_sigmoidal_coupling as pre_sigmoidal_coupling
 from ._coupling import sigmoidal_coupling as sigmoidal_coupling
 from ._coupling import sigmoidal_jansen_rit_coupling as sigmoidal_jansen_rit_coupling
+from ._covariance import analytic_fc as analytic_fc
+from ._covariance import cross_spectrum as cross_spectrum
+from ._covariance import stationary_covariance as stationary_covariance
 from ._delay import lag_bounds as lag_bounds
 from ._delay import lags as lags
 from ._delay import make_history as make_history
@@ -42,16 +47,13 @@ from ._files import load_connectome as load_connectome
 from ._files import save_connectome as save_connectome
 from ._find import KSearch as KSearch
 from ._find import find_k as find_k
+from ._find import name_regime as name_regime
 from ._fit import FitResult as FitResult
 from ._fit import fit as fit
 from ._least_squares import least_squares as least_squares
 from ._linear import Jacobians as Jacobians
-from ._linear import analytic_fc as analytic_fc
-from ._linear import critical_k as critical_k
-from ._linear import cross_spectrum as cross_spectrum
 from ._linear import fixed_point as fixed_point
 from ._linear import jacobians as jacobians
-from ._linear import stationary_covariance as stationary_covariance
 from ._network import Network as Network
 from ._network import Params as Params
 from ._network import State as State
@@ -187,11 +189,13 @@ from ._plot import plot_phase_portrait as plot_phase_portrait
 from ._plot import plot_signals as plot_signals
 from ._plot import plot_spectrum as plot_spectrum
 from ._plot import plot_sweep as plot_sweep
+from ._profile import profile as profile
 from ._simulate import simulate as simulate
 from ._sparse import SparseConnection as SparseConnection
 from ._sparse import edge_values as edge_values
 from ._sparse import sparse_from_edges as sparse_from_edges
 from ._sparse import to_sparse as to_sparse
+from ._stability import critical_k as critical_k
 from ._stimulus import ConstantStimulus as ConstantStimulus
 from ._stimulus import PulseTrainStimulus as PulseTrainStimulus
 from ._stimulus import RampStimulus as RampStimulus
@@ -213,6 +217,4 @@ from ._transform import masked as masked
 from ._transform import positive as positive
 from ._transform import regional as regional
 from ._transform import symmetric as symmetric
-from ._uncertainty import bootstrap as bootstrap
-from ._uncertainty import profile as profile
 from ._uncertainty import uncertainty as uncertainty

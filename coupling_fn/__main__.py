@@ -16,17 +16,15 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 import coupling_fn as cf
+from coupling_fn._objective import require_fc
 from coupling_fn._presets import PRESETS, Preset
 
 STRENGTHS = 16  # values of k, evenly spaced in log k
 RUNS = 16  # at once, with a key each: as good as one long run for FC, and faster
 START, SAMPLE = 500.0, 10.0  # left out of each run, and from one sample to the next [pace]
 FIT_STEPS = 15
-OPTIMIZER = optax.adam(optax.cosine_decay_schedule(0.1, FIT_STEPS), b1=0.5, b2=0.9)
-MEASURES = ("synchrony", "metastability", "fc_correlation", "fc_rmse")
 
 
 class Task(NamedTuple):
@@ -66,18 +64,13 @@ def balance(weights: jax.Array) -> jax.Array:
     return weights / received[:, None] / sent[None, :]
 
 
-def at_strength(params: cf.Params, k: Any) -> cf.Params:
-    """Set k, and leave the rest as it is."""
-    return eqx.tree_at(lambda p: p.coupling.k, params, jnp.asarray(k))
-
-
 def steps_per_sample(task: Task) -> int:
     """Count the steps from one sample to the next."""
     return max(1, round(SAMPLE * task.preset.pace / task.net.dt))
 
 
-def make_run(task: Task) -> Callable[[cf.Params, jax.Array], dict[str, jax.Array]]:
-    """Give the function that simulates: params and a random key to signal and phase, (time, region)."""
+def make_run(task: Task) -> Callable[[Any, jax.Array], tuple[jax.Array, jax.Array]]:
+    """Give the function that simulates: k and a random key to signals and phases, (time, region)."""
     net, preset, regions = task.net, task.preset, len(task.connectome)
     rest = preset.state(**{name: jnp.full(regions, x) for name, x in preset.rest.items()})
     every = steps_per_sample(task)
@@ -90,118 +83,93 @@ def make_run(task: Task) -> Callable[[cf.Params, jax.Array], dict[str, jax.Array
         record = lambda state: preset.observe(state.node)  # noqa: E731
         return cf.simulate(net, state, params, steps, record=record, every=every)[1]
 
-    def run(params, key):
+    def run(k, key):
+        params = eqx.tree_at(lambda p: p.coupling.k, task.params, jnp.asarray(k))
         observed = jax.vmap(one, in_axes=(None, 0))(params, jax.random.split(key, RUNS))
         observed = jax.tree.map(lambda x: x[:, start:], observed)
         if "phase" not in observed:
             observed["phase"] = jax.vmap(cf.instantaneous_phase)(observed["signal"])
-        return jax.tree.map(lambda x: x.reshape(-1, regions), observed)
+        return tuple(observed[name].reshape(-1, regions) for name in ("signal", "phase"))
 
     return run
-
-
-def measure(signals: dict[str, jax.Array], target_fc: jax.Array) -> dict[str, jax.Array]:
-    """Measure a run: how synchronous it is, and how far from the target."""
-    fc = cf.functional_connectivity(signals["signal"])
-    return {
-        "synchrony": cf.synchrony(signals["phase"]),
-        "metastability": cf.metastability(signals["phase"]),
-        "fc_correlation": cf.fc_correlation(fc, target_fc),
-        "fc_rmse": cf.fc_rmse(fc, target_fc),
-    }
-
-
-def name_regime(synchrony: float, regions: int) -> str:
-    """Name what the coupling does; phases at random have the synchrony of chance."""
-    chance = math.sqrt(math.pi / regions) / 2
-    if not math.isfinite(synchrony):
-        return "exploding"
-    if synchrony > 0.8:
-        return "over-synchronised"
-    return "uncoupled" if synchrony < 1.4 * chance else "working range"
 
 
 # --- the whole story -----------------------------------------------------------------------------
 
 
 class Solution(NamedTuple):
-    """What came out: the sweep, the fit of k, and the run at that k."""
+    """What came out: the scan and fit of k, and the run at that k."""
 
     target_fc: jax.Array
-    table: dict[str, np.ndarray]  # of the sweep: k, each of MEASURES, regime
-    fit: cf.FitResult
-    signals: dict[str, jax.Array]
+    search: cf.KSearch
+    signals: jax.Array
     measures: dict[str, float]
 
 
 def solve(task: Task, *, progress: bool) -> Solution:
-    """Sweep k, then fit it by gradient from the best of the sweep."""
-    run, params, regions = make_run(task), task.params, len(task.connectome)
-    ks = np.geomspace(*task.preset.ks, STRENGTHS)
+    """Sweep k, fit it by gradient from the best of the sweep, and look at the run there."""
+    run = make_run(task)
     target_key, key = jax.random.split(jax.random.key(task.seed))
     target_fc = task.target_fc
     if target_fc is None:
-        target = jax.jit(run)(at_strength(params, task.preset.true_k), target_key)
-        target_fc = cf.functional_connectivity(target["signal"])
-
-    def measure_at(k):
-        return measure(run(at_strength(params, k), key), target_fc)
-
-    swept = cf.sweep(measure_at, jnp.asarray(ks), chunk=8, progress=progress)
-    table = {"k": ks} | {name: np.asarray(swept[name]) for name in MEASURES}
-    table["regime"] = np.array([name_regime(r, regions) for r in table["synchrony"].tolist()])
-    print_table(table)
-    if not np.isfinite(table["fc_rmse"]).any():
-        raise FloatingPointError("Every run exploded: try a smaller --dt.")
-
-    def loss(params):  # the correlation alone would not tell k: it is nearly as high far beyond
-        return measure(run(params, key), target_fc)["fc_rmse"]
-
-    best_k = ks[np.nanargmin(table["fc_rmse"])].item()
-    fit = fit_k(loss, at_strength(params, best_k), progress=progress)
-    signals = jax.jit(run)(fit.params, key)
-    measures = {name: x.item() for name, x in measure(signals, target_fc).items()}
-    return Solution(target_fc, table, fit, signals, measures)
+        target, _ = jax.jit(run)(task.preset.true_k, target_key)
+        target_fc = cf.functional_connectivity(target)
+    search = find(task, run, target_fc, key, progress=progress)
+    signals, phases = jax.jit(run)(search.k, key)
+    fc = cf.functional_connectivity(signals)
+    measures = {
+        "synchrony": cf.synchrony(phases),
+        "metastability": cf.metastability(phases),
+        "fc_correlation": cf.fc_correlation(fc, target_fc),
+        "fc_rmse": cf.fc_rmse(fc, target_fc),
+    }
+    return Solution(target_fc, search, signals, {name: x.item() for name, x in measures.items()})
 
 
-def fit_k(
-    loss: Callable[[cf.Params], jax.Array], params: cf.Params, *, progress: bool
-) -> cf.FitResult:
-    """Move k, and nothing else, down the gradient of the loss."""
-    return cf.fit(
-        loss,
-        params,
-        where=lambda p: p.coupling.k,
-        optimizer=OPTIMIZER,
-        steps=FIT_STEPS,
-        transform=cf.positive(),
+def find(
+    task: Task,
+    run: Callable[[Any, jax.Array], Any],
+    target_fc: jax.Array,
+    key: jax.Array,
+    ks: Any = None,
+    *,
+    progress: bool,
+) -> cf.KSearch:
+    """Find k by the rmse of FC: its correlation is nearly as high far beyond the best k."""
+    return cf.find_k(
+        lambda k: run(k, key),
+        target_fc,
+        ks=np.geomspace(*task.preset.ks, STRENGTHS) if ks is None else ks,
+        objective=cf.fc_rmse,
+        fit_steps=FIT_STEPS,
+        chunk=8,
         progress=progress,
     )
 
 
-def print_table(table: dict[str, np.ndarray]) -> None:
-    """Print a line a strength."""
-    print("\n       k  synchrony  metastability  FC correlation  FC rmse  regime")
-    for row in zip(*table.values(), strict=True):
-        print("{:8.4f}  {:9.3f}  {:13.3f}  {:14.3f}  {:7.3f}  {}".format(*row))
-
-
 def summarise(task: Task, solution: Solution) -> dict[str, Any]:
     """Gather the numbers that go to result.json; what is not finite becomes null."""
-    fit, table, weights = solution.fit, solution.table, task.connectome.weights
+    search, weights = solution.search, task.connectome.weights
     structure = {"weights": weights, "log(1 + weights)": jnp.log1p(jnp.abs(weights))}
+    fit, names = search.fit, ("synchrony", "metastability", "fc_correlation", "fc_rmse")
     numbers = {
         "version": cf.__version__,
         "regions": len(task.connectome),
         "true_k": task.preset.true_k if task.target_fc is None else None,
-        "fitted_k": fit.params.coupling.k.item(),
+        "fitted_k": search.k,
         **solution.measures,
-        "regime": name_regime(solution.measures["synchrony"], len(task.connectome)),
+        "regime": cf.name_regime(solution.measures["synchrony"], len(task.connectome)),
+        "working_range": list(search.working_range),
+        "reasons": list(search.reasons),
         "fc_correlation_of_structure": {
             name: cf.fc_correlation(x, solution.target_fc).item() for name, x in structure.items()
         },
-        "fit": {"k": fit.path.tolist(), "fc_rmse": fit.losses.tolist(), "stopped": fit.stopped},
-        "sweep": {name: column.tolist() for name, column in table.items()},
+        "fit": {"k": fit.path.tolist(), "fc_rmse": fit.losses.tolist()} if fit else None,
+        "sweep": {
+            "k": search.ks.tolist(),
+            **{name: getattr(search, name).tolist() for name in names},
+            "regime": list(search.regimes),
+        },
     }
     infinite = lambda x: isinstance(x, float) and not math.isfinite(x)  # noqa: E731
     return jax.tree.map(lambda x: None if infinite(x) else x, numbers)
@@ -209,13 +177,9 @@ def summarise(task: Task, solution: Solution) -> dict[str, Any]:
 
 def print_summary(summary: dict[str, Any]) -> None:
     """Print what came out, in a few lines."""
-    k, true_k, sweep = summary["fitted_k"], summary["true_k"], summary["sweep"]
-    working = [k for k, r in zip(sweep["k"], sweep["regime"], strict=True) if r == "working range"]
-    print()
-    if working:
-        print(f"The working range is about k = {working[0]:.3g} to {working[-1]:.3g}.")
+    k, true_k = summary["fitted_k"], summary["true_k"]
     truth = f"; the target was made with {true_k:g} ({k / true_k - 1:+.1%})" if true_k else ""
-    print(f"Fitted k = {k:.4f}, {summary['regime']}{truth}.")
+    print(f"\nFitted k = {k:.4f}, {summary['regime']}{truth}.")
     print(f"FC correlation {summary['fc_correlation']:.3f}, rmse {summary['fc_rmse']:.3f}.")
     of_structure = (f"{name} {r:.3f}" for name, r in summary["fc_correlation_of_structure"].items())
     print(f"FC correlation of structure alone: {', '.join(of_structure)}.")
@@ -225,16 +189,23 @@ def draw(path: Path, task: Task, solution: Solution) -> None:
     """Draw the report: both connectivities, the sweep with the fit on it, and some signals."""
     from matplotlib.figure import Figure
 
-    fit, table, x = solution.fit, solution.table, solution.signals["signal"]
-    k, reached = fit.params.coupling.k.item(), solution.measures["fc_correlation"]
+    search, x = solution.search, solution.signals
+    fit, k, reached = search.fit, search.k, solution.measures["fc_correlation"]
     figure = Figure(figsize=(11.5, 9), layout="constrained")
     (target, simulated), (sweep, signals) = figure.subplots(2, 2)
     cf.plot_fc(solution.target_fc, target, title="FC, target")
     title = f"FC, simulated at k = {k:.3g}: correlation {reached:.2f}"
     cf.plot_fc(cf.functional_connectivity(x), simulated, title=title)
     names = {"fc_rmse": "FC rmse", "fc_correlation": "FC correlation", "synchrony": "synchrony"}
-    curves = {name: table[column] for column, name in names.items()}
-    cf.plot_sweep(table["k"], curves, sweep, best=k, fits={"fit": (fit.path, fit.losses)})
+    curves = {name: getattr(search, column) for column, name in names.items()}
+    cf.plot_sweep(
+        search.ks,
+        curves,
+        sweep,
+        best=k,
+        working_range=search.working_range if math.isfinite(search.working_range[0]) else None,
+        fits={"fit": (fit.path, fit.losses)} if fit else {},
+    )
     sweep.set_title("Sweep and fit of k")
     apart = max(1, x.shape[1] // 12)
     stretch = x[: min(200, len(x) // RUNS), ::apart]
@@ -262,7 +233,8 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         solution = solve(task, progress=not options.quiet)
     except FloatingPointError as error:
-        parser.exit(1, f"{error}\n")
+        parser.exit(1, f"{error} The option is --dt.\n")
+    print(f"\n{solution.search}")
     summary = summarise(task, solution)
     summary["options"] = {name: str(value) for name, value in vars(options).items()}
     print_summary(summary)
@@ -331,8 +303,7 @@ def load_fc(path: Path, regions: int) -> jax.Array:
         fc = jnp.asarray(file["fc"] if path.suffix == ".npz" else file, float)
     except Exception as error:  # a damaged file can raise nearly anything
         raise ValueError(f"Cannot read {path} as functional connectivity: {error}") from error
-    if fc.shape != (regions, regions):
-        raise ValueError(f"{path} must be ({regions}, {regions}), one a region, not {fc.shape}.")
+    fc = require_fc(str(path), fc, regions)
     if not (jnp.abs(fc) <= 1).all():
         raise ValueError(f"{path} must hold correlations, from -1 to 1; some are not.")
     return fc

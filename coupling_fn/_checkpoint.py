@@ -1,4 +1,4 @@
-"""A fit on disk: written whole or not at all, and taken up only by the fit that wrote it."""
+"""Long work on disk: written whole or not at all, and taken up only by the work that wrote it."""
 
 import hashlib
 import json
@@ -11,68 +11,120 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.extend.core import ClosedJaxpr
 
 from ._types import PyTree
 
-FILE = "fit.npz"
 
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C during `fit`, or during `sweep` or `simulate` with `save`: `partial` is what was done.
 
-def fingerprint(traced: Any, arrays: PyTree) -> dict[str, str]:
-    """What makes a fit the same fit: its program, with the constants in it, and its numbers.
+    Attributes:
+        partial: what the function would have returned, of the part that was finished; None if
+            nothing was.
 
-    The program holds what no argument shows: a learning rate, data that the loss closes over.
+    Example:
+        >>> def impatient(step, loss, params):  # as if Ctrl-C were pressed
+        ...     if step == 3:
+        ...         raise KeyboardInterrupt
+        >>> try:
+        ...     result = cf.fit(
+        ...         lambda p: p**2,
+        ...         jnp.asarray(1.0),
+        ...         where=lambda p: p,
+        ...         callback=impatient,
+        ...         progress=False,
+        ...     )
+        ... except cf.Interrupted as interrupted:
+        ...     result = interrupted.partial
+        >>> len(result.losses)
+        4
     """
-    program = re.sub(r"0x[0-9a-f]+", "", str(traced.jaxpr.jaxpr))  # addresses of functions
-    consts = [x for x in jax.tree.leaves(traced.jaxpr.consts) if hasattr(x, "dtype")]
+
+    def __init__(self, partial: Any):
+        super().__init__("Interrupted; `partial` of this exception is what was done.")
+        self.partial = partial
+
+
+def fingerprint(program: str, traced: ClosedJaxpr, numbers: str, arrays: PyTree) -> dict[str, str]:
+    """What makes work the same work: its program, with the constants in it, and its numbers.
+
+    The program holds what no argument shows: a learning rate, data that a function closes over.
+    `program` and `numbers` are the words for both that an error will use. To the bit, another JAX
+    does other work.
+    """
+    text = re.sub(r"0x[0-9a-f]+", "", str(traced.jaxpr))  # addresses of functions
+    consts = [x for x in jax.tree.leaves(traced.consts) if hasattr(x, "dtype")]
     return {
-        "loss, batch or optimizer": _digest([np.frombuffer(program.encode(), np.uint8), *consts]),
-        "params, transforms, starts or data": _digest(jax.tree.leaves(arrays)),
+        "version of JAX": jax.__version__,
+        program: _digest([np.frombuffer(text.encode(), np.uint8), *consts]),
+        numbers: _digest(jax.tree.leaves(arrays)),
     }
 
 
-def save(folder: Path, carry: PyTree, rows: dict[str, np.ndarray], problem: dict[str, str]) -> None:
-    """Write the state of a fit, so that at any moment the file is an old or a new one, whole."""
-    leaves = {f"carry_{i}": _plain(x) for i, x in enumerate(jax.tree.leaves(carry))}
-    arrays: dict[str, Any] = {"problem": np.asarray(json.dumps(problem)), **leaves, **rows}
-    folder.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=folder, suffix=".part")
+def write(path: Path, arrays: dict[str, np.ndarray], marks: dict[str, str]) -> None:
+    """Write arrays so that at any moment the file is an old or a new one, whole."""
     try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez(file, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, folder / FILE)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    if hasattr(os, "O_DIRECTORY"):  # the new name, too, must outlive a loss of power
-        directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        os.fsync(directory)
-        os.close(directory)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                np.savez(file, marks=np.asarray(json.dumps(marks)), **arrays)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+        if hasattr(os, "O_DIRECTORY"):  # the new name, too, must outlive a loss of power
+            directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+            os.fsync(directory)
+            os.close(directory)
+    except OSError as error:
+        raise OSError(
+            f"`save`: cannot write {path}: {error}. What was written before is as it was."
+        ) from error
 
 
-def load(
-    folder: Path, carry: PyTree, problem: dict[str, str]
-) -> tuple[PyTree, dict[str, np.ndarray]] | None:
-    """Read what `save` wrote, if there is something; refuse what another fit wrote."""
-    path = folder / FILE
+def read(path: Path, marks: dict[str, str], work: str) -> dict[str, np.ndarray] | None:
+    """Read what `write` wrote, if there is something; refuse what other work wrote."""
     if not path.exists():
         return None
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             found = dict(file)
-        theirs = json.loads(str(found.pop("problem")))
+        theirs = json.loads(str(found.pop("marks")))
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise ValueError(f"`save`: {path} is not a fit that can be gone on with: {error}") from None
-    changed = [what for what, digest in problem.items() if theirs.get(what) != digest]
+        raise ValueError(
+            f"`save`: {path} is not a {work} that can be gone on with ({error}). Remove it to begin "
+            "anew."
+        ) from None
+    changed = [what for what, digest in marks.items() if theirs.get(what) != digest]
     if changed:
         raise ValueError(
-            f"`save`: {path} holds another fit: its {' and its '.join(changed)} differ. Give a "
-            "folder of its own to each fit, or remove the file to begin anew."
+            f"`save`: {path} holds another {work}: its {' and its '.join(changed)} differ. Give a "
+            f"folder of its own to each {work}, or remove the file to begin anew."
         )
-    leaves, tree = jax.tree.flatten(carry)
-    back = [_like(found.pop(f"carry_{i}"), leaf) for i, leaf in enumerate(leaves)]
-    return tree.unflatten(back), found
+    return found
+
+
+def require_no_keys(what: str, like: PyTree) -> None:
+    """Refuse results that `save` could not write."""
+    if any(map(_is_key, jax.tree.leaves(like))):
+        raise TypeError(
+            f"`save` writes numbers, and `{what}` gives random keys: take their key_data."
+        )
+
+
+def as_arrays(name: str, tree: PyTree) -> dict[str, np.ndarray]:
+    """The leaves of a pytree as arrays that npz can hold."""
+    return {f"{name}_{i}": _plain(x) for i, x in enumerate(jax.tree.leaves(tree))}
+
+
+def as_tree(name: str, arrays: dict[str, np.ndarray], like: PyTree) -> PyTree:
+    """The pytree again that `as_arrays` was given, as NumPy's, with the dtypes of `like`."""
+    leaves, tree = jax.tree.flatten(like)
+    return tree.unflatten([_like(arrays[f"{name}_{i}"], leaf) for i, leaf in enumerate(leaves)])
 
 
 def _is_key(x: Any) -> bool:
@@ -90,7 +142,7 @@ def _plain(x: Any) -> np.ndarray:
 def _like(x: np.ndarray, leaf: Any) -> Any:
     if _is_key(leaf):
         return jax.random.wrap_key_data(jax.numpy.asarray(x), impl=jax.random.key_impl(leaf))
-    return jax.numpy.asarray(x.view(leaf.dtype) if x.dtype != leaf.dtype else x)
+    return x.view(leaf.dtype) if x.dtype != leaf.dtype else x
 
 
 def _digest(arrays: list[Any]) -> str:

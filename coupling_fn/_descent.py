@@ -13,6 +13,8 @@ from jax import Array, lax
 from ._leaves import Fitted, Free, one_float, strong, value_and_gradient, widest
 from ._types import PyTree
 
+LBFGS = optax.lbfgs()  # one object, so that the next call finds the compiled descent
+
 
 class Problem(eqx.Module):
     """All that a step is made of; its arrays may change without compiling again."""

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax.typing import ArrayLike
-from jaxtyping import Float, Num
+from jaxtyping import Num
 
 from ._check import as_count, as_float, known, require_finite
 from ._fit import FitResult, fit
@@ -25,12 +25,11 @@ from ._observe import (
 )
 from ._sweep import sweep
 from ._transform import Transform
+from ._types import Scalar
 
 KS = np.geomspace(0.01, 1.0, 16)
-ABOVE_CHANCE, SATURATED = (
-    1.4,
-    0.8,
-)  # synchrony where it sets in, in terms of chance, and where it ends
+ABOVE_CHANCE, SATURATED = 1.4, 0.8  # where synchrony sets in, in terms of chance, and where it ends
+REGIMES = ("uncoupled", "working range", "over-synchronised", "exploding")
 RATIO = Transform(jnp.exp, jnp.log)  # a step of the optimiser multiplies k, whatever its size
 
 
@@ -43,6 +42,7 @@ class KSearch(eqx.Module):
             if there is none.
         reasons: how k was come by, and what to doubt, a sentence each.
         ks: the strengths of the scan.
+        regimes: at each, what the coupling does, by `name_regime`.
         synchrony: at each, from 0 to 1.
         metastability: likewise.
         fc_correlation: with the target, likewise.
@@ -52,11 +52,13 @@ class KSearch(eqx.Module):
 
     Example:
         >>> search = cf.KSearch(
-        ...     0.1, (0.05, 0.2), ("So it is.",), *(np.array([0.1]) for _ in range(6)), None
+        ...     *(0.1, (0.1, 0.1), ("So it is.",), np.array([0.1]), ("working range",)),
+        ...     *(np.array([0.3]) for _ in range(5)),
+        ...     fit=None,
         ... )
         >>> print(search)
-               k  synchrony  metastability  FC correlation  FC rmse
-             0.1      0.100          0.100           0.100    0.100
+               k  synchrony  metastability  FC correlation  FC rmse  regime
+             0.1      0.300          0.300           0.300    0.300  working range
         So it is.
     """
 
@@ -64,6 +66,7 @@ class KSearch(eqx.Module):
     working_range: tuple[float, float]
     reasons: tuple[str, ...]
     ks: np.ndarray
+    regimes: tuple[str, ...]
     synchrony: np.ndarray
     metastability: np.ndarray
     fc_correlation: np.ndarray
@@ -72,10 +75,10 @@ class KSearch(eqx.Module):
     fit: FitResult | None
 
     def __str__(self) -> str:
-        lines = ["       k  synchrony  metastability  FC correlation  FC rmse"]
+        lines = ["       k  synchrony  metastability  FC correlation  FC rmse  regime"]
         columns = self.ks, self.synchrony, self.metastability, self.fc_correlation, self.fc_rmse
-        for row in zip(*columns, strict=True):
-            lines.append("{:8.4g}  {:9.3f}  {:13.3f}  {:14.3f}  {:7.3f}".format(*row))
+        for row in zip(*columns, self.regimes, strict=True):
+            lines.append("{:8.4g}  {:9.3f}  {:13.3f}  {:14.3f}  {:7.3f}  {}".format(*row))
         return "\n".join([*lines, *self.reasons])
 
 
@@ -91,13 +94,14 @@ def find_k(
 ) -> KSearch:
     r"""Find the coupling strength at which a network's functional connectivity is that of data.
 
-    All of `ks` are run at once. Synchrony sets in where it exceeds 1.4 times that of $N$ phases at
-    random, $\sqrt{\pi / N} / 2$, and is saturated above 0.8; in between is the working range. From
-    the finite run that agrees best, k is then refined by gradient, in its logarithm.
+    All of `ks` are run at once. In between the onset of synchrony and its saturation is the working
+    range (`name_regime`). From the finite run that agrees best, k is then refined by gradient, in its
+    logarithm.
 
     Args:
         run: pure function from a k to signals, (time, region), usually a `simulate` with its start
-            left out. Let every k see the same random key: curves are smooth then.
+            left out; or to a pair of signals and phases, where they are not `instantaneous_phase`'s.
+            Let every k see the same random key: curves are smooth then.
         target_fc: the connectivity to reach, of the same regions. [1]
         ks: strengths to scan, rising from small ones.
         objective: of a simulated connectivity and the target, what to make small. Correlation alone
@@ -111,8 +115,9 @@ def find_k(
 
     Raises:
         ValueError: if `target_fc` is not symmetric, not finite, constant or of another size than the
-            signals; `ks` are not positive and rising; or no run is finite.
-        TypeError: if `run` does not give one array.
+            signals; or `ks` are not positive and rising.
+        TypeError: if `run` gives neither one array nor two alike.
+        FloatingPointError: if no run is finite.
 
     Example:
         >>> t = jnp.linspace(0.0, 60.0, 300)[:, None]
@@ -130,15 +135,22 @@ def find_k(
     if not known(ks) or not (np.diff(np.concatenate([[0.0], np.asarray(ks, float)])) > 0).all():
         raise ValueError(f"`ks` must be known, positive and rising, not {ks}.")
     fit_steps = as_count("fit_steps", fit_steps)
-    signals = jax.eval_shape(run, ks[0])
-    if not hasattr(signals, "shape") or len(signals.shape) != 2:
-        raise TypeError(f"`run` must give signals, one array (time, region), not {signals}.")
-    regions = signals.shape[1]
-    target_fc = require_fc("target_fc", target_fc, regions).astype(signals.dtype)
+    given = jax.eval_shape(run, ks[0])
+    parts = given if isinstance(given, tuple) else (given,)
+    shapes = {getattr(part, "shape", ()) for part in parts}
+    if len(parts) > 2 or len(shapes) > 1 or len(max(shapes)) != 2:
+        raise TypeError(
+            f"`run` must give signals, one array (time, region), or signals and phases, not {given}."
+        )
+    ((_, regions),) = shapes
+    target_fc = require_fc("target_fc", target_fc, regions).astype(parts[0].dtype)
+
+    def observe(k):
+        signals, *phases = jax.tree.leaves(run(k))
+        return functional_connectivity(signals), *(phases or [instantaneous_phase(signals)])
 
     def measure(k):
-        signals = run(k)
-        fc, phases = functional_connectivity(signals), instantaneous_phase(signals)
+        fc, phases = observe(k)
         return {
             "synchrony": synchrony(phases),
             "metastability": metastability(phases),
@@ -152,22 +164,24 @@ def find_k(
     ks = np.asarray(ks)
     finite = np.asarray(np.isfinite(np.stack(list(curves.values()))).all(axis=0))
     if not finite.any():
-        raise ValueError("No run of the scan is finite: try smaller `ks`, or a smaller dt.")
+        raise FloatingPointError("No run of the scan is finite: try smaller `ks`, or a smaller dt.")
     best = int(np.where(finite, curves["objective"], np.inf).argmin())
     k, refined = ks[best].item(), None
-    working = _working(curves["synchrony"], finite, regions)
+    rates = np.where(finite, curves["synchrony"], np.nan).tolist()
+    regimes = tuple(name_regime(rate, regions) for rate in rates)
+    working = np.array([regime == REGIMES[1] for regime in regimes])
     reasons = [*_on_synchrony(ks, curves["synchrony"], finite, working, regions)]
     reasons += _on_agreement(ks, curves, finite, best, working)
     if fit_steps:
 
         def loss(params):
-            return objective(functional_connectivity(run(params["k"])), target_fc)
+            return objective(observe(params["k"])[0], target_fc)
 
         refined = fit(
             loss,
             {"k": jnp.asarray(ks[best])},
             where=lambda p: p["k"],
-            optimizer=optax.adam(optax.cosine_decay_schedule(0.1, fit_steps), b1=0.5, b2=0.9),
+            optimizer=refinement(fit_steps),
             steps=fit_steps,
             transform=RATIO,
             progress=progress,
@@ -178,17 +192,37 @@ def find_k(
             f"{refined.losses[0]:.4g} to {refined.loss:.4g}. {refined.stopped}".rstrip()
         )
     ends = tuple(ks[working][[0, -1]].tolist()) if working.any() else (math.nan, math.nan)
-    return KSearch(k, ends, tuple(reasons), ks, **curves, fit=refined)
+    return KSearch(k, ends, tuple(reasons), ks, regimes, **curves, fit=refined)
+
+
+def refinement(steps: int) -> optax.GradientTransformation:
+    """The optimiser that refines the logarithm of k: steps of a tenth at first, of nothing at last."""
+    return optax.adam(optax.cosine_decay_schedule(0.1, steps), b1=0.5, b2=0.9)
+
+
+def name_regime(synchrony: Scalar, regions: int) -> str:
+    r"""Name what a coupling does to so many regions, by how synchronous they are.
+
+    Synchrony sets in where it exceeds 1.4 times that of $N$ phases at random, $\sqrt{\pi / N} / 2$,
+    and is saturated above 0.8.
+
+    Returns:
+        "uncoupled", "working range", "over-synchronised", or "exploding" where it is not finite.
+
+    Example:
+        >>> [cf.name_regime(r, regions=68) for r in (0.1, 0.4, 0.9, float("nan"))]
+        ['uncoupled', 'working range', 'over-synchronised', 'exploding']
+    """
+    if not math.isfinite(synchrony):
+        return REGIMES[3]
+    if synchrony > SATURATED:
+        return REGIMES[2]
+    return REGIMES[synchrony >= ABOVE_CHANCE * _chance(regions)]
 
 
 def _chance(regions: int) -> float:
     """The mean order parameter of phases at random."""
     return math.sqrt(math.pi / regions) / 2
-
-
-def _working(synchrony: Float[np.ndarray, " k"], finite: np.ndarray, regions: int) -> np.ndarray:
-    """Which strengths synchronise, but not wholly."""
-    return finite & (synchrony >= ABOVE_CHANCE * _chance(regions)) & (synchrony <= SATURATED)
 
 
 def _on_synchrony(ks, synchrony, finite, working, regions):

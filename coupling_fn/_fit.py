@@ -16,6 +16,7 @@ from jaxtyping import Float
 
 from . import _checkpoint
 from ._check import as_count, require_choice, require_nonnegative, require_positive
+from ._checkpoint import Interrupted
 from ._descent import Problem, begin, compiled_step, split
 from ._leaves import Fitted, Free, fitted_leaves, strong
 from ._progress import progress_bar
@@ -171,6 +172,7 @@ def fit(
             fitted one infinite or out of the range of its transform; there are more or fewer
             transforms than leaves; the loss or its gradient is not finite at any start; starts are
             to be drawn without a `key`; or `save` holds another fit.
+        Interrupted: on Ctrl-C, with the result so far.
 
     Warns:
         RuntimeWarning: if the fit stopped because of a loss that is not finite.
@@ -220,33 +222,47 @@ def fit(
     measured, path, marks = [], [], {}
     if save is not None:
         traced = compiled_step.trace(program, many, arrays, carry)
-        marks = _checkpoint.fingerprint(traced, (arrays, free))
-        if found := _checkpoint.load(Path(save), carry, marks):
-            carry, rows = found
-            measured = list(rows.pop("measured"))[: steps + 1]
-            path = list(zip(*rows.values(), strict=True))[: steps + 1]
+        marks = _checkpoint.fingerprint(
+            "loss, batch or optimizer",
+            traced.jaxpr,
+            "params, transforms, starts or data",
+            (arrays, free),
+        )
+        if found := _checkpoint.read(Path(save) / "fit.npz", marks, "fit"):
+            carry = _checkpoint.as_tree("carry", found, carry)
+            measured = list(found["measured"])[: steps + 1]
+            path = list(zip(*(found[f"path_{i}"] for i in range(len(free))), strict=True))
+            path = path[: steps + 1]
     stopped = ""
     for step, row in enumerate(measured):
         stopped = watch.see(step, row, steps)
 
-    with progress_bar(steps, "fit", progress) as advance:
-        advance(max(len(measured) - 1, 0))
-        for step in range(len(measured), 0 if stopped else steps + 1):
-            row, leaves, carry = compiled_step(program, many, arrays, carry)
-            row = np.asarray(row)
-            measured.append(row)
-            path.append(tuple(np.asarray(x) for x in leaves))
-            stopped = watch.see(step, row, steps)
-            if watch.now < np.inf:
-                advance(min(step, 1), loss=f"{watch.now:g}")
-                if callback is not None:
-                    here = [x[watch.nearest] for x in path[-1]] if many else path[-1]
-                    if callback(step, watch.now, fitted.put(here)) and not stopped:
-                        stopped = f"The callback ended the fit after {step} steps."
-            if save is not None and (stopped or step == steps or (step + 1) % save_every == 0):
-                _checkpoint.save(Path(save), carry, _rows(measured, path), marks)
-            if stopped:
-                break
+    try:
+        with progress_bar(steps, "fit", progress) as advance:
+            advance(max(len(measured) - 1, 0))
+            for step in range(len(measured), 0 if stopped else steps + 1):
+                row, leaves, carry = compiled_step(program, many, arrays, carry)
+                row = np.asarray(row)
+                measured.append(row)
+                path.append(tuple(np.asarray(x) for x in leaves))
+                stopped = watch.see(step, row, steps)
+                if watch.now < np.inf:
+                    advance(min(step, 1), loss=f"{watch.now:g}")
+                    if callback is not None:
+                        here = [x[watch.nearest] for x in path[-1]] if many else path[-1]
+                        if callback(step, watch.now, fitted.put(here)) and not stopped:
+                            stopped = f"The callback ended the fit after {step} steps."
+                if save is not None and (stopped or step == steps or (step + 1) % save_every == 0):
+                    now = _checkpoint.as_arrays("carry", carry) | _rows(measured, path)
+                    _checkpoint.write(Path(save) / "fit.npz", now, marks)
+                if stopped:
+                    break
+    except KeyboardInterrupt:
+        whole = min(len(measured), len(path))
+        rows = _rows(measured[:whole], path[:whole]) if whole else None
+        stopped = f"Interrupted after {whole - 1} steps."
+        partial = rows and result_of(fitted, many, rows, watch.failures, stopped)
+        raise Interrupted(partial) from None
     if watch.broken:
         warnings.warn(f"The fit stopped early. {stopped}", RuntimeWarning, stacklevel=2)
     return result_of(fitted, many, _rows(measured, path), watch.failures, stopped)

@@ -480,7 +480,7 @@ class Network(eqx.Module):
             received = link.receive(part, read(x, link.source), read(x, link.target), origin)
             require_shape(f"the input from coupling {link.name}", received, first.shape)
             driven[link.into] = driven.get(link.into, 0.0) + received
-        return _container(x, self.node.inputs, driven, first)
+        return container(x, self.node.inputs, driven, first)
 
     def kick(self, key: Any, step: Array, x: PyTree, params: Params) -> Kick:
         """Draw what a step needs; it depends on the key and the number of the step alone."""
@@ -708,7 +708,7 @@ def _inputs_type(names: tuple[str, ...]) -> Any:
     return namedtuple("Inputs", names)
 
 
-def _container(x: PyTree, names: tuple[str, ...], driven: dict[str, Any], like: Array) -> Any:
+def container(x: PyTree, names: tuple[str, ...], driven: dict[str, Any], like: Array) -> Any:
     """Inputs in the container that the state is in; those that nothing drives are 0."""
     values = {name: jnp.broadcast_to(driven.get(name, 0.0), like.shape) for name in names}
     values = {name: value.astype(like.dtype) for name, value in values.items()}

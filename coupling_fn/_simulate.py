@@ -1,14 +1,27 @@
 """Many steps: `lax.scan` over any `(state, params) -> state`, recording on the way."""
 
+import os
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
-from ._check import as_count, require_choice, require_names
+from ._check import as_count, known, require_choice, require_names
+from ._checkpoint import (
+    Interrupted,
+    as_arrays,
+    as_tree,
+    fingerprint,
+    read,
+    require_no_keys,
+    write,
+)
 from ._engine import HistoryNeeded, run_network
 from ._network import Network, get
 from ._pack import pack, repack
@@ -27,6 +40,8 @@ def simulate(
     every: int = 1,
     derivative: Literal["reverse", "forward"] = "reverse",
     checkpoint: int | None = None,
+    save: str | os.PathLike[str] | None = None,
+    save_every: int | None = None,
 ) -> tuple[PyTree, PyTree]:
     """Run `steps` steps, and record.
 
@@ -49,14 +64,24 @@ def simulate(
             between out again: memory for one such segment and for `steps / checkpoint` states
             (with their histories), at the cost of one more run. `steps` must be a multiple of it,
             and it of `every`; about the root of `steps`, but not below the largest lag, is best.
+        save: a folder, made if need be, that the state and the record are written to now and then. The
+            same call goes on from there if it was killed, with the same numbers to the bit, and more
+            `steps` go on from a finished run; another step, state, record or version of JAX is
+            refused. Not for inside of `jit`, `vmap` or `grad`.
+        save_every: how many steps lie between two writes, a multiple of `every`; a tenth of the run
+            if None.
 
     Returns:
         The last state, and the record with time in front: `record[n]` is of the state after step
-        `(n + 1) * every`, at time `(n + 1) * every * dt`. The initial state is not in it.
+        `(n + 1) * every`, at time `(n + 1) * every * dt`. The initial state is not in it. With
+        `save` the record is NumPy's: what is finished leaves the device.
 
     Raises:
         TypeError: if `steps` or `every` is not a whole number.
-        ValueError: if they are negative, or `steps` is not a multiple of `every` and `checkpoint`.
+        ValueError: if they are negative, or `steps` is not a multiple of `every` and `checkpoint`; if
+            `save` holds another run or a damaged one.
+        OSError: if `save` cannot be written; what was written before is as it was.
+        Interrupted: on Ctrl-C with `save`, with the last state and the record so far.
 
     Example:
         >>> net = cf.Network(cf.linear, dt=1.0, scheme="euler")
@@ -86,7 +111,20 @@ def simulate(
             )
         checkpoint = segment if steps else None
     reverse = derivative == "reverse"
-    return _simulate(step, state, params, steps, _recorder(record), every, reverse, checkpoint)
+    if save is None and save_every is not None:
+        raise ValueError("`save_every` says how often to write to `save`: give that, too.")
+    if save is None:
+        return _simulate(step, state, params, steps, _recorder(record), every, reverse, checkpoint)
+    if not known(step, state, params) or checkpoint is not None:
+        raise ValueError(
+            "`save` writes files, which is not for inside of jit, vmap or grad; so it takes no "
+            "`checkpoint`, either."
+        )
+    length = -(-steps // (10 * every)) * every if save_every is None else save_every
+    length = as_count("save_every", length)
+    if length % every or (not length and steps):
+        raise ValueError(f"`save_every` must be a multiple of `every`, {every}, not {length}.")
+    return _saved(Path(save), length, step, state, params, steps, _recorder(record), every, reverse)
 
 
 class _Named(eqx.Module):
@@ -110,6 +148,32 @@ def _recorder(record: Record) -> Callable[[Any], PyTree]:
 
 def _nothing(state: Any) -> None:
     return None
+
+
+def _saved(folder, length, step, state, params, steps, record, every, reverse):
+    """Run stretches of so many steps, and keep each in a file of its own."""
+    args = lambda state, steps: (step, state, params, steps, record, every, reverse, None)  # noqa: E731
+    traced, (_, like), _ = eqx.filter_make_jaxpr(_simulate)(*args(state, length))
+    require_no_keys("record", like)
+    arrays = eqx.filter((step, state, params), eqx.is_array)
+    marks = fingerprint("step, record or `save_every`", traced, "state or params", arrays)
+    seen = []
+    joined = lambda: jax.tree.map(lambda *rows: np.concatenate(rows), *seen)  # noqa: E731
+    try:
+        for first in range(0, steps, length):
+            last = min(first + length, steps)
+            path = folder / f"simulate-{first:010d}-{last:010d}.npz"
+            if found := read(path, marks, "run"):
+                state = jax.tree.map(jnp.asarray, as_tree("state", found, state))
+                rows = as_tree("record", found, like)
+            else:
+                state, rows = jax.block_until_ready(_simulate(*args(state, last - first)))
+                rows = jax.tree.map(np.asarray, rows)
+                write(path, as_arrays("state", state) | as_arrays("record", rows), marks)
+            seen.append(rows)
+    except KeyboardInterrupt:
+        raise Interrupted((state, joined()) if seen else None) from None
+    return state, joined() if seen else _simulate(*args(state, 0))[1]
 
 
 @eqx.filter_jit

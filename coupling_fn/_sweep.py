@@ -1,6 +1,8 @@
 """One function over many values: a parameter sweep."""
 
+import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import equinox as eqx
@@ -10,7 +12,9 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
+from . import _checkpoint
 from ._check import as_count, known
+from ._checkpoint import Interrupted
 from ._progress import progress_bar
 from ._types import PyTree
 
@@ -20,6 +24,7 @@ def sweep(
     values: PyTree,
     *,
     chunk: int | None = None,
+    save: str | os.PathLike[str] | None = None,
     progress: bool = True,
 ) -> PyTree:
     """Run `fn` on each of many values, all at once or `chunk` at a time.
@@ -38,16 +43,23 @@ def sweep(
             mapping of arrays comes from `grid`.
         chunk: how many run at once; all of them if None. The last chunk is filled up with its
             last value, to keep one shape, and the surplus is dropped.
+        save: a folder, made if need be, that each finished chunk is written to. The same call goes on
+            from there if it was killed, and loses at most the chunk in flight; another function, or
+            other values, chunk or version of JAX, are refused.
         progress: show a bar on stderr, a step a chunk. Needs tqdm, which the extra
             `coupling_fn[progress]` installs; without it there is no bar.
 
     Returns:
         What `fn` returns, each leaf a JAX array with one more axis in front, in the order of
-        `values`.
+        `values`. With `save` they are NumPy arrays: finished chunks leave the device.
 
     Raises:
         ValueError: if `values` is empty, a leaf has no leading axis, two leading axes differ in
-            length, or `chunk` is 0.
+            length, `chunk` is 0, `save` holds another sweep or a damaged one, or comes inside of
+            `jit`, `vmap` or `grad`.
+        TypeError: if `save` is given and `fn` returns random keys.
+        OSError: if `save` cannot be written; the chunks before are as they were.
+        Interrupted: on Ctrl-C, with the finished chunks.
 
     Example:
         The strength at which a run ends highest, three strengths at once:
@@ -68,18 +80,61 @@ def sweep(
         if chunk == 0:
             raise ValueError("`chunk` must be at least 1; None runs all values at once.")
     if not known(fn, values):
+        if save is not None:
+            raise ValueError("`save` writes files, which is not for inside of jit, vmap or grad.")
         return jax.vmap(fn)(values) if chunk is None else jax.lax.map(fn, values, batch_size=chunk)
     chunk = min(chunk or size, size)
+    disk = None if save is None else _Disk(Path(save), fn, values, chunk)
     results = []
-    with progress_bar(size, "sweep", progress) as advance:
-        for first in range(0, size, chunk):
-            rows = np.minimum(np.arange(first, first + chunk), size - 1)
-            part = values if chunk == size else jax.tree.map(lambda x, rows=rows: x[rows], values)
-            results.append(jax.block_until_ready(_batch(fn, part)))
-            advance(min(chunk, size - first))
+    joined = lambda: _joined(results, size, np if disk else jnp)  # noqa: E731
+    try:
+        with progress_bar(size, "sweep", progress) as advance:
+            for first in range(0, size, chunk):
+                done = disk.read(first) if disk else None
+                if done is None:
+                    rows = np.minimum(np.arange(first, first + chunk), size - 1)
+                    whole = chunk == size
+                    part = values if whole else jax.tree.map(lambda x, rows=rows: x[rows], values)
+                    done = jax.block_until_ready(_batch(fn, part))
+                    if disk:
+                        done = disk.write(first, done)
+                results.append(done)
+                advance(min(chunk, size - first))
+    except KeyboardInterrupt:
+        raise Interrupted(joined() if results else None) from None
+    return joined()
+
+
+def _joined(results: list[PyTree], size: int, numpy: Any) -> PyTree:
+    """All chunks in one, without what fills up the last."""
     if len(results) == 1:
         return results[0]
-    return jax.tree.map(lambda *parts: jnp.concatenate(parts)[:size], *results)
+    return jax.tree.map(lambda *parts: numpy.concatenate(parts)[:size], *results)
+
+
+class _Disk:
+    """The finished chunks of a sweep in a folder, a file each."""
+
+    def __init__(self, folder: Path, fn: Callable[[Any], PyTree], values: PyTree, chunk: int):
+        part = jax.tree.map(lambda x: x[:chunk], values)
+        traced, self.like = jax.make_jaxpr(jax.vmap(fn), return_shape=True)(part)
+        _checkpoint.require_no_keys("fn", self.like)
+        numbers = (values, np.asarray(chunk))
+        self.folder = folder
+        self.marks = _checkpoint.fingerprint("function", traced, "values or chunk", numbers)
+
+    def read(self, first: int) -> PyTree:
+        found = _checkpoint.read(self._file(first), self.marks, "sweep")
+        return None if found is None else _checkpoint.as_tree("result", found, self.like)
+
+    def write(self, first: int, done: PyTree) -> PyTree:
+        """Write a chunk, and give it back as arrays of the host."""
+        arrays = _checkpoint.as_arrays("result", done)
+        _checkpoint.write(self._file(first), arrays, self.marks)
+        return jax.tree.map(np.asarray, done)
+
+    def _file(self, first: int) -> Path:
+        return self.folder / f"sweep-{first:08d}.npz"
 
 
 @eqx.filter_jit

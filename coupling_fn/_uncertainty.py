@@ -1,29 +1,22 @@
-"""How sure a fit is: curvature, profiles and resampling."""
+"""How sure a fit is, by the curvature at its end."""
 
 import warnings
 from collections.abc import Callable
-from itertools import pairwise
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jax import Array, lax
 from jax.extend.core import jaxpr_as_fun
-from jax.typing import ArrayLike
 from jaxtyping import Bool, Float
 
-from ._check import as_count, as_float, require_choice, require_finite, require_positive
-from ._descent import Problem, descend
-from ._fit import Derivative, require_optimizer
+from ._check import as_float, require_choice, require_positive
+from ._fit import Derivative
 from ._leaves import Fitted, Free, basis, fitted_leaves, flatten, is_float, one_float, unflatten
-from ._sweep import sweep
 from ._transform import Transform
 from ._types import PyTree, Where
-
-_LBFGS = optax.lbfgs()  # one object, so that the next call finds the compiled descent
 
 
 class Uncertainty(eqx.Module):
@@ -32,7 +25,9 @@ class Uncertainty(eqx.Module):
     Args:
         estimate: the fitted leaves, as `where` gives them.
         error: their standard errors, likewise; infinite where the data do not determine a number.
-        lower: the lower ends of their 95 % intervals, 1.96 standard errors away.
+        lower: the lower ends of their 95 % intervals: 1.96 standard errors away in the numbers that
+            the optimiser moves, so that they keep to their range; where a leaf mixes several of
+            these, 1.96 of its own errors away.
         upper: the upper ends.
         names: what the optimiser moves, a name a number.
         covariance: of those numbers; without the directions that are not identified.
@@ -229,15 +224,17 @@ def _judged(
     for message in warned:
         warnings.warn(message, UserWarning, stacklevel=3)
 
+    spread = np.sqrt(np.maximum(np.diagonal(covariance), 0.0))
     error = np.sqrt(np.maximum(np.einsum("pi,ij,pj->p", stretch, covariance, stretch), 0.0))
     error = np.where((np.abs(stretch) > 0) @ lost, np.inf, error)
     values = [np.asarray(x) for x in fitted.values(free)]
     errors = [np.asarray(x) for x in unflatten(jnp.asarray(error), tuple(map(jnp.asarray, values)))]
+    lower, upper = _interval(fitted, free, np.where(lost, np.inf, spread), stretch, errors)
     return Uncertainty(
         estimate=fitted.as_where(values),
         error=fitted.as_where(errors),
-        lower=fitted.as_where([x - 1.96 * e for x, e in zip(values, errors, strict=True)]),
-        upper=fitted.as_where([x + 1.96 * e for x, e in zip(values, errors, strict=True)]),
+        lower=fitted.as_where(lower),
+        upper=fitted.as_where(upper),
         names=names,
         covariance=covariance,
         information=information,
@@ -247,6 +244,29 @@ def _judged(
         distance=distance,
         warned=tuple(warned),
     )
+
+
+def _interval(
+    fitted: Fitted, free: Free, spread: np.ndarray, stretch: np.ndarray, errors: list[np.ndarray]
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Both ends for each leaf; `spread` is the standard error of each number that is moved."""
+    away = unflatten(jnp.asarray(1.96 * spread), free)
+    ends = [
+        [np.asarray(x) for x in fitted.values(tuple(map(move, free, away)))]
+        for move in (jnp.subtract, jnp.add)
+    ]
+    values = [np.asarray(x) for x in fitted.values(free)]
+    lower, upper, row, column = [], [], 0, 0
+    for value, error, u, a, b in zip(values, errors, free, *ends, strict=True):
+        part = stretch[row : row + value.size, column : column + u.size]
+        if value.shape == u.shape and (part == np.diag(np.diagonal(part))).all():
+            low, high = np.minimum(a, b), np.maximum(a, b)
+        else:
+            low, high = value - 1.96 * error, value + 1.96 * error
+        lower.append(np.asarray(low))
+        upper.append(np.asarray(high))
+        row, column = row + value.size, column + u.size
+    return lower, upper
 
 
 def _names(fitted: Fitted, free: Free) -> tuple[str, ...]:
@@ -266,243 +286,3 @@ def _in_words(row: np.ndarray, names: tuple[str, ...]) -> str:
     kept.sort(key=lambda i: (-round(abs(float(row[i])), 2), names[i]))
     sign = np.sign(row[kept[0]])
     return ", ".join(f"{sign * row[i]:+.2f} {names[i]}" for i in kept)
-
-
-class Profile(eqx.Module):
-    """The loss along one number, the others fitted anew at each value.
-
-    Args:
-        values: of the number.
-        losses: the smallest loss at each.
-        leaves: the others there, as `where` gives them, with a leading axis of values.
-        interval: where the loss has risen by `rise`, between values by a straight line; infinite
-            on a side where it does not, within the values.
-        warned: what is wrong, in words; empty if nothing is.
-    """
-
-    values: Float[np.ndarray, " value"]
-    losses: Float[np.ndarray, " value"]
-    leaves: PyTree
-    interval: tuple[float, float]
-    warned: str
-
-
-def profile(
-    loss: Callable[[Any], Float[Array, ""]],
-    params: PyTree,
-    *,
-    along: Where,
-    values: Float[ArrayLike, " value"],
-    where: Where | None = None,
-    optimizer: optax.GradientTransformation | None = None,
-    steps: int = 50,
-    transform: Transform | tuple[Transform, ...] | list[Transform] | None = None,
-    rise: float = 1.92,
-) -> Profile:
-    """Hold one number at many values, and fit the others again at each, all at once by vmap.
-
-    A parabola has the interval that `uncertainty` gives. Where a number is not identified the
-    profile is flat, and where the other numbers make up for it nearly so.
-
-    Args:
-        loss: negative log-likelihood, a pure function of `params` that returns one float.
-        params: where the fit ended; the others start from there.
-        along: gives the leaf that is held, one number.
-        values: where to hold it, in increasing order, about its best one.
-        where: the other fitted leaves; None if there are none.
-        optimizer: for the others; `optax.lbfgs()` if None.
-        steps: how many updates each time.
-        transform: ranges of the others, as in `fit`.
-        rise: how much the loss rises at the ends of the interval: 1.92, half the 95 % point of
-            chi-squared with one degree of freedom.
-
-    Raises:
-        TypeError: if `along` gives several leaves; otherwise as `fit`.
-        ValueError: if it is not one number, or `values` do not increase.
-
-    Warns:
-        UserWarning: if the loss does not rise so much on a side.
-
-    Source:
-        A. Raue et al., Bioinformatics 25 (2009) 1923-1929.
-
-    Example:
-        >>> loss = lambda p: (p["k"] - 2.0) ** 2 / 0.02 + (p["a"] - p["k"]) ** 2
-        >>> at = {"k": jnp.asarray(2.0), "a": jnp.asarray(2.0)}
-        >>> ks = jnp.linspace(1.5, 2.5, 41)
-        >>> found = cf.profile(
-        ...     loss, at, along=lambda p: p["k"], values=ks, where=lambda p: p["a"]
-        ... )
-        >>> [round(end, 2) for end in found.interval]
-        [1.8, 2.2]
-    """
-    held = fitted_leaves("profile", params, along)
-    values = as_float("values", values)
-    require_finite("values", values)
-    require_positive("rise", rise)
-    if len(held.places) != 1 or np.shape(jax.tree.leaves(params)[held.places[0]]) != ():
-        raise ValueError(f"`along` must give one number, not {', '.join(held.names)}.")
-    if values.ndim != 1 or len(values) < 3 or not (np.diff(np.asarray(values)) > 0).all():
-        raise ValueError("`values` must be three or more, in increasing order.")
-    optimizer = _LBFGS if optimizer is None else optimizer
-    require_optimizer(optimizer)
-    others = None if where is None else fitted_leaves("profile", params, where, transform)
-    if others is not None and set(others.places) & set(held.places):
-        raise ValueError(f"`where` gives {held.names[0]}, which `along` holds.")
-    free = () if others is None else others.start()
-    losses, leaves = _profile(loss, held, others, free, optimizer, as_count("steps", steps), values)
-    values, losses = np.asarray(values), np.asarray(losses)
-    if not np.isfinite(losses).any():
-        raise ValueError("The loss is not finite at any of `values`.")
-    losses = np.where(np.isfinite(losses), losses, np.inf)
-    low, high = _crossings(values, losses, rise)
-    sides = [side for side, end in (("below", low), ("above", high)) if np.isinf(end)]
-    warned = ""
-    if sides:
-        warned = (
-            f"The loss does not rise by {rise:g} {' and '.join(sides)} the best {held.names[0]}: "
-            "it is not identified within `values`."
-        )
-        warnings.warn(warned, UserWarning, stacklevel=2)
-    leaves = None if others is None else others.as_where([np.asarray(x) for x in leaves])
-    return Profile(values, losses, leaves, (low, high), warned)
-
-
-@eqx.filter_jit
-def _profile(loss, held, others, free, optimizer, steps, values):
-    def one(value: Array) -> Any:
-        there = held.put([value])
-        if others is None:
-            return one_float(loss(there)), ()
-        fitted = eqx.tree_at(lambda f: f.params, others, there)
-        least, best = descend(Problem(loss, optimizer, fitted), free, steps)
-        return least, fitted.values(best)
-
-    return jax.vmap(one)(values)
-
-
-def _crossings(values: np.ndarray, losses: np.ndarray, rise: float) -> tuple[float, float]:
-    best, level = int(losses.argmin()), losses.min() + rise
-
-    def end(order: range, beyond: float) -> float:
-        for inner, outer in pairwise(order):
-            if losses[outer] > level:
-                share = (level - losses[inner]) / (losses[outer] - losses[inner])
-                return float(values[inner] + share * (values[outer] - values[inner]))
-        return beyond
-
-    return end(range(best, -1, -1), -np.inf), end(range(best, len(values)), np.inf)
-
-
-class Bootstrap(eqx.Module):
-    """Fits of resampled data.
-
-    Args:
-        samples: the fitted leaves of each, as `where` gives them, with a leading axis of samples.
-        error: their standard deviations.
-        lower: the 2.5 % points.
-        upper: the 97.5 % points.
-        losses: the smallest loss of each.
-    """
-
-    samples: PyTree
-    error: PyTree
-    lower: PyTree
-    upper: PyTree
-    losses: Float[np.ndarray, " sample"]
-
-
-def bootstrap(
-    loss: Callable[[Any, Any], Float[Array, ""]],
-    params: PyTree,
-    data: PyTree,
-    key: Array,
-    *,
-    where: Where,
-    samples: int = 200,
-    block: int = 1,
-    optimizer: optax.GradientTransformation | None = None,
-    steps: int = 50,
-    transform: Transform | tuple[Transform, ...] | list[Transform] | None = None,
-    chunk: int | None = None,
-) -> Bootstrap:
-    """Fit data drawn anew from the data, many times by vmap: the spread is that of the estimate.
-
-    Nothing is assumed of the noise but that rows are independent: subjects are, windows of one
-    recording are not, so draw runs of them (`block`).
-
-    Args:
-        loss: pure function of `params` and data, returning one float.
-        params: where the fit ended; each fit starts from there.
-        data: any pytree of arrays whose leading axis counts subjects or windows.
-        key: random key of the draws.
-        where: the leaves to fit.
-        samples: how many times.
-        block: how many rows in a row are drawn together; longer than they remember.
-        optimizer: `optax.lbfgs()` if None.
-        steps: how many updates each time.
-        transform: as in `fit`.
-        chunk: how many fits run at once; all if None.
-
-    Raises:
-        TypeError: as `fit`.
-        ValueError: as `fit`; or if leading axes differ, there are fewer than 2 samples, or `block`
-            is longer than the data.
-
-    Source:
-        B. Efron, Ann. Stat. 7 (1979) 1-26; for blocks, H. Kunsch, Ann. Stat. 17 (1989) 1217-1241.
-
-    Example:
-        >>> heights = jnp.asarray([1.6, 1.7, 1.8, 1.9])
-        >>> loss = lambda p, data: jnp.mean((p - data) ** 2)
-        >>> at = jnp.asarray(1.75)
-        >>> found = cf.bootstrap(loss, at, heights, jax.random.key(0), where=lambda p: p)
-        >>> bool(0.03 < found.error < 0.08)  # 0.112 / √4
-        True
-    """
-    fitted = fitted_leaves("bootstrap", params, where, transform)
-    optimizer = _LBFGS if optimizer is None else optimizer
-    require_optimizer(optimizer)
-    counts = {np.shape(x)[:1] for x in jax.tree.leaves(data)}
-    if len(counts) != 1 or () in counts:
-        raise ValueError(f"All leaves of `data` must have one leading axis alike, not {counts}.")
-    ((rows,),) = counts
-    if as_count("samples", samples) < 2:
-        raise ValueError(f"`samples` must be at least 2, not {samples}.")
-    if not 1 <= as_count("block", block) <= rows:
-        raise ValueError(f"`block` must be from 1 to {rows}, the rows of `data`, not {block}.")
-    one = _Resampled(
-        loss, optimizer, fitted, data, fitted.start(), as_count("steps", steps), block, rows
-    )
-    losses, leaves = sweep(one, jax.random.split(key, samples), chunk=chunk, progress=False)
-    leaves = [np.asarray(x) for x in leaves]
-    ends = [np.quantile(x, (0.025, 0.975), axis=0) for x in leaves]
-    return Bootstrap(
-        samples=fitted.as_where(leaves),
-        error=fitted.as_where([x.std(0, ddof=1) for x in leaves]),
-        lower=fitted.as_where([low for low, _ in ends]),
-        upper=fitted.as_where([high for _, high in ends]),
-        losses=np.asarray(losses),
-    )
-
-
-class _Resampled(eqx.Module):
-    """The fit of one draw: a pytree, so that other data compile nothing."""
-
-    loss: Any
-    optimizer: Any
-    fitted: Fitted
-    data: PyTree
-    free: Free
-    steps: int = eqx.field(static=True)
-    block: int = eqx.field(static=True)
-    rows: int = eqx.field(static=True)
-
-    def __call__(self, key: Array) -> Any:
-        blocks = -(-self.rows // self.block)
-        first = jax.random.randint(key, (blocks, 1), 0, self.rows - self.block + 1)
-        chosen = (first + jnp.arange(self.block)[None]).ravel()[: self.rows]
-        data = jax.tree.map(lambda x: jnp.asarray(x)[chosen], self.data)
-        problem = Problem(lambda params: self.loss(params, data), self.optimizer, self.fitted)
-        least, best = descend(problem, self.free, self.steps)
-        return least, self.fitted.values(best)

@@ -22,6 +22,7 @@ settings.load_profile("default")
 
 
 def pytest_configure(config):
+    config.addinivalue_line("markers", "thorough: more of what others test; not by default")
     config.addinivalue_line("markers", "optimised: compile as for a user, where a run is long")
 
 

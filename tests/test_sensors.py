@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from jax.test_util import check_grads
+from reference_observe.record import FILE, activity, lead_field
 
 import coupling_fn as cf
 
@@ -150,3 +151,13 @@ def test_refused(problem):
     wrong, message = PROBLEMS[problem]
     with refuses(message):
         wrong()
+
+
+@pytest.mark.parametrize(
+    ("reference", "theirs"), [(None, "None"), ("average", "average"), (1, "B")]
+)
+def test_eeg_is_that_of_tvb(reference, theirs):
+    """Of its monitor, without the noise that this adds by default."""
+    sources = cf.temporal_average(activity()[:2000], 1.0, 20.0)
+    got = cf.sensor_signals(sources, lead_field(), reference=reference)
+    assert_close(got, np.load(FILE)[f"tvb EEG {theirs}"], ulps=16)

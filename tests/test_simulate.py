@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import oracle
 import pytest
-from helpers import assert_close, refuses
+from helpers import assert_close, few, refuses
 from jax import lax
 from jax.experimental.sparse import BCOO
 from strategies import directed
@@ -174,7 +174,7 @@ GRID = [
 ]
 
 
-@pytest.mark.parametrize(("rule", "form", "lags", "scheme", "hold"), GRID)
+@pytest.mark.parametrize(("rule", "form", "lags", "scheme", "hold"), few(GRID, 4))
 def test_every_scheme_over_every_lag_is_the_oracle(rule, form, lags, scheme, hold):
     check(*hopf_case(rule, form, LAGS[lags], scheme, hold), by_step=scheme == "heun")
 
@@ -494,7 +494,7 @@ def same(a, b):
 
 
 @pytest.mark.optimised
-@pytest.mark.parametrize("lags", ["from 3", "from 11", "mixed"])
+@pytest.mark.parametrize("lags", few(["mixed", "from 3", "from 11"], 3))
 def test_two_parts_are_one_run_bit_for_bit(lags):
     """Also where they divide into other blocks than the whole."""
     net, params, state = noisy_case(lags)
@@ -638,24 +638,21 @@ def test_a_network_may_be_wrapped_in_a_step_of_ones_own():
         assert_close(x[n], by_hand.node.x, ulps=64)
 
 
-@pytest.mark.parametrize(
-    ("every", "lags"),
-    [(1, "from 3"), (4, "from 3"), (3, "from 11"), (12, "from 11")],
-)
-def test_what_is_recorded(every, lags):
+@pytest.mark.parametrize("lags", few(["from 11", "from 3"]))
+def test_what_is_recorded(lags):
     net, params, state = noisy_case(lags)
-    run = lambda record: cf.simulate(net, state, params, 12, record=record, every=every)
-    last, by_default = run(lambda s: s.node)
+    run = lambda every, **record: cf.simulate(net, state, params, 12, every=every, **record)
+    seen = lambda s: (s.node, s.step, s.history["x"][-1])
+    each, _, newest = run(1, record=seen)[1]
+    assert_close(newest[1:], each.x[:-1], ulps=16)  # the state before the one recorded with it
+    for every in (3, 4, 12):
+        last, (node, steps, _) = run(every, record=seen)
+        assert steps.tolist() == list(range(every, 13, every))
+        assert (node.x[-1] == last.node.x).all()
+        assert_close(node, jax.tree.map(lambda x, n=every: x[n - 1 :: n], each), ulps=16)
+    by_default = run(3)[1]  # the state of the nodes, where nothing is asked for
     assert type(by_default) is cf.HopfState
-    assert by_default.x.shape == (12 // every, N)
-    assert (by_default.x[-1] == last.node.x).all()
-    steps, newest = run(lambda s: (s.step, s.history["x"][-1]))[1]
-    assert steps.tolist() == list(range(every, 13, every))
-    if every == 1:  # the newest row of the history is the state before this one
-        assert_close(newest[1:], by_default.x[:-1], ulps=16)
-        return
-    every_step = cf.simulate(net, state, params, 12, record="x")[1]
-    assert_close(by_default.x, every_step[every - 1 :: every], ulps=16)
+    assert_close(by_default, jax.tree.map(lambda x: x[2::3], each), ulps=16)
 
 
 @pytest.mark.parametrize(
@@ -761,16 +758,18 @@ def gradient_case(rule, form, *, lags=None, interpolate=None, scheme="heun", hol
 
 @pytest.mark.parametrize(
     ("rule", "form", "options"),
-    [
-        ("diffusive", "dense", {"lags": LAGS["mixed"]}),
-        ("Kuramoto", "dense", {"lags": LAGS["from 11"]}),
-        ("diffusive", "BCOO", {"lags": LAGS["from 0"], "scheme": "rk4"}),
-        ("additive", "BCOO", {"lags": LAGS["from 11"], "scheme": "euler"}),
-        ("Kuramoto", "dense", {"lags": LAGS["from 0"], "hold": "step"}),
-        ("additive", "dense", {"lags": 9, "scheme": "euler"}),
-        ("hyperbolic tangent", "BCOO", {"interpolate": "linear", "scheme": "rk4"}),
-        ("edge", "dense", {"interpolate": "linear"}),
-    ],
+    few(
+        [
+            ("diffusive", "dense", {"lags": LAGS["mixed"]}),
+            ("Kuramoto", "dense", {"lags": LAGS["from 11"]}),
+            ("diffusive", "BCOO", {"lags": LAGS["from 0"], "scheme": "rk4"}),
+            ("additive", "BCOO", {"lags": LAGS["from 11"], "scheme": "euler"}),
+            ("Kuramoto", "dense", {"lags": LAGS["from 0"], "hold": "step"}),
+            ("additive", "dense", {"lags": 9, "scheme": "euler"}),
+            ("hyperbolic tangent", "BCOO", {"interpolate": "linear", "scheme": "rk4"}),
+            ("edge", "dense", {"interpolate": "linear"}),
+        ]
+    ),
 )
 def test_gradient_of_every_leaf_is_the_finite_difference(rule, form, options):
     """k, weights, node, rule, noise, input, start, history; and lengths and speed where interpolated."""
@@ -845,26 +844,24 @@ def test_the_gradient_of_speed_without_interpolation_is_an_error():
     assert (slope != 0).any()
 
 
-@pytest.mark.parametrize("lags", ["from 11", "mixed"])
+@pytest.mark.parametrize("lags", few(["mixed", "from 11"]))
 def test_stretches_of_blocks_are_the_step_by_step_run(lags, monkeypatch):
     """A long run moves its past to the front now and then; here every two blocks."""
     monkeypatch.setattr("coupling_fn._plan.STRETCH", 16)
     net, params, state = noisy_case(lags)
     floats, rest = eqx.partition((params, state), eqx.is_inexact_array)
 
-    def loss(run, floats):
-        params, state = eqx.combine(floats, rest)
-        return (run(net, state, params, 52)[1].x ** 2).sum()
+    def slope(run):
+        def loss(floats):
+            params, state = eqx.combine(floats, rest)
+            last, record = run(net, state, params, 52)
+            return (record.x**2).sum(), last.history
 
-    wanted, gradient = jax.value_and_grad(lambda x: loss(step_by_step, x))(floats)
-    got = jax.value_and_grad(lambda x: loss(cf.simulate, x))(floats)
-    assert_close(got[0], wanted, ulps=2**12)
-    assert_close(got[1], gradient, ulps=2**16)  # 52 steps of a noisy network amplify a rounding
-    assert_close(
-        cf.simulate(net, state, params, 52)[0].history,
-        step_by_step(net, state, params, 52)[0].history,
-        ulps=2**12,
-    )
+        return jax.jit(jax.value_and_grad(loss, has_aux=True))(floats)
+
+    (wanted, gradient), (got, got_gradient) = slope(step_by_step), slope(cf.simulate)
+    assert_close(got, wanted, ulps=2**12)
+    assert_close(got_gradient, gradient, ulps=2**16)  # 52 noisy steps amplify a rounding
 
 
 def test_an_input_that_ends_with_the_run_has_a_gradient():
@@ -912,7 +909,7 @@ def test_the_padding_of_a_bcoo_has_no_gradient():
         there = eqx.tree_at(lambda p: p.coupling.conn, params, conn)
         return (cf.simulate(net, state, there, STEPS, record="x")[1] ** 2).sum()
 
-    slope = jax.grad(loss)(jnp.concatenate([stored.data, jnp.ones(3)]))
+    slope = jax.jit(jax.grad(loss))(jnp.concatenate([stored.data, jnp.ones(3)]))
     assert (slope[-3:] == 0).all()
     assert (slope[:-3] != 0).all()
 
@@ -936,9 +933,8 @@ def test_a_past_too_long_to_index_is_refused():
         jax.eval_shape(jax.vmap(run), ks)
 
 
-@pytest.mark.parametrize("lags", ["none", "mixed"])
-def test_checkpoints_change_memory_and_nothing_else(lags):
-    net, params, state = noisy_case(lags)
+def test_checkpoints_change_memory_and_nothing_else():
+    net, params, state = noisy_case("mixed")
     floats, rest = eqx.partition((params, state), eqx.is_inexact_array)
 
     def loss(floats, checkpoint):
@@ -946,12 +942,14 @@ def test_checkpoints_change_memory_and_nothing_else(lags):
         last, record = cf.simulate(net, state, params, 24, every=2, checkpoint=checkpoint)
         return (record.x**2).sum() + (last.node.y**2).sum()
 
-    plain, checkpointed = (jax.value_and_grad(loss)(floats, c) for c in (None, 8))
+    run = jax.jit(jax.value_and_grad(loss), static_argnums=1)
+    plain, checkpointed = run(floats, None), run(floats, 8)
     assert_close(checkpointed, plain, ulps=2**14)
     with refuses("`checkpoint` must be a multiple of `every`"):
         loss(floats, 7)
 
 
+@pytest.mark.thorough
 @pytest.mark.optimised
 def test_a_checkpointed_gradient_needs_less_memory():
     net, params, state = noisy_case("from 11")
@@ -971,6 +969,7 @@ def test_a_checkpointed_gradient_needs_less_memory():
 def test_vmap_of_the_gradient_is_a_loop():
     net, params, state, _ = hopf_case("hyperbolic tangent", "dense", LAGS["from 11"])
 
+    @jax.jit
     @jax.grad
     def slope(k):
         changed = eqx.tree_at(lambda p: p.coupling.k, params, k)

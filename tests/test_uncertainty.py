@@ -50,6 +50,31 @@ def test_a_linear_model_has_the_errors_of_the_textbook():
         assert_close(np.append(*got.error), errors, ulps=2**20)  # its slope is 0 to rounding
 
 
+def test_intervals_keep_to_their_range():
+    """A k of 0.02 ± 0.05 is positive, and a share of 0.9 ± 0.2 is below 1."""
+    at = {"k": jnp.asarray(0.02), "share": jnp.asarray([0.9, 0.5]), "lost": jnp.asarray(0.3)}
+    parts = lambda p: (p["k"], p["share"], p["lost"])
+    loss = lambda p: (
+        ((p["k"] - 0.02) / 0.05) ** 2 / 2 + jnp.sum(((p["share"] - at["share"]) / 0.2) ** 2) / 2
+    )
+    ranges = (cf.positive(), cf.bounded(0.0, 1.0), cf.bounded(0.0, 1.0))
+    with pytest.warns(UserWarning, match="Not identified"):
+        got = cf.uncertainty(loss, at, where=parts, transform=ranges)
+    assert_close(got.error[:2], (np.asarray(0.05), np.full(2, 0.2)), ulps=2**12)
+    for x, low, high, error, rule in zip(
+        parts(at), got.lower, got.upper, got.error, ranges, strict=True
+    ):
+        u, slope = (
+            rule.inverse(x),
+            jax.vmap(jax.grad(rule.forward))(jnp.atleast_1d(rule.inverse(x))),
+        )
+        for end, side in ((low, -1), (high, 1)):
+            moved = u + side * 1.96 * jnp.reshape(error / slope, jnp.shape(x))
+            assert_close(end, rule.forward(moved), ulps=2**12)
+    assert got.lower[2] < 1e-12 and got.upper[2] > 1 - 1e-12  # the data say nothing but the range
+    assert 0 < got.lower[0] < 0.02 < got.upper[0] and (got.upper[1] < 1).all()
+
+
 def test_one_number_for_an_edge_both_ways():
     target = jnp.asarray([[0.0, 1.0], [1.2, 0.0]])
     p = {"conn": jnp.asarray([[0.0, 1.1], [1.1, 0.0]])}

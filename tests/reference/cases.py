@@ -125,12 +125,12 @@ def _tvb_cases():
     )  # fmt: skip
     yield from tvb(
         "SupHopf", "stuart_landau", ((-0.5, 0.5), (-0.5, 0.5)),
-        (("x", "x", 1.0), ("y", "y", 1.0)), [("Difference", 0.1, {})], 0.1,
+        (("x", "x", 1.0), ("y", "y", 1.0)), usual(0.1), 0.1,
         {"a": -0.05, "omega": 0.25}, note="with b = 1 and no shear",
     )  # fmt: skip
     yield from tvb(
         "Kuramoto", "kuramoto", ((0, 6),), (("theta", "theta", 1.0),),
-        [("Kuramoto", 0.4, {})], 0.1, {"omega": 0.3},
+        [("Kuramoto", 0.4, {}), *usual(0.1)], 0.1, {"omega": 0.3},
     )  # fmt: skip
     plane = {"tau": 1.2, "I": 0.2, "a": 1.8, "b": -9.0, "c": 0.3, "d": 0.03, "e": 2.8, "f": 0.9}
     plane |= {"g": 0.1, "alpha": 1.1, "beta": 0.9, "gamma": 1.2}
@@ -143,7 +143,7 @@ def _tvb_cases():
     cubic |= {"alpha": -1.0, "beta": 0.8, "I": 0.5}
     yield from tvb(
         "Generic2dOscillator", "fitzhugh_nagumo", ((-1, 1), (-0.5, 1)), (("v", "v", 1.0),),
-        [("Difference", 0.2, {})], 0.1, cubic, {"epsilon": 0.08, "current": 0.5},
+        usual(0.2), 0.1, cubic, {"epsilon": 0.08, "current": 0.5},
         note="its generic oscillator, with FitzHugh's coefficients",
     )  # fmt: skip
     yield from tvb(
@@ -153,14 +153,19 @@ def _tvb_cases():
          "b_i": 3.7, "tau_e": 8.0, "tau_i": 7.0, "P": 1.1, "Q": 0.1, "k_e": 0.9, "r_e": 0.8,
          "k_i": 0.95, "r_i": 0.85},
     )  # fmt: skip
-    yield from tvb(
-        "JansenRit", "jansen_rit",
-        ((0, 0.1), (5, 15), (5, 12), (-0.01, 0.01), (-0.5, 0.5), (-0.5, 0.5)),
-        ((lambda s: s.y1 - s.y2, "y4", 1.0),),
-        [("SigmoidalJansenRit", 20.0, {"cmin": 0.001, "cmax": 0.006, "midpoint": 5.5, "r": 0.5})],
-        0.1, {"v0": 6.0, "mu": 0.2, "J": 130.0, "a_1": 1.0, "a_2": 0.8, "a_3": 0.25, "a_4": 0.26},
-        {"p": 0.2, "C": 130.0, "c4": 0.26},
-    )  # fmt: skip
+    sent = lambda s: s.y1 - s.y2
+    column = {"v0": 6.0, "mu": 0.2, "J": 130.0, "a_1": 1.0, "a_2": 0.8, "a_3": 0.25, "a_4": 0.26}
+    sigmoid = {"cmin": 0.001, "cmax": 0.006, "midpoint": 5.5, "r": 0.5}
+    for source, couplings in [
+        (sent, [("SigmoidalJansenRit", 20.0, sigmoid)]),
+        ("y1", [("Difference", 0.02, {}), ("Linear", 0.02, {"b": 0.01})]),
+    ]:
+        yield from tvb(
+            "JansenRit", "jansen_rit",
+            ((0, 0.1), (5, 15), (5, 12), (-0.01, 0.01), (-0.5, 0.5), (-0.5, 0.5)),
+            ((source, "y4", 1.0),), couplings, 0.1, column, {"p": 0.2, "C": 130.0, "c4": 0.26},
+            note="its other couplings send y1 alone" if source == "y1" else "",
+        )  # fmt: skip
     yield from tvb(
         "ReducedWongWang", "reduced_wong_wang", ((0.05, 0.6),), (("S", "S", 1.0),),
         usual(0.8), 0.5, {"w": 0.7, "I_o": 0.32, "J_N": 0.25}, {"w": 0.7, "I_0": 0.32, "J_N": 0.25},

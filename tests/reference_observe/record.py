@@ -38,7 +38,13 @@ def with_monitor(monitor, x):
         variables_of_interest=["x"], nvar=1, number_of_modes=1, cvar=np.array([0])
     )
     regions = x.shape[1]
-    connectivity = SimpleNamespace(number_of_regions=regions, number_of_nodes=regions)
+    connectivity = SimpleNamespace(
+        number_of_regions=regions,
+        number_of_nodes=regions,
+        cortical=np.ones(regions, bool),
+        centres=np.zeros((regions, 3)),
+        orientations=np.zeros((regions, 3)),
+    )
     monitor.config_for_sim(
         SimpleNamespace(
             model=model,
@@ -71,6 +77,33 @@ def from_tvb(kept):
     for name in ("SubSample", "TemporalAverage", "GlobalAverage"):
         monitor = getattr(monitors, name)(period=20.0, variables_of_interest=voi)
         kept[f"tvb {name} times"], kept[f"tvb {name}"] = with_monitor(monitor, x[:2000])
+
+
+def lead_field():
+    """What four electrodes see of three regions."""
+    return np.random.default_rng(5).normal(size=(4, 3))
+
+
+def sensors_of_tvb(kept):
+    from tvb.datatypes import projections, sensors
+    from tvb.datatypes.region_mapping import RegionMapping
+    from tvb.simulator import monitors
+
+    electrodes = sensors.SensorsEEG(labels=np.array(list("ABCD")), locations=np.eye(4, 3))
+    electrodes.configure()
+    for reference in (None, "average", "B"):
+        monitor = monitors.EEG(
+            period=20.0,
+            sensors=electrodes,
+            projection=projections.ProjectionSurfaceEEG(
+                projection_data=lead_field(), sensors=electrodes
+            ),
+            reference=reference,
+            region_mapping=RegionMapping(array_data=np.arange(3)),
+            variables_of_interest=np.array([0]),
+            obsnoise=None,
+        )
+        _, kept[f"tvb EEG {reference}"] = with_monitor(monitor, activity()[:2000])
 
 
 def balloon_of_tvb(kept):
@@ -112,6 +145,7 @@ def from_neurolib(kept):
 if __name__ == "__main__":
     kept = {f"version of {name}": version(name) for name in ("tvb-library", "neurolib")}
     from_tvb(kept)
+    sensors_of_tvb(kept)
     balloon_of_tvb(kept)
     from_neurolib(kept)
     np.savez_compressed(FILE, **kept)
