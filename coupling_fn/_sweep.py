@@ -19,14 +19,6 @@ from ._checkpoint import Interrupted
 from ._progress import progress_bar
 from ._types import PyTree
 
-# Nothing is replicated, so there is nothing to check; the name of it was another before JAX 0.7.
-if hasattr(jax, "shard_map"):
-    shard_map, _UNCHECKED = jax.shard_map, {"check_vma": False}
-else:
-    from jax.experimental.shard_map import shard_map
-
-    _UNCHECKED = {"check_rep": False}
-
 
 def sweep(
     fn: Callable[[Any], PyTree],
@@ -34,7 +26,7 @@ def sweep(
     *,
     chunk: int | None = None,
     save: str | os.PathLike[str] | None = None,
-    devices: Sequence[jax.Device] | None = None,
+    devices: Sequence[Any] | None = None,
     progress: bool = True,
 ) -> PyTree:
     """Run `fn` on each of many values, all at once or `chunk` at a time.
@@ -111,7 +103,7 @@ def sweep(
                     rows = np.minimum(np.arange(first, first + chunk), size - 1)
                     whole = chunk == size
                     part = values if whole else jax.tree.map(lambda x, rows=rows: x[rows], values)
-                    done = jax.block_until_ready(_batch(fn, part, devices and tuple(devices)))
+                    done = jax.block_until_ready(_batch(fn, part, tuple(devices or ())))
                     if disk:
                         done = disk.write(first, done)
                 results.append(done)
@@ -154,9 +146,7 @@ class _Disk:
 
 
 @eqx.filter_jit
-def _batch(
-    fn: Callable[[Any], PyTree], values: PyTree, devices: tuple[jax.Device, ...] | None
-) -> PyTree:
+def _batch(fn: Callable[[Any], PyTree], values: PyTree, devices: tuple[Any, ...]) -> PyTree:
     if not devices:
         return jax.vmap(fn)(values)
     size = len(jax.tree.leaves(values)[0])
@@ -170,11 +160,18 @@ def _batch(
     def several(arrays, values):
         return jax.vmap(eqx.combine(arrays, rest))(values)
 
-    spread = shard_map(
-        several, mesh=mesh, in_specs=(PartitionSpec(), runs), out_specs=runs, **_UNCHECKED
-    )
+    spread = _shard_map(several, mesh, (PartitionSpec(), runs), runs)
     done = spread(arrays, jax.tree.map(lambda x: x[rows], values))
     return jax.tree.map(lambda x: x[:size], done)
+
+
+def _shard_map(fn: Callable[..., Any], mesh: Mesh, given: Any, back: Any) -> Callable[..., Any]:
+    """Unchecked, since no result is the same on all devices."""
+    if hasattr(jax, "shard_map"):
+        return jax.shard_map(fn, mesh=mesh, in_specs=given, out_specs=back, check_vma=False)
+    from jax.experimental.shard_map import shard_map  # before JAX 0.7
+
+    return shard_map(fn, mesh, given, back, check_rep=False)
 
 
 def _length(values: PyTree) -> int:

@@ -278,22 +278,28 @@ def loss_over(make, net, state, couple):
 
 
 @pytest.mark.parametrize(
-    ("rule", "lags"), [("diffusive", "mixed"), ("Kuramoto", "from 11"), ("edge", "from 0")]
+    ("rule", "lags", "batch"),
+    [
+        ("diffusive", "mixed", True),
+        ("diffusive", "from 11", False),
+        ("Kuramoto", "from 11", True),
+        ("edge", "from 0", False),
+    ],
 )
-def test_a_run_over_edges_has_the_gradients_and_batches_of_one_over_a_matrix(rule, lags):
+def test_a_run_over_edges_has_the_gradients_of_one_over_a_matrix(rule, lags, batch):
     net, _, state, _ = network(rule, LAGS[lags], "heun")
     dense_net = cf.Network(cf.linear, DT, lags=LAGS[lags], lag_bounds=net.lag_bounds[0][1])
     couple = SEEN_RULES[rule][0]
     places = NETWORK.target, NETWORK.source
     dense = loss_over(lambda w: jnp.zeros((N, N)).at[places].set(w), dense_net, state, couple)
     sparse = loss_over(lambda w: eqx.tree_at(lambda c: c.weights, NETWORK, w), net, state, couple)
-    ks = jnp.array([0.3, 0.8])
+    k = jnp.array([0.3, 0.8]) if batch else jnp.array(0.8)
 
-    def all_ways(loss):
+    def of(loss):
         both = jax.value_and_grad(loss, (0, 1))
-        return jax.jit(lambda w: (jax.vmap(both, (None, 0))(w, ks), both(w, ks[1])))
+        return jax.jit(jax.vmap(both, (None, 0)) if batch else both)(NETWORK.weights, k)
 
-    assert_close(all_ways(sparse)(NETWORK.weights), all_ways(dense)(NETWORK.weights), ulps=2**12)
+    assert_close(of(sparse), of(dense), ulps=2**12)
 
 
 def test_forward_mode_of_a_delayed_run_is_its_reverse_mode():

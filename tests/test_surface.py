@@ -76,7 +76,7 @@ def test_a_surface_is_the_oracle_with_tracts_from_regions_onto_vertices(rule):
         net = oracle.Net(oracle.linear(-1.0), wires, DT, "heun", history=past)
         return net.run({"x": X0}, STEPS)["x"]
 
-    values, back = jax.vjp(jax.jit(run), jnp.asarray(0.8))
+    values, back = jax.vjp(run, jnp.asarray(0.8))
     assert_close(values, judged(0.8), ulps=2**12)
     assert np.abs(judged(0.8) - judged(0.0)).max() > 0.1
     slope = (judged(0.8 + 1e-6) - judged(0.8 - 1e-6)).sum() / 2e-6
