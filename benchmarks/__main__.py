@@ -10,11 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from . import accuracy, analytic, empirical, finite, fit, nodes, posterior, recovery
+from . import accuracy, analytic, empirical, finite, fit, nodes, posterior, recovery, sparse
 from ._harness import EVERYONE, compare, machine, table
 
 COMPARED = ("instantaneous", "delayed", "gradient", "sweep")
-ALONE = ("fit", "nodes", "accuracy", "recovery", "posterior", "analytic", "empirical", "finite")
+ALONE = ("sparse", "fit", "nodes", "accuracy", "recovery", "posterior", "analytic", "empirical")
+ALONE += ("finite",)
 QUESTIONS = (*COMPARED, *ALONE)
 
 
@@ -68,6 +69,7 @@ def main():
         print("A real connectome: skipped, for want of --connectome or COUPLING_FN_CONNECTOME.\n")
     own_tables = {
         "fit": lambda: fit.main(options, args.timeout),
+        "sparse": lambda: sparse.main(options, args.timeout, args.only, args.repeats),
         "nodes": lambda: [nodes.main(args.repeats)],
         "accuracy": lambda: [accuracy.main()],
         "recovery": lambda: [recovery.main()],
@@ -99,7 +101,12 @@ def save(results, path):
 def parse():
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("name", nargs="*", help=f"of {', '.join(QUESTIONS)}; all if none")
-    parser.add_argument("--only", nargs="+", choices=EVERYONE, help="these implementations alone")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=(*EVERYONE, *sparse.PRODUCTS),
+        help="these implementations alone",
+    )
     parser.add_argument("--n", nargs="+", type=int, help="sizes")
     parser.add_argument("--dt", nargs="+", type=float, help="[ms]")
     parser.add_argument("--scheme", nargs="+", choices=["euler", "heun", "heun_held"])

@@ -195,6 +195,10 @@ from ._plot import plot_spectrum as plot_spectrum
 from ._plot import plot_sweep as plot_sweep
 from ._profile import profile as profile
 from ._simulate import simulate as simulate
+from ._sparse import SparseConnection as SparseConnection
+from ._sparse import edge_values as edge_values
+from ._sparse import sparse_from_edges as sparse_from_edges
+from ._sparse import to_sparse as to_sparse
 from ._stability import critical_k as critical_k
 from ._stimulus import ConstantStimulus as ConstantStimulus
 from ._stimulus import PulseTrainStimulus as PulseTrainStimulus
@@ -204,6 +208,8 @@ from ._stimulus import SineStimulus as SineStimulus
 from ._stimulus import StepStimulus as StepStimulus
 from ._stimulus import Stimulus as Stimulus
 from ._stimulus import SumStimulus as SumStimulus
+from ._surface import Parcellation as Parcellation
+from ._surface import RegionalCoupling as RegionalCoupling
 from ._sweep import grid as grid
 from ._sweep import sweep as sweep
 from ._synthetic import synthetic_connectome as synthetic_connectome

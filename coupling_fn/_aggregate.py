@@ -1,6 +1,8 @@
 """The linear part of a coupling: messages through a connection, dense or sparse."""
 
+from collections.abc import Callable
 from functools import singledispatch
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -11,6 +13,15 @@ from jax.typing import ArrayLike
 from jaxtyping import Num
 
 from ._check import as_float, require_finite, require_shape
+from ._rows import Product
+from ._sparse import (
+    SparseConnection,
+    at_sources,
+    at_targets,
+    edge_sums,
+    product_of,
+    with_weights,
+)
 from ._types import Weights
 
 
@@ -23,7 +34,7 @@ def weighted_sum(
     your own that sums with this works with delays and with sparse connections.
 
     Args:
-        conn: $W$; `conn[i, j]` is from source `j` onto target `i`; dense or BCOO.
+        conn: $W$; `conn[i, j]` is from source `j` onto target `i`; dense or sparse.
         messages: what each source sends, or what each target sees of it.
 
     Raises:
@@ -52,7 +63,9 @@ def in_strength(conn: Weights) -> Num[Array, " target"]:
 
 
 def stored(conn: Weights) -> Array:
-    """Which pairs `(target, source)` have an edge: a weight that is not 0, or an entry of a BCOO."""
+    """Which pairs `(target, source)` have an edge: a weight that is not 0, or a stored entry."""
+    if isinstance(conn, SparseConnection):
+        return with_weights(conn, jnp.ones_like(conn.weights)).todense() != 0
     if isinstance(conn, BCOO):
         return BCOO((jnp.ones_like(conn.data), conn.indices), shape=conn.shape).todense() != 0
     return conn != 0
@@ -71,8 +84,10 @@ def padded(conn: Array, source: Array) -> Padded:
     return Padded(jnp.where(source >= 0, values, 0), jnp.maximum(source, 0))
 
 
-def as_conn(name: str, conn: object) -> Array | BCOO:
+def as_conn(name: str, conn: object) -> Array | BCOO | SparseConnection:
     """`conn` as a float connection, checked: two axes, real, and finite where values are known."""
+    if isinstance(conn, SparseConnection):
+        return with_weights(conn, as_conn_values(name, conn.weights))
     if isinstance(conn, BCOO):
         if conn.ndim != 2 or conn.n_batch or conn.n_dense:
             raise ValueError(
@@ -125,6 +140,47 @@ def _(conn: Padded, messages: Array) -> Array:
     return row_sums(conn.values * messages[conn.source])
 
 
+@weighted.register
+def _(conn: SparseConnection, messages: Array) -> Array:
+    if messages.ndim == 2:
+        return edge_sums(conn, conn.weights * messages[conn.target, conn.source])
+    return weighted(product_of(conn), messages)
+
+
+@weighted.register
+def _(conn: Product, messages: Array) -> Array:
+    return conn(messages)
+
+
+@singledispatch
+def prepared(conn) -> Any:
+    """A connection as `weighted` is fastest with it, for a loop."""
+    return conn
+
+
+@prepared.register
+def _(conn: SparseConnection) -> Product:
+    return product_of(conn)
+
+
+@singledispatch
+def edgewise(conn, fn: Callable[[Array, Array], Array], source: Array, target: Array) -> Array:
+    """The weighted sums of `fn(source, target)`, worked out for every edge."""
+    source = jnp.broadcast_to(source[None, :] if source.ndim == 1 else source, conn.shape)
+    target = jnp.broadcast_to(target[:, None], conn.shape)
+    # An absent edge adds nothing, also where `fn` or its slope is not finite there.
+    absent = ~stored(conn)
+    source, target = (jnp.where(absent, lax.stop_gradient(x), x) for x in (source, target))
+    carried = fn(source, target)
+    return weighted(conn, jnp.where(absent & ~jnp.isfinite(carried), 0, carried))
+
+
+@edgewise.register
+def _(conn: SparseConnection, fn, source: Array, target: Array) -> Array:
+    source = source[conn.target, conn.source] if source.ndim == 2 else at_sources(conn, source)
+    return edge_sums(conn, conn.weights * fn(source, at_targets(conn, target)))
+
+
 @singledispatch
 def _in_strength(conn) -> Array:
     return jnp.sum(conn, axis=1)
@@ -133,3 +189,8 @@ def _in_strength(conn) -> Array:
 @_in_strength.register
 def _(conn: BCOO) -> Array:
     return jax.ops.segment_sum(conn.data, conn.indices[:, 0], num_segments=conn.shape[0])
+
+
+@_in_strength.register
+def _(conn: SparseConnection) -> Array:
+    return edge_sums(conn, conn.weights)

@@ -13,17 +13,17 @@ import abc
 import dataclasses
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
-from jax.experimental.sparse import BCOO
 from jax.typing import ArrayLike
 from jaxtyping import Num
 
-from ._aggregate import as_conn, in_strength, stored, weighted_sum
+from ._aggregate import as_conn, edgewise, in_strength, weighted_sum
 from ._check import as_float, require_finite, require_shape
 from ._types import Scalar, Strength, Weights, parameter
 
@@ -31,7 +31,7 @@ Source = Num[ArrayLike, " source"] | Num[ArrayLike, "target source"]
 Target = Num[ArrayLike, " target"]
 
 
-def _conn(conn: object) -> Array | BCOO:
+def _conn(conn: object) -> Any:
     return as_conn("conn", conn)
 
 
@@ -42,7 +42,7 @@ class Coupling(eqx.Module):
     sparse connections, delays, gradients and sweeps then work without another line.
 
     Attributes:
-        conn: `conn[i, j]` is from source `j` onto target `i`: an array or a BCOO.
+        conn: `conn[i, j]` is from source `j` onto target `i`: an array, a `SparseConnection` or a BCOO.
         k: coupling strength, a scalar or one a target.
         relative: whether the result stays the same when all states shift together. States are
             then measured from one of them: at -65 mV, regions 1 uV apart keep their digits.
@@ -187,7 +187,7 @@ def diffusive_coupling(
     Args:
         source: $s$, the state each region sends, or what each target sees of it. [state]
         target: $t$, the state each region is in. [state]
-        conn: `conn[i, j]` is what `i` receives from `j`; array or BCOO; integers become floats. [1/ms]
+        conn: `conn[i, j]` is what `i` receives from `j`; array or sparse; integers become floats. [1/ms]
         k: strength, global or one a target; 0 uncouples the network. [1]
 
     Returns:
@@ -239,7 +239,7 @@ def additive_coupling(
 
     Args:
         source: $s$, the state each region sends, or what each target sees of it. [state]
-        conn: `conn[i, j]` is what `i` receives from `j`; array or BCOO; integers become floats. [1/ms]
+        conn: `conn[i, j]` is what `i` receives from `j`; array or sparse; integers become floats. [1/ms]
         k: strength, global or one a target. [1]
         b: a constant added to every input, or one a target. [state/ms]
 
@@ -303,7 +303,7 @@ def sigmoidal_coupling(
 
     Args:
         source: $s$, the state each region sends, or what each target sees of it. [state]
-        conn: `conn[i, j]` is what `i` receives from `j`; array or BCOO; integers become floats. [1]
+        conn: `conn[i, j]` is what `i` receives from `j`; array or sparse; integers become floats. [1]
         k: strength, global or one a target. [1]
         cmin: the input far below the midpoint. [state/ms]
         cmax: the input far above it. [state/ms]
@@ -367,7 +367,7 @@ def hyperbolic_tangent_coupling(
 
     Args:
         source: $s$, the state each region sends, or what each target sees of it. [state]
-        conn: `conn[i, j]` is what `i` receives from `j`; array or BCOO; integers become floats. [1]
+        conn: `conn[i, j]` is what `i` receives from `j`; array or sparse; integers become floats. [1]
         k: strength, global or one a target. [1]
         a: half of the largest message. [state/ms]
         b: scale of the state. [1]
@@ -432,7 +432,7 @@ def sigmoidal_jansen_rit_coupling(
 
     Args:
         source: $s = y_1 - y_2$, the pyramidal cells' potential, or what each target sees of it. [mV]
-        conn: `conn[i, j]` is what `i` receives from `j`; array or BCOO; integers become floats. [1]
+        conn: `conn[i, j]` is what `i` receives from `j`; array or sparse; integers become floats. [1]
         k: strength, global or one a target. [1]
         cmin: the lowest rate. [kHz]
         cmax: the highest rate: twice e0 of the source. [kHz]
@@ -502,7 +502,7 @@ def pre_sigmoidal_coupling(
 
     Args:
         source: $s$, the state each region sends, or what each target sees of it. [state]
-        conn: `conn[i, j]` is what `i` receives from `j`; array or BCOO; integers become floats. [1]
+        conn: `conn[i, j]` is what `i` receives from `j`; array or sparse; integers become floats. [1]
         k: strength, global or one a target. [1]
         H: height of a message. [state/ms]
         Q: its base. [1]
@@ -560,7 +560,7 @@ def kuramoto_coupling(
     Args:
         source: $s$, the phase each region sends, or what each target sees of it. [rad]
         target: $t$, the phase each region is in. [rad]
-        conn: `conn[i, j]` is what `i` receives from `j`; array or BCOO; integers become floats. [1/ms]
+        conn: `conn[i, j]` is what `i` receives from `j`; array or sparse; integers become floats. [1/ms]
         k: strength, global or one a target. [1]
 
     Returns:
@@ -681,14 +681,7 @@ class EdgeCoupling(eqx.Module):
 
     def __call__(self, source: Source, target: Target | None = None) -> Num[Array, " target"]:
         sent, own = require_source_and_target(self, source, target)
-        shape = self.conn.shape
-        sent = jnp.broadcast_to(sent[None, :] if sent.ndim == 1 else sent, shape)
-        own = jnp.broadcast_to(own[:, None], shape)
-        # An absent edge adds nothing, also where `fn` or its slope is not finite there.
-        absent = ~stored(self.conn)
-        sent, own = (jnp.where(absent, lax.stop_gradient(x), x) for x in (sent, own))
-        carried = self.fn(sent, own, **self.parameters)
-        carried = jnp.where(absent & ~jnp.isfinite(carried), 0, carried)
-        return self.k * weighted_sum(self.conn, carried)
+        fn = partial(self.fn, **self.parameters)
+        return self.k * edgewise(self.conn, fn, sent, own)
 
     __add__ = Coupling.__add__

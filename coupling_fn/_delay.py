@@ -28,21 +28,23 @@ from ._check import (
 from ._types import Scalar
 
 Interpolate = Literal["linear"] | None
+# Of all pairs, of the stored edges of a sparse connection, or one for all.
+Lengths = Num[ArrayLike, "target source"] | Num[ArrayLike, " edge"] | Scalar
 
 
 def lags(
-    lengths: Num[ArrayLike, "target source"] | Scalar,
+    lengths: Lengths,
     speed: Scalar,
     dt: Scalar,
-    weights: Num[ArrayLike, "target source"] | None = None,
-) -> Int[Array, "target source"] | Int[Array, ""]:
+    weights: Num[ArrayLike, "target source"] | Num[ArrayLike, " edge"] | None = None,
+) -> Int[Array, "target source"] | Int[Array, " edge"] | Int[Array, ""]:
     r"""Turn tract lengths into lags: `round(length / speed / dt)` steps, halves to even.
 
     Worked out in float64 where the values are known, as the field's reference simulator does, and
     in the dtype of `lengths` under `jit`.
 
     Args:
-        lengths: tract lengths, one an edge or one for all. [mm]
+        lengths: tract lengths: `(target, source)`, `(edge,)` of a sparse connection, or one. [mm]
         speed: conduction speed. [mm/ms]
         dt: time step. [ms]
         weights: if given, edges of weight 0 get the smallest lag of the others. They carry
@@ -87,7 +89,7 @@ def lags(
 
 
 def lag_bounds(
-    lengths: Num[ArrayLike, "target source"] | Scalar,
+    lengths: Lengths,
     speed: Scalar | Num[ArrayLike, " speed"] | tuple[float, ...],
     dt: float,
 ) -> tuple[int, int]:

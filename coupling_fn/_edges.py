@@ -13,6 +13,7 @@ from jax.experimental.sparse import BCOO
 
 from ._check import require_square
 from ._connectome import Connectome
+from ._sparse import SparseConnection
 
 EIGENVALUES_UP_TO = 400  # regions; beyond, the spectral radius comes from the growth of W^n x
 POWERS = 80
@@ -68,7 +69,7 @@ class Edges:
 
 
 def edges_of(conn: Any) -> Edges:
-    """The edges of a connectome, of dense weights or of a BCOO."""
+    """The edges of a connectome, of dense weights or of sparse ones."""
     labels = conn.labels if isinstance(conn, Connectome) else None
     weights = conn.weights if isinstance(conn, Connectome) else conn
     weights = np.asarray(weights) if isinstance(weights, (list, tuple)) else weights
@@ -93,6 +94,14 @@ def _(conn: BCOO):
     weight = np.bincount(place.ravel(), np.asarray(conn.data, np.float64)[inside], len(keys))
     keys, weight = keys[weight != 0], weight[weight != 0]
     return keys // conn.shape[1], keys % conn.shape[1], weight
+
+
+@stored_edges.register
+def _(conn: SparseConnection):
+    kept = np.flatnonzero(np.asarray(conn.weights) != 0)
+    parts = (conn.target, conn.source, np.asarray(conn.weights, np.float64))
+    target, source, weight = (np.asarray(x)[kept] for x in parts)
+    return target, source, weight
 
 
 def parts_of(edges: Edges) -> np.ndarray:

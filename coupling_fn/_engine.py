@@ -47,7 +47,9 @@ def run_network(
     """What `simulate` returns for a network with delays; `steps` is at least 1."""
     links = net.links(params)
     origins = origins_of(links, state)
-    blocks = fit_blocks(_block_size(net, links), steps, max(map(len, state.history.values())))
+    past = state.history.values()
+    lag, sources = (max(x.shape[axis] for x in past) for axis in (0, 1))
+    blocks = fit_blocks(_block_size(net, links), steps, lag, sources)
     rows = {
         link.key: jnp.concatenate([state.history[link.key], read(state.node, link.source)[None]])
         for link in links

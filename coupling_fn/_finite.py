@@ -149,7 +149,9 @@ def _inputs(net: Network, state: State, params: Params, region: int) -> str:
         rows = np.asarray(past.get(link.key, read(state.node, link.source)[None]))
         taps = net._taps(link.name, params)
         lag = np.asarray(taps[0].lags if taps else 0)
-        lag = lag[region, edges.source] if lag.ndim else lag
+        if lag.ndim == 1:  # one a stored edge of a SparseConnection
+            lag = lag[(np.asarray(conn.target) == region) & (np.asarray(conn.weights) != 0)]
+        lag = lag[region, edges.source] if lag.ndim == 2 else lag
         sent = edges.weight * rows[len(rows) - 1 - lag, edges.source]
         received += [
             (x, f"weight times state of region {i}")

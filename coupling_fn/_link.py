@@ -16,10 +16,19 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.experimental.sparse import BCOO
 
-from ._aggregate import Padded, in_strength, padded, row_sums, weighted, weighted_sum
+from ._aggregate import Padded, in_strength, padded, prepared, row_sums, weighted, weighted_sum
 from ._coupling import Coupling
 from ._delay import gather
 from ._plan import Split
+from ._rows import Product, take
+from ._sparse import (
+    SparseConnection,
+    at_sources,
+    edge_sums,
+    edges_as_sources,
+    pick_edges,
+    with_weights,
+)
 from ._types import PyTree, Weights
 
 Signal = str | Callable[[Any], Array]
@@ -54,7 +63,7 @@ class SeparableLink(_Signals):
 
     coupling: Coupling
     strength: Array
-    now: Weights | Padded | None
+    now: Weights | Padded | Product | None
     near: tuple[tuple[Weights | Padded, Array], ...]
     far: tuple[tuple[Weights, Array], ...]
     close: int = eqx.field(static=True)  # a bound: no near edge has a larger lag
@@ -105,22 +114,32 @@ class SeenLink(_Signals):
         """Everything is read step by step."""
         return self.taps
 
+    @property
+    def by_edge(self) -> bool:
+        """Whether lags are given for the stored edges alone."""
+        return any(tap.lags.ndim == 1 for tap in self.taps)
+
     def delayed(self, rows: Array, now: Any, origin: None, *, far: bool = True) -> PyTree:
         """Copy what arrives at the time of row `now`, of what left `lags` rows before."""
-        copies = tuple(gather(rows, now - jnp.maximum(tap.lags, 1)) for tap in self.taps)
-        return copies or None
+        conn = self.coupling.conn if self.by_edge else None
+        copies = (gather_edges(conn, rows, now - jnp.maximum(tap.lags, 1)) for tap in self.taps)
+        return tuple(copies) or None
 
     def receive(self, past: PyTree, source: Array, target: Array | None, origin: None) -> Array:
         """The input, from the copies of the past and the present state."""
+        coupling = self.coupling
         if not self.taps:
-            return self.coupling(source, target)
+            return coupling(source, target)
+        if self.by_edge:  # every edge carries its own, so each is a source of its own
+            source = at_sources(coupling.conn, source)
+            coupling = eqx.tree_at(lambda c: c.conn, coupling, edges_as_sources(coupling.conn))
         seen = 0.0
         for tap, copy in zip(self.taps, past, strict=True):
             if self.mixed:
                 now = source if copy.ndim == 1 else source[None, :]
                 copy = jnp.where(tap.lags == 0, now, copy)
             seen = seen + (copy if tap.share is None else tap.share * copy)
-        return self.coupling(seen, target)
+        return coupling(seen, target)
 
 
 Link = SeparableLink | SeenLink
@@ -146,16 +165,14 @@ def separable_link(
     for tap in taps:
         lags = edge_values(conn, tap.lags)
         weights = conn if tap.share is None else scaled(conn, edge_values(conn, tap.share))
-        if split is not None and not isinstance(conn, BCOO):
+        if split is not None and tap.lags.ndim == lags_axes(conn):
             if split.now is not None:
-                now = padded(conn, split.now)
+                now = picked(conn, split.now)
             if split.near is not None:
-                apart = jnp.maximum(
-                    padded(lags, split.near).values, 1
-                )  # also where there is no edge
-                near.append((padded(conn, split.near), apart))
+                apart = picked_lags(lags, split.near)
+                near.append((picked(conn, split.near), apart))
             if split.now is not None or split.near is not None:
-                weights = jnp.where(lags >= block, conn, 0)
+                weights = scaled(conn, (lags >= block).astype(conn.dtype))
                 lags = jnp.maximum(lags, block)
             if split.far:
                 far.append((weights, lags))
@@ -171,7 +188,7 @@ def separable_link(
         **signals,
         coupling=coupling,
         strength=in_strength(conn),
-        now=now,
+        now=prepared(now),
         near=tuple(near),
         far=tuple(far),
         close=largest,
@@ -198,6 +215,26 @@ def _(conn: BCOO, values: Array) -> Array:
     return values if values.ndim == 0 else values[conn.indices[:, 0], conn.indices[:, 1]]
 
 
+@edge_values.register
+def _(conn: SparseConnection, values: Array) -> Array:
+    return values[conn.target, conn.source] if values.ndim == 2 else values
+
+
+def lags_axes(conn: Any) -> int:
+    """How many axes those lags have that can be told apart beforehand."""
+    return 1 if isinstance(conn, SparseConnection) else -1 if isinstance(conn, BCOO) else 2
+
+
+def picked(conn: Any, edges: Array) -> Padded | BCOO:
+    """A few of the edges that a `Split` names."""
+    return pick_edges(conn, edges) if isinstance(conn, SparseConnection) else padded(conn, edges)
+
+
+def picked_lags(lags: Array, edges: Array) -> Array:
+    """Their lags; at least 1, also where there is no edge."""
+    return jnp.maximum(take(lags, edges) if lags.ndim == 1 else padded(lags, edges).values, 1)
+
+
 @singledispatch
 def gather_edges(conn, rows: Array, index: Array) -> Array:
     """`rows[index, source]` for every stored edge; one index for all reads one row."""
@@ -211,6 +248,13 @@ def _(conn: BCOO, rows: Array, index: Array) -> Array:
         return gather(rows, index)[source]
     flat = index * rows.shape[1] + source
     return rows.reshape(-1).at[flat].get(mode="promise_in_bounds")
+
+
+@gather_edges.register
+def _(conn: SparseConnection, rows: Array, index: Array) -> Array:
+    if index.ndim == 0:
+        return at_sources(conn, gather(rows, index))
+    return take(rows.reshape(-1), index * rows.shape[1] + conn.source)
 
 
 @gather_edges.register
@@ -231,6 +275,11 @@ def _(conn: BCOO, messages: Array) -> Array:
 
 
 @sum_edges.register
+def _(conn: SparseConnection, messages: Array) -> Array:
+    return edge_sums(conn, conn.weights * messages)
+
+
+@sum_edges.register
 def _(conn: Padded, messages: Array) -> Array:
     return row_sums(conn.values * messages)
 
@@ -246,6 +295,11 @@ def _(conn: BCOO, factor: Array) -> BCOO:
     return BCOO((conn.data * factor, conn.indices), shape=conn.shape)
 
 
+@scaled.register
+def _(conn: SparseConnection, factor: Array) -> SparseConnection:
+    return with_weights(conn, conn.weights * factor)
+
+
 @singledispatch
 def added(conn, other: Any) -> Any:
     """The sum of two weightings of the same edges."""
@@ -255,3 +309,8 @@ def added(conn, other: Any) -> Any:
 @added.register
 def _(conn: BCOO, other: BCOO) -> BCOO:
     return BCOO((conn.data + other.data, conn.indices), shape=conn.shape)
+
+
+@added.register
+def _(conn: SparseConnection, other: SparseConnection) -> SparseConnection:
+    return with_weights(conn, conn.weights + other.weights)

@@ -39,6 +39,7 @@ from ._noise import (
     with_values,
 )
 from ._plan import Split, choose_block, split
+from ._sparse import SparseConnection
 from ._types import PyTree
 
 Scheme = Literal["euler", "heun", "rk4"]
@@ -187,8 +188,9 @@ class Network(eqx.Module):
         dt: time step. [ms]
         couplings: a `Wire` for the one coupling, or a dict of wires by name; by default one
             coupling, wired as the node says (`node.coupled`). `Params.coupling` goes by the names.
-        lags: whole lags `(target, source)` from `lags()`, or one for all; a dict by name if
-            couplings differ; None for no delay. [steps]
+        lags: whole lags `(target, source)` from `lags()`, or one for all, or `(edge,)` for the
+            stored edges of a `SparseConnection`; a dict by name if couplings differ; None for no
+            delay. [steps]
         lag_bounds: the smallest and largest lag that may occur, from `lag_bounds()`, or a dict of
             such. Without `lags` they come from `Params.lengths` and `Params.speed`.
         interpolate: None reads at the nearest step. "linear" reads between steps, from `lengths`
@@ -727,8 +729,10 @@ def _checked_lags(lags: Any) -> Array | None:
     lags = constant(lags)
     if not jnp.issubdtype(lags.dtype, jnp.integer):
         raise TypeError(f"`lags` must be whole numbers of steps, not {lags.dtype}: use lags().")
-    if lags.ndim not in (0, 2):
-        raise ValueError(f"`lags` must be one number or (target, source), not {lags.shape}.")
+    if lags.ndim > 2:
+        raise ValueError(
+            f"`lags` must be one number, (target, source) or (edge,), not {lags.shape}."
+        )
     require_nonnegative("lags", lags)
     return constant(np.asarray(lags, np.int32)) if known(lags) else lags.astype(jnp.int32)
 
@@ -810,6 +814,12 @@ def _within(lags: Array, smallest: int, largest: int, *, open_end: bool) -> Arra
 
 def _check_against_conn(name: str, lags: Array, coupling: Any) -> None:
     conn = getattr(coupling, "conn", None)
+    by_edge = [(conn.edges,)] if isinstance(conn, SparseConnection) else []
     if conn is not None and lags.ndim:
         meaning = f"The lags of {name!r} must go with its `conn`."
-        require_shape("lags", lags, tuple(conn.shape), meaning=meaning)
+        require_shape("lags", lags, tuple(conn.shape), *by_edge, meaning=meaning)
+    elif lags.ndim == 1:
+        raise ValueError(
+            f"The lags of {name!r} are one a stored edge, but its coupling has no `conn` to say "
+            "which those are."
+        )

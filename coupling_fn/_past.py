@@ -17,6 +17,8 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.experimental.sparse import BCOO
 
+from ._rows import Layout, take
+from ._sparse import SparseConnection
 from ._types import Weights
 
 # Numbers in the windows that are gathered at once: all of 84 regions, 33 targets of 370. On a CPU half
@@ -32,7 +34,7 @@ def in_parts(fn: Callable[..., Array], size: int, *args: Array) -> Array:
     """`jax.vmap(fn)(*args)`, a few rows at a time where each needs `size` numbers for itself."""
     fn = jax.checkpoint(fn, prevent_cse=False)  # where JAX differentiates this, keep no windows
     total = len(args[0])
-    fewest = -(-total * size // AT_ONCE.get(jax.default_backend(), AT_ONCE_ELSEWHERE))
+    fewest = max(1, -(-total * size // AT_ONCE.get(jax.default_backend(), AT_ONCE_ELSEWHERE)))
     # An even split if there is one near; else the last part is filled up, with rows of zeros.
     parts = next((n for n in range(fewest, 2 * fewest) if total % n == 0), fewest)
     rows = -(-total // parts)
@@ -46,6 +48,33 @@ def in_parts(fn: Callable[..., Array], size: int, *args: Array) -> Array:
 
     done = lax.map(lambda part: jax.vmap(fn)(*part), tuple(split(x) for x in args))
     return done.reshape(parts * rows, *done.shape[2:])[:total]
+
+
+def pull_rows(weights: Array, rows: Array, start: Array, width: int, batch: int) -> Array:
+    """The sums of a block for targets of as many edges each: weights and starts `(target, edge)`."""
+    flat = rows.reshape(-1)
+
+    def one(start, weights):
+        seen = _windows(flat, start, width)
+        if weights.ndim == 1:
+            return jnp.matmul(weights, seen, precision=lax.Precision.HIGHEST)
+        seen = seen.reshape(len(seen), width // batch, batch)
+        return (weights[:, None] * seen).sum(0).reshape(-1)
+
+    return in_parts(one, start.shape[1] * width, start, weights)
+
+
+def correlate_rows(sums: Array, past: Array, start: Array, per_run: bool, batch: int) -> Array:
+    """The cotangents `(target, edge)` of the weights of such targets."""
+    flat = past.reshape(-1)
+
+    def one(start, sums):
+        seen = _windows(flat, start, len(sums))
+        if not per_run:
+            return jnp.matmul(seen, sums, precision=lax.Precision.HIGHEST)
+        return (seen * sums[None]).reshape(len(seen), len(sums) // batch, batch).sum(1)
+
+    return in_parts(one, start.shape[1] * sums.shape[1], start, sums)
 
 
 class DenseEdges(eqx.Module):
@@ -72,27 +101,11 @@ class DenseEdges(eqx.Module):
 
     def pull(self, weights: Array, rows: Array, start: Array, width: int, batch: int) -> Array:
         """The sums `(target, steps * batch)` of the block whose windows begin at `start`."""
-        flat = rows.reshape(-1)
-
-        def one(start, weights):
-            seen = _windows(flat, start, width)
-            if weights.ndim == 1:
-                return jnp.matmul(weights, seen, precision=lax.Precision.HIGHEST)
-            return (weights[:, None] * seen.reshape(len(seen), -1, batch)).sum(0).reshape(-1)
-
-        return in_parts(one, start.shape[1] * width, start, weights)
+        return pull_rows(weights, rows, start, width, batch)
 
     def correlate(self, sums: Array, past: Array, start: Array, per_run: bool, batch: int) -> Array:
         """The cotangent of the weights: of each target's sums with what its edges carried."""
-        flat = past.reshape(-1)
-
-        def one(start, sums):
-            seen = _windows(flat, start, len(sums))
-            if not per_run:
-                return jnp.matmul(seen, sums, precision=lax.Precision.HIGHEST)
-            return (seen * sums[None]).reshape(len(seen), -1, batch).sum(1)
-
-        return in_parts(one, start.shape[1] * sums.shape[1], start, sums)
+        return correlate_rows(sums, past, start, per_run, batch)
 
 
 class UniformEdges(eqx.Module):
@@ -128,8 +141,44 @@ class UniformEdges(eqx.Module):
         return jnp.einsum("imb,jmb->ijb", sums, seen, precision=lax.Precision.HIGHEST)
 
 
+class RowEdges(eqx.Module):
+    """The edges of a sparse connection, each target's as a row; weights are at the rows' places."""
+
+    lags: Array  # (edge,) or ()
+    by_target: Layout
+    by_source: Layout
+    ndim = 1
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.by_target.rows.count, self.by_source.rows.count
+
+    @property
+    def targets(self) -> int:
+        return self.shape[0]
+
+    def transposed(self) -> "RowEdges":
+        return RowEdges(self.lags, self.by_source, self.by_target)
+
+    def starts(self, row: int, at: int, batch: int) -> Array:
+        lags = take(self.lags, self.by_target.edges) if self.lags.ndim else self.lags
+        return (self.by_target.rows.source * row + at - lags) * batch
+
+    def pull(self, weights: Array, rows: Array, start: Array, width: int, batch: int) -> Array:
+        bucket = self.by_target.rows
+        each = zip(bucket.split(start), bucket.split(weights), strict=True)
+        sums = [pull_rows(jnp.swapaxes(w, 0, 1), rows, s.T, width, batch) for s, w in each]
+        return bucket.join(sums)
+
+    def correlate(self, sums: Array, past: Array, start: Array, per_run: bool, batch: int) -> Array:
+        bucket = self.by_target.rows
+        each = zip(bucket.split(start), bucket.split_rows(sums), strict=True)
+        parts = [correlate_rows(sums, past, s.T, per_run, batch) for s, sums in each]
+        return jnp.concatenate([jnp.swapaxes(x, 0, 1).reshape(-1, *x.shape[2:]) for x in parts])
+
+
 class SparseEdges(eqx.Module):
-    """The stored edges of a sparse connection."""
+    """The stored edges of a BCOO."""
 
     lags: Array  # (edge,) or ()
     target: Array
@@ -164,11 +213,14 @@ class SparseEdges(eqx.Module):
         return product.reshape(len(product), -1, batch).sum(1)
 
 
-Edges = DenseEdges | UniformEdges | SparseEdges
+Edges = DenseEdges | UniformEdges | RowEdges | SparseEdges
 
 
 def edges_of(conn: Weights, lags: Array) -> tuple[Array, Edges]:
     """The stored weights of a connection, and the edges that they sit on."""
+    if isinstance(conn, SparseConnection):
+        edges = RowEdges(lags, conn.by_target, conn.by_source)
+        return conn.by_target.filled(conn.weights), edges
     if isinstance(conn, BCOO):
         target, source = conn.indices.T
         return conn.data, SparseEdges(lags, target, source, conn.shape)
@@ -179,6 +231,8 @@ def edges_of(conn: Weights, lags: Array) -> tuple[Array, Edges]:
 
 def transpose_weights(edges: Edges, weights: Array) -> Array:
     """Weights in the order of `edges.transposed()`."""
+    if isinstance(edges, RowEdges):
+        return edges.by_source.filled(take(weights, edges.by_target.place))
     return weights if isinstance(edges, SparseEdges) else jnp.swapaxes(weights, 0, 1)
 
 

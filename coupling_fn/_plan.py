@@ -19,18 +19,25 @@ from ._check import constant
 WEIGHT = {8: 0.45, 16: 0.29, 32: 0.19}
 # An edge that goes step by step; a target has as many places for such as the one with the most [ns].
 NEAR = 2.5
+# The same of a sparse connection of 1000 nodes and degree 10, most of it the rows of all sources, which
+# are then carried from step to step.
+NEAR_SPARSE = 70.0
 # Where all goes step by step, a block keeps what each edge carried for its own derivative.
 SHORTEST_BLOCK = min(WEIGHT)
 # Steps for which the past is given room at once: to move it for each block, 250 kB on 84 regions,
-# would be a fifth of a step's cost (2.4 against 3.1 us); for so many steps it is not seen.
-STRETCH = 2048
+# would be a fifth of a step's cost (2.4 against 3.1 us); for so many steps it is not seen. Of more than
+# 2048 sources as many steps as they remember will do: they have more edges to make up for the move.
+STRETCH, ROOM = 2048, 2**22
 
 
 class Split(eqx.Module):
-    """The edges of one coupling that are too near for blocks: their sources, -1 for none."""
+    """The edges of one coupling that are too near for blocks.
 
-    now: Array | None  # (target, slot): lag 0
-    near: Array | None  # (target, slot): lag 1 … block - 1
+    Their sources `(target, slot)`, -1 for none; of a sparse connection the numbers of the edges.
+    """
+
+    now: Array | None  # lag 0
+    near: Array | None  # lag 1 … block - 1
     far: bool = eqx.field(static=True)  # whether any edge is left for blocks
 
 
@@ -70,8 +77,11 @@ def choose_block(lags: list[np.ndarray], least: list[int]) -> int:
         total = 0.0
         for each in lags:
             far = each >= block
-            near = (~far).sum(1).max() if each.ndim else 0
-            total += each.size * WEIGHT[block] * far.any() + len(np.atleast_1d(each)) * near * NEAR
+            total += each.size * WEIGHT[block] * far.any()
+            if each.ndim == 2:
+                total += len(each) * (~far).sum(1).max(initial=0) * NEAR
+            elif each.ndim == 1:
+                total += (~far).sum() * NEAR_SPARSE
         return total
 
     sizes = [block for block in WEIGHT if all(each >= block or each == 0 for each in least)]
@@ -81,18 +91,23 @@ def choose_block(lags: list[np.ndarray], least: list[int]) -> int:
 def split(lags: np.ndarray, block: int) -> Split:
     """Set the edges apart whose lags are below a block."""
     near, far = (lags > 0) & (lags < block), bool((lags >= block).any())
-    return Split(_padded(lags == 0), _padded(near), far)
+    chosen = _padded if lags.ndim == 2 else _numbers
+    return Split(chosen(lags == 0), chosen(near), far)
 
 
-def fit_blocks(size: int, steps: int, lag: int) -> Blocks:
-    """Sizes for `steps` steps in blocks of `size`, with lags up to `lag`."""
+def fit_blocks(size: int, steps: int, lag: int, sources: int = 1) -> Blocks:
+    """Sizes for `steps` steps in blocks of `size`, with lags up to `lag` from so many sources."""
     total = -(-steps // size)
-    most = max(1, STRETCH // size)
+    most = max(1, min(STRETCH, max(ROOM // sources, lag)) // size)
     counts = range(most // 2 + 1, most + 1) if total > most else [total]
     together = min(counts, key=lambda c: -total % c)  # blocks in the last stretch for nothing
     stretches = -(-total // together)
     beyond = size * together * stretches - steps
     return Blocks(steps, size, together, stretches, -(-(lag + 1 + beyond) // size) * size)
+
+
+def _numbers(mask: np.ndarray) -> Array | None:
+    return constant(np.flatnonzero(mask).astype(np.int32)) if mask.any() else None
 
 
 def _padded(mask: np.ndarray) -> Array | None:

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.sharding import Mesh, PartitionSpec
 from jax.typing import ArrayLike
 
 from . import _checkpoint
@@ -25,6 +26,7 @@ def sweep(
     *,
     chunk: int | None = None,
     save: str | os.PathLike[str] | None = None,
+    devices: Sequence[Any] | None = None,
     progress: bool = True,
 ) -> PyTree:
     """Run `fn` on each of many values, all at once or `chunk` at a time.
@@ -46,6 +48,8 @@ def sweep(
         save: a folder, made if need be, that each finished chunk is written to. The same call goes on
             from there if it was killed, and loses at most the chunk in flight; another function, or
             other values, chunk or version of JAX, are refused.
+        devices: spread the values of a chunk over these, `jax.devices()` say: as many of them on
+            each, which talk to each other no further. Results are those of one device.
         progress: show a bar on stderr, a step a chunk. Needs tqdm, which the extra
             `coupling_fn[progress]` installs; without it there is no bar.
 
@@ -55,8 +59,8 @@ def sweep(
 
     Raises:
         ValueError: if `values` is empty, a leaf has no leading axis, two leading axes differ in
-            length, `chunk` is 0, `save` holds another sweep or a damaged one, or comes inside of
-            `jit`, `vmap` or `grad`.
+            length, `chunk` is 0, `devices` is empty, `save` holds another sweep or a damaged one,
+            or either comes inside of `jit`, `vmap` or `grad`.
         TypeError: if `save` is given and `fn` returns random keys.
         OSError: if `save` cannot be written; the chunks before are as they were.
         Interrupted: on Ctrl-C, with the finished chunks.
@@ -79,7 +83,11 @@ def sweep(
         chunk = as_count("chunk", chunk)
         if chunk == 0:
             raise ValueError("`chunk` must be at least 1; None runs all values at once.")
+    if devices is not None and not len(devices):
+        raise ValueError("`devices` is empty; `jax.devices()` are all there are.")
     if not known(fn, values):
+        if devices is not None:
+            raise ValueError("`devices` is not for inside of jit, vmap or grad: spread those.")
         if save is not None:
             raise ValueError("`save` writes files, which is not for inside of jit, vmap or grad.")
         return jax.vmap(fn)(values) if chunk is None else jax.lax.map(fn, values, batch_size=chunk)
@@ -95,7 +103,7 @@ def sweep(
                     rows = np.minimum(np.arange(first, first + chunk), size - 1)
                     whole = chunk == size
                     part = values if whole else jax.tree.map(lambda x, rows=rows: x[rows], values)
-                    done = jax.block_until_ready(_batch(fn, part))
+                    done = jax.block_until_ready(_batch(fn, part, tuple(devices or ())))
                     if disk:
                         done = disk.write(first, done)
                 results.append(done)
@@ -138,8 +146,32 @@ class _Disk:
 
 
 @eqx.filter_jit
-def _batch(fn: Callable[[Any], PyTree], values: PyTree) -> PyTree:
-    return jax.vmap(fn)(values)
+def _batch(fn: Callable[[Any], PyTree], values: PyTree, devices: tuple[Any, ...]) -> PyTree:
+    if not devices:
+        return jax.vmap(fn)(values)
+    size = len(jax.tree.leaves(values)[0])
+    each = -(-size // len(devices))
+    # Filled up to as many on each; and each works on its own, where `jit` alone would have all
+    # devices hold the past of all delayed runs.
+    rows = np.minimum(np.arange(each * len(devices)), size - 1)
+    mesh, runs = Mesh(np.array(devices), ("run",)), PartitionSpec("run")
+    arrays, rest = eqx.partition(fn, eqx.is_array)
+
+    def several(arrays, values):
+        return jax.vmap(eqx.combine(arrays, rest))(values)
+
+    spread = _shard_map(several, mesh, (PartitionSpec(), runs), runs)
+    done = spread(arrays, jax.tree.map(lambda x: x[rows], values))
+    return jax.tree.map(lambda x: x[:size], done)
+
+
+def _shard_map(fn: Callable[..., Any], mesh: Mesh, given: Any, back: Any) -> Callable[..., Any]:
+    """Unchecked, since no result is the same on all devices."""
+    if hasattr(jax, "shard_map"):
+        return jax.shard_map(fn, mesh=mesh, in_specs=given, out_specs=back, check_vma=False)
+    from jax.experimental.shard_map import shard_map  # before JAX 0.7
+
+    return shard_map(fn, mesh, given, back, check_rep=False)
 
 
 def _length(values: PyTree) -> int:

@@ -9,6 +9,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Num
 
 from ._check import as_float
+from ._sparse import SparseConnection
 
 if TYPE_CHECKING:  # a static checker knows neither shapes nor what a converter made of a field
     Scalar: TypeAlias = Any
@@ -21,7 +22,7 @@ else:
     PerTarget: TypeAlias = Num[ArrayLike, " target"]
     Strength: TypeAlias = Scalar | PerTarget
     # `weights[i, j]` is from source j onto target i.
-    Weights: TypeAlias = Num[ArrayLike, "target source"] | BCOO
+    Weights: TypeAlias = Num[ArrayLike, "target source"] | BCOO | SparseConnection
 
 PyTree: TypeAlias = Any
 Where: TypeAlias = Callable[[PyTree], Any]

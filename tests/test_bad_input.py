@@ -272,9 +272,13 @@ PROBLEMS = {
         lambda: net(lags=LAGS - 2),
         r"`lags` must be ≥ 0; at \(0, 0\) it is -1",
     ),
-    "lags with one axis": (
-        lambda: net(lags=LAGS[0]),
-        r"`lags` must be one number or \(target, source\), not \(3,\)",
+    "lags with three axes": (
+        lambda: net(lags=LAGS[None]),
+        r"`lags` must be one number, \(target, source\) or \(edge,\), not \(1, 3, 3\)",
+    ),
+    "lags of edges for a matrix": (
+        lambda: start(net(lags=LAGS[0])),
+        r"`lags` must have shape \(3, 3\), not \(3,\)\..*must go with its `conn`",
     ),
     "lags of another size than the weights": (
         lambda: start(net(lags=LAGS[:2, :2])),

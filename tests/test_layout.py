@@ -15,13 +15,15 @@ FAMILIES += ["jansen_rit", "wong_wang", "quadratic", "epileptor"]
 # Ground floor first: a module imports only from lower floors.
 FLOORS = [
     {"_check"},
+    {"_rows"},
+    {"_sparse"},
     {"_types", "_progress"},
     {"_checkpoint"},
     {"_connectome"},
     {"_files", "_synthetic"},
     {"_aggregate"},
     {"_coupling", "_edges"},
-    {"_delay"},
+    {"_delay", "_surface"},
     {"_nodes._node"},
     {f"_nodes._{family}" for family in FAMILIES},
     {"_nodes.nodes"},

@@ -1,3 +1,5 @@
+import os
+import subprocess
 import sys
 
 import equinox as eqx
@@ -158,3 +160,43 @@ def test_grid_refuses_what_is_no_axis():
         cf.grid(a=[1.0], b=2.0)
     with refuses(match=r"`a` .* \(0,\)"):
         cf.grid(a=[])
+
+
+TWO_DEVICES = """
+import jax, jax.numpy as jnp, numpy as np
+import coupling_fn as cf
+
+conn = cf.sparse_from_edges(np.arange(7), np.roll(np.arange(7), 2), np.linspace(0.5, 2, 7), (7, 7))
+net = cf.Network(cf.linear, 0.1, lags=np.arange(8, 15))
+
+def run(k):
+    params = cf.Params(cf.LinearParams(), cf.DiffusiveCoupling(conn, k), noise=0.1)
+    x0 = cf.LinearState(jnp.arange(7.0))
+    state = net.init(x0, params, key=jax.random.key(0))
+    return cf.simulate(net, state, params, 20)[0].node.x
+
+ks = jnp.linspace(0.1, 0.9, 5)  # not as many on each
+assert len(jax.devices()) == 2
+alone = cf.sweep(run, ks, progress=False)
+for chunk in (None, 3):
+    spread = cf.sweep(run, ks, chunk=chunk, devices=jax.devices(), progress=False)
+    np.testing.assert_allclose(spread, alone, rtol=1e-6)
+assert np.ptp(np.asarray(alone), axis=0).min() > 1e-3
+whole = cf._sweep._batch.lower(run, ks, tuple(jax.devices())).as_text()
+assert "3x7x" in whole, "three of the six runs on each"
+"""
+
+
+def test_devices_share_a_sweep():
+    flags = "--xla_force_host_platform_device_count=2"
+    environment = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
+    command = [sys.executable, "-c", TWO_DEVICES]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_devices_are_some_and_not_for_inside_of_jit():
+    with pytest.raises(ValueError, match="`devices` is empty"):
+        cf.sweep(jnp.sin, jnp.ones(2), devices=[], progress=False)
+    with pytest.raises(ValueError, match="not for inside of jit"):
+        jax.jit(lambda x: cf.sweep(jnp.sin, x, devices=jax.devices()))(jnp.ones(2))

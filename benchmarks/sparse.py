@@ -1,0 +1,325 @@
+"""Time a step over a sparse connection, for each weight that is stored.
+
+Linear nodes, `dx_i = -x_i + k sum_j W_ij x_j(t - d_ij)`, in Euler steps and float32. Degrees are those
+of a random graph, or heavy-tailed: a few nodes have up to 100 times the median. scipy's CSR product,
+on one core, is the limit for what is not delayed. Each runs in a process of its own, and who does not
+come to the same x has no time.
+"""
+
+import importlib
+import json
+import resource
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ._harness import apart
+
+DT, K, RUNS = 0.1, 0.9, np.linspace(0.5, 0.95, 64, dtype=np.float32)
+LAGS = 10, 200  # least and most [steps]
+TOLERANCE = 1e-4
+PRODUCTS = ("scipy", "BCOO", "BCSR")  # beside the libraries
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is asked, without the arrays."""
+
+    n: int
+    degree: int
+    quantity: str = "forward"  # or "sweep", "grad_k"
+    delayed: bool = False
+    heavy: bool = False
+    steps: int = 100
+
+    def __str__(self):
+        degrees = f"degree {self.degree}" + ", heavy-tailed" * self.heavy
+        return f"{self.quantity}, {'delayed' * self.delayed or 'no delay'}, N = {self.n}, {degrees}"
+
+    @property
+    def names(self):
+        if self.delayed:
+            return ("coupling_fn",) if self.n > 500_000 else ("coupling_fn", "tvboptim")
+        peers = () if self.quantity == "forward" and self.n > 500_000 else ("tvboptim",)
+        if self.quantity == "forward":
+            return ("coupling_fn", "scipy", "BCOO", "BCSR", *peers)
+        return ("coupling_fn", "BCOO", *peers)
+
+
+def cases(options):
+    """Give what is asked; with `--n` of these sizes alone."""
+    known = [
+        *[
+            Case(n, degree, heavy=heavy)
+            for n in (1000, 10_000, 100_000, 1_000_000)
+            for degree in (20, 100)
+            for heavy in (False, True)
+            if n * degree <= 2e7
+        ],
+        *[Case(n, 20, "sweep") for n in (1000, 10_000, 100_000)],
+        *[Case(n, 20, "grad_k") for n in (10_000, 100_000)],
+        *[
+            Case(n, degree, quantity, delayed=True)
+            for n, degree in ((1000, 10), (100_000, 20))
+            for quantity in ("forward", "grad_k")
+        ],
+        Case(1000, 10, "sweep", delayed=True),
+        Case(1_000_000, 20, delayed=True),
+    ]
+    for case in known:
+        if not options.n or case.n in options.n:
+            runs = len(RUNS) if case.quantity == "sweep" else 1
+            steps = int(np.clip(2e8 / (case.n * case.degree * runs), 32, 2000))
+            yield Case(**asdict(case) | {"steps": options.steps or steps})
+
+
+def main(options, timeout, only, repeats):
+    """Print a table a case, and give its rows."""
+    print(f"# {__doc__}\n", flush=True)
+    tables = [construction()] if not options.n else []
+    for case in cases(options):
+        problem = make_problem(case)
+        edges = len(problem["weight"])
+        print(f"## {case}: {edges} edges, {case.steps} steps\n")
+        print(
+            "| | ns a weight | µs a step | compile, s | memory, MB | error |",
+            "|---" * 6 + "|",
+            sep="\n",
+        )
+        rows = []
+        with tempfile.TemporaryDirectory() as folder:
+            folder = Path(folder)
+            np.savez(folder / "problem.npz", **problem, case=json.dumps(asdict(case)))
+            wanted = reference(case, problem)
+            for name in case.names:
+                if not only or name in only:
+                    rows.append(ask(name, case, folder, wanted, edges, timeout, repeats))
+                    print(line(rows[-1]), flush=True)
+        print()
+        tables.append({"title": str(case), "case": asdict(case), "edges": edges, "rows": rows})
+    return tables
+
+
+def ask(name, case, folder, wanted, edges, timeout, repeats):
+    command = [sys.executable, "-m", "benchmarks.sparse", name, str(folder), str(repeats)]
+    done = apart(command, timeout, x64=False)
+    if done is None:
+        return {"name": name, "failed": f"took more than {timeout} s"}
+    if done.returncode:
+        return {"name": name, "failed": done.stderr.strip().splitlines()[-1][:100]}
+    costs = json.loads(done.stdout.splitlines()[-1])
+    with np.load(folder / f"{name}.npz") as file:
+        off = max(
+            float(np.abs(got - want).max() / np.abs(want).max())
+            for got, want in zip(file.values(), wanted, strict=True)
+        )
+    if not off < TOLERANCE:
+        return {"name": name, "failed": f"wrong answer: off by {off:.0e}"}
+    runs = len(RUNS) if case.quantity == "sweep" else 1
+    step = costs["time_s"] / case.steps / runs
+    return {
+        "name": name,
+        "error": off,
+        "us_a_step": step * 1e6,
+        "ns_a_weight": step / edges * 1e9,
+    } | costs
+
+
+def line(row):
+    if "failed" in row:
+        return f"| {row['name']} | {row['failed']} | | | | |"
+    return (
+        f"| {row['name']} | {row['ns_a_weight']:.2f} | {row['us_a_step']:.4g} "
+        f"| {row['compile_s']:.1f} | {row['peak_mb']:.0f} | {row['error']:.0e} |"
+    )
+
+
+# --- the problem -----------------------------------------------------------------------------------
+
+
+def make_problem(case):
+    rng = np.random.default_rng(0)
+    if case.heavy:
+        degree = (0.5 * case.degree * (1 + rng.pareto(2.0, case.n))).astype(int)
+        degree = np.minimum(degree, 100 * int(np.median(degree)))
+        degree[0] = min(100 * int(np.median(degree)), case.n)
+    else:
+        degree = rng.poisson(case.degree, case.n)
+    degree = np.minimum(degree, case.n // 2)
+    target = np.repeat(np.arange(case.n), degree)
+    source = rng.integers(0, case.n, len(target))
+    key = np.unique(target * np.int64(case.n) + source)
+    target, source = np.divmod(key, case.n)
+    weight = rng.uniform(0.5, 1.5, len(key)) / np.maximum(degree, 1)[target]
+    problem = {"target": target, "source": source, "weight": weight.astype(np.float32)}
+    problem["x0"] = rng.uniform(-1, 1, case.n).astype(np.float32)
+    if case.delayed:
+        problem["lags"] = rng.integers(LAGS[0], LAGS[1] + 1, len(key)).astype(np.int32)
+    return problem
+
+
+def solve(case, problem, k):
+    """The last x, in float64 or complex; before the run, x stood still."""
+    from scipy.sparse import csr_array
+
+    where = problem["target"], problem["source"]
+    weight = problem["weight"].astype(float)
+    x = problem["x0"].astype(type(k))
+    if not case.delayed:
+        conn = csr_array((weight, where), shape=(case.n, case.n))
+        for _ in range(case.steps):
+            x = x + DT * (k * (conn @ x) - x)
+        return x
+    deep = LAGS[1] + 1
+    history = np.repeat(x[None], deep, 0)
+    there = np.unique(where[0])
+    starts = np.searchsorted(where[0], there)
+    for n in range(case.steps):
+        history[n % deep] = x
+        arrived = weight * history[(n - problem["lags"]) % deep, where[1]]
+        received = np.zeros_like(x)
+        received[there] = np.add.reduceat(arrived, starts)
+        x = x + DT * (k * received - x)
+    return x
+
+
+def reference(case, problem):
+    if case.quantity == "forward":
+        return [solve(case, problem, K)]
+    if case.quantity == "sweep":
+        return [solve(case, problem, float(k)) for k in (RUNS[0], RUNS[-1])]
+    x = solve(case, problem, K + 1e-100j)
+    return [(x**2).mean().real, (x**2).mean().imag / 1e-100]
+
+
+# --- who answers -----------------------------------------------------------------------------------
+
+
+def ours(case, problem):
+    import jax.numpy as jnp
+
+    import coupling_fn as cf
+
+    ends = problem["target"], problem["source"]
+    conn = cf.sparse_from_edges(*ends, problem["weight"], (case.n, case.n))
+    net = cf.Network(cf.linear, DT, lags=problem.get("lags"), scheme="euler")
+    x0 = cf.LinearState(jnp.asarray(problem["x0"]))
+    a = jnp.asarray(-1.0, jnp.float32)
+
+    def run(k, given):  # what is large is an argument: XLA folds constants, for seconds
+        net, conn, x0 = given
+        params = cf.Params(cf.LinearParams(a), cf.AdditiveCoupling(conn, k))
+        state = net.init(x0, params)
+        return cf.simulate(net, state, params, case.steps, record=None)[0].node.x
+
+    return run, (net, conn, x0)
+
+
+def product(kind):
+    """A bare scan over a product of `jax.experimental.sparse`."""
+
+    def build(case, problem):
+        import jax
+        import jax.numpy as jnp
+        from jax.experimental import sparse
+
+        where = jnp.stack([problem["target"], problem["source"]], 1).astype(jnp.int32)
+        conn = sparse.BCOO((jnp.asarray(problem["weight"]), where), shape=(case.n, case.n))
+        conn = conn if kind == "BCOO" else sparse.BCSR.from_bcoo(conn)
+        x0 = jnp.asarray(problem["x0"])
+
+        def run(k, conn):
+            step = lambda x, _: (x + DT * (k * (conn @ x) - x), None)
+            return jax.lax.scan(step, x0, None, length=case.steps)[0]
+
+        return run, conn
+
+    return build
+
+
+def peer(case, problem):
+    return importlib.import_module("benchmarks._peers.tvboptim_sparse").build(case, problem)
+
+
+BUILD = {"coupling_fn": ours, "BCOO": product("BCOO"), "BCSR": product("BCSR"), "tvboptim": peer}
+
+
+def asked(run, quantity):
+    import jax
+
+    if quantity == "forward":
+        return run
+    if quantity == "sweep":
+        return jax.vmap(run, (0, None))
+    return jax.value_and_grad(lambda k, conn: (run(k, conn) ** 2).mean())
+
+
+def measure(name, folder, repeats):
+    """Answer in this process, and print what it cost."""
+    with np.load(folder / "problem.npz") as file:
+        problem = dict(file)
+    case = Case(**json.loads(str(problem.pop("case"))))
+    k = RUNS if case.quantity == "sweep" else np.float32(K)
+    begin = time.perf_counter()
+    if name == "scipy":
+        run, ready = with_scipy(case, problem), lambda x: x
+    else:
+        import jax
+
+        run, conn = BUILD[name](case, problem)
+        ready = jax.block_until_ready
+        k, begin = jax.numpy.asarray(k), time.perf_counter()
+        compiled = jax.jit(asked(run, case.quantity)).lower(k, conn).compile()
+        run = lambda: compiled(k, conn)
+    costs = {"compile_s": time.perf_counter() - begin}
+    answer, times = ready(run()), []
+    for _ in range(repeats):
+        begin = time.perf_counter()
+        ready(run())
+        times.append(time.perf_counter() - begin)
+    if case.quantity == "sweep":
+        answer = answer[0], answer[-1]
+    answer = answer if isinstance(answer, tuple) else (answer,)
+    np.savez(folder / f"{name}.npz", *map(np.asarray, answer))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(
+        json.dumps(costs | {"time_s": float(np.median(times)), "times_s": times, "peak_mb": peak})
+    )
+
+
+def with_scipy(case, problem):
+    from scipy.sparse import csr_array
+
+    where = problem["target"], problem["source"]
+    conn = csr_array((problem["weight"], where), shape=(case.n, case.n))
+    dt, k = np.float32(DT), np.float32(K)
+
+    def run():
+        x = problem["x0"]
+        for _ in range(case.steps):
+            x = x + dt * (k * (conn @ x) - x)
+        return x
+
+    return run
+
+
+def construction(edges=10**7, n=10**6):
+    """How long it takes from a list of edges, in no order, to a connection."""
+    import coupling_fn as cf
+
+    rng = np.random.default_rng(0)
+    target, source = rng.integers(0, n, (2, edges))
+    weight = rng.random(edges, np.float32)
+    begin = time.perf_counter()
+    conn = cf.sparse_from_edges(target, source, weight, (n, n))
+    taken = time.perf_counter() - begin
+    print(f"{conn} from a list of {edges} edges: {taken:.1f} s\n", flush=True)
+    return {"title": "construction", "edges": edges, "time_s": taken}
+
+
+if __name__ == "__main__":
+    measure(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))
