@@ -1,7 +1,8 @@
 """How many analytic FCs does a simulation of the same network cost?
 
-Hopf nodes near rest, 84 regions, float32: a scan of k by `analytic_fc` under `jax.vmap`, against one
-run that is long enough to estimate FC from, of 10 minutes at dt 0.1 ms.
+Hopf nodes near rest, 84 regions, float32: a scan of k by `analytic_fc`, one after the other, against
+one run that is long enough to estimate FC from, of 10 minutes at dt 0.1 ms (of which half a minute is
+run, and taken twenty times).
 """
 
 import time

@@ -28,7 +28,7 @@ def main(options, timeout):
     """Print a table for each connectome and length, and what a step costs beside its loss."""
     print(f"# {__doc__}\n", flush=True)
     done = apart([sys.executable, "-m", "benchmarks.fit", "overhead"], timeout, x64=False)
-    print(done.stdout if done else "The overhead took too long.\n", flush=True)
+    print(done.stdout or done.stderr if done else "The overhead took too long.\n", flush=True)
     tables = []
     lengths = [options.steps] if options.steps else [2000, 20_000]
     for (connectome, n), steps in product(options.connectomes(84), lengths):

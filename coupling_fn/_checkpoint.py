@@ -1,23 +1,24 @@
 """Long work on disk: written whole or not at all, and taken up only by the work that wrote it."""
 
+import contextlib
 import hashlib
 import json
 import os
 import re
 import tempfile
-import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-from jax.extend.core import ClosedJaxpr
+from jax.extend.core import ClosedJaxpr, Jaxpr
 
 from ._types import PyTree
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C during `fit`, or during `sweep` or `simulate` with `save`: `partial` is what was done.
+    """Ctrl-C during `fit` or `sweep`, or `simulate` with `save`: `partial` is what was done.
 
     Attributes:
         partial: what the function would have returned, of the part that was finished; None if
@@ -54,12 +55,27 @@ def fingerprint(program: str, traced: ClosedJaxpr, numbers: str, arrays: PyTree)
     does other work.
     """
     text = re.sub(r"0x[0-9a-f]+", "", str(traced.jaxpr))  # addresses of functions
-    consts = [x for x in jax.tree.leaves(traced.consts) if hasattr(x, "dtype")]
+    consts = [x for x in jax.tree.leaves(list(_constants(traced))) if hasattr(x, "dtype")]
     return {
         "version of JAX": jax.__version__,
         program: _digest([np.frombuffer(text.encode(), np.uint8), *consts]),
         numbers: _digest(jax.tree.leaves(arrays)),
     }
+
+
+def _constants(program: Any) -> Iterator[Any]:
+    """The arrays that a program closes over, and those that the programs within it do."""
+    if isinstance(program, ClosedJaxpr):
+        yield from program.consts
+        program = program.jaxpr
+    for equation in program.eqns:
+        for part in jax.tree.leaves(list(equation.params.values()), is_leaf=_is_program):
+            if _is_program(part):
+                yield from _constants(part)
+
+
+def _is_program(x: Any) -> bool:
+    return isinstance(x, (ClosedJaxpr, Jaxpr))
 
 
 def write(path: Path, arrays: dict[str, np.ndarray], marks: dict[str, str]) -> None:
@@ -79,8 +95,11 @@ def write(path: Path, arrays: dict[str, np.ndarray], marks: dict[str, str]) -> N
             raise
         if hasattr(os, "O_DIRECTORY"):  # the new name, too, must outlive a loss of power
             directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-            os.fsync(directory)
-            os.close(directory)
+            try:
+                with contextlib.suppress(OSError):  # some file systems know of no such thing
+                    os.fsync(directory)
+            finally:
+                os.close(directory)
     except OSError as error:
         raise OSError(
             f"`save`: cannot write {path}: {error}. What was written before is as it was."
@@ -94,8 +113,8 @@ def read(path: Path, marks: dict[str, str], work: str) -> dict[str, np.ndarray] 
     try:
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             found = dict(file)
-        theirs = json.loads(str(found.pop("marks")))
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        theirs = dict(json.loads(str(found.pop("marks"))))
+    except Exception as error:  # a damaged file can raise nearly anything
         raise ValueError(
             f"`save`: {path} is not a {work} that can be gone on with ({error}). Remove it to begin "
             "anew."
@@ -137,13 +156,14 @@ def _plain(x: Any) -> np.ndarray:
     if hasattr(x, "dtype") and _is_key(x):
         return np.asarray(jax.random.key_data(x))
     x = np.asarray(x)
-    return x.view(np.uint8) if x.dtype.kind == "V" else x  # bfloat16 and its like
+    # bfloat16 and its like
+    return np.atleast_1d(x).view(np.uint8) if x.dtype.kind == "V" else x
 
 
 def _like(x: np.ndarray, leaf: Any) -> Any:
     if _is_key(leaf):
         return jax.random.wrap_key_data(jax.numpy.asarray(x), impl=jax.random.key_impl(leaf))
-    return x.view(leaf.dtype) if x.dtype != leaf.dtype else x
+    return x if x.dtype == leaf.dtype else x.view(leaf.dtype).reshape(leaf.shape)
 
 
 def _digest(arrays: list[Any]) -> str:

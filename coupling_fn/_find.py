@@ -177,20 +177,24 @@ def find_k(
         def loss(params):
             return objective(observe(params["k"])[0], target_fc)
 
-        refined = fit(
-            loss,
-            {"k": jnp.asarray(ks[best])},
-            where=lambda p: p["k"],
-            optimizer=refinement(fit_steps),
-            steps=fit_steps,
-            transform=RATIO,
-            progress=progress,
-        )
-        k = float(refined.params["k"])
-        reasons.append(
-            f"By gradient k went from {ks[best]:.4g} to {k:.4g}, the objective from "
-            f"{refined.losses[0]:.4g} to {refined.loss:.4g}. {refined.stopped}".rstrip()
-        )
+        try:
+            refined = fit(
+                loss,
+                {"k": jnp.asarray(ks[best])},
+                where=lambda p: p["k"],
+                optimizer=refinement(fit_steps),
+                steps=fit_steps,
+                transform=RATIO,
+                progress=progress,
+            )
+        except ValueError as error:  # its gradient is not finite: the scan stands
+            reasons.append(f"k was not refined by gradient. {error}")
+        else:
+            k = float(refined.params["k"])
+            reasons.append(
+                f"By gradient k went from {ks[best]:.4g} to {k:.4g}, the objective from "
+                f"{refined.losses[0]:.4g} to {refined.loss:.4g}. {refined.stopped}".rstrip()
+            )
     ends = tuple(ks[working][[0, -1]].tolist()) if working.any() else (math.nan, math.nan)
     return KSearch(k, ends, tuple(reasons), ks, regimes, **curves, fit=refined)
 
@@ -217,7 +221,7 @@ def name_regime(synchrony: Scalar, regions: int) -> str:
         return REGIMES[3]
     if synchrony > SATURATED:
         return REGIMES[2]
-    return REGIMES[synchrony >= ABOVE_CHANCE * _chance(regions)]
+    return REGIMES[int(synchrony >= ABOVE_CHANCE * _chance(regions))]
 
 
 def _chance(regions: int) -> float:

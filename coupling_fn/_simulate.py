@@ -74,8 +74,8 @@ def simulate(
             same call goes on from there if it was killed, with the same numbers to the bit, and more
             `steps` go on from a finished run; another step, state, record or version of JAX is
             refused. Not for inside of `jit`, `vmap` or `grad`.
-        save_every: how many steps lie between two writes, a multiple of `every`; a tenth of the run
-            if None.
+        save_every: how many steps lie between two writes, a multiple of `every`; if None what it was
+            of a run that was begun there, or a tenth of the run.
         check: "finite" looks at the last state, and at what a function recorded, when the run has
             ended. If one is NaN or infinite, the run is repeated in parts up to where that began, and
             the error says the step, the state, the region and the largest inputs. The run itself is
@@ -138,9 +138,9 @@ def simulate(
                 "`save` writes files, which is not for inside of jit, vmap or grad; so it takes no "
                 "`checkpoint`, either."
             )
-        length = -(-steps // (10 * every)) * every if save_every is None else save_every
+        length = _stretch(save, steps, every) if save_every is None else save_every
         length = as_count("save_every", length)
-        if length % every or (not length and steps):
+        if length % every or not length:
             raise ValueError(f"`save_every` must be a multiple of `every`, {every}, not {length}.")
         how = (steps, recorder, every, reverse)
         result = _saved(Path(save), length, step, state, params, *how)
@@ -179,12 +179,22 @@ def _nothing(state: Any) -> None:
     return None
 
 
+def _stretch(save: Any, steps: int, every: int) -> int:
+    """A tenth of a run, or what a run that was begun there took."""
+    begun = sorted(Path(save).glob(f"simulate-{0:010d}-*.npz"))
+    return (
+        int(begun[-1].stem.split("-")[-1]) if begun else max(-(-steps // (10 * every)), 1) * every
+    )
+
+
 def _saved(folder, length, step, state, params, steps, record, every, reverse):
     """Run stretches of so many steps, and keep each in a file of its own."""
     args = lambda state, steps: (step, state, params, steps, record, every, reverse, None)  # noqa: E731
-    traced, (_, like), _ = eqx.filter_make_jaxpr(_simulate)(*args(state, length))
+    traced, (after, like), _ = eqx.filter_make_jaxpr(_simulate)(*args(state, length))
     require_no_keys("record", like)
-    arrays = eqx.filter((step, state, params), eqx.is_array)
+    is_key = lambda x: jnp.issubdtype(x.dtype, jax.dtypes.prng_key)  # noqa: E731
+    after = jax.tree.map(lambda then, now: now if is_key(then) else then, after, state)
+    arrays = eqx.filter((step, state, params), eqx.is_array_like)
     marks = fingerprint("step, record or `save_every`", traced, "state or params", arrays)
     seen = []
     joined = lambda: jax.tree.map(lambda *rows: np.concatenate(rows), *seen)  # noqa: E731
@@ -193,13 +203,13 @@ def _saved(folder, length, step, state, params, steps, record, every, reverse):
             last = min(first + length, steps)
             path = folder / f"simulate-{first:010d}-{last:010d}.npz"
             if found := read(path, marks, "run"):
-                state = jax.tree.map(jnp.asarray, as_tree("state", found, state))
+                then = jax.tree.map(jnp.asarray, as_tree("state", found, after))
                 rows = as_tree("record", found, like)
             else:
-                state, rows = jax.block_until_ready(_simulate(*args(state, last - first)))
+                then, rows = jax.block_until_ready(_simulate(*args(state, last - first)))
                 rows = jax.tree.map(np.asarray, rows)
-                write(path, as_arrays("state", state) | as_arrays("record", rows), marks)
-            seen.append(rows)
+                write(path, as_arrays("state", then) | as_arrays("record", rows), marks)
+            state, seen = then, [*seen, rows]  # at once, for one who interrupts in between
     except KeyboardInterrupt:
         raise Interrupted((state, joined()) if seen else None) from None
     return state, joined() if seen else _simulate(*args(state, 0))[1]

@@ -121,8 +121,20 @@ def test_data_that_the_loss_closes_over_are_part_of_the_fit(tmp_path):
         run(tmp_path, loss=to([1.0, 2.5]), steps=3)
 
 
-def test_a_file_that_is_no_fit(tmp_path):
-    (tmp_path / "fit.npz").write_bytes(b"none")
+def test_data_of_a_jitted_loss_are_part_of_the_fit_too(tmp_path):
+    def to(target):
+        target = jnp.asarray(target)
+        return jax.jit(lambda p, n: jnp.sum((p["x"] - target) ** 2))
+
+    run(tmp_path, loss=to([1.0, 2.0]), steps=3)
+    run(tmp_path, loss=to([1.0, 2.0]), steps=3)
+    with refuses(match="holds another fit: its loss"):
+        run(tmp_path, loss=to([1.0, 2.5]), steps=3)
+
+
+@pytest.mark.parametrize("content", [b"", b"none", b"PK\x03\x04" + bytes(40)])
+def test_a_file_that_is_no_fit(tmp_path, content):
+    (tmp_path / "fit.npz").write_bytes(content)
     with refuses(match="is not a fit that can be gone on with"):
         run(tmp_path)
 
@@ -174,11 +186,11 @@ def test_a_killed_sweep_goes_on_to_the_bit(tmp_path, monkeypatch):
 
     whole, batch, calls = swept(None), _sweep._batch, []
 
-    def counted(fn, values):
+    def counted(*args):
         calls.append(1)
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return batch(fn, values)
+        return batch(*args)
 
     monkeypatch.setattr(_sweep, "_batch", counted)
     with pytest.raises(cf.Interrupted) as interrupted:
@@ -254,7 +266,8 @@ def test_a_killed_run_goes_on_to_the_bit(tmp_path, monkeypatch):
     monkeypatch.setattr(_simulate, "write", killed)
     with pytest.raises(cf.Interrupted) as interrupted:
         long(tmp_path / "half")
-    assert len(interrupted.value.partial[1]) == 12
+    state, record = interrupted.value.partial
+    assert len(record) == 12 and state.step == 24
     same(keyless(long(tmp_path / "half")), whole)
     assert len(calls) == 5
     same(keyless(long(tmp_path / "half")), whole)  # only read
@@ -264,8 +277,37 @@ def test_a_killed_run_goes_on_to_the_bit(tmp_path, monkeypatch):
     same(longer[1][:20], whole[1])
 
 
+def test_more_steps_go_on_where_the_stretch_is_not_said(tmp_path):
+    long(tmp_path, save_every=None)
+    files = {path.name for path in tmp_path.iterdir()}
+    longer = long(tmp_path, steps=60, save_every=None)
+    assert files < {path.name for path in tmp_path.iterdir()}
+    same(keyless(longer), keyless(long(tmp_path / "at once", steps=60, save_every=4)))
+    state, record = long(tmp_path / "none", steps=0, save_every=None)
+    assert state.step == 0 and record.shape == (0, 2)
+
+
+def test_a_start_of_other_types_goes_on(tmp_path):
+    """Of a step of one's own: a Python number, and an array that the step makes float32."""
+
+    def step(state, params):
+        return (state[0] + 1.0, state[1] * params)
+
+    start, params = (0.0, jnp.full(3, 2.0)), jnp.asarray(0.5)
+    run = lambda steps: cf.simulate(
+        step, start, params, steps, record=lambda s: s[1], save=tmp_path, save_every=2
+    )
+    run(4)
+    last, x = run(6)
+    assert last[0] == 6 and x[:, 0].tolist() == [2.0**-n for n in range(6)]
+
+
 def test_another_run_is_refused(tmp_path):
     long(tmp_path)
+    shift = lambda by: lambda s: s.node.x + jnp.asarray([by, 1.0])
+    long(tmp_path / "shifted", record=shift(1.0))
+    with refuses("holds another run: its step, record"):
+        long(tmp_path / "shifted", record=shift(2.0))
     stronger = jax.tree.map(lambda x: 2 * x, PARAMS)
     for change, what in [
         ({"params": stronger}, "its state or params"),

@@ -502,3 +502,9 @@ def test_wrong_arguments_are_refused():
     params = cf.Params(cf.LinearParams(), cf.AdditiveCoupling(W))
     with refuses(r"`x0` must have the states \('x',\); \['x'\] are missing"):
         cf.diagnose(net=DELAYED, params=params, x0={"y": jnp.zeros(N)})
+
+
+def test_a_sparse_connection_is_judged_as_its_matrix():
+    W = np.random.default_rng(0).lognormal(size=(9, 9)) * (np.arange(81).reshape(9, 9) % 3 > 0)
+    W[4], W[:, 4] = 0, 0
+    assert str(cf.diagnose(cf.to_sparse(W))) == str(cf.diagnose(W))

@@ -33,6 +33,7 @@ def test_the_best_k_its_range_and_its_reasons():
     assert [r == "working range" for r in search.regimes] == inside.tolist()
     assert np.isfinite(search.fit.losses).all() and search.fit.loss < search.fit.losses[0]
     assert text.count("\n") == len(ks) + len(search.reasons)
+    assert cf.name_regime(search.synchrony[0], 12) == cf.name_regime(jnp.asarray(0.1), 12)
     turn = lambda k: (run(k), TIME * jnp.ones((1, 12)))  # phases of its own, all the same
     given = cf.find_k(turn, jnp.corrcoef(run(0.5).T), ks=ks[:2], fit_steps=0, progress=False)
     assert set(given.regimes) == {"over-synchronised"}

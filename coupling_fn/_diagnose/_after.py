@@ -12,6 +12,7 @@ from .._types import Scalar
 from ._before import diagnose
 from ._causes import Context, context_of
 from ._report import Finding, Report, about, regions, report
+from ._rule import parts
 from ._signals import Measures, first_explosion, measure, turns
 from ._stability import look_at_step
 
@@ -95,7 +96,7 @@ def diagnose_run(
                 findings += _together(name, x, measured, context)
     if context.stability is not None and net is not None and not exploded:
         findings += look_at_step(net, context.stability)
-    if params is not None and params.coupling is not None:
+    if params is not None and parts(params):
         named = {f.cause for f in findings}
         more = diagnose(net=net, params=params).findings
         findings += [f for f in more if f.severity != "note" and f.code not in named]

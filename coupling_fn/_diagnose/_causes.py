@@ -199,7 +199,8 @@ class Context:
     def _more(self, m: Measures) -> tuple[str, ...]:
         """How to couple more strongly, with a k where one can be told."""
         increase, rest = "Increase k.", self.stability
-        strengths = [np.asarray(part.k, float) for _, part in parts(self.params)]
+        ks = [part.k for _, part in parts(self.params) if hasattr(part, "k")]
+        strengths = [np.asarray(k, float) for k in ks]
         k = strengths[0].item() if len(strengths) == 1 and strengths[0].ndim == 0 else None
         if self.edges is not None and k:
             mean = float(self.edges.onto_each(np.abs(self.edges.weight)).mean())

@@ -82,12 +82,13 @@ def stability(net: Network, params: Params, x0: PyTree) -> Stability | None:
     if at_rest is None:
         return None
     limit = _limit(net, params, x0)
-    one = strengths[0].item() if len(strengths) == 1 and strengths[0].ndim == 0 else None
+    one = np.asarray(strengths[0]).item() if [np.ndim(k) for k in strengths] == [0] else None
     return Stability(limit, one, at_rest, _is_linear(net, params, x0))
 
 
 def _strengths(params: Params) -> list[Any]:
-    return [part.k for _, part in parts(params)]
+    """The k of each coupling that has one."""
+    return [part.k for _, part in parts(params) if hasattr(part, "k")]
 
 
 def _is_delayed(net: Network) -> bool:
@@ -96,7 +97,7 @@ def _is_delayed(net: Network) -> bool:
 
 def _eigenvalues(net: Network, params: Params, x0: PyTree, factor: float) -> np.ndarray | None:
     """Of the derivatives at rest, as if nothing were delayed; None where rest is not found."""
-    scaled = [k * jnp.asarray(factor, k.dtype) for k in _strengths(params)]
+    scaled = [jnp.asarray(k) * factor for k in _strengths(params)]
     there = eqx.tree_at(_strengths, params, scaled)
     whole = _matrix(net, there, fixed_point(net, there, x0))
     return np.linalg.eigvals(whole) if np.isfinite(whole).all() else None
@@ -111,7 +112,7 @@ def _matrix(net: Network, params: Params, x: PyTree) -> np.ndarray:
 def _growth(eigenvalues: np.ndarray) -> float:
     """The largest growth rate; below 0 where it is 0 but for rounding."""
     largest = float(np.real(eigenvalues).max())
-    return largest if abs(largest) > 1e-9 * np.abs(eigenvalues).max() else -1e-300
+    return largest if abs(largest) > 1e-6 * np.abs(eigenvalues).max() else -1e-300
 
 
 def _limit(net: Network, params: Params, x0: PyTree) -> float:
