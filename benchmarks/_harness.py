@@ -66,6 +66,16 @@ def apart(command, timeout, *, x64):
         return None
 
 
+def ask(name, command, timeout):
+    """What a process printed last, as JSON; or why there is no answer."""
+    done = apart(command, timeout, x64=False)
+    if done is None:
+        return {"name": name, "failed": f"took more than {timeout} s"}
+    if done.returncode:
+        return {"name": name, "failed": done.stderr.strip().splitlines()[-1][:100]}
+    return {"name": name, **json.loads(done.stdout.splitlines()[-1])}
+
+
 def row(name, problem, expected, folder, repeats, timeout):
     case = problem.case
     command = [sys.executable, "-m", "benchmarks._worker", name, str(folder), str(repeats)]

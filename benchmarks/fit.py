@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ._harness import apart
+from ._harness import apart, ask
 from ._problem import Case, K, load_problem, make_problem, solve
 
 NAMES = ("least_squares", "lbfgs", "adam", "adam by hand", "tvboptim", "brainmass")
@@ -41,22 +41,14 @@ def main(options, timeout):
             replace(problem, case=case).save(Path(folder) / "problem.npz")
             np.save(Path(folder) / "data.npy", solve(problem))
             for name in NAMES:
-                rows.append(ask(name, Path(folder), timeout))
+                command = [sys.executable, "-m", "benchmarks.fit", name, folder]
+                rows.append(ask(name, command, timeout))
+                if "k" in rows[-1]:
+                    rows[-1]["off"] = abs(rows[-1]["k"] / K - 1)
                 print(line(rows[-1]), flush=True)
         print()
         tables.append({"title": f"fit, {case}", "rows": rows})
     return tables
-
-
-def ask(name, folder, timeout):
-    command = [sys.executable, "-m", "benchmarks.fit", name, str(folder)]
-    done = apart(command, timeout, x64=False)
-    if done is None:
-        return {"name": name, "failed": f"took more than {timeout} s"}
-    if done.returncode:
-        return {"name": name, "failed": done.stderr.strip().splitlines()[-1][:100]}
-    found = json.loads(done.stdout.splitlines()[-1])
-    return {"name": name, **found, "off": abs(found["k"] / K - 1)}
 
 
 def line(row):

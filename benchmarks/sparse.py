@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ._harness import apart
+from ._harness import ask
 
 DT, K, RUNS = 0.1, 0.9, np.linspace(0.5, 0.95, 64, dtype=np.float32)
 LAGS = 10, 200  # least and most [steps]
@@ -97,21 +97,18 @@ def main(options, timeout, only, repeats):
             wanted = reference(case, problem)
             for name in case.names:
                 if not only or name in only:
-                    rows.append(ask(name, case, folder, wanted, edges, timeout, repeats))
+                    rows.append(judged(name, case, folder, wanted, edges, timeout, repeats))
                     print(line(rows[-1]), flush=True)
         print()
         tables.append({"title": str(case), "case": asdict(case), "edges": edges, "rows": rows})
     return tables
 
 
-def ask(name, case, folder, wanted, edges, timeout, repeats):
+def judged(name, case, folder, wanted, edges, timeout, repeats):
     command = [sys.executable, "-m", "benchmarks.sparse", name, str(folder), str(repeats)]
-    done = apart(command, timeout, x64=False)
-    if done is None:
-        return {"name": name, "failed": f"took more than {timeout} s"}
-    if done.returncode:
-        return {"name": name, "failed": done.stderr.strip().splitlines()[-1][:100]}
-    costs = json.loads(done.stdout.splitlines()[-1])
+    costs = ask(name, command, timeout)
+    if "failed" in costs:
+        return costs
     with np.load(folder / f"{name}.npz") as file:
         off = max(
             float(np.abs(got - want).max() / np.abs(want).max())

@@ -59,9 +59,6 @@ from ._linear import Jacobians as Jacobians
 from ._linear import fixed_point as fixed_point
 from ._linear import jacobians as jacobians
 from ._network import Network as Network
-from ._network import Params as Params
-from ._network import State as State
-from ._network import Wire as Wire
 from ._nodes import CoombesByrneParams as CoombesByrneParams
 from ._nodes import CoombesByrneState as CoombesByrneState
 from ._nodes import Epileptor2dParams as Epileptor2dParams
@@ -184,6 +181,9 @@ from ._observe import strength as strength
 from ._observe import subsample as subsample
 from ._observe import synchrony as synchrony
 from ._observe import temporal_average as temporal_average
+from ._params import Params as Params
+from ._params import State as State
+from ._params import Wire as Wire
 from ._plot import plot_connectome as plot_connectome
 from ._plot import plot_fc as plot_fc
 from ._plot import plot_fcd as plot_fcd

@@ -64,8 +64,6 @@ def in_strength(conn: Weights) -> Num[Array, " target"]:
 
 def stored(conn: Weights) -> Array:
     """Which pairs `(target, source)` have an edge: a weight that is not 0, or a stored entry."""
-    if isinstance(conn, SparseConnection):
-        return with_weights(conn, jnp.ones_like(conn.weights)).todense() != 0
     if isinstance(conn, BCOO):
         return BCOO((jnp.ones_like(conn.data), conn.indices), shape=conn.shape).todense() != 0
     return conn != 0

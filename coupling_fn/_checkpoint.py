@@ -130,7 +130,7 @@ def read(path: Path, marks: dict[str, str], work: str) -> dict[str, np.ndarray] 
 
 def require_no_keys(what: str, like: PyTree) -> None:
     """Refuse results that `save` could not write."""
-    if any(map(_is_key, jax.tree.leaves(like))):
+    if any(map(is_key, jax.tree.leaves(like))):
         raise TypeError(
             f"`save` writes numbers, and `{what}` gives random keys: take their key_data."
         )
@@ -147,13 +147,14 @@ def as_tree(name: str, arrays: dict[str, np.ndarray], like: PyTree) -> PyTree:
     return tree.unflatten([_like(arrays[f"{name}_{i}"], leaf) for i, leaf in enumerate(leaves)])
 
 
-def _is_key(x: Any) -> bool:
+def is_key(x: Any) -> bool:
+    """Whether an array holds random keys."""
     return jax.numpy.issubdtype(x.dtype, jax.dtypes.prng_key)
 
 
 def _plain(x: Any) -> np.ndarray:
     """An array that npz can hold as it is: a random key as its numbers."""
-    if hasattr(x, "dtype") and _is_key(x):
+    if hasattr(x, "dtype") and is_key(x):
         return np.asarray(jax.random.key_data(x))
     x = np.asarray(x)
     # bfloat16 and its like
@@ -161,7 +162,7 @@ def _plain(x: Any) -> np.ndarray:
 
 
 def _like(x: np.ndarray, leaf: Any) -> Any:
-    if _is_key(leaf):
+    if is_key(leaf):
         return jax.random.wrap_key_data(jax.numpy.asarray(x), impl=jax.random.key_impl(leaf))
     return x if x.dtype == leaf.dtype else x.view(leaf.dtype).reshape(leaf.shape)
 

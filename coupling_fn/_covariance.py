@@ -26,8 +26,10 @@ from ._linear import (
     stacked,
     without_delays,
 )
-from ._network import Network, Params, read
+from ._network import Network
 from ._noise import is_noise
+from ._params import Params
+from ._states import read
 from ._types import PyTree
 
 HIGHEST = lax.Precision.HIGHEST

@@ -5,8 +5,10 @@ as the largest lag. The present is not in it: lag 0 reads the current state, lag
 """
 
 import warnings
-from typing import Literal
+from collections.abc import Sequence
+from typing import Any, Literal
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -272,3 +274,55 @@ def _warn_of_lost_delays(lengths, lost, speed, dt) -> None:
             f"takes {lengths[lost].max() / float(speed):.3g} ms, under half of dt = {dt} ms.",
             stacklevel=3,
         )
+
+
+def checked_lags(lags: Any) -> Array | None:
+    if lags is None:
+        return None
+    lags = constant(lags)
+    if not jnp.issubdtype(lags.dtype, jnp.integer):
+        raise TypeError(f"`lags` must be whole numbers of steps, not {lags.dtype}: use lags().")
+    if lags.ndim > 2:
+        raise ValueError(
+            f"`lags` must be one number, (target, source) or (edge,), not {lags.shape}."
+        )
+    require_nonnegative("lags", lags)
+    return constant(np.asarray(lags, np.int32)) if known(lags) else lags.astype(jnp.int32)
+
+
+def checked_bounds(lags: Array | None, bounds: Any) -> tuple[int, int]:
+    if bounds is None:
+        if lags is None:
+            return (0, 0)
+        if not known(lags):
+            raise ValueError(
+                "These `lags` are not known yet (they are traced), and the network must know how "
+                "far back they reach: give `lag_bounds=(smallest, largest)`."
+            )
+        return int(np.min(lags)), int(np.max(lags))
+    pair = isinstance(bounds, Sequence) and len(bounds) == 2
+    if not pair or not all(isinstance(b, (int, np.integer)) for b in bounds):
+        raise TypeError(
+            f"`lag_bounds` must be whole numbers (smallest, largest), not {bounds!r}: use "
+            "lag_bounds(lengths, speed, dt)."
+        )
+    smallest, largest = (int(b) for b in bounds)
+    if not 0 <= smallest <= largest:
+        raise ValueError(f"`lag_bounds` must be 0 ≤ smallest ≤ largest, not {bounds}.")
+    return smallest, largest
+
+
+def within_bounds(lags: Array, smallest: int, largest: int, *, open_end: bool) -> Array:
+    """The lags, refused where they leave the bounds: an error at run time, never a clamp."""
+    values = np.asarray(lags) if known(lags) else lags  # NumPy's are looked at now, under `jit` too
+    outside = (values < smallest) | (values >= largest if open_end else values > largest)
+    message = (
+        f"A lag leaves the network's bounds of {smallest} to {largest} steps: a larger speed or "
+        "shorter length than `lag_bounds` was told of, or the other way round."
+    )
+    if known(outside):
+        if outside.any():
+            span = f" These lags span {np.min(lags)} to {np.max(lags)}."
+            raise ValueError(message + span)
+        return lags
+    return eqx.error_if(lags, outside.any(), message)

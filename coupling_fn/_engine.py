@@ -10,10 +10,12 @@ from jax import Array, lax
 
 from ._blocks import Block, Given, present_sums, run_blocks
 from ._link import Link, SeparableLink, add
-from ._network import Network, Params, State, origins_of, read
+from ._network import Network, origins_of
 from ._pack import pack, repack
+from ._params import Params, State
 from ._past import edges_of
 from ._plan import SHORTEST_BLOCK, Blocks, fit_blocks
+from ._states import read
 from ._types import PyTree
 
 

@@ -6,8 +6,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from ._network import Network, Params
+from ._network import Network
 from ._noise import ColouredNoise, named
+from ._params import Params
 from ._types import PyTree
 
 
@@ -48,7 +49,7 @@ def vector_field(net: Network, params: Params) -> VectorField:
         >>> field(0.0, cf.LinearState(jnp.asarray([2.0, 4.0])), None).x.tolist()
         [-1.0, -2.0]
     """
-    if any(largest for _, (_, largest) in net.lag_bounds):
+    if net.delayed:
         raise ValueError(
             "The network has delays: its rate of change depends on the past, which a solver of "
             "ordinary differential equations does not keep. Use simulate."

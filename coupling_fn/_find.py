@@ -168,9 +168,9 @@ def find_k(
     best = int(np.where(finite, curves["objective"], np.inf).argmin())
     k, refined = ks[best].item(), None
     rates = np.where(finite, curves["synchrony"], np.nan).tolist()
-    regimes = tuple(name_regime(rate, regions) for rate in rates)
-    working = np.array([regime == REGIMES[1] for regime in regimes])
-    reasons = [*_on_synchrony(ks, curves["synchrony"], finite, working, regions)]
+    regimes = np.array([name_regime(rate, regions) for rate in rates])
+    working = regimes == REGIMES[1]
+    reasons = [*_on_synchrony(ks, curves["synchrony"], regimes, regions)]
     reasons += _on_agreement(ks, curves, finite, best, working)
     if fit_steps:
 
@@ -196,7 +196,7 @@ def find_k(
                 f"{refined.losses[0]:.4g} to {refined.loss:.4g}. {refined.stopped}".rstrip()
             )
     ends = tuple(ks[working][[0, -1]].tolist()) if working.any() else (math.nan, math.nan)
-    return KSearch(k, ends, tuple(reasons), ks, regimes, **curves, fit=refined)
+    return KSearch(k, ends, tuple(reasons), ks, tuple(regimes.tolist()), **curves, fit=refined)
 
 
 def refinement(steps: int) -> optax.GradientTransformation:
@@ -221,19 +221,20 @@ def name_regime(synchrony: Scalar, regions: int) -> str:
         return REGIMES[3]
     if synchrony > SATURATED:
         return REGIMES[2]
-    return REGIMES[int(synchrony >= ABOVE_CHANCE * _chance(regions))]
+    return REGIMES[int(synchrony >= ABOVE_CHANCE * chance_synchrony(regions))]
 
 
-def _chance(regions: int) -> float:
+def chance_synchrony(regions: int) -> float:
     """The mean order parameter of phases at random."""
     return math.sqrt(math.pi / regions) / 2
 
 
-def _on_synchrony(ks, synchrony, finite, working, regions):
-    chance = _chance(regions)
-    if not finite.all():
+def _on_synchrony(ks, synchrony, regimes, regions):
+    chance = chance_synchrony(regions)
+    _, working, saturated, exploding = (regimes == regime for regime in REGIMES)
+    finite, begun = ~exploding, working | saturated
+    if exploding.any():
         yield f"The runs explode at k = {ks[~finite][0]:.4g}: a smaller k, or dt, is needed there."
-    begun = finite & (synchrony >= ABOVE_CHANCE * chance)
     if not begun.any():
         yield (
             f"Synchrony does not set in up to k = {ks[-1]:.4g}: it stays at "
@@ -247,7 +248,6 @@ def _on_synchrony(ks, synchrony, finite, working, regions):
             f"Synchrony sets in at about k = {ks[begun][0]:.4g}, where it is "
             f"{synchrony[begun][0]:.2f}; phases at random have {chance:.2f}."
         )
-    saturated = finite & (synchrony > SATURATED)
     if saturated.any():
         yield f"It is saturated from k = {ks[saturated][0]:.4g} on, above {SATURATED}."
     elif begun.any():

@@ -14,8 +14,10 @@ import numpy as np
 
 from ._check import known
 from ._edges import edges_of
-from ._network import Network, Params, State, get, origins_of, past_of, read
+from ._network import Network, origins_of, past_of
 from ._noise import with_values
+from ._params import Params, State
+from ._states import get, read
 from ._types import PyTree
 
 PART = 256  # steps of the repeated run whose states are looked at together
@@ -131,7 +133,7 @@ def _inputs(net: Network, state: State, params: Params, region: int) -> str:
         for link in links
         if link.key in state.history
     }
-    memory = {name: n.value(state.noise[name]) for name, n in net._coloured(params).items()}
+    memory = {name: n.value(state.noise[name]) for name, n in net.coloured(params).items()}
     external = with_values({"external": params.external or {}}, memory)["external"]
     origins = origins_of(links, state)
     arrived = past_of(links, past, origins, 0)
@@ -147,7 +149,7 @@ def _inputs(net: Network, state: State, params: Params, region: int) -> str:
         edges = edges_of(conn)
         edges = edges.chosen(edges.target == region)
         rows = np.asarray(past.get(link.key, read(state.node, link.source)[None]))
-        taps = net._taps(link.name, params)
+        taps = net.taps(link.name, params)
         lag = np.asarray(taps[0].lags if taps else 0)
         if lag.ndim == 1:  # one a stored edge of a SparseConnection
             lag = lag[(np.asarray(conn.target) == region) & (np.asarray(conn.weights) != 0)]

@@ -18,8 +18,10 @@ from jax import Array, lax
 from jaxtyping import Float
 
 from ._check import as_float, require_names, require_shape
-from ._network import Network, Params, container, get, names_of, read
+from ._network import Network
 from ._noise import is_noise
+from ._params import Params
+from ._states import container, get, names_of, read
 from ._types import PyTree
 
 NEWTON_STEPS = 200
@@ -213,7 +215,7 @@ def _delayed(net: Network):
 
 def _delay(net: Network, params: Params, name: str) -> Array:
     """How long ago what arrives was sent: the mean of the reads of the past, in ms."""
-    taps = net._taps(name, params)
+    taps = net.taps(name, params)
     whole = [tap.lags.astype(float) for tap in taps]
     shares = [1.0 if tap.share is None else tap.share.astype(float) for tap in taps]
     first, *more = (lags * share for lags, share in zip(whole, shares, strict=True))

@@ -6,7 +6,6 @@ integration stage is in: `receive` adds them. This split is what lets a Heun or 
 be coupled at its own time, and what lets the delayed part be computed for many steps at once.
 """
 
-from collections.abc import Callable
 from functools import singledispatch
 from typing import Any, NamedTuple
 
@@ -29,9 +28,8 @@ from ._sparse import (
     pick_edges,
     with_weights,
 )
+from ._states import Signal
 from ._types import PyTree, Weights
-
-Signal = str | Callable[[Any], Array]
 
 
 class Tap(NamedTuple):
@@ -165,7 +163,7 @@ def separable_link(
     for tap in taps:
         lags = edge_values(conn, tap.lags)
         weights = conn if tap.share is None else scaled(conn, edge_values(conn, tap.share))
-        if split is not None and tap.lags.ndim == lags_axes(conn):
+        if split is not None and has_split(conn, tap.lags):
             if split.now is not None:
                 now = picked(conn, split.now)
             if split.near is not None:
@@ -220,9 +218,11 @@ def _(conn: SparseConnection, values: Array) -> Array:
     return values[conn.target, conn.source] if values.ndim == 2 else values
 
 
-def lags_axes(conn: Any) -> int:
-    """How many axes those lags have that can be told apart beforehand."""
-    return 1 if isinstance(conn, SparseConnection) else -1 if isinstance(conn, BCOO) else 2
+def has_split(conn: Any, lags: Array) -> bool:
+    """Whether a `Split` of these lags names edges of the connection; it never names a BCOO's."""
+    return not isinstance(conn, BCOO) and lags.ndim == (
+        1 if isinstance(conn, SparseConnection) else 2
+    )
 
 
 def picked(conn: Any, edges: Array) -> Padded | BCOO:

@@ -1,8 +1,7 @@
 """Nodes, couplings, lags and a scheme, together a function `(state, params) -> state`."""
 
-from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache, partial
+from functools import partial
 from typing import Any, Literal, NamedTuple, cast
 
 import equinox as eqx
@@ -13,19 +12,23 @@ from jax import Array, lax
 
 from ._check import (
     as_float,
-    constant,
-    known,
     require_choice,
-    require_finite,
     require_names,
-    require_nonnegative,
     require_positive,
     require_shape,
 )
 from ._coupling import Coupling, SumCoupling, require_k
-from ._delay import Interpolate, fractional_lags, make_history, nearest_lags
+from ._delay import (
+    Interpolate,
+    checked_bounds,
+    checked_lags,
+    fractional_lags,
+    make_history,
+    nearest_lags,
+    within_bounds,
+)
 from ._integrate import SCHEMES, STAGES
-from ._link import Link, SeenLink, Signal, Tap, separable_link
+from ._link import Link, SeenLink, Tap, separable_link
 from ._nodes import Node
 from ._nodes.nodes import catalog
 from ._noise import (
@@ -38,127 +41,14 @@ from ._noise import (
     require_regions,
     with_values,
 )
+from ._params import Params, State, Wire
 from ._plan import Split, choose_block, split
 from ._sparse import SparseConnection
+from ._states import container, get, names_of, read, refill
 from ._types import PyTree
 
 Scheme = Literal["euler", "heun", "rk4"]
 Hold = Literal["stage", "step"]
-
-
-class Wire(eqx.Module):
-    """Where a coupling reads and what it drives.
-
-    Args:
-        source: the state variable that regions send, a function of the node's state that gives it
-            (`lambda s: s.y1 - s.y2`), or a tuple of either: the same coupling for each.
-        into: the input that it drives, or as many.
-        target: the state that the rule takes for the own one, by default the source.
-
-    Example:
-        >>> wire = cf.Wire("E", into="I")
-        >>> wire.target
-        ('E',)
-    """
-
-    source: tuple[Signal, ...] = eqx.field(static=True)
-    into: tuple[str, ...] = eqx.field(static=True)
-    target: tuple[Signal, ...] = eqx.field(static=True)
-
-    def __init__(
-        self,
-        source: Signal | tuple[Signal, ...],
-        into: str | tuple[str, ...],
-        target: Signal | tuple[Signal, ...] | None = None,
-    ):
-        self.source = source if isinstance(source, tuple) else (source,)
-        self.into = into if isinstance(into, tuple) else (into,)
-        target = source if target is None else target
-        self.target = target if isinstance(target, tuple) else (target,)
-        if not len(self.source) == len(self.into) == len(self.target):
-            raise ValueError(
-                f"A wire pairs sources, inputs and targets one to one; it got {len(self.source)}, "
-                f"{len(self.into)} and {len(self.target)}."
-            )
-
-
-class Params(eqx.Module):
-    """Everything of a network that one may fit, sweep or shard: one pytree.
-
-    Attributes:
-        node: the node's parameters, `HopfParams(a=-0.02)` say, or what your own node takes.
-        coupling: a coupling; for several, a dict by the names that the network gives them.
-        noise: standard deviation of additive white noise, one for all states or a dict by state;
-            each a scalar or one a region. [state/ms^0.5] In its place may stand another noise:
-            `MultiplicativeNoise`, say, or `OrnsteinUhlenbeckNoise`, which adds to the rate.
-        external: a dict from input names to a constant, a value a region, or a function of time
-            (a `Stimulus`, or any callable pytree `t [ms] -> ()` or `(region,)`), or a noise with a
-            memory, alone or in `stimulus + noise`. [unit of the input]
-        lengths: tract lengths, for a network built with `lag_bounds`; a dict if couplings differ. [mm]
-        speed: conduction speed, which goes with them. [mm/ms]
-
-    Raises:
-        ValueError: if lengths come without speed or speed without lengths, or either, or the noise,
-            is out of range.
-
-    Example:
-        >>> params = cf.Params(
-        ...     node=cf.HopfParams(a=-0.02), coupling=cf.DiffusiveCoupling(jnp.ones((2, 2)), k=0.5)
-        ... )
-        >>> eqx.tree_at(lambda p: p.coupling.k, params, jnp.array(0.7)).coupling.k.item()
-        0.7...
-    """
-
-    node: PyTree = None
-    coupling: PyTree = None
-    noise: PyTree = eqx.field(default=None, converter=lambda x: _floats("noise", x))
-    external: dict[str, Any] | None = eqx.field(
-        default=None, converter=lambda x: _floats("external", x)
-    )
-    lengths: PyTree = eqx.field(default=None, converter=lambda x: _floats("lengths", x))
-    speed: Any = eqx.field(default=None, converter=lambda x: _floats("speed", x))
-
-    def __check_init__(self):
-        if (self.lengths is None) != (self.speed is None):
-            given, missing = ("lengths", "speed") if self.speed is None else ("speed", "lengths")
-            raise ValueError(f"`{given}` came without `{missing}`: a delay needs both.")
-        for lengths in jax.tree.leaves(self.lengths):
-            require_finite("lengths", lengths)
-            require_nonnegative("lengths", lengths, "Lengths are in mm.")
-        for noise in jax.tree.leaves(self.noise, is_leaf=is_noise):
-            if not is_noise(noise):
-                require_finite("noise", noise)
-                require_nonnegative("noise", noise, "It is a standard deviation.")
-        if self.speed is not None:
-            require_positive("speed", self.speed, "mm/ms")
-
-
-def _floats(name: str, x: Any) -> Any:
-    """Numbers as arrays, inside dicts and pytrees too; functions and noises stay what they are."""
-    is_leaf = lambda x: callable(x) or is_noise(x) or x is None  # noqa: E731
-    return jax.tree.map(lambda x: x if is_leaf(x) else as_float(name, x), x, is_leaf=is_leaf)
-
-
-class State(NamedTuple):
-    """Where a network is: all that its next step depends on.
-
-    Attributes:
-        node: the state variables, each `(region,)`, in the container that `init` got.
-        history: for each delayed source its past, `(lag, source)`, oldest first.
-        step: steps done so far, which tells the time to external input and noise.
-        key: the random key of the whole run, or None.
-        origin: what rules that only differences matter to measure each delayed source from: its
-            first value, kept so that a run in two parts rounds as one.
-        noise: the memory of each noise that has one, by where it is ("noise.x", "external.E"): of
-            unit variance, `(component, region)`.
-    """
-
-    node: PyTree
-    history: dict[str, Array]
-    step: Array
-    key: Array | None
-    origin: dict[str, Array]
-    noise: dict[str, Array]
 
 
 class Kick(NamedTuple):
@@ -284,12 +174,12 @@ class Network(eqx.Module):
         self.bounds = _checked_limits(node, bounds)
         self.wires = tuple(couplings.items())
         self.interpolate = interpolate
-        whole = {name: _checked_lags(lags[name]) for name in couplings}
-        spans = {name: _checked_bounds(whole[name], lag_bounds[name]) for name in couplings}
+        whole = {name: checked_lags(lags[name]) for name in couplings}
+        spans = {name: checked_bounds(whole[name], lag_bounds[name]) for name in couplings}
         self.lag_bounds = tuple(spans.items())
         # Looked at once, here: a check within every run would take longer to compile than the run.
         self.lags = {
-            name: None if lags is None else _within(lags, *spans[name], open_end=False)
+            name: None if lags is None else within_bounds(lags, *spans[name], open_end=False)
             for name, lags in whole.items()
         }
         self.block, self.splits = self._plan(lag_bounds)
@@ -319,7 +209,7 @@ class Network(eqx.Module):
         names = names_of(x0)
         require_names("state", names, self.node.states)
         require_names("state in `x0`", self.node.states, names)
-        x0 = _refill(x0, {name: as_float("x0", get(x0, name)) for name in self.node.states})
+        x0 = refill(x0, {name: as_float("x0", get(x0, name)) for name in self.node.states})
         shapes = {name: np.shape(get(x0, name)) for name in self.node.states}
         if len(set(shapes.values())) > 1 or any(len(shape) != 1 for shape in shapes.values()):
             raise ValueError(f"Each state in `x0` must have shape (region,); they have {shapes}.")
@@ -328,7 +218,7 @@ class Network(eqx.Module):
         )
         if key is not None and not is_key:
             raise TypeError(f"`key` must be a key from jax.random.key(seed), not {key!r}.")
-        coloured = self._coloured(params)
+        coloured = self.coloured(params)
         for what in ("external",) * bool(coloured) + ("noise",) * (params.noise is not None):
             if key is None:
                 raise ValueError(
@@ -403,7 +293,7 @@ class Network(eqx.Module):
         bounds = dict(self.lag_bounds)
         links = []
         for name, wire in self.wires:
-            taps = self._taps(name, params)
+            taps = self.taps(name, params)
             whole = couplings[name]
             parts = whole.parts if isinstance(whole, SumCoupling) else (whole,)
             for source, into, target in zip(wire.source, wire.into, wire.target, strict=True):
@@ -442,7 +332,7 @@ class Network(eqx.Module):
         else:
             past = {0.0: past[0]}
 
-        coloured = self._coloured(params)
+        coloured = self.coloured(params)
 
         def path(at: float) -> dict[str, Array]:
             begin, end = ({n: noise.value(m[n]) for n, noise in coloured.items()} for m in paths)
@@ -462,7 +352,7 @@ class Network(eqx.Module):
             if not values:
                 return rates
             added: dict[str, Any] = {n: values.get(f"noise.{n}", 0.0) for n in self.node.states}
-            return _refill(rates, {name: get(rates, name) + added[name] for name in added})
+            return refill(rates, {name: get(rates, name) + added[name] for name in added})
 
         noise = partial(self._added, kick, params) if kick.white else kick.fixed
         x = SCHEMES[self.scheme](rate, x, self.dt, noise)
@@ -470,7 +360,7 @@ class Network(eqx.Module):
             return x
         limits = dict(self.bounds)
         values = {n: jnp.clip(get(x, n), *limits.get(n, (None, None))) for n in names_of(x)}
-        return _refill(x, values)
+        return refill(x, values)
 
     def inputs(self, links, x: PyTree, external: dict[str, Any], time, past, origins) -> Any:
         """What drives the node: external input at a time, and what the couplings make of the state."""
@@ -484,7 +374,7 @@ class Network(eqx.Module):
 
     def kick(self, key: Any, step: Array, x: PyTree, params: Params) -> Kick:
         """Draw what a step needs; it depends on the key and the number of the step alone."""
-        noises, coloured = self._noises(params), self._coloured(params)
+        noises, coloured = self._noises(params), self.coloured(params)
         if key is None and (noises or coloured):
             what = "noise" if noises else "external"
             raise ValueError(f"`params.{what}` needs a random key: net.init(x0, params, key=...).")
@@ -511,7 +401,7 @@ class Network(eqx.Module):
             added = {name: jnp.zeros_like(first) for name in self.node.states}
             for name, xi in zip(plain, independent, strict=True):
                 added[name] = noises[name] * (scale * xi)
-            fixed = _refill(x, added)
+            fixed = refill(x, added)
         white = {
             name: scale * increments(of(f"noise.{name}", noise))
             for name, noise in noises.items()
@@ -523,7 +413,7 @@ class Network(eqx.Module):
 
     def later(self, memory: dict[str, Array], kick: Kick, params: Params) -> dict[str, Array]:
         """The memories of noise one step later."""
-        coloured = self._coloured(params)
+        coloured = self.coloured(params)
         for name in coloured:
             if name not in memory:
                 raise ValueError(
@@ -543,7 +433,7 @@ class Network(eqx.Module):
             return params.noise or {}
         return dict.fromkeys(self.node.states, params.noise)
 
-    def _coloured(self, params: Params) -> dict[str, Any]:
+    def coloured(self, params: Params) -> dict[str, Any]:
         """The noises with a memory, by where they are."""
         where = {"noise": self._noises(params), "external": params.external}
         return named(where, ColouredNoise)
@@ -561,7 +451,7 @@ class Network(eqx.Module):
             what = f"amplitude` of the noise `noise.{name}"
             require_shape(what, amplitude, (), first.shape, meaning="One for all, or one a region.")
             added[name] = added[name] + amplitude * increment
-        return _refill(x, added)
+        return refill(x, added)
 
     def derivative(self, x: PyTree, inputs: Any, params: Params) -> PyTree:
         """The node's rate of change, of the shapes that its state has."""
@@ -590,10 +480,15 @@ class Network(eqx.Module):
             for name in self.lags
         }
 
+    @property
+    def delayed(self) -> bool:
+        """Whether any coupling has lags."""
+        return any(largest for _, (_, largest) in self.lag_bounds)
+
     def _takes_lengths(self) -> bool:
         return any(self.lags[name] is None and high > 0 for name, (_, high) in self.lag_bounds)
 
-    def _taps(self, name: str, params: Params) -> tuple[Tap, ...]:
+    def taps(self, name: str, params: Params) -> tuple[Tap, ...]:
         """The reads of a coupling's past: none, one at whole lags, or two around fractional ones."""
         smallest, largest = dict(self.lag_bounds)[name]
         lags = self.lags[name]
@@ -609,7 +504,7 @@ class Network(eqx.Module):
             lengths = lengths[name] if isinstance(lengths, Mapping) else lengths
             fractional = fractional_lags(lengths, params.speed, self.dt)
             lags = fractional if self.interpolate else nearest_lags(fractional)
-            lags = _within(lags, smallest, largest, open_end=self.interpolate is not None)
+            lags = within_bounds(lags, smallest, largest, open_end=self.interpolate is not None)
         if self.interpolate is None:
             return (Tap(lags),)
         whole = lax.stop_gradient(jnp.floor(lags))
@@ -660,28 +555,6 @@ def _at(name: str, value: Any, time: Array, shape: tuple[int, ...]) -> Array:
     return value
 
 
-def read(x: PyTree, signal: Signal) -> Array:
-    """A state variable, or a function of the state."""
-    return get(x, signal) if isinstance(signal, str) else signal(x)
-
-
-def get(container: Any, name: str) -> Any:
-    """An entry of a dict, or a field."""
-    return container[name] if isinstance(container, Mapping) else getattr(container, name)
-
-
-def names_of(container: Any) -> tuple[str, ...]:
-    """The names that a dict, NamedTuple or dataclass holds."""
-    if isinstance(container, Mapping):
-        return tuple(container)
-    fields = getattr(container, "_fields", None) or getattr(container, "__dataclass_fields__", None)
-    if fields is None:
-        raise TypeError(
-            f"`x0` must name its states: a NamedTuple or a dict, not {type(container).__name__}."
-        )
-    return tuple(fields)
-
-
 def past_of(links: tuple[Link, ...], rows: dict[str, Array], origins: Any, after: int) -> Any:
     """The delayed part of each link's input `after` steps from the rows' last, all edges alike."""
     return tuple(
@@ -698,65 +571,12 @@ def origins_of(links: tuple[Link, ...], state: State) -> tuple[Array | None, ...
     return tuple(origin.get(link.key) if link.relative else None for link in links)
 
 
-def _refill(x: PyTree, values: dict[str, Array]) -> PyTree:
-    """The container of `x` with other values."""
-    return type(x)(**values)
-
-
-@cache
-def _inputs_type(names: tuple[str, ...]) -> Any:
-    return namedtuple("Inputs", names)
-
-
-def container(x: PyTree, names: tuple[str, ...], driven: dict[str, Any], like: Array) -> Any:
-    """Inputs in the container that the state is in; those that nothing drives are 0."""
-    values = {name: jnp.broadcast_to(driven.get(name, 0.0), like.shape) for name in names}
-    values = {name: value.astype(like.dtype) for name, value in values.items()}
-    return values if isinstance(x, Mapping) else _inputs_type(names)(**values)
-
-
 def _by_name(argument: str, value: Any, couplings: Mapping[str, Any]) -> dict[str, Any]:
     """One value for all couplings, or a dict by their names with the rest None."""
     if isinstance(value, Mapping):
         require_names(f"coupling (in `{argument}`)", value, couplings)
         return {name: value.get(name) for name in couplings}
     return dict.fromkeys(couplings, value)
-
-
-def _checked_lags(lags: Any) -> Array | None:
-    if lags is None:
-        return None
-    lags = constant(lags)
-    if not jnp.issubdtype(lags.dtype, jnp.integer):
-        raise TypeError(f"`lags` must be whole numbers of steps, not {lags.dtype}: use lags().")
-    if lags.ndim > 2:
-        raise ValueError(
-            f"`lags` must be one number, (target, source) or (edge,), not {lags.shape}."
-        )
-    require_nonnegative("lags", lags)
-    return constant(np.asarray(lags, np.int32)) if known(lags) else lags.astype(jnp.int32)
-
-
-def _checked_bounds(lags: Array | None, bounds: Any) -> tuple[int, int]:
-    if bounds is None:
-        if lags is None:
-            return (0, 0)
-        if not known(lags):
-            raise ValueError(
-                "These `lags` are not known yet (they are traced), and the network must know how "
-                "far back they reach: give `lag_bounds=(smallest, largest)`."
-            )
-        return int(np.min(lags)), int(np.max(lags))
-    pair = isinstance(bounds, Sequence) and len(bounds) == 2
-    if not pair or not all(isinstance(b, (int, np.integer)) for b in bounds):
-        raise TypeError(
-            f"`lag_bounds` must be whole numbers (smallest, largest), not {bounds!r}: use "
-            "lag_bounds(lengths, speed, dt)."
-        )
-    smallest, largest = (int(b) for b in bounds)
-    if not 0 <= smallest <= largest:
-        raise ValueError(f"`lag_bounds` must be 0 ≤ smallest ≤ largest, not {bounds}.")
-    return smallest, largest
 
 
 def _checked_substeps(dt: float, noise_step: Any) -> int:
@@ -794,22 +614,6 @@ def _checked_limits(node: Node, bounds: Any) -> tuple[tuple[str, tuple[float, fl
             raise ValueError(f"`bounds` of {name!r} must be lowest < highest, not {pair}.")
         checked.append((name, (low, high)))
     return tuple(checked)
-
-
-def _within(lags: Array, smallest: int, largest: int, *, open_end: bool) -> Array:
-    """The lags, refused where they leave the bounds: an error at run time, never a clamp."""
-    values = np.asarray(lags) if known(lags) else lags  # NumPy's are looked at now, under `jit` too
-    outside = (values < smallest) | (values >= largest if open_end else values > largest)
-    message = (
-        f"A lag leaves the network's bounds of {smallest} to {largest} steps: a larger speed or "
-        "shorter length than `lag_bounds` was told of, or the other way round."
-    )
-    if known(outside):
-        if outside.any():
-            span = f" These lags span {np.min(lags)} to {np.max(lags)}."
-            raise ValueError(message + span)
-        return lags
-    return eqx.error_if(lags, outside.any(), message)
 
 
 def _check_against_conn(name: str, lags: Array, coupling: Any) -> None:

@@ -18,14 +18,16 @@ from ._checkpoint import (
     as_arrays,
     as_tree,
     fingerprint,
+    is_key,
     read,
     require_no_keys,
     write,
 )
 from ._engine import HistoryNeeded, run_network
 from ._finite import require_finite_run, require_known
-from ._network import Network, get
+from ._network import Network
 from ._pack import pack, repack
+from ._states import get
 from ._types import PyTree
 
 Record = str | tuple[str, ...] | Callable[[Any], PyTree] | None
@@ -192,7 +194,6 @@ def _saved(folder, length, step, state, params, steps, record, every, reverse):
     args = lambda state, steps: (step, state, params, steps, record, every, reverse, None)  # noqa: E731
     traced, (after, like), _ = eqx.filter_make_jaxpr(_simulate)(*args(state, length))
     require_no_keys("record", like)
-    is_key = lambda x: jnp.issubdtype(x.dtype, jax.dtypes.prng_key)  # noqa: E731
     after = jax.tree.map(lambda then, now: now if is_key(then) else then, after, state)
     arrays = eqx.filter((step, state, params), eqx.is_array_like)
     marks = fingerprint("step, record or `save_every`", traced, "state or params", arrays)

@@ -18,7 +18,8 @@ from ._linear import (
     stacked,
     without_delays,
 )
-from ._network import Network, Params
+from ._network import Network
+from ._params import Params
 from ._types import PyTree, Scalar, Where
 
 BISECTIONS = 14

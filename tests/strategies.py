@@ -35,5 +35,15 @@ def directed(targets, sources, seed=0):
     return conn
 
 
+def shuffled_edges(conn, rng):
+    """`(target, source, weight)` of the edges in no order, one of them in two halves."""
+    target, source = np.nonzero(conn)
+    order = rng.permutation(len(target))
+    target, source = (np.append(x[order], x[order][0]) for x in (target, source))
+    weight = conn[target, source]
+    weight[0] = weight[-1] = weight[0] / 2
+    return target, source, weight
+
+
 _RNG = np.random.default_rng(7)
 DIRECTED = (_RNG.normal(size=5), _RNG.normal(size=5), directed(5, 5), np.linspace(0.4, 1.5, 5))

@@ -7,7 +7,7 @@ import pytest
 from helpers import assert_close, refuses
 from jax.experimental.sparse import BCOO
 from jax.test_util import check_grads
-from strategies import directed
+from strategies import directed, shuffled_edges
 
 import coupling_fn as cf
 
@@ -18,11 +18,7 @@ MESSAGES = {"one source": RNG.normal(size=5), "one each": RNG.normal(size=(4, 5)
 
 def shuffled(conn):
     """Edges in no order, one of them stored in two halves."""
-    target, source = np.nonzero(conn)
-    order = RNG.permutation(len(target))
-    target, source = (np.append(x[order], x[order][0]) for x in (target, source))
-    values = conn[target, source]
-    values[0] = values[-1] = values[0] / 2
+    target, source, values = shuffled_edges(conn, RNG)
     return BCOO((jnp.asarray(values), jnp.stack([target, source], axis=1)), shape=conn.shape)
 
 

@@ -30,6 +30,8 @@ FLOORS = [
     {"_nodes"},
     {"_integrate", "_stimulus", "_noise"},
     {"_past", "_plan", "_batch", "_pack"},
+    {"_states"},
+    {"_params"},
     {"_link"},
     {"_network"},
     {"_blocks", "_field"},

@@ -9,7 +9,7 @@ import pytest
 import scipy.sparse
 from helpers import assert_close, refuses
 from jax.experimental.sparse import BCOO, BCSR
-from strategies import directed
+from strategies import directed, shuffled_edges
 
 import coupling_fn as cf
 
@@ -21,12 +21,7 @@ TARGET, SOURCE = np.nonzero(DENSE)
 
 def from_shuffled_edges(conn):
     """One edge in two halves, one of weight 0."""
-    target, source = np.nonzero(conn)
-    order = RNG.permutation(len(target))
-    target, source = (np.append(x[order], x[order][0]) for x in (target, source))
-    weight = conn[target, source]
-    weight[0] = weight[-1] = weight[0] / 2
-    return cf.sparse_from_edges(target, source, weight, conn.shape)
+    return cf.sparse_from_edges(*shuffled_edges(conn, RNG), conn.shape)
 
 
 FORMS = {

@@ -7,7 +7,10 @@ import numpy as np
 
 from .._check import as_float, known, require_positive
 from .._edges import Edges, parts_of
-from .._network import Network, Params, names_of
+from .._find import ABOVE_CHANCE, chance_synchrony
+from .._network import Network
+from .._params import Params
+from .._states import names_of
 from .._types import Scalar
 from ._before import diagnose
 from ._causes import Context, context_of
@@ -19,7 +22,6 @@ from ._stability import look_at_step
 DEAD = 1e-3  # of the amplitude at first
 STILL = 1e-6  # of the size of the values
 TOGETHER = 0.95  # the order parameter, and the mean correlation
-CHANCE = 1.4  # times what phases at random have, as in find_k
 CYCLES = 10.0
 FEW = 4.0  # samples a cycle
 FULL = 0.9  # of a state's range
@@ -251,7 +253,7 @@ def _together(name: str, x: np.ndarray, m: Measures, context: Context) -> Iterat
     n = x.shape[1]
     if n < 2:
         return
-    chance = np.sqrt(np.pi / n) / 2
+    chance = chance_synchrony(n)
     between = _between(m.correlations, context.edges)
     repelled = context.why_it_drives_apart()
     if m.order > TOGETHER and m.fc > TOGETHER and not between:
@@ -287,7 +289,7 @@ def _together(name: str, x: np.ndarray, m: Measures, context: Context) -> Iterat
             remedy=remedy,
             cause=cause,
         )
-    elif between or (m.order < CHANCE * chance and m.rms_fc < CHANCE * m.chance_fc):
+    elif between or (m.order < ABOVE_CHANCE * chance and m.rms_fc < ABOVE_CHANCE * m.chance_fc):
         cause, why, remedy = context.why_it_stays_apart(m, bool(between))
         what = "The parts of the network do not synchronise" if between else "No synchronisation"
         yield Finding(

@@ -10,8 +10,9 @@ import numpy as np
 from .._check import known, require_positive
 from .._connectome import Connectome
 from .._edges import edges_of, spectral_radius
-from .._network import Network, Params
+from .._network import Network
 from .._noise import is_noise
+from .._params import Params
 from .._types import Scalar
 from ._lengths import look_at_tracts
 from ._orientation import look_at_orientation
@@ -97,10 +98,9 @@ def diagnose(
         if value is not None:
             require_positive(name, value, unit)
     speed, dt = (None if x is None else float(x) for x in (speed, dt))
-    if conn is not None:
-        looked_at = [("", edges_of(conn))]
-    else:
-        looked_at = [(name, edges_of_part(part, labels)) for name, part in given]
+    own = [(name, part, edges_of_part(part, labels)) for name, part in given]
+    own_edges = [(name, edges) for name, _, edges in own]
+    looked_at = own_edges if conn is None else [("", edges_of(conn))]
     findings, facts = [], {}
     for name, edges in looked_at:
         edges, found = finite(edges)
@@ -118,8 +118,8 @@ def diagnose(
         findings += [dataclasses.replace(f, what=prefix + f.what) for f in found]
         measured = facts_of(edges, spectral_radius(edges))
         facts |= {prefix + fact: value for fact, value in measured.items()}
-    for name, part in given:
-        findings += look_at_rule(name, part, edges_of_part(part, labels))
+    for each in own:
+        findings += look_at_rule(*each)
     if net is not None and params is not None and x0 is not None:
         rest = stability(net, params, states_of(net, x0))
         findings += look_at_stability(net, params, rest, is_driven(params))

@@ -9,11 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._edges import Edges
-from .._network import Network, Params, names_of
+from .._network import Network
+from .._params import Params
+from .._states import names_of
 from .._types import PyTree
 from ._before import is_driven
 from ._report import Finding
-from ._rule import edges_of_part, look_at_rule, parts
+from ._rule import edges_of_part, look_at_rule, one_strength, parts
 from ._signals import Measures
 from ._stability import NORMALISE, Stability, look_at_step, remedies_for_k, stability, states_of
 
@@ -199,9 +201,7 @@ class Context:
     def _more(self, m: Measures) -> tuple[str, ...]:
         """How to couple more strongly, with a k where one can be told."""
         increase, rest = "Increase k.", self.stability
-        ks = [part.k for _, part in parts(self.params) if hasattr(part, "k")]
-        strengths = [np.asarray(k, float) for k in ks]
-        k = strengths[0].item() if len(strengths) == 1 and strengths[0].ndim == 0 else None
+        k = one_strength(self.params)
         if self.edges is not None and k:
             mean = float(self.edges.onto_each(np.abs(self.edges.weight)).mean())
             # All to all, phases with a Gaussian spread of frequencies lock from sqrt(8 / pi) of it.
@@ -225,11 +225,11 @@ class Context:
 
 def context_of(net: Network | None, params: Params | None, x0: Any, record: PyTree) -> Context:
     """Gather what there is."""
-    given = parts(params)
-    edges = edges_of_part(given[0][1], None) if given else None
+    given = [(name, part, edges_of_part(part, None)) for name, part in parts(params)]
+    edges = given[0][2] if given else None
     rules: list[Finding] = []
-    for name, part in given:
-        rules += look_at_rule(name, part, edges_of_part(part, None))
+    for each in given:
+        rules += look_at_rule(*each)
     rest = None
     if net is not None and params is not None:
         x = states_of(net, x0) if x0 is not None else _first(net, record)

@@ -8,7 +8,7 @@ import numpy as np
 
 from .._coupling import SumCoupling
 from .._edges import Edges, edges_of
-from .._network import Params
+from .._params import Params
 from ._report import Finding
 
 PROBES = 3  # sources that are moved
@@ -124,6 +124,17 @@ def _correlation(a: list[np.ndarray], b: list[np.ndarray]) -> float:
     x, y = np.concatenate(a), np.concatenate(b)
     size = np.linalg.norm(x) * np.linalg.norm(y)
     return float(abs(x @ y) / size) if size else 0.0
+
+
+def strengths_of(params: Params | None) -> list[Any]:
+    """The k of each coupling that has one."""
+    return [part.k for _, part in parts(params) if hasattr(part, "k")]
+
+
+def one_strength(params: Params | None) -> float | None:
+    """The k, where there is one number for all."""
+    strengths = [np.asarray(k, float) for k in strengths_of(params)]
+    return strengths[0].item() if [k.ndim for k in strengths] == [0] else None
 
 
 def edges_of_part(part: Any, labels: tuple[str, ...] | None) -> Edges:

@@ -10,10 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._linear import fixed_point, jacobians
-from .._network import Network, Params, names_of
+from .._network import Network
+from .._params import Params
+from .._states import names_of
 from .._types import PyTree
 from ._report import Finding
-from ._rule import parts
+from ._rule import one_strength, strengths_of
 
 MOST = 1000  # states (of all regions): an eigenvalue problem of this size takes seconds
 FARTHEST = 4**6, 4**-10  # times the k given: how far its limit is looked for
@@ -72,8 +74,7 @@ def stability(net: Network, params: Params, x0: PyTree) -> Stability | None:
     None where there is no rest or no coupling, or where it is too large a task.
     """
     states = sum(np.size(x) for x in jax.tree.leaves(x0))
-    strengths = [np.asarray(k, float) for k in _strengths(params)]
-    if states > MOST or not any(k.any() for k in strengths):
+    if states > MOST or not any(np.any(np.asarray(k)) for k in strengths_of(params)):
         return None
     try:
         at_rest = _eigenvalues(net, params, x0, 1.0)
@@ -82,23 +83,13 @@ def stability(net: Network, params: Params, x0: PyTree) -> Stability | None:
     if at_rest is None:
         return None
     limit = _limit(net, params, x0)
-    one = np.asarray(strengths[0]).item() if [np.ndim(k) for k in strengths] == [0] else None
-    return Stability(limit, one, at_rest, _is_linear(net, params, x0))
-
-
-def _strengths(params: Params) -> list[Any]:
-    """The k of each coupling that has one."""
-    return [part.k for _, part in parts(params) if hasattr(part, "k")]
-
-
-def _is_delayed(net: Network) -> bool:
-    return any(largest for _, (_, largest) in net.lag_bounds)
+    return Stability(limit, one_strength(params), at_rest, _is_linear(net, params, x0))
 
 
 def _eigenvalues(net: Network, params: Params, x0: PyTree, factor: float) -> np.ndarray | None:
     """Of the derivatives at rest, as if nothing were delayed; None where rest is not found."""
-    scaled = [jnp.asarray(k) * factor for k in _strengths(params)]
-    there = eqx.tree_at(_strengths, params, scaled)
+    scaled = [jnp.asarray(k) * factor for k in strengths_of(params)]
+    there = eqx.tree_at(strengths_of, params, scaled)
     whole = _matrix(net, there, fixed_point(net, there, x0))
     return np.linalg.eigvals(whole) if np.isfinite(whole).all() else None
 
@@ -166,7 +157,7 @@ def look_at_stability(
     if found is None:
         return
     words = found.limit_in_words()
-    delays = ", delays left out (critical_k counts them in)" if _is_delayed(net) else ""
+    delays = ", delays left out (critical_k counts them in)" if net.delayed else ""
     if found.restless and found.linear:
         yield Finding(
             "undamped",
@@ -212,7 +203,7 @@ def look_at_step(net: Network, found: Stability) -> Iterator[Finding]:
     values = found.eigenvalues
     growth = np.abs(np.polyval(GROWTH[net.scheme], net.dt * values))
     wrong = (np.real(values) < 0) & (growth > 1 + 1e-9)
-    if wrong.any() and not _is_delayed(net):
+    if wrong.any() and not net.delayed:
         # A pure decay is the plain case; of others the bound is nearly that of their size.
         fastest = np.abs(values[wrong]).max()
         bound = {"rk4": 2.785}.get(net.scheme, 2.0) / fastest
