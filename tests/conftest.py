@@ -17,7 +17,7 @@ jax.config.update("jax_enable_x64", True)  # float32 is passed in where it is te
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
-settings.register_profile("default", deadline=None, max_examples=25)
+settings.register_profile("default", deadline=None, max_examples=10)
 settings.load_profile("default")
 
 

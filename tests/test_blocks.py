@@ -64,6 +64,7 @@ def in_two_runs(net, state, params, steps, **how):
     return state, jnp.concatenate([first, second])
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("least", few([32, 1]))
 def test_a_gradient_goes_through_a_run_and_the_one_before_it(least):
     """The program is the same, and JAX keeps it; but only the second start varies."""

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import TRANSFORMS, assert_close, refuses
+from helpers import TRANSFORMS, assert_close, few, refuses
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -162,7 +162,7 @@ def test_halving_dt_of_heun_quarters_the_error():
     assert 3.5 < errors[0] / errors[1] < 5
 
 
-@pytest.mark.parametrize("transform", TRANSFORMS)
+@pytest.mark.parametrize("transform", few(TRANSFORMS))
 def test_balloon_under_transformations(transform):
     assert_close(TRANSFORMS[transform](balloon)(jnp.asarray(SHORT)), balloon(SHORT), ulps=64)
 
@@ -271,7 +271,7 @@ def test_kernel_bold_is_scipys_convolution():
     np.testing.assert_allclose(got, wanted, rtol=0, atol=1e-13)
 
 
-@pytest.mark.parametrize("transform", TRANSFORMS)
+@pytest.mark.parametrize("transform", few(TRANSFORMS))
 def test_kernel_bold_under_transformations(transform):
     bold = lambda x: cf.bold_from_kernel(x, cf.gamma_kernel, 1.0, 20.0, length=300.0)[1]
     assert_close(TRANSFORMS[transform](bold)(jnp.asarray(SHORT)), bold(SHORT), ulps=64)
@@ -368,6 +368,7 @@ def test_two_halves_are_the_whole_bit_for_bit(road):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.thorough
 def test_bold_beside_a_run_in_chunks_is_bold_of_its_record():
     """The road for long runs: the network keeps its fast engine, and no record is kept."""
     net = cf.Network(cf.linear, dt=1.0, lags=jnp.array([[3, 5], [4, 3]]))

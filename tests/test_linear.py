@@ -44,6 +44,7 @@ REST = cf.HopfState(jnp.zeros(3), jnp.zeros(3))
 # --- fixed point and derivatives -------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 def test_a_step_from_the_fixed_point_stays_there():
     net, params = wilson_cowan()
     x = cf.fixed_point(net, params, cf.WilsonCowanState(jnp.full(3, 0.1), jnp.full(3, 0.2)))
@@ -185,6 +186,7 @@ def test_the_spectrum_sums_to_the_covariance():
     assert np.abs(spectrum.imag).max() > 0.02 * np.abs(spectrum.real).max()
 
 
+@pytest.mark.thorough
 @pytest.mark.optimised
 def test_a_long_simulation_comes_to_the_analytic_fc():
     lags = 10 * LAGS + 5
@@ -238,6 +240,7 @@ def test_float32_stays():
 # --- the critical strength ------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 def test_the_hopf_network_turns_at_the_spectral_abscissa():
     net, params = hopf()
     balanced = jnp.asarray(W / W.sum(1, keepdims=True))

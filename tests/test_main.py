@@ -62,6 +62,7 @@ def test_it_writes_a_result_and_a_picture(monkeypatch, tmp_path, capsys):
     assert "metastability" in said.out and not said.err
 
 
+@pytest.mark.thorough
 def test_every_node_has_a_preset_that_runs():
     """Two steps of each, on the wires of the node, from its rest; and what is measured of it."""
     assert set(job.PRESETS) == set(cf.nodes.catalog())

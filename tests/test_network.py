@@ -129,6 +129,7 @@ def test_the_start_may_be_numpy_lists_or_integers():
         assert net(state, params).node.x.shape == (2,)
 
 
+@pytest.mark.thorough
 def test_sparse_and_dense_step_alike():
     net = cf.Network(cf.hopf, dt=0.1, lags=jnp.asarray(np.arange(N * N).reshape(N, N) % 4))
     dense = cf.Params(cf.HopfParams(), cf.DiffusiveCoupling(CONN, k=0.8))

@@ -11,7 +11,7 @@ import node_equations
 import numpy as np
 import oracle
 import pytest
-from helpers import TRANSFORMS, assert_close, refuses
+from helpers import TRANSFORMS, assert_close, few, refuses
 from reference.compare import node_types as types_of
 
 import coupling_fn as cf
@@ -170,7 +170,7 @@ def run(name, k, dtype="float64", steps=60, conn=CONN):
     return np.stack(cf.simulate(net, state, params, steps, record=None)[0].node)
 
 
-@pytest.mark.parametrize("name", NODES)
+@pytest.mark.parametrize("name", few(NODES, 3))
 def test_coupling_changes_the_trajectory_and_float32_stays(name):
     """With k = 0 it would not; a transposed `conn` would give another."""
     k = STRENGTH.get(name, 2.0)

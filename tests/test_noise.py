@@ -223,6 +223,7 @@ def test_the_path_is_the_same_at_half_the_step():
     assert np.abs(coarse - fine[1::2]).max() < 1e-12 < np.abs(coarse).max()
 
 
+@pytest.mark.thorough
 def test_refined_noise_in_blocks_is_that_step_by_step():
     net = cf.Network(cf.hopf, DT, lags=LAGS["blocks"], noise_step=DT / 2)
     params = every_kind()
@@ -261,6 +262,7 @@ def test_spread_and_memory_do_not_depend_on_dt():
         assert np.var(x[-1]) == pytest.approx(wanted, rel=0.08)
 
 
+@pytest.mark.thorough
 def test_pink_noise_is_1_over_f_in_its_band():
     noise = cf.PinkNoise(0.5, low=1.0, high=200.0)
     corner = 1000 / (2 * np.pi * np.asarray(noise.tau))
@@ -279,6 +281,7 @@ def test_pink_noise_is_1_over_f_in_its_band():
     assert slope == pytest.approx(-1, abs=0.12)
 
 
+@pytest.mark.thorough
 def test_regions_share_what_the_factor_says():
     correlation = np.array([[1.0, 0.7, -0.3], [0.7, 1.0, 0.2], [-0.3, 0.2, 1.0]])
     factor = cf.correlation_factor(correlation)

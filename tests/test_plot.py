@@ -40,6 +40,7 @@ def drawn(ax):
     return ax
 
 
+@pytest.mark.thorough
 def test_importing_the_package_does_not_import_matplotlib():
     code = "import sys, coupling_fn; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

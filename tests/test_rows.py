@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import assert_close
+from helpers import assert_close, few
 from jax.test_util import check_grads
 
 import coupling_fn as cf
@@ -29,7 +29,7 @@ WEIGHTS = RNG.normal(size=(RUNS, CONN.edges))
 X = RNG.normal(size=(RUNS, SOURCES))
 
 
-@pytest.fixture(params=[1, BUCKET], ids=["many buckets", "one bucket"])
+@pytest.fixture(params=few([1, BUCKET]))
 def conn(request, monkeypatch):
     """The same network, with its rows in one bucket or in one for each degree."""
     monkeypatch.setattr("coupling_fn._rows.BUCKET", request.param)
@@ -63,6 +63,7 @@ def test_every_batch_is_its_loop(conn):
         assert_close(got, wanted, ulps=8)
 
 
+@pytest.mark.thorough
 def test_runs_may_differ_in_their_edges():
     others = [cf.to_sparse(np.roll(DENSE, n, axis=(0, 1))) for n in range(RUNS)]
     same = [c for c in others if c.by_target.rows.buckets == others[0].by_target.rows.buckets]

@@ -187,6 +187,7 @@ assert "3x7x" in whole, "three of the six runs on each"
 """
 
 
+@pytest.mark.thorough
 def test_devices_share_a_sweep():
     flags = "--xla_force_host_platform_device_count=2"
     environment = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}

@@ -50,6 +50,7 @@ def test_a_linear_model_has_the_errors_of_the_textbook():
         assert_close(np.append(*got.error), errors, ulps=2**20)  # its slope is 0 to rounding
 
 
+@pytest.mark.thorough
 def test_intervals_keep_to_their_range():
     """A k of 0.02 ± 0.05 is positive, and a share of 0.9 ± 0.2 is below 1."""
     at = {"k": jnp.asarray(0.02), "share": jnp.asarray([0.9, 0.5]), "lost": jnp.asarray(0.3)}
@@ -75,6 +76,7 @@ def test_intervals_keep_to_their_range():
     assert 0 < got.lower[0] < 0.02 < got.upper[0] and (got.upper[1] < 1).all()
 
 
+@pytest.mark.thorough
 def test_one_number_for_an_edge_both_ways():
     target = jnp.asarray([[0.0, 1.0], [1.2, 0.0]])
     p = {"conn": jnp.asarray([[0.0, 1.1], [1.1, 0.0]])}
@@ -109,6 +111,7 @@ def test_where_there_is_no_minimum_it_says_so():
     assert_close(got.distance, np.asarray(20.0), ulps=16)
 
 
+@pytest.mark.thorough
 def test_of_a_delayed_network_both_informations_agree():
     W = jnp.asarray([[0.0, 0.9], [0.4, 0.0]])
     net = cf.Network(cf.linear, dt=0.5, scheme="euler", lags=jnp.asarray([[2, 5], [3, 2]]))
@@ -177,6 +180,7 @@ def test_a_bootstrap_of_a_mean_has_its_standard_error():
     assert_close(chunked.samples, got.samples, ulps=64)
 
 
+@pytest.mark.thorough
 def test_a_block_bootstrap_keeps_neighbours_together():
     rows = {"x": jnp.repeat(jnp.asarray(RNG.normal(size=12)), 5)}  # in runs of five
     errors = [

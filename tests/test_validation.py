@@ -380,6 +380,7 @@ def test_at_the_hayes_boundary_the_frequency_is_that_of_theory():
     assert 2 * np.pi / period == pytest.approx(np.sqrt(b**2 - a**2), rel=5e-3)
 
 
+@pytest.mark.thorough
 def test_a_strong_leak_is_stable_for_every_delay():
     for lag in (1, 37, 400):
         assert abs(delayed(0.01, 6000, lag, b=-0.9, a=-1.0)[-1]) < 1e-2
