@@ -250,6 +250,11 @@ def edge_sums(conn: SparseConnection, messages: Array) -> Array:
     return conn.by_target.summed(messages, conn.target)
 
 
+def source_sums(conn: SparseConnection, messages: Array) -> Array:
+    """What leaves each source over its edges: `(edge,)` to `(source,)`."""
+    return conn.by_source.summed(messages, conn.source)
+
+
 def at_targets(conn: SparseConnection, values: Array) -> Array:
     """The value of each edge's target: `(target,)` to `(edge,)`."""
     return conn.by_target.at_edges(values, conn.target)

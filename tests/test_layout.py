@@ -17,7 +17,7 @@ FLOORS = [
     {"_check"},
     {"_rows"},
     {"_sparse"},
-    {"_types", "_progress"},
+    {"_types", "_progress", "_sparse_graph"},
     {"_checkpoint"},
     {"_connectome"},
     {"_files", "_synthetic"},
