@@ -1,0 +1,112 @@
+"""The nodes of a network spread over devices."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+from jax.experimental.sparse import BCOO
+from jax.sharding import NamedSharding, PartitionSpec
+
+from ._check import known
+from ._checkpoint import is_key
+from ._devices import PART, WHOLE, mesh_of
+from ._network import Network
+from ._params import Params, State
+from ._rows import Layout, Rows
+from ._sparse import SparseConnection, over_devices, to_sparse
+
+
+def shard(
+    net: Network, state: State, params: Params, devices: Sequence[Any]
+) -> tuple[Network, State, Params]:
+    """Spread the nodes of a network over devices: then simulate, differentiate and fit as before.
+
+    Each device has as many consecutive nodes, their state, and the weights and lags of the edges
+    onto them, dense or sparse. It computes what those nodes do, and keeps what all nodes sent for as
+    long as a lag reaches back. Devices exchange what was sent once a block of steps, as long as the
+    smallest lag allows (8 to 32 steps), over edges that are nearer once a step. Results are those of
+    one device to rounding, with the same random numbers.
+
+    Where something lies is all that differs: a `record`, an input or a coupling of your own is
+    written for all nodes as ever, and JAX moves what it takes.
+
+    Args:
+        net: the network.
+        state: where to start, from `Network.init`, or from a run.
+        params: its parameters; other values of them, also of other runs of a `vmap`, need not be
+            spread again, only a `SparseConnection` of other edges.
+        devices: `jax.devices()`, say; those of several processes too (`jax.distributed`), where each
+            process calls this with the same values.
+
+    Returns:
+        The same three, to be used together.
+
+    Raises:
+        ValueError: if there are no devices, or the number of nodes is no multiple of theirs.
+        TypeError: if something is traced: spread what you have outside of `jit`, `vmap` and `grad`.
+
+    Example:
+        >>> net = cf.Network(cf.linear, dt=0.1, lags=20)
+        >>> params = cf.Params(cf.LinearParams(), cf.AdditiveCoupling(jnp.eye(4)))
+        >>> state = net.init(cf.LinearState(jnp.ones(4)), params)
+        >>> net, state, params = cf.shard(net, state, params, jax.devices()[:1])
+        >>> cf.simulate(net, state, params, steps=100)[1].x.shape
+        (100, 4)
+    """
+    if not len(devices):
+        raise ValueError("`devices` is empty; `jax.devices()` are all there are.")
+    if not known(net, state, params):
+        raise TypeError(
+            "Nodes are spread over devices outside of jit, vmap and grad, which follow."
+        )
+    nodes = len(jax.tree.leaves(state.node)[0])
+    if nodes % len(devices):
+        raise ValueError(
+            f"{nodes} nodes do not go evenly over {len(devices)} devices: take fewer devices, or add "
+            "nodes without a connection."
+        )
+    mesh = mesh_of(devices)
+
+    def put(x: Any, spec: PartitionSpec) -> Any:
+        if isinstance(x, jax.Array) and is_key(
+            x
+        ):  # `device_put` has no way for keys over processes (JAX 0.10.2)
+            data = put(jax.random.key_data(x), spec)
+            return jax.random.wrap_key_data(data, impl=jax.random.key_impl(x))
+        return jax.device_put(x, NamedSharding(mesh, spec)) if eqx.is_array_like(x) else x
+
+    def place(x: Any) -> Any:
+        if isinstance(x, BCOO):
+            x = to_sparse(x)
+        if not isinstance(x, SparseConnection):
+            return put(x, PART if np.shape(x)[:1] == (nodes,) else WHOLE)
+        if x.shape == (nodes, nodes):
+            x = over_devices(x, mesh)
+        return jax.tree.map(lambda y: put_part(y), x, is_leaf=lambda y: isinstance(y, Layout))
+
+    def put_part(x: Any) -> Any:
+        if not isinstance(x, Layout) or x.rows.mesh is None:
+            return jax.tree.map(lambda y: put(y, WHOLE), x)
+        rows: Rows = jax.tree.map(lambda y: put(y, PART), x.rows)
+        return Layout(rows, put(x.edge, PART), put(x.place, WHOLE))
+
+    def past(x: Any) -> Any:
+        return put(x, PartitionSpec(None, "devices") if x.shape[1] == nodes else WHOLE)
+
+    sparse = lambda x: isinstance(x, BCOO | SparseConnection)  # noqa: E731
+    net, params = jax.tree.map(place, (net, params), is_leaf=sparse)
+    state = jax.tree.map(lambda x: put(x, WHOLE), state)._replace(
+        node=jax.tree.map(lambda x: put(x, PART), state.node),
+        history=jax.tree.map(past, state.history),
+        noise=jax.tree.map(past, state.noise),
+    )
+    return _on(mesh, net), state, params
+
+
+def _on(mesh: Any, net: Network) -> Network:
+    """The same network, which knows of its mesh."""
+    new = jax.tree.map(lambda x: x, net)
+    object.__setattr__(new, "mesh", mesh)
+    return new
