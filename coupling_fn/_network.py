@@ -1,6 +1,5 @@
 """Nodes, couplings, lags and a scheme, together a function `(state, params) -> state`."""
 
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal, NamedTuple, cast
@@ -548,8 +547,7 @@ def _with_k_by_node(mesh: Mesh | None, coupling: Any) -> Any:
 
     Of one number the devices would exchange their shares of it at every step.
     """
-    modules = mesh is not None and isinstance(coupling, eqx.Module)
-    names = [field.name for field in dataclasses.fields(coupling)] if modules else []
+    names = {} if mesh is None else getattr(coupling, "__dataclass_fields__", {})
     if "k" not in names or "conn" not in names or coupling.k.ndim:
         return coupling
     k = jnp.broadcast_to(coupling.k, coupling.conn.shape[:1])

@@ -1,20 +1,20 @@
 """The nodes of a network spread over devices."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import equinox as eqx
 import jax
 import numpy as np
 from jax.experimental.sparse import BCOO
-from jax.sharding import NamedSharding, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ._check import known
 from ._checkpoint import is_key
 from ._devices import PART, WHOLE, mesh_of
 from ._network import Network
 from ._params import Params, State
-from ._rows import Layout, Rows
+from ._rows import Layout
 from ._sparse import SparseConnection, over_devices, to_sparse
 
 
@@ -67,46 +67,57 @@ def shard(
             f"{nodes} nodes do not go evenly over {len(devices)} devices: take fewer devices, or add "
             "nodes without a connection."
         )
-    mesh = mesh_of(devices)
+    return spread(net, state, params, mesh_of(devices), _put)
 
-    def put(x: Any, spec: PartitionSpec) -> Any:
-        if isinstance(x, jax.Array) and is_key(
-            x
-        ):  # `device_put` has no way for keys over processes (JAX 0.10.2)
-            data = put(jax.random.key_data(x), spec)
-            return jax.random.wrap_key_data(data, impl=jax.random.key_impl(x))
-        return jax.device_put(x, NamedSharding(mesh, spec)) if eqx.is_array_like(x) else x
+
+Put = Callable[[Any, NamedSharding], Any]
+
+
+def spread(
+    net: Network, state: State, params: Params, mesh: Mesh, put: Put
+) -> tuple[Network, State, Params]:
+    """`shard`, where `put` says how each array comes to where it is to lie."""
+    nodes = len(jax.tree.leaves(state.node)[0])
+
+    def along(spec: PartitionSpec) -> Callable[[Any], Any]:
+        return lambda x: put(x, NamedSharding(mesh, spec)) if eqx.is_array_like(x) else x
+
+    whole, part = along(WHOLE), along(PART)
+    of_past = along(PartitionSpec(None, *PART))
 
     def place(x: Any) -> Any:
         if isinstance(x, BCOO):
             x = to_sparse(x)
         if not isinstance(x, SparseConnection):
-            return put(x, PART if np.shape(x)[:1] == (nodes,) else WHOLE)
+            return part(x) if np.shape(x)[:1] == (nodes,) else whole(x)
         if x.shape == (nodes, nodes):
             x = over_devices(x, mesh)
-        return jax.tree.map(lambda y: put_part(y), x, is_leaf=lambda y: isinstance(y, Layout))
+        return jax.tree.map(place_rows, x, is_leaf=lambda y: isinstance(y, Layout))
 
-    def put_part(x: Any) -> Any:
+    def place_rows(x: Any) -> Any:
         if not isinstance(x, Layout) or x.rows.mesh is None:
-            return jax.tree.map(lambda y: put(y, WHOLE), x)
-        rows: Rows = jax.tree.map(lambda y: put(y, PART), x.rows)
-        return Layout(rows, put(x.edge, PART), put(x.place, WHOLE))
+            return jax.tree.map(whole, x)
+        return Layout(jax.tree.map(part, x.rows), part(x.edge), whole(x.place))
 
-    def past(x: Any) -> Any:
-        return put(x, PartitionSpec(None, "devices") if x.shape[1] == nodes else WHOLE)
+    def place_past(x: Any) -> Any:
+        return of_past(x) if x.shape[1] == nodes else whole(x)
 
     sparse = lambda x: isinstance(x, BCOO | SparseConnection)  # noqa: E731
     net, params = jax.tree.map(place, (net, params), is_leaf=sparse)
-    state = jax.tree.map(lambda x: put(x, WHOLE), state)._replace(
-        node=jax.tree.map(lambda x: put(x, PART), state.node),
-        history=jax.tree.map(past, state.history),
-        noise=jax.tree.map(past, state.noise),
+    object.__setattr__(net, "mesh", mesh)  # of the copy that `map` made
+    placed = State(
+        node=jax.tree.map(part, state.node),
+        history=jax.tree.map(place_past, state.history),
+        step=whole(state.step),
+        key=whole(state.key),
+        origin=jax.tree.map(whole, state.origin),
+        noise=jax.tree.map(place_past, state.noise),
     )
-    return _on(mesh, net), state, params
+    return net, placed, params
 
 
-def _on(mesh: Any, net: Network) -> Network:
-    """The same network, which knows of its mesh."""
-    new = jax.tree.map(lambda x: x, net)
-    object.__setattr__(new, "mesh", mesh)
-    return new
+def _put(x: Any, where: NamedSharding) -> Any:
+    if isinstance(x, jax.Array) and is_key(x):  # `device_put` does not take keys to other processes
+        data = jax.device_put(jax.random.key_data(x), where)  # (JAX 0.10.2)
+        return jax.random.wrap_key_data(data, impl=jax.random.key_impl(x))
+    return jax.device_put(x, where)
