@@ -19,6 +19,12 @@ class Moments(eqx.Module):
         origin: the first sample, which the others are measured from. [unit of the signals]
         offset: the mean, measured from there. [unit of the signals]
         comoment: the sum over samples of the products of two regions' deviations. [unit²]
+
+    Example:
+        >>> signals = jnp.array([[1.0, 4.0], [3.0, 0.0]])
+        >>> moments = cf.add_moments(cf.no_moments(signals[0]), signals)
+        >>> moments.mean.tolist(), moments.covariance.tolist()
+        ([2.0, 2.0], [[1.0, -2.0], [-2.0, 4.0]])
     """
 
     count: Int[Array, ""]
