@@ -300,7 +300,6 @@ class Network(eqx.Module):
             taps = self.taps(name, params)
             whole = couplings[name]
             parts = whole.parts if isinstance(whole, SumCoupling) else (whole,)
-            parts = tuple(_with_k_by_node(self.mesh, part) for part in parts)
             for source, into, target in zip(wire.source, wire.into, wire.target, strict=True):
                 alone = len(wire.source) == 1 and name not in self.node.states
                 key = name if alone else f"{name}.{wire.source.index(source)}"
@@ -312,6 +311,7 @@ class Network(eqx.Module):
                         _check_against_conn(name, tap.lags, part)
                     smallest, largest = bounds[name]
                     if isinstance(part, Coupling):
+                        part = _with_k_by_node(self.mesh, part)
                         how = (self.splits[name], bounds[name], self.block)
                         links.append(separable_link(signals, part, taps, *how))
                     else:
@@ -542,13 +542,12 @@ class Network(eqx.Module):
             )
 
 
-def _with_k_by_node(mesh: Mesh | None, coupling: Any) -> Any:
+def _with_k_by_node(mesh: Mesh | None, coupling: Coupling) -> Coupling:
     """One k for all as one a node: its cotangent then stays on each device until the run is through.
 
     Of one number the devices would exchange their shares of it at every step.
     """
-    names = {} if mesh is None else getattr(coupling, "__dataclass_fields__", {})
-    if "k" not in names or "conn" not in names or coupling.k.ndim:
+    if mesh is None or "k" not in coupling.__dataclass_fields__ or jnp.ndim(coupling.k):
         return coupling
     k = jnp.broadcast_to(coupling.k, coupling.conn.shape[:1])
     return eqx.tree_at(lambda c: c.k, coupling, by_node(mesh, k))

@@ -20,7 +20,7 @@ if process:
 import coupling_fn as cf  # noqa: E402
 from benchmarks._traffic import traffic  # noqa: E402
 
-N, STEPS, BLOCK, MOST_ELSE = 12, 96, 32, 4
+N, STEPS, BLOCK = 12, 96, 32
 RNG = np.random.default_rng(0)
 W = RNG.normal(size=(N, N)) * (RNG.random((N, N)) < 0.4)
 W[3], W[:, 5], W[7] = 0.0, 0.0, RNG.normal(size=N)  # hears nothing, is not heard, hears all
@@ -95,11 +95,11 @@ if isinstance(CONN, cf.SparseConnection):
     assert rows.sharding.shard_shape(rows.shape)[0] == len(rows) // 4
 
 # What is exchanged: what was sent in each block and, on the way back, what its sums were worth; with
-# the past before the run, the origin of the differences, and, at the end, what is seen.
-count, moved = traffic(compiled)["all-gather"]
+# the past before the run, the origin of the differences, and, at the end, what is seen. (JAX 0.6 fetches
+# half as much again.) An exchange a step would be eight times as many.
+count = traffic(compiled)["all-gather"][0]
 if "near" not in case and LAGS is not None:
     blocks = STEPS // BLOCK
-    assert 2 * blocks <= count <= 2 * blocks + MOST_ELSE, f"{count} exchanges in {blocks} blocks"
+    assert 2 * blocks <= count <= 4 * blocks, f"{count} exchanges in {blocks} blocks"
 if case != "dense":  # the one that is always tested
     same(jax.jit(several)(*spread), jax.jit(several)(net, state, params))
-print(case, traffic(compiled))
