@@ -29,6 +29,9 @@ def shard(
     smallest lag allows (8 to 32 steps), over edges that are nearer once a step. Results are those of
     one device to rounding, with the same random numbers.
 
+    Exchanges of a gradient are as many again, and a parameter of the node that is one number for all
+    (not k) adds a small one a step: give it as one a node, and it does not.
+
     Where something lies is all that differs: a `record`, an input or a coupling of your own is
     written for all nodes as ever, and JAX moves what it takes.
 
