@@ -10,12 +10,23 @@ from pathlib import Path
 
 import numpy as np
 
-from . import accuracy, analytic, empirical, finite, fit, nodes, posterior, recovery, sparse
+from . import (
+    accuracy,
+    analytic,
+    empirical,
+    finite,
+    fit,
+    nodes,
+    posterior,
+    recovery,
+    scaling,
+    sparse,
+)
 from ._harness import EVERYONE, compare, machine, table
 
 COMPARED = ("instantaneous", "delayed", "gradient", "sweep")
 ALONE = ("sparse", "fit", "nodes", "accuracy", "recovery", "posterior", "analytic", "empirical")
-ALONE += ("finite",)
+ALONE += ("finite", "scaling")
 QUESTIONS = (*COMPARED, *ALONE)
 
 
@@ -74,6 +85,7 @@ def main():
         "accuracy": lambda: [accuracy.main()],
         "recovery": lambda: [recovery.main()],
         "finite": lambda: [finite.main()],
+        "scaling": lambda: scaling.main(options, args.timeout, args.repeats),
         "posterior": lambda: [posterior.main()],
         "analytic": lambda: [analytic.main(args.connectome)],
         "empirical": lambda: [empirical.main(args.connectome)],

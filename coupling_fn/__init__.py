@@ -143,6 +143,8 @@ from ._objective import weighted_objective as weighted_objective
 from ._observe import BalloonParams as BalloonParams
 from ._observe import BalloonState as BalloonState
 from ._observe import KernelState as KernelState
+from ._observe import Moments as Moments
+from ._observe import add_moments as add_moments
 from ._observe import analytic_signal as analytic_signal
 from ._observe import balloon_bold as balloon_bold
 from ._observe import balloon_params as balloon_params
@@ -155,6 +157,7 @@ from ._observe import clustering as clustering
 from ._observe import degree as degree
 from ._observe import double_exponential_kernel as double_exponential_kernel
 from ._observe import fc_correlation as fc_correlation
+from ._observe import fc_from_moments as fc_from_moments
 from ._observe import fc_rmse as fc_rmse
 from ._observe import fcd_distance as fcd_distance
 from ._observe import first_order_volterra_kernel as first_order_volterra_kernel
@@ -174,6 +177,7 @@ from ._observe import load_lead_field as load_lead_field
 from ._observe import metastability as metastability
 from ._observe import mixture_of_gammas_kernel as mixture_of_gammas_kernel
 from ._observe import modularity as modularity
+from ._observe import no_moments as no_moments
 from ._observe import phase_coherence as phase_coherence
 from ._observe import power_spectrum as power_spectrum
 from ._observe import sensor_signals as sensor_signals
@@ -194,6 +198,7 @@ from ._plot import plot_signals as plot_signals
 from ._plot import plot_spectrum as plot_spectrum
 from ._plot import plot_sweep as plot_sweep
 from ._profile import profile as profile
+from ._shard import shard as shard
 from ._simulate import simulate as simulate
 from ._sparse import SparseConnection as SparseConnection
 from ._sparse import edge_values as edge_values

@@ -22,8 +22,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 from jax.custom_derivatives import CustomVJPPrimal, SymbolicZero
+from jax.sharding import Mesh
 
 from ._batch import with_batches
+from ._devices import by_node, everywhere
 from ._past import Edges, transpose_weights
 from ._plan import Blocks
 from ._types import PyTree
@@ -74,7 +76,7 @@ def run_blocks(
 
     def forward(args, save: Save):
         run = lambda layout, at, args: _forward(program, blocks, close, layout, at, args, save)  # noqa: E731
-        return _batched(run, args)
+        return _batched(run, args, blocks.mesh)
 
     if not reverse:
         return forward((consts, given), "nothing")[:3]
@@ -104,7 +106,7 @@ def run_blocks(
         kept = (varying, eqx.combine(fixed, others), saved, jax.tree.map(_cotangent, cotangents))
         run = lambda layout, at, args: _backward(program, blocks, close, layout, at, *args)  # noqa: E731
         # Zeros for the rest: JAX 0.6 remembers which ones are None, too.
-        return _filled(_batched(run, kept), floats), None
+        return _filled(_batched(run, kept, blocks.mesh), floats), None
 
     adjoint_run.defvjp(saving, backward, symbolic_zeros=True)
     return adjoint_run(floats, others)
@@ -112,7 +114,7 @@ def run_blocks(
 
 def present_sums(edges, weights, messages: PyTree, size: int) -> PyTree:
     """The delayed sums at the present, from what was sent before it, rounded as in a run."""
-    layout, depth = _Layout(None), _rows(jax.tree.leaves(messages)[0])
+    layout, depth = _Layout(None, None), _rows(jax.tree.leaves(messages)[0])
     starts = tuple(e.starts(depth, depth, 1) for e in edges)
     past = jax.tree.map(layout.flat, messages)
     (sums,) = _pull((edges,), (weights,), (past,), (starts,), size, layout)
@@ -147,10 +149,12 @@ def _forward(program, blocks: Blocks, close, layout, at, args, save: Save):
         before = _before(kept, close, depth + filled, layout)
         number = given.number + index * size
         after, messages, sent, seen = block(consts, start, before, sums, number)
-        rows = _write((past, kept), (messages, sent), depth + filled, layout)
+        new = layout.gathered(messages), layout.own(sent)
+        rows = _write((past, kept), new, depth + filled, layout)
         return (after, rows), (seen, None if save == "nothing" else (start, sums))
 
-    rows = jax.tree.map(lambda x: layout.flat(_deep(x, depth)), (messages, sent))
+    rows = jax.tree.map(lambda x: _deep(x, depth), (messages, sent))
+    rows = jax.tree.map(layout.flat, (layout.gathered(rows[0]), layout.own(rows[1])))
     after, (carried, kept), (seen, saved) = _run_stretches(one, start, rows, None, blocks, layout)
     present = depth + blocks.steps - 1
     last = {
@@ -210,7 +214,7 @@ def _backward(program, blocks: Blocks, close, layout, at, varying, fixed, saved,
             at = _later(carried_windows, index * size, layout)
             weights_bar = _more_weights_bar(weights_bar, given.edges, carried, at, sums_bar, layout)
         backwards = jax.tree.map(lambda x: x[..., ::-1, :], sums_bar)
-        future = _write(future, backwards, depth + filled, layout)
+        future = _write(future, layout.gathered(backwards), depth + filled, layout)
         return ((start_bar, kept_bar, consts_bar, weights_bar), future), None
 
     future = jax.tree.map(lambda x: jnp.zeros((x.shape[-1], depth * layout.size), x.dtype), sums)
@@ -401,9 +405,10 @@ def _is_edges(x: Any) -> bool:
 
 
 class _Layout(NamedTuple):
-    """How arrays of a single run (`batch` is None) or of a batch are laid out."""
+    """How arrays of a single run (`batch` is None) or of a batch are laid out, and on what mesh."""
 
     batch: int | None
+    mesh: Mesh | None
 
     @property
     def size(self) -> int:
@@ -451,6 +456,14 @@ class _Layout(NamedTuple):
         """The same as `(source, time * batch)`, the past that windows are read from."""
         return self.minor(x).reshape(x.shape[-1], -1)
 
+    def own(self, tree):
+        """`([batch,] time, source)`, with each device what its nodes sent."""
+        return by_node(self.mesh, tree)
+
+    def gathered(self, tree):
+        """The same with each device all of it: what devices exchange once a block."""
+        return everywhere(self.mesh, self.own(tree))
+
     def rows(self, flat, first, count):
         """Some rows of flat ones, as `([batch,] time, source)`."""
         part = lax.dynamic_slice_in_dim(flat, first * self.size, count * self.size, 1)
@@ -486,13 +499,13 @@ class _Layout(NamedTuple):
         return x.reshape(*x.shape[:-3], -1, x.shape[-1])
 
 
-def _batched(run: Callable[..., Any], args: PyTree) -> Any:
+def _batched(run: Callable[..., Any], args: PyTree, mesh: Mesh | None) -> Any:
     """`run(layout, batched, args)`, once for all runs of the `vmap`s around it."""
     leaves, structure = jax.tree.flatten(args)
     alone = jax.tree.map(lambda x: jax.tree.map(lambda _: _is_edges(x), x), args, is_leaf=_is_edges)
 
     def call(batch, batched, leaves):
         batched = jax.tree.unflatten(structure, batched)
-        return run(_Layout(batch), batched, jax.tree.unflatten(structure, leaves))
+        return run(_Layout(batch, mesh), batched, jax.tree.unflatten(structure, leaves))
 
     return with_batches(call, leaves, jax.tree.leaves(alone))

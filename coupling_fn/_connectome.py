@@ -1,6 +1,7 @@
 """The connectome as a value, and pure functions that turn one into another.
 
-Each function takes a `Connectome` and returns one, or bare weights and returns an array.
+Each function takes a `Connectome` and returns one, or bare weights and returns an array. Of a sparse
+connection it returns a sparse one, over the same edges where only weights change; a BCOO becomes one.
 """
 
 import dataclasses
@@ -16,6 +17,7 @@ from jax.experimental.sparse import JAXSparse
 from jax.typing import ArrayLike
 from jaxtyping import Bool, Float, Num
 
+from . import _sparse_graph
 from ._check import (
     as_float,
     known,
@@ -25,10 +27,12 @@ from ._check import (
     require_shape,
     require_square,
 )
+from ._sparse import SparseConnection, to_sparse, with_weights
 from ._types import Scalar
 
 Dense: TypeAlias = Num[ArrayLike, "target source"]
 Matrix: TypeAlias = Float[Array, "target source"]
+Sparse: TypeAlias = SparseConnection | JAXSparse
 _By: TypeAlias = Literal["max", "row", "column", "spectral"]
 
 _MISSING_TRACT = "A tract that is missing from the data is a weight of 0, not NaN."
@@ -108,14 +112,20 @@ class Connectome(eqx.Module):
         return self.weights.shape[0]
 
 
-def _weights_of(conn: Any) -> Array:
-    """Take the weights out of a connectome, or check bare ones."""
+def _weights_of(conn: Any) -> Any:
+    """Take the weights out of a connectome, or check bare ones, which may be sparse."""
     if isinstance(conn, Connectome):
         return conn.weights
-    return _as_matrix("conn", conn, _MISSING_TRACT)
+    if isinstance(conn, JAXSparse):
+        conn = to_sparse(conn)
+    if not isinstance(conn, SparseConnection):
+        return _as_matrix("conn", conn, _MISSING_TRACT)
+    require_square("conn", conn)
+    require_finite("conn", conn.weights, _MISSING_TRACT)
+    return conn
 
 
-def _reweigh(conn: Any, change: Callable[[Array], Array]) -> Any:
+def _reweigh(conn: Any, change: Callable[[Any], Any]) -> Any:
     """Change the weights, and leave lengths and labels as they are."""
     weights = change(_weights_of(conn))
     return dataclasses.replace(conn, weights=weights) if isinstance(conn, Connectome) else weights
@@ -125,7 +135,9 @@ def _reweigh(conn: Any, change: Callable[[Array], Array]) -> Any:
 def from_source_target(conn: Connectome) -> Connectome: ...
 @overload
 def from_source_target(conn: Dense) -> Matrix: ...
-def from_source_target(conn: Connectome | Dense) -> Connectome | Matrix:
+@overload
+def from_source_target(conn: Sparse) -> SparseConnection: ...
+def from_source_target(conn: Connectome | Dense | Sparse) -> Connectome | Matrix | SparseConnection:
     """Turn `[source, target]` data into this library's `[target, source]`.
 
     The one door for the other orientation. Lengths of a connectome are turned with its weights.
@@ -144,8 +156,11 @@ def from_source_target(conn: Connectome | Dense) -> Connectome | Matrix:
         >>> cf.from_source_target(drives).tolist()
         [[0.0, 0.0], [3.0, 0.0]]
     """
+    weights = _weights_of(conn)
+    if isinstance(weights, SparseConnection):
+        return _sparse_graph.turned(weights)
     if not isinstance(conn, Connectome):
-        return _weights_of(conn).T
+        return weights.T
     lengths = None if conn.lengths is None else conn.lengths.T
     return dataclasses.replace(conn, weights=conn.weights.T, lengths=lengths)
 
@@ -154,7 +169,9 @@ def from_source_target(conn: Connectome | Dense) -> Connectome | Matrix:
 def symmetrize(conn: Connectome) -> Connectome: ...
 @overload
 def symmetrize(conn: Dense) -> Matrix: ...
-def symmetrize(conn: Connectome | Dense) -> Connectome | Matrix:
+@overload
+def symmetrize(conn: Sparse) -> SparseConnection: ...
+def symmetrize(conn: Connectome | Dense | Sparse) -> Connectome | Matrix | SparseConnection:
     """Give both directions of a connection the mean of their weights, (W + Wᵀ) / 2.
 
     The lengths of a connectome become the mean of both directions too; but where one direction
@@ -174,6 +191,8 @@ def symmetrize(conn: Connectome | Dense) -> Connectome | Matrix:
         [[0.0, 2.0], [2.0, 0.0]]
     """
     weights = _weights_of(conn)
+    if isinstance(weights, SparseConnection):
+        return _sparse_graph.both_ways(weights)
     mean = (weights + weights.T) / 2
     if not isinstance(conn, Connectome):
         return mean
@@ -189,7 +208,11 @@ def symmetrize(conn: Connectome | Dense) -> Connectome | Matrix:
 def without_self_connections(conn: Connectome) -> Connectome: ...
 @overload
 def without_self_connections(conn: Dense) -> Matrix: ...
-def without_self_connections(conn: Connectome | Dense) -> Connectome | Matrix:
+@overload
+def without_self_connections(conn: Sparse) -> SparseConnection: ...
+def without_self_connections(
+    conn: Connectome | Dense | Sparse,
+) -> Connectome | Matrix | SparseConnection:
     """Set the weight of every region onto itself to 0.
 
     Args:
@@ -208,7 +231,9 @@ def without_self_connections(conn: Connectome | Dense) -> Connectome | Matrix:
     return _reweigh(conn, _off_diagonal)
 
 
-def _off_diagonal(weights: Array) -> Array:
+def _off_diagonal(weights: Any) -> Any:
+    if isinstance(weights, SparseConnection):
+        return _sparse_graph.off_diagonal(weights)
     return jnp.where(jnp.eye(len(weights), dtype=bool), 0, weights)
 
 
@@ -220,13 +245,18 @@ def threshold(
 def threshold(
     conn: Dense, minimum: Scalar | None = None, *, keep: Scalar | None = None
 ) -> Matrix: ...
+@overload
 def threshold(
-    conn: Connectome | Dense, minimum: Scalar | None = None, *, keep: Scalar | None = None
-) -> Connectome | Matrix:
+    conn: Sparse, minimum: Scalar | None = None, *, keep: Scalar | None = None
+) -> SparseConnection: ...
+def threshold(
+    conn: Connectome | Dense | Sparse, minimum: Scalar | None = None, *, keep: Scalar | None = None
+) -> Connectome | Matrix | SparseConnection:
     """Set weak connections to 0: those below a minimum, or all but a fraction of the strongest.
 
     Strength is |weight|. The gradient passes through the weights that stay, as they are, and is
-    0 with respect to `minimum` and `keep`.
+    0 with respect to `minimum` and `keep`. A sparse connection keeps its edges, with weights of 0,
+    so that lengths and lags still fit; `to_sparse(conn, threshold=minimum)` leaves them out.
 
     Args:
         conn: weights, or a connectome; its lengths stay.
@@ -261,6 +291,8 @@ def threshold(
         raise ValueError(f"`keep` must be a fraction above 0 and up to 1, not {keep}.")
 
     def cut(weights):
+        if isinstance(weights, SparseConnection):
+            return with_weights(weights, cut(weights.weights))
         strength = jnp.abs(weights)
         if minimum is not None:
             lowest = jnp.asarray(minimum).astype(weights.dtype)
@@ -278,7 +310,11 @@ def threshold(
 def normalize(conn: Connectome, by: _By = "max") -> Connectome: ...
 @overload
 def normalize(conn: Dense, by: _By = "max") -> Matrix: ...
-def normalize(conn: Connectome | Dense, by: _By = "max") -> Connectome | Matrix:
+@overload
+def normalize(conn: Sparse, by: _By = "max") -> SparseConnection: ...
+def normalize(
+    conn: Connectome | Dense | Sparse, by: _By = "max"
+) -> Connectome | Matrix | SparseConnection:
     """Scale the weights, so that one strength k means about the same for every connectome.
 
     Weights that are all zero stay so, with finite gradients.
@@ -289,7 +325,7 @@ def normalize(conn: Connectome | Dense, by: _By = "max") -> Connectome | Matrix:
             each target; a region without input keeps its row of 0. `"column"`: likewise the sum
             from each source. `"spectral"`: the spectral radius, the largest |eigenvalue|, also of
             asymmetric weights; inside `jit`, `vmap` and `grad` it needs `jnp.linalg.eig`, which
-            many versions of JAX have on the CPU alone.
+            many versions of JAX have on the CPU alone, and does not take sparse connections.
 
     Returns:
         The same, scaled. [1]
@@ -316,10 +352,16 @@ def normalize(conn: Connectome | Dense, by: _By = "max") -> Connectome | Matrix:
     }
 
     def scale(weights):
-        size = sizes[by](weights)
-        return weights / jnp.where(size > 0, size, 1)
+        if isinstance(weights, SparseConnection):
+            size = _sparse_graph.sizes(weights, by)
+            return with_weights(weights, _over(weights.weights, size))
+        return _over(weights, sizes[by](weights))
 
     return _reweigh(conn, scale)
+
+
+def _over(weights: Array, size: Array) -> Array:
+    return weights / jnp.where(size > 0, size, 1)
 
 
 def _radius(weights: Array) -> Array:
@@ -327,11 +369,7 @@ def _radius(weights: Array) -> Array:
     if not known(weights):
         return _traced_radius(weights)
     radius = np.abs(np.linalg.eigvals(np.asarray(weights, float))).max()
-    if radius == 0 and np.any(weights):
-        raise ValueError(
-            "The spectral radius of the weights is 0: no connection is part of a loop, so none "
-            'can scale it to 1. Use by="max" or by="row".'
-        )
+    _sparse_graph.require_loop(radius, weights)
     return jnp.asarray(radius, weights.dtype)
 
 
@@ -361,7 +399,7 @@ def _radius_jvp(primals, tangents):
     return radius, jnp.where(there, rate, 0)
 
 
-def isolated_nodes(conn: Connectome | Dense) -> Bool[Array, " region"]:
+def isolated_nodes(conn: Connectome | Dense | Sparse) -> Bool[Array, " region"]:
     """Mark the regions that have no connection, neither in nor out.
 
     Self-connections do not count: a region that is connected to itself alone is isolated.
@@ -380,13 +418,24 @@ def isolated_nodes(conn: Connectome | Dense) -> Bool[Array, " region"]:
         >>> cf.isolated_nodes(conn).tolist()
         [False, False, True]
     """
-    linked = _off_diagonal(_weights_of(conn)) != 0
+    linked = _off_diagonal(_weights_of(conn))
+    if isinstance(linked, SparseConnection):
+        return ~_sparse_graph.linked(linked)
+    linked = linked != 0
     return ~(linked.any(axis=0) | linked.any(axis=1))
 
 
+@overload
 def laplacian_connectivity(
     conn: Connectome | Dense, normalize: bool | Literal["sym", "rw"] = False
-) -> Matrix:
+) -> Matrix: ...
+@overload
+def laplacian_connectivity(
+    conn: Sparse, normalize: bool | Literal["sym", "rw"] = False
+) -> SparseConnection: ...
+def laplacian_connectivity(
+    conn: Connectome | Dense | Sparse, normalize: bool | Literal["sym", "rw"] = False
+) -> Matrix | SparseConnection:
     r"""Build the graph Laplacian, the matrix that couples diffusively.
 
     $L = D - W$ with $D = \mathrm{diag}(\sum_j W_{ij})$, the strength of the input of each
@@ -401,14 +450,13 @@ def laplacian_connectivity(
         normalize: False, `"sym"` (or True, the same) or `"rw"`.
 
     Returns:
-        $L$, always an array, since it holds no weights. [as the weights; 1 if normalised]
+        $L$: an array, since it holds no weights; of a sparse connection a sparse one, with an edge
+        of each region onto itself. [as the weights; 1 if normalised]
 
     Raises:
         ValueError: if `normalize` is unknown; or, normalised, if negative weights bring the
             input strength of a region that has input to 0 or below (inside `jit`, where that
             cannot be seen, `"sym"` gives NaN for strengths below 0).
-        TypeError: if the weights are sparse.
-
     Source:
         F. Chung, Spectral Graph Theory (1997), ch. 1.
 
@@ -421,26 +469,16 @@ def laplacian_connectivity(
     """
     require_choice("normalize", normalize, [False, True, "sym", "rw"])
     weights = _weights_of(conn)
+    if isinstance(weights, SparseConnection):
+        return _sparse_graph.laplacian(weights, normalize)
     strength = weights.sum(axis=1)
     laplacian = jnp.diag(strength) - weights
     if normalize is False:
         return laplacian
-    _require_positive_strength(weights, strength)
+    _sparse_graph.require_positive_strength(strength, (weights != 0).any(axis=1))
     has_input = strength != 0
     safe = jnp.where(has_input, strength, 1)  # 1 / 0 in a branch not taken is a NaN gradient
     if normalize == "rw":
         return jnp.where(has_input, 1 / safe, 0)[:, None] * laplacian
     root = jnp.where(has_input, 1 / jnp.sqrt(safe), 0)
     return root[:, None] * laplacian * root[None, :]
-
-
-def _require_positive_strength(weights: Array, strength: Array) -> None:
-    if not known(weights):
-        return
-    bad = np.asarray((strength <= 0) & (weights != 0).any(axis=1))
-    if bad.any():
-        i = int(np.argmax(bad))
-        raise ValueError(
-            f"A normalised Laplacian divides by the input strength of each region; of region {i} "
-            f"it is {strength[i]}, since some of its weights are negative. Use normalize=False."
-        )

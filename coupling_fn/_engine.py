@@ -9,6 +9,7 @@ import numpy as np
 from jax import Array, lax
 
 from ._blocks import Block, Given, present_sums, run_blocks
+from ._devices import by_node, everywhere
 from ._link import Link, SeparableLink, add
 from ._network import Network, origins_of
 from ._pack import pack, repack
@@ -51,7 +52,7 @@ def run_network(
     origins = origins_of(links, state)
     past = state.history.values()
     lag, sources = (max(x.shape[axis] for x in past) for axis in (0, 1))
-    blocks = fit_blocks(_block_size(net, links), steps, lag, sources)
+    blocks = fit_blocks(_block_size(net, links), steps, lag, sources)._replace(mesh=net.mesh)
     rows = {
         link.key: jnp.concatenate([state.history[link.key], read(state.node, link.source)[None]])
         for link in links
@@ -59,7 +60,7 @@ def run_network(
     }
     close = _close(links, rows)
     far = _far(links)
-    taps = [[edges_of(conn, lags) for conn, lags in link.far] for _, link in far]
+    taps = [[edges_of(conn, lags, net.mesh) for conn, lags in link.far] for _, link in far]
     edges = tuple(tuple(edges for _, edges in each) for each in taps)
     weights = tuple(tuple(weights for weights, _ in each) for each in taps)
 
@@ -73,6 +74,7 @@ def run_network(
         present_sums(*each, blocks.size) for each in zip(edges, weights, before, strict=True)
     )
     packed, unpack = pack(state.node)
+    packed = by_node(net.mesh, packed)
     given = Given(
         start=(packed, state.noise, arriving),
         messages=jax.tree.map(lambda x: x[1:], messages),
@@ -131,6 +133,7 @@ def _block(
 
     def block(start, before, sums, number):
         packed, noise, arriving = start
+        packed = by_node(net.mesh, packed)
         count = jnp.arange(size, dtype=number.dtype)
         x = unpack(packed)
         kicks = jax.vmap(lambda n: net.kick(state.key, n, x, params))(number + count)
@@ -139,8 +142,15 @@ def _block(
             jax.tree.map(lambda x, ahead=ahead: x[ahead : ahead + size], row) for ahead in net.reads
         )
         room = {
-            name: jnp.concatenate(
-                [kept, read(x, signals[name])[None], jnp.zeros((size, kept.shape[1]), kept.dtype)]
+            name: everywhere(
+                net.mesh,
+                jnp.concatenate(
+                    [
+                        kept,
+                        read(x, signals[name])[None],
+                        jnp.zeros((size, kept.shape[1]), kept.dtype),
+                    ]
+                ),
             )
             for name, kept in before.items()
         }
@@ -165,7 +175,7 @@ def _block(
                 moved = jax.tree.map(stay, moved, (packed, noise))
             room = {
                 name: lax.dynamic_update_index_in_dim(
-                    kept, read(x, signals[name]), close[name] + 1 + n, 0
+                    kept, everywhere(net.mesh, read(x, signals[name])), close[name] + 1 + n, 0
                 )
                 for name, kept in room.items()
             }

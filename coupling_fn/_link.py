@@ -67,6 +67,11 @@ class SeparableLink(_Signals):
     close: int = eqx.field(static=True)  # a bound: no near edge has a larger lag
 
     @property
+    def reads_now(self) -> bool:
+        """Whether anything arrives without a delay."""
+        return self.now is not None
+
+    @property
     def relative(self) -> bool:
         """Whether states are measured from an origin."""
         return self.coupling.relative
@@ -86,7 +91,8 @@ class SeparableLink(_Signals):
     def receive(self, past: PyTree, source: Array, target: Any, origin: Array | None) -> Array:
         """The input, from the past's sums and the present state."""
         if origin is None and self.relative:
-            origin = lax.stop_gradient(target[0])  # without a past, the nearest one is at hand
+            own = source if self.source == self.target else target
+            origin = lax.stop_gradient(own[0])  # without a past, the nearest one is at hand
         sums = past
         if self.now is not None:
             sent = self.send(source, origin)
@@ -106,6 +112,11 @@ class SeenLink(_Signals):
 
     relative = False
     far = ()
+
+    @property
+    def reads_now(self) -> bool:
+        """Whether anything arrives without a delay."""
+        return self.mixed or not self.taps
 
     @property
     def near(self) -> tuple[Tap, ...]:

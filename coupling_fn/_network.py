@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
+from jax.sharding import Mesh
 
 from ._check import (
     as_float,
@@ -27,6 +28,7 @@ from ._delay import (
     nearest_lags,
     within_bounds,
 )
+from ._devices import by_node, everywhere
 from ._integrate import SCHEMES, STAGES
 from ._link import Link, SeenLink, Tap, separable_link
 from ._nodes import Node
@@ -124,6 +126,7 @@ class Network(eqx.Module):
     hold: Hold = eqx.field(static=True)
     substeps: int = eqx.field(static=True)
     bounds: tuple[tuple[str, tuple[float, float]], ...] = eqx.field(static=True)
+    mesh: Mesh | None = eqx.field(static=True)  # whose devices share the nodes: `shard`
 
     def __init__(
         self,
@@ -172,6 +175,7 @@ class Network(eqx.Module):
         self.node, self.dt, self.scheme, self.hold = node, float(dt), scheme, hold
         self.substeps = 1 if noise_step is None else _checked_substeps(self.dt, noise_step)
         self.bounds = _checked_limits(node, bounds)
+        self.mesh = None
         self.wires = tuple(couplings.items())
         self.interpolate = interpolate
         whole = {name: checked_lags(lags[name]) for name in couplings}
@@ -307,6 +311,7 @@ class Network(eqx.Module):
                         _check_against_conn(name, tap.lags, part)
                     smallest, largest = bounds[name]
                     if isinstance(part, Coupling):
+                        part = _with_k_by_node(self.mesh, part)
                         how = (self.splits[name], bounds[name], self.block)
                         links.append(separable_link(signals, part, taps, *how))
                     else:
@@ -367,7 +372,9 @@ class Network(eqx.Module):
         first = jax.tree.leaves(x)[0]
         driven = {name: _at(name, value, time, first.shape) for name, value in external.items()}
         for link, origin, part in zip(links, origins, past, strict=True):
-            received = link.receive(part, read(x, link.source), read(x, link.target), origin)
+            source = read(x, link.source)
+            source = everywhere(self.mesh, source) if link.reads_now else source
+            received = link.receive(part, source, read(x, link.target), origin)
             require_shape(f"the input from coupling {link.name}", received, first.shape)
             driven[link.into] = driven.get(link.into, 0.0) + received
         return container(x, self.node.inputs, driven, first)
@@ -533,6 +540,17 @@ class Network(eqx.Module):
                 f"White noise has no value at a time, so it cannot be `{name}`: put it into "
                 "`params.noise`, or take one with a memory, OrnsteinUhlenbeckNoise."
             )
+
+
+def _with_k_by_node(mesh: Mesh | None, coupling: Coupling) -> Coupling:
+    """One k for all as one a node: its cotangent then stays on each device until the run is through.
+
+    Of one number the devices would exchange their shares of it at every step.
+    """
+    if mesh is None or "k" not in coupling.__dataclass_fields__ or jnp.ndim(coupling.k):
+        return coupling
+    k = jnp.broadcast_to(coupling.k, coupling.conn.shape[:1])
+    return eqx.tree_at(lambda c: c.k, coupling, by_node(mesh, k))
 
 
 def _check_shapes(link: Link, x: PyTree) -> None:

@@ -16,7 +16,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 from jax.experimental.sparse import BCOO
+from jax.sharding import Mesh
 
+from ._devices import by_node, on_each
 from ._rows import Layout, take
 from ._sparse import SparseConnection
 from ._types import Weights
@@ -81,6 +83,7 @@ class DenseEdges(eqx.Module):
     """All pairs, each with its lag."""
 
     lags: Array  # (target, source)
+    mesh: Mesh | None = eqx.field(default=None, static=True)
     ndim = 2
 
     @property
@@ -92,7 +95,7 @@ class DenseEdges(eqx.Module):
         return self.shape[0]
 
     def transposed(self) -> "DenseEdges":
-        return DenseEdges(self.lags.T)
+        return DenseEdges(by_node(self.mesh, self.lags.T, 0), self.mesh)
 
     def starts(self, row: int, at: int, batch: int) -> Array:
         """Where each edge's window begins in flat rows of `row` times, the first `at` of them filled."""
@@ -101,11 +104,13 @@ class DenseEdges(eqx.Module):
 
     def pull(self, weights: Array, rows: Array, start: Array, width: int, batch: int) -> Array:
         """The sums `(target, steps * batch)` of the block whose windows begin at `start`."""
-        return pull_rows(weights, rows, start, width, batch)
+        pull = lambda start, weights, rows: pull_rows(weights, rows, start, width, batch)  # noqa: E731
+        return on_each(self.mesh, pull, (start, weights), (rows,))
 
     def correlate(self, sums: Array, past: Array, start: Array, per_run: bool, batch: int) -> Array:
         """The cotangent of the weights: of each target's sums with what its edges carried."""
-        return correlate_rows(sums, past, start, per_run, batch)
+        both = lambda start, sums, past: correlate_rows(sums, past, start, per_run, batch)  # noqa: E731
+        return on_each(self.mesh, both, (start, sums), (past,))
 
 
 class UniformEdges(eqx.Module):
@@ -113,6 +118,7 @@ class UniformEdges(eqx.Module):
 
     lag: Array
     shape: tuple[int, ...] = eqx.field(static=True)
+    mesh: Mesh | None = eqx.field(default=None, static=True)
     ndim = 2
 
     @property
@@ -120,7 +126,7 @@ class UniformEdges(eqx.Module):
         return self.shape[0]
 
     def transposed(self) -> "UniformEdges":
-        return UniformEdges(self.lag, self.shape[::-1])
+        return UniformEdges(self.lag, self.shape[::-1], self.mesh)
 
     def starts(self, row: int, at: int, batch: int) -> Array:
         return (at - self.lag) * batch
@@ -165,16 +171,20 @@ class RowEdges(eqx.Module):
         return (self.by_target.rows.source * row + at - lags) * batch
 
     def pull(self, weights: Array, rows: Array, start: Array, width: int, batch: int) -> Array:
-        bucket = self.by_target.rows
-        each = zip(bucket.split(start), bucket.split(weights), strict=True)
-        sums = [pull_rows(jnp.swapaxes(w, 0, 1), rows, s.T, width, batch) for s, w in each]
-        return bucket.join(sums)
+        def pull(bucket, start, weights, rows):
+            each = zip(bucket.split(start), bucket.split(weights), strict=True)
+            sums = [pull_rows(jnp.swapaxes(w, 0, 1), rows, s.T, width, batch) for s, w in each]
+            return bucket.join(sums)
+
+        return self.by_target.rows.on_each(pull, (start, weights), (rows,))
 
     def correlate(self, sums: Array, past: Array, start: Array, per_run: bool, batch: int) -> Array:
-        bucket = self.by_target.rows
-        each = zip(bucket.split(start), bucket.split_rows(sums), strict=True)
-        parts = [correlate_rows(sums, past, s.T, per_run, batch) for s, sums in each]
-        return jnp.concatenate([jnp.swapaxes(x, 0, 1).reshape(-1, *x.shape[2:]) for x in parts])
+        def correlate(bucket, start, sums, past):
+            each = zip(bucket.split(start), bucket.split_rows(sums), strict=True)
+            parts = [correlate_rows(sums, past, s.T, per_run, batch) for s, sums in each]
+            return jnp.concatenate([jnp.swapaxes(x, 0, 1).reshape(-1, *x.shape[2:]) for x in parts])
+
+        return self.by_target.rows.on_each(correlate, (start, sums), (past,))
 
 
 class SparseEdges(eqx.Module):
@@ -216,8 +226,10 @@ class SparseEdges(eqx.Module):
 Edges = DenseEdges | UniformEdges | RowEdges | SparseEdges
 
 
-def edges_of(conn: Weights, lags: Array) -> tuple[Array, Edges]:
+def edges_of(conn: Weights, lags: Array, mesh: Mesh | None = None) -> tuple[Array, Edges]:
     """The stored weights of a connection, and the edges that they sit on."""
+    if mesh is not None and conn.shape[0] % mesh.size:
+        mesh = None  # no node's: of the regions of a surface, say
     if isinstance(conn, SparseConnection):
         edges = RowEdges(lags, conn.by_target, conn.by_source)
         return conn.by_target.filled(conn.weights), edges
@@ -225,15 +237,17 @@ def edges_of(conn: Weights, lags: Array) -> tuple[Array, Edges]:
         target, source = conn.indices.T
         return conn.data, SparseEdges(lags, target, source, conn.shape)
     if lags.ndim == 0:
-        return conn, UniformEdges(lags, conn.shape)
-    return conn, DenseEdges(lags)
+        return conn, UniformEdges(lags, conn.shape, mesh)
+    return conn, DenseEdges(lags, mesh)
 
 
 def transpose_weights(edges: Edges, weights: Array) -> Array:
     """Weights in the order of `edges.transposed()`."""
     if isinstance(edges, RowEdges):
         return edges.by_source.filled(take(weights, edges.by_target.place))
-    return weights if isinstance(edges, SparseEdges) else jnp.swapaxes(weights, 0, 1)
+    if isinstance(edges, SparseEdges):
+        return weights
+    return by_node(edges.mesh, jnp.swapaxes(weights, 0, 1), 0)
 
 
 def _windows(flat: Array, start: Array, width: int) -> Array:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import equinox as eqx
 import numpy as np
 from jax import Array
+from jax.sharding import Mesh
 
 from ._check import constant
 
@@ -47,7 +48,7 @@ class Blocks(NamedTuple):
     A block has `size` steps, which is the same however a run is cut, so that its parts round as the
     whole; `together` blocks are a stretch, for which the past is given room at once; there are so many
     `stretches`. What the last blocks have beyond the last step stands still. The past that is kept
-    reaches `depth` steps back.
+    reaches `depth` steps back. The devices of a `mesh` share the nodes.
     """
 
     steps: int
@@ -55,6 +56,7 @@ class Blocks(NamedTuple):
     together: int
     stretches: int
     depth: int
+    mesh: Mesh | None = None
 
     @property
     def stretch(self) -> int:

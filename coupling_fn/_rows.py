@@ -10,7 +10,8 @@ forward mode, `custom_jvp` would leave the transposition to JAX, which scatters,
 has no rule for `vmap` (JAX 0.10.2).
 """
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Callable, Sequence
 
 import equinox as eqx
 import jax
@@ -20,8 +21,10 @@ from jax import Array, lax
 from jax.core import ShapedArray
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
+from jax.sharding import Mesh
 
 from ._check import constant
+from ._devices import on_each
 
 # Nanoseconds for each stored weight, in a loop of products, float32, degree 20, two busy CPU cores,
 # JAX 0.10.2 (scipy's CSR 0.9, 0.9, 1.4; BCOO 2.4, 2.3, 2.7):  1e3 1e4 1e5 rows
@@ -31,6 +34,10 @@ from ._check import constant
 #     a scan over the slots                                1.1 1.2 2.3   taken where there is a batch
 #     dot_general over rows                                1.2 1.7 3.0
 #     segment_sum, sorted                                  2.4 2.8 3.9
+# Of 1e6 rows 4.0, where scipy has 2.2 (a machine in use by others, the best of four). What was tried
+# there: parts of 1e3 to 16e3 rows in a loop, so that products stay in the cache, 5.0 to 5.7; slots
+# unrolled, 6.7; a scan over them, 5.1 to 6; sums without `ones`, 10.7; sources in 4 blocks that fit the
+# cache, each a matrix of its own, 3.4; in 8 blocks, 7.8.
 # With 64 runs behind, for each: scan over slots 0.3 to 0.7, products of rows 0.7 to 1.5, the whole at
 # once 1.1 to 4, BCOO under vmap 1.4 to 4.
 # What another bucket costs, in places that are filled up: an operation or two of XLA's, and a share of
@@ -43,17 +50,26 @@ class Rows(eqx.Module):
 
     A place beyond the last entry of a row repeats that entry, and has weight 0: so a NaN stays with
     the rows that read it.
+
+    On a mesh the parts of all devices, of the same buckets, lie one behind the other, and `row` and
+    `order` number the rows of a part. A bucket is then filled up with rows that nobody asks for.
     """
 
     source: Array  # (place,) what each place reads
     row: Array | None  # (row,) the rows in the order of the buckets; None if that is theirs
     order: Array | None  # (row,) where each row is in that order
     buckets: tuple[tuple[int, int], ...] = eqx.field(static=True)  # of so many rows, so wide
+    mesh: Mesh | None = eqx.field(default=None, static=True)
 
     @property
     def count(self) -> int:
         """How many rows there are."""
-        return sum(rows for rows, _ in self.buckets)
+        return sum(rows for rows, _ in self.buckets) if self.order is None else self.order.shape[0]
+
+    def on_each(self, fn: Callable[..., Array], own: tuple, shared: tuple = ()) -> Array:
+        """`fn(rows, *own, *shared)` for the rows of each device, of which it has its part."""
+        alone = Rows(self.source, self.row, self.order, self.buckets)
+        return on_each(self.mesh, fn, (alone, *own), shared)
 
     def split(self, places: Array) -> list[Array]:
         """What stands at each place as `(slot, row)`, an array a bucket."""
@@ -119,7 +135,7 @@ class Layout(eqx.Module):
         return self.ones(like), jnp.ones(len(self.place), like.dtype)
 
     def _of_edges(self, like: Array, row: Array) -> "Product":
-        rows = Rows(self.edges, self.rows.row, self.rows.order, self.rows.buckets)
+        rows = dataclasses.replace(self.rows, source=self.edges)
         return Product(*self._unit(like), rows, Rows(row, None, None, ((len(row), 1),)))
 
 
@@ -148,32 +164,55 @@ def take(x: Array, index: Array) -> Array:
 # --- preparing the structure, with NumPy ----------------------------------------------------------
 
 
-def make_layout(row: np.ndarray, source: np.ndarray, edge: np.ndarray | None, rows: int) -> Layout:
-    """Lay out entries that are sorted by row; `edge` numbers them, by default in this order."""
+def make_layout(
+    row: np.ndarray,
+    source: np.ndarray,
+    edge: np.ndarray | None,
+    rows: int,
+    mesh: Mesh | None = None,
+) -> Layout:
+    """Lay out entries that are sorted by row; `edge` numbers them, by default in this order.
+
+    On a mesh, each device has as many consecutive rows.
+    """
     degree = np.bincount(row, minlength=rows)
     first = np.cumsum(degree) - degree
     widths = bucket_widths(degree)
-    bucket = np.searchsorted(widths, degree)
-    order = np.argsort(bucket, kind="stable")
-    counts = np.bincount(bucket, minlength=len(widths))
-    if counts @ widths > np.iinfo(np.int32).max:
+    bucket = np.searchsorted(widths, degree).reshape(1 if mesh is None else mesh.size, -1)
+    counts = np.stack([np.bincount(part, minlength=len(widths)) for part in bucket])
+    most = counts.max(axis=0)
+    if len(bucket) * (most @ widths) > np.iinfo(np.int32).max:
         raise ValueError(f"{len(row)} edges in rows are too many for indices of 32 bits.")
-    entries, own = [], []
-    for members, width in zip(np.split(order, np.cumsum(counts)[:-1]), widths, strict=True):
-        slot = np.arange(width)[:, None]
-        entries.append((first[members] + np.minimum(slot, degree[members] - 1)).ravel())
-        own.append((slot < degree[members]).ravel())
-    entry, there = np.concatenate(entries), np.concatenate(own)
+    entries, own, orders, places = [], [], [], []
+    for number, (part, count) in enumerate(zip(bucket, counts, strict=True)):
+        order = np.argsort(part, kind="stable")
+        begins = np.cumsum(most) - most
+        taken = np.zeros(most.sum(), int)
+        for members, begin, width, fill in zip(
+            np.split(order, np.cumsum(count)[:-1]), begins, widths, most, strict=True
+        ):
+            taken[begin : begin + len(members)] = members
+            filled = np.full(fill, row[0] if len(row) else 0)
+            filled[: len(members)] = members + number * len(part)
+            slot = np.arange(width)[:, None]
+            entries.append((first[filled] + np.minimum(slot, degree[filled] - 1)).ravel())
+            there = (slot < degree[filled]) & (np.arange(fill) < len(members))
+            own.append(there.ravel())
+        orders.append(taken)
+        shift = np.repeat(begins - (np.cumsum(count) - count), count)
+        places.append((np.arange(len(part)) + shift)[np.argsort(order)])
+    entry, there, order = (np.concatenate(x) for x in (entries, own, orders))
     number = entry if edge is None else edge[entry]
     place = np.empty(len(row), np.int32)
     place[number[there]] = np.flatnonzero(there)
-    as_they_are = bool((order[1:] > order[:-1]).all())
+    as_they_are = mesh is None and bool((order[1:] > order[:-1]).all())
     return Layout(
         Rows(
             _indices(source[entry]),
             None if as_they_are else _indices(order),
-            None if as_they_are else _indices(np.argsort(order)),
-            tuple(zip(counts.tolist(), widths.tolist(), strict=True)),
+            None if as_they_are else _indices(np.concatenate(places)),
+            tuple(zip(most.tolist(), widths.tolist(), strict=True)),
+            mesh,
         ),
         _indices(np.where(there, number, ~number)),
         _indices(place),
@@ -210,7 +249,11 @@ def _indices(x: np.ndarray) -> Array:
 
 def _kernel(forward, backward, x, *leaves, structure):
     rows, _ = jax.tree.unflatten(structure, leaves)
-    each = zip(rows.split(forward), rows.split(rows.source), strict=True)
+    return rows.on_each(_row_sums, (forward,), (x,))
+
+
+def _row_sums(rows: Rows, weights: Array, x: Array) -> Array:
+    each = zip(rows.split(weights), rows.split(rows.source), strict=True)
     return rows.join([_sums(weights, source, x) for weights, source in each])
 
 
@@ -243,9 +286,13 @@ def _alike(a: Array, b: Array) -> tuple[Array, Array]:
 
 def _entries_bar(rows: Rows, bar: Array, x: Array, ndim: int) -> Array:
     """The cotangent of the entries at their places: of each row's sum, with what it read."""
-    bar, seen = _alike(rows.spread(bar), take(x, rows.source))
-    product = bar * seen
-    return product.sum(1) if product.ndim > ndim else product
+
+    def of_rows(rows, bar, x):
+        bar, seen = _alike(rows.spread(bar), take(x, rows.source))
+        product = bar * seen
+        return product.sum(1) if product.ndim > ndim else product
+
+    return rows.on_each(of_rows, (bar,), (x,))
 
 
 # --- the primitive --------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from ._checkpoint import (
     require_no_keys,
     write,
 )
+from ._devices import by_node
 from ._engine import HistoryNeeded, run_network
 from ._finite import require_finite_run, require_known
 from ._network import Network
@@ -31,6 +32,7 @@ from ._states import get
 from ._types import PyTree
 
 Record = str | tuple[str, ...] | Callable[[Any], PyTree] | None
+Reduce = tuple[PyTree, Callable[[PyTree, PyTree], PyTree]]
 
 
 def _node(state: Any) -> PyTree:
@@ -47,6 +49,7 @@ def simulate(
     every: int = 1,
     derivative: Literal["reverse", "forward"] = "reverse",
     checkpoint: int | None = None,
+    reduce: Reduce | None = None,
     save: str | os.PathLike[str] | None = None,
     save_every: int | None = None,
     check: Literal["finite"] | None = None,
@@ -72,6 +75,11 @@ def simulate(
             between out again: memory for one such segment and for `steps / checkpoint` states
             (with their histories), at the cost of one more run. `steps` must be a multiple of it,
             and it of `every`; about the root of `steps`, but not below the largest lag, is best.
+        reduce: keep no record but what comes of it, so that memory does not grow with the run: a
+            pair `(start, add)`. `add(total, record)` gives the next total from the one before and
+            the record of `checkpoint` steps, time in front; `start` is the first. For a functional
+            connectivity, a mean or an order parameter `add_moments`; for BOLD `bold_from_balloon`,
+            whose state goes on from one part to the next.
         save: a folder, made if need be, that the state and the record are written to now and then. The
             same call goes on from there if it was killed, with the same numbers to the bit, and more
             `steps` go on from a finished run; another step, state, record or version of JAX is
@@ -87,13 +95,14 @@ def simulate(
     Returns:
         The last state, and the record with time in front: `record[n]` is of the state after step
         `(n + 1) * every`, at time `(n + 1) * every * dt`. The initial state is not in it. With
-        `save` the record is NumPy's: what is finished leaves the device.
+        `save` the record is NumPy's: what is finished leaves the device. With `reduce` the last
+        total is in the record's place.
 
     Raises:
         TypeError: if `steps` or `every` is not a whole number.
         ValueError: if they are negative, or `steps` is not a multiple of `every` and `checkpoint`; if
-            `save` holds another run or a damaged one; or if `check` or `save` is asked for inside
-            `jit`, `vmap` or `grad`.
+            `save` holds another run or a damaged one; if `check` or `save` is asked for inside
+            `jit`, `vmap` or `grad`; or if `reduce` comes without `checkpoint`.
         FloatingPointError: if `check` finds NaN or infinity.
         OSError: if `save` cannot be written; what was written before is as it was.
         Interrupted: on Ctrl-C with `save`, with the last state and the record so far.
@@ -125,6 +134,10 @@ def simulate(
                 f"is not, with every {every} and {steps} steps."
             )
         checkpoint = segment if steps else None
+    if reduce is not None and checkpoint is None and steps:
+        raise ValueError(
+            "`reduce` gets the record of `checkpoint` steps at a time: say how many, some thousands."
+        )
     require_choice("check", check, (None, "finite"))
     reverse = derivative == "reverse"
     if check is not None:
@@ -133,7 +146,8 @@ def simulate(
         raise ValueError("`save_every` says how often to write to `save`: give that, too.")
     recorder = _recorder(record)
     if save is None:
-        result = _simulate(step, state, params, steps, recorder, every, reverse, checkpoint)
+        how = (steps, recorder, every, reverse, checkpoint, reduce)
+        result = _simulate(step, state, params, *how)
     else:
         if not known(step, state, params) or checkpoint is not None:
             raise ValueError(
@@ -153,7 +167,7 @@ def simulate(
 
         # What is recorded of states by name is finite where they are; only a function's is looked at.
         named = isinstance(step, Network) and (record is _node or not callable(record))
-        seen = None if named else result[1]
+        seen = None if named or reduce else result[1]
         require_finite_run(again, step, state, params, steps, (result[0], seen))
     return result
 
@@ -217,15 +231,21 @@ def _saved(folder, length, step, state, params, steps, record, every, reverse):
 
 
 @eqx.filter_jit
-def _simulate(step, state, params, steps, record, every, reverse, checkpoint):
+def _simulate(step, state, params, steps, record, every, reverse, checkpoint, reduce=None):
     if checkpoint is None:
-        return _run(step, state, params, steps, record, every, reverse)
+        state, seen = _run(step, state, params, steps, record, every, reverse)
+        return state, seen if reduce is None else reduce[0]
+    total, add = (None, lambda total, seen: total) if reduce is None else reduce
 
     @partial(jax.checkpoint, prevent_cse=False)
-    def segment(state, _):
-        return _run(step, state, params, checkpoint, record, every, reverse)
+    def segment(carry, _):
+        state, total = carry
+        state, seen = _run(step, state, params, checkpoint, record, every, reverse)
+        return (state, add(total, seen)), seen if reduce is None else None
 
-    state, seen = lax.scan(segment, state, None, length=steps // checkpoint)
+    (state, total), seen = lax.scan(segment, (state, total), None, length=steps // checkpoint)
+    if reduce is not None:
+        return state, total
     return state, jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), seen)
 
 
@@ -248,13 +268,14 @@ def _run_packed(net, state, params, steps, record, every):
     """Run a network step by step, its state variables as one array."""
     step = net.prepared(params)
     packed, unpack = pack(state.node)
+    packed = by_node(net.mesh, packed)
 
     def unpacked(state):
         return state._replace(node=unpack(state.node))
 
     def one(state, _):
         after = step(unpacked(state), params)
-        return after._replace(node=repack(after.node, packed)), None
+        return after._replace(node=by_node(net.mesh, repack(after.node, packed))), None
 
     start = state._replace(node=packed)
     last, seen = _scan(one, start, lambda state: record(unpacked(state)), steps, every)

@@ -1,5 +1,6 @@
 """A sparse connection: its stored weights, and which source each goes from onto which target."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.experimental.sparse import BCOO, BCSR
+from jax.sharding import Mesh
 from jax.typing import ArrayLike
 from jaxtyping import Float, Num
 
@@ -139,14 +141,18 @@ def sparse_from_edges(
             key = key[first]
             weight = jax.ops.segment_sum(weight, pair, len(key), indices_are_sorted=True)
     target, source = np.divmod(key, max(sources, 1))
+    return _laid_out(weight, target, source, (targets, sources))
+
+
+def _laid_out(weight: Array, target, source, shape, mesh: Mesh | None = None) -> SparseConnection:
     by_source = np.argsort(source, kind="stable")
     return SparseConnection(
         weight,
         constant(target.astype(np.int32)),
         constant(source.astype(np.int32)),
-        make_layout(target, source, None, targets),
-        make_layout(source[by_source], target[by_source], by_source, sources),
-        (targets, sources),
+        make_layout(target, source, None, shape[0], mesh),
+        make_layout(source[by_source], target[by_source], by_source, shape[1], mesh),
+        shape,
     )
 
 
@@ -245,9 +251,20 @@ def product_of(conn: SparseConnection) -> Product:
     return Product(rows.filled(weights), columns.filled(weights), rows.rows, columns.rows)
 
 
+def over_devices(conn: SparseConnection, mesh: Mesh) -> SparseConnection:
+    """The same edges, with rows for each device of its own targets, and of its own sources."""
+    ends = np.asarray(conn.target), np.asarray(conn.source)
+    return _laid_out(conn.weights, *ends, conn.shape, mesh)
+
+
 def edge_sums(conn: SparseConnection, messages: Array) -> Array:
     """What arrives at each target over its edges: `(edge,)` to `(target,)`."""
     return conn.by_target.summed(messages, conn.target)
+
+
+def source_sums(conn: SparseConnection, messages: Array) -> Array:
+    """What leaves each source over its edges: `(edge,)` to `(source,)`."""
+    return conn.by_source.summed(messages, conn.source)
 
 
 def at_targets(conn: SparseConnection, values: Array) -> Array:
@@ -267,7 +284,7 @@ def edges_as_sources(conn: SparseConnection) -> SparseConnection:
     """
     edge = jnp.arange(conn.edges, dtype=jnp.int32)
     rows, there = conn.by_target.rows, conn.by_target
-    rows = Rows(there.edges, rows.row, rows.order, rows.buckets)
+    rows = dataclasses.replace(rows, source=there.edges)
     alone = Rows(conn.target, None, None, ((conn.edges, 1),))
     by_target, by_edge = Layout(rows, there.edge, there.place), Layout(alone, edge, edge)
     shape = (conn.shape[0], conn.edges)

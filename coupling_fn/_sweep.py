@@ -10,12 +10,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.sharding import Mesh, PartitionSpec
 from jax.typing import ArrayLike
 
 from . import _checkpoint
 from ._check import as_count, known
 from ._checkpoint import Interrupted
+from ._devices import PART, WHOLE, mesh_of, shard_map
 from ._progress import progress_bar
 from ._types import PyTree
 
@@ -154,24 +154,15 @@ def _batch(fn: Callable[[Any], PyTree], values: PyTree, devices: tuple[Any, ...]
     # Filled up to as many on each; and each works on its own, where `jit` alone would have all
     # devices hold the past of all delayed runs.
     rows = np.minimum(np.arange(each * len(devices)), size - 1)
-    mesh, runs = Mesh(np.array(devices), ("run",)), PartitionSpec("run")
+    mesh = mesh_of(devices)
     arrays, rest = eqx.partition(fn, eqx.is_array)
 
     def several(arrays, values):
         return jax.vmap(eqx.combine(arrays, rest))(values)
 
-    spread = _shard_map(several, mesh, (PartitionSpec(), runs), runs)
+    spread = shard_map(several, mesh, (WHOLE, PART), PART)
     done = spread(arrays, jax.tree.map(lambda x: x[rows], values))
     return jax.tree.map(lambda x: x[:size], done)
-
-
-def _shard_map(fn: Callable[..., Any], mesh: Mesh, given: Any, back: Any) -> Callable[..., Any]:
-    """Unchecked, since no result is the same on all devices."""
-    if hasattr(jax, "shard_map"):
-        return jax.shard_map(fn, mesh=mesh, in_specs=given, out_specs=back, check_vma=False)
-    from jax.experimental.shard_map import shard_map  # before JAX 0.7
-
-    return shard_map(fn, mesh, given, back, check_rep=False)
 
 
 def _length(values: PyTree) -> int:

@@ -331,11 +331,52 @@ def test_a_connectome_refuses(arguments, match, error):
         cf.Connectome(*arguments)
 
 
+@pytest.mark.parametrize("slopes", [False, pytest.param(True, marks=pytest.mark.thorough)])
+def test_over_edges_each_function_does_the_same(slopes):
+    """Without a matrix, and with the same derivatives; on more regions than are made dense."""
+    conn = cf.to_sparse(SIGNED)
+    places = conn.target, conn.source
+    inside = {
+        name: f
+        for name, f in EVERY.items()
+        if name != "spectral" and name not in ("laplacian sym", "laplacian rw")
+    }
+
+    def each(make):
+        def run(weights):
+            return {name: make(f, weights) for name, f in inside.items()}
+
+        return jax.jit(lambda w: jax.jvp(run, (w,), (w**2,)) if slopes else run(w))
+
+    over_edges = lambda f, w: f(eqx.tree_at(lambda c: c.weights, conn, w)).todense()
+    over_pairs = lambda f, w: f(jnp.zeros((6, 6)).at[places].set(w))
+    got, wanted = each(over_edges)(conn.weights), each(over_pairs)(conn.weights)
+    assert_close(got, wanted, ulps=16)
+    positive = BCOO.fromdense(DIRECTED)
+    for name in ("laplacian sym", "laplacian rw", "spectral"):
+        assert_close(EVERY[name](positive).todense(), np.asarray(EVERY[name](DIRECTED)), ulps=64)
+    assert cf.isolated_nodes(positive).tolist() == cf.isolated_nodes(DIRECTED).tolist()
+    kept = cf.threshold(conn, 0.6)
+    assert kept.edges == conn.edges  # so that lengths still fit
+    assert not kept.weights.all()
+
+
+def test_the_spectral_radius_of_many_regions_is_that_of_the_matrix():
+    rng = np.random.default_rng(0)
+    many = rng.normal(size=(90, 90)) * (rng.random((90, 90)) < 0.1)
+    got = cf.normalize(cf.to_sparse(many), by="spectral").todense()
+    assert_close(got, np.asarray(cf.normalize(many, by="spectral")), ulps=2**20)
+    with refuses("no connection is part of a loop"):
+        cf.normalize(cf.to_sparse(np.triu(many, 1)), by="spectral")
+    with refuses("on the host", TypeError):
+        jax.jit(lambda c: cf.normalize(c, by="spectral"))(cf.to_sparse(many))
+
+
 @pytest.mark.parametrize("name", [*EVERY, "isolated_nodes"])
 def test_each_function_refuses(name):
     f = {**EVERY, "isolated_nodes": cf.isolated_nodes}[name]
-    with refuses(r"`conn.todense\(\)`", TypeError):
-        f(BCOO.fromdense(jnp.eye(2)))
+    with refuses("`conn` must be square"):
+        f(cf.to_sparse(np.ones((2, 3))))
     with refuses(r"`conn` must be square"):
         f(np.ones((2, 3)))
     with refuses(r"`conn` must be finite; at \(1, 0\) it is inf"):

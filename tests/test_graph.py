@@ -34,11 +34,14 @@ def test_degree_and_strength_are_sums_over_rows_and_columns(transform):
 
 
 def test_sparse_connections_are_those_stored():
-    sparse = BCOO.fromdense(W)
-    for direction in ("in", "out"):
-        np.testing.assert_array_equal(cf.degree(sparse, direction), cf.degree(W, direction))
-        assert_close(cf.strength(sparse, direction), np.asarray(cf.strength(W, direction)))
-    np.testing.assert_array_equal(cf.clustering(BCOO.fromdense(POSITIVE)), cf.clustering(POSITIVE))
+    for make in (BCOO.fromdense, cf.to_sparse):
+        sparse = make(W)
+        for direction in ("in", "out"):
+            np.testing.assert_array_equal(cf.degree(sparse, direction), cf.degree(W, direction))
+            wanted = np.asarray(cf.strength(W, direction))
+            assert_close(cf.strength(sparse, direction), wanted, ulps=4)
+        np.testing.assert_array_equal(cf.clustering(make(POSITIVE)), cf.clustering(POSITIVE))
+        assert cf.modularity(make(TWO))[0] == cf.modularity(TWO)[0]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -14,10 +14,10 @@ FAMILIES = ["linear", "phase", "hopf", "relaxation", "chaotic", "wilson_cowan"]
 FAMILIES += ["jansen_rit", "wong_wang", "quadratic", "epileptor"]
 # Ground floor first: a module imports only from lower floors.
 FLOORS = [
-    {"_check"},
+    {"_check", "_devices"},
     {"_rows"},
     {"_sparse"},
-    {"_types", "_progress"},
+    {"_types", "_progress", "_sparse_graph"},
     {"_checkpoint"},
     {"_connectome"},
     {"_files", "_synthetic"},
@@ -38,7 +38,7 @@ FLOORS = [
     {"_linear"},
     {"_covariance"},
     {"_stability"},
-    {"_engine", "_finite"},
+    {"_engine", "_finite", "_shard"},
     {"_simulate"},
     {"_observe"},
     {"_objective"},

@@ -33,6 +33,10 @@ from ._kernels import kernel_rest as kernel_rest
 from ._kernels import kernel_step as kernel_step
 from ._kernels import kernel_weights as kernel_weights
 from ._kernels import mixture_of_gammas_kernel as mixture_of_gammas_kernel
+from ._moments import Moments as Moments
+from ._moments import add_moments as add_moments
+from ._moments import fc_from_moments as fc_from_moments
+from ._moments import no_moments as no_moments
 from ._sensors import load_lead_field as load_lead_field
 from ._sensors import sensor_signals as sensor_signals
 from ._spectrum import power_spectrum as power_spectrum

@@ -20,6 +20,7 @@ from .._check import (
     require_nonnegative,
     require_square,
 )
+from .._sparse import SparseConnection, edge_sums, source_sums, to_sparse
 from .._types import Weights
 
 Direction = Literal["in", "out"]
@@ -49,7 +50,11 @@ def degree(conn: Weights, direction: Direction = "in") -> Int[Array, " region"]:
         >>> cf.degree(conn).tolist(), cf.degree(conn, "out").tolist()
         ([2, 0, 1], [0, 2, 1])
     """
-    return stored(_conn(conn)).sum(axis=_axis(direction))
+    conn, axis = _conn(conn), _axis(direction)
+    if isinstance(conn, SparseConnection):
+        there = (conn.weights != 0).astype(conn.target.dtype)
+        return _of_edges(conn, there, axis)
+    return stored(conn).sum(axis=axis)
 
 
 def strength(conn: Weights, direction: Direction = "in") -> Float[Array, " region"]:
@@ -73,8 +78,10 @@ def strength(conn: Weights, direction: Direction = "in") -> Float[Array, " regio
         >>> cf.strength(conn).tolist(), cf.strength(conn, "out").tolist()
         ([3.0, 0.0, 3.0], [0.0, 5.0, 1.0])
     """
-    conn = _conn(conn)
-    return in_strength(conn if _axis(direction) else conn.T)
+    conn, axis = _conn(conn), _axis(direction)
+    if isinstance(conn, SparseConnection):
+        return _of_edges(conn, conn.weights, axis)
+    return in_strength(conn if axis else conn.T)
 
 
 def clustering(conn: Weights) -> Float[Array, " region"]:
@@ -106,7 +113,7 @@ def clustering(conn: Weights) -> Float[Array, " region"]:
     """
     networkx, graph, matrix = _graph(conn)
     found = networkx.clustering(graph, weight="weight")
-    return jnp.asarray([found[region] for region in range(len(matrix))], matrix.dtype)
+    return jnp.asarray([found[region] for region in range(matrix.shape[0])], matrix.dtype)
 
 
 def modularity(
@@ -141,20 +148,24 @@ def modularity(
         ([0, 0, 0, 1, 1], 0.375)
     """
     networkx, graph, matrix = _graph(conn)
-    if not matrix.any():
+    if not graph.size():
         raise ValueError("`conn` must have a connection: without one there are no communities.")
     found = networkx.community.louvain_communities(
         graph, weight="weight", resolution=resolution, seed=seed
     )
     value = networkx.community.modularity(graph, found, weight="weight", resolution=resolution)
-    community = np.zeros(len(matrix), int)
+    community = np.zeros(matrix.shape[0], int)
     for number, members in enumerate(sorted(found, key=min)):
         community[list(members)] = number
     return jnp.asarray(value, matrix.dtype), jnp.asarray(community)
 
 
+def _of_edges(conn: SparseConnection, values: Array, axis: int) -> Array:
+    return edge_sums(conn, values) if axis else source_sums(conn, values)
+
+
 def _conn(conn: Any) -> Any:
-    conn = conn if isinstance(conn, BCOO) else as_float("conn", conn)
+    conn = conn if isinstance(conn, BCOO | SparseConnection) else as_float("conn", conn)
     require_square("conn", conn)
     return conn
 
@@ -164,7 +175,7 @@ def _axis(direction: str) -> int:
     return 1 if direction == "in" else 0
 
 
-def _graph(conn: Any) -> tuple[Any, Any, np.ndarray]:
+def _graph(conn: Any) -> tuple[Any, Any, Any]:
     """The connectome as networkx has it, where `matrix[u, v]` is from u to v."""
     if not known(conn):
         raise TypeError("`conn` must have values: networkx runs on the host, outside of jit.")
@@ -176,9 +187,16 @@ def _graph(conn: Any) -> tuple[Any, Any, np.ndarray]:
             name="networkx",
         ) from error
     conn = _conn(conn)
-    matrix = np.asarray(conn.todense() if isinstance(conn, BCOO) else conn)
-    require_finite("conn", matrix)
-    require_nonnegative("conn", matrix, hint="Of a functional connectivity, take `abs` or a part.")
-    directed = not np.array_equal(matrix, matrix.T)
+    conn = to_sparse(conn) if isinstance(conn, BCOO) else conn
+    hint = "Of a functional connectivity, take `abs` or a part."
+    if isinstance(conn, SparseConnection):
+        matrix = conn.to_scipy().copy()
+        matrix.eliminate_zeros()
+        values, directed, build = matrix.data, (matrix != matrix.T).nnz, "from_scipy_sparse_array"
+    else:
+        matrix = values = np.asarray(conn)
+        directed, build = not np.array_equal(matrix, matrix.T), "from_numpy_array"
+    require_finite("conn", values)
+    require_nonnegative("conn", values, hint)
     kind = networkx.DiGraph if directed else networkx.Graph
-    return networkx, networkx.from_numpy_array(matrix.T, create_using=kind), matrix
+    return networkx, getattr(networkx, build)(matrix.T, create_using=kind), matrix

@@ -1,0 +1,107 @@
+"""Run by `test_shard.py`: a network on several devices against the same on one.
+
+`python spread.py CASE [PROCESS PORT]`: four devices, in this process or half of them in another.
+"""
+
+import sys
+from pathlib import Path
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+case, *process = sys.argv[1:]
+if process:
+    jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    jax.distributed.initialize(f"127.0.0.1:{process[1]}", 2, int(process[0]))
+
+import coupling_fn as cf  # noqa: E402
+from benchmarks._traffic import traffic  # noqa: E402
+
+N, STEPS, BLOCK = 12, 96, 32
+RNG = np.random.default_rng(0)
+W = RNG.normal(size=(N, N)) * (RNG.random((N, N)) < 0.4)
+W[3], W[:, 5], W[7] = 0.0, 0.0, RNG.normal(size=N)  # hears nothing, is not heard, hears all
+FAR = RNG.integers(BLOCK, 50, (N, N))
+NEAR = RNG.integers(0, 50, (N, N))
+SPARSE = cf.to_sparse(W.astype("float32"))
+DENSE = jnp.asarray(W, "float32")
+edge = lambda lags: cf.edge_values(SPARSE, lags).astype(int)
+CONN, LAGS = {
+    "dense": (DENSE, FAR),
+    "sparse": (SPARSE, edge(FAR)),
+    "dense, one lag": (DENSE, 40),
+    "dense, some near": (DENSE, NEAR),
+    "sparse, some near": (SPARSE, edge(NEAR)),
+    "dense, no delay": (DENSE, None),
+    "sparse, no delay": (SPARSE, None),
+}[case]
+
+
+def weights_of(conn):
+    return conn.weights if isinstance(conn, cf.SparseConnection) else conn
+
+
+def run(net, state, params):
+    return cf.simulate(net, state, params, STEPS, record=lambda s: s.node.x.sum())
+
+
+def slopes(net, state, params):
+    where = lambda p: (p.coupling.k, weights_of(p.coupling.conn))
+
+    def loss(values):
+        last, seen = run(net, state, eqx.tree_at(where, params, values))
+        return (last.node.x**2).sum(), (last, seen)
+
+    slope, (last, seen) = jax.grad(loss, has_aux=True)(where(params))
+    return last, (seen, slope)
+
+
+def several(net, state, params):
+    each = lambda k: run(net, state, eqx.tree_at(lambda p: p.coupling.k, params, k))[1]
+    return jax.vmap(each)(jnp.array([0.2, 0.9], "float32"))
+
+
+net = cf.Network(cf.linear, 0.1, lags=LAGS)
+noise = cf.OrnsteinUhlenbeckNoise(sigma=np.linspace(0.1, 0.5, N).astype("float32"))
+node = cf.LinearParams(a=-np.linspace(0.5, 1.5, N).astype("float32"))
+params = cf.Params(node, cf.DiffusiveCoupling(CONN, np.float32(0.6)), noise={"x": noise})
+x0 = cf.LinearState(jnp.asarray(RNG.normal(size=N), "float32"))
+state = net.init(x0, params, key=jax.random.key(3))
+assert len(jax.devices()) == 4
+spread = cf.shard(net, state, params, jax.devices())
+
+
+def same(got, wanted):
+    for a, b in zip(jax.tree.leaves(got), map(np.asarray, jax.tree.leaves(wanted)), strict=True):
+        size = np.abs(b).max()
+        assert size > 1e-2
+        for part in a.addressable_shards:
+            np.testing.assert_allclose(part.data, b[part.index], rtol=0, atol=1e-5 * size)
+
+
+_, wanted = jax.jit(slopes)(net, state, params)
+compiled = jax.jit(slopes).lower(*spread).compile()
+last, got = compiled(*spread)
+same(got, wanted)
+own = last.node.x.sharding.shard_shape((N,))
+assert own == (N // 4,), f"each device has its own nodes, not {own}"
+if LAGS is not None:
+    assert last.history["x"].sharding.shard_shape(last.history["x"].shape)[1] == N // 4
+if isinstance(CONN, cf.SparseConnection):
+    rows = spread[2].coupling.conn.by_target.rows.source
+    assert rows.sharding.shard_shape(rows.shape)[0] == len(rows) // 4
+
+# What is exchanged: what was sent in each block and, on the way back, what its sums were worth; with
+# the past before the run, the origin of the differences, and, at the end, what is seen. The partitioner
+# of JAX 0.6 also moves what each device has: three times the bytes.
+count, moved = traffic(compiled)["all-gather"]
+if "near" not in case and LAGS is not None:
+    blocks, past = STEPS // BLOCK, 128
+    assert 2 * blocks <= count <= 4 * blocks, f"{count} exchanges in {blocks} blocks"
+    most = 4 * N * (2 * STEPS + past) * (1 if jax.config.jax_use_shardy_partitioner else 3)
+    assert moved <= most, f"{moved} bytes in {STEPS} steps, not {most}"
+if case != "dense":  # the one that is always tested
+    same(jax.jit(several)(*spread), jax.jit(several)(net, state, params))

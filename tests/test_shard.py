@@ -1,0 +1,59 @@
+"""Nodes on several devices: the numbers of one, and what the devices send each other."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import pytest
+from helpers import few, refuses
+
+import coupling_fn as cf
+
+SPREAD = Path(__file__).parent / "spread.py"
+CASES = ["dense", "sparse", "dense, one lag", "dense, some near", "sparse, some near"]
+CASES += ["dense, no delay", "sparse, no delay"]
+
+
+def start(case, devices, *process):
+    # Compiled as quickly as may be: these are many programs, each run once.
+    flags = f"--xla_force_host_platform_device_count={devices}"
+    flags += " --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+    environment = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
+    command = [sys.executable, str(SPREAD), case, *map(str, process)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    return subprocess.Popen(command, env=environment, **pipes)
+
+
+def finish(*children):
+    outputs = [child.communicate()[0] for child in children]
+    assert not any(child.returncode for child in children), "\n".join(outputs)
+
+
+@pytest.mark.parametrize("case", few(CASES, every=len(CASES)))
+def test_four_devices_give_the_numbers_of_one(case):
+    finish(start(case, 4))
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("case", ["dense", "sparse"])
+def test_two_processes_give_the_numbers_of_one(case):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    finish(*[start(case, 2, number, port) for number in range(2)])
+
+
+def test_what_cannot_be_spread_is_refused():
+    net = cf.Network(cf.linear, 0.1)
+    params = cf.Params(cf.LinearParams(), cf.AdditiveCoupling(jnp.eye(3)))
+    state = net.init(cf.LinearState(jnp.ones(3)), params)
+    with refuses("3 nodes do not go evenly over 2 devices"):
+        cf.shard(net, state, params, 2 * jax.devices()[:1])
+    with refuses("`devices` is empty"):
+        cf.shard(net, state, params, [])
+    with refuses("outside of jit", TypeError):
+        jax.jit(lambda s: cf.shard(net, s, params, jax.devices())[1].node.x)(state)
