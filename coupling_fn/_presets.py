@@ -106,13 +106,12 @@ PRESETS = {
     ),
     "generic_2d_oscillator": Preset(
         cf.generic_2d_oscillator,
-        cf.Generic2dOscillatorParams(),
-        {"V": 0.05},
-        (0.1, 10.0),
-        2.0,
+        cf.Generic2dOscillatorParams(a=0.0, e=0.0, g=-0.5),  # rests at 0, below its Hopf bifurcation
+        {"V": 0.01},
+        (0.4, 7.5),
+        2.8,
         {"V": 0.0, "W": 0.0},
-        cf.DiffusiveCoupling,
-        "V",
+        signal="V",
     ),
     "wilson_cowan": Preset(
         cf.wilson_cowan,
@@ -161,13 +160,13 @@ PRESETS = {
     ),
     "montbrio_pazo_roxin": Preset(
         cf.montbrio_pazo_roxin,
-        cf.MontbrioPazoRoxinParams(tau=10.0, eta=-4.6),
-        {"V": 0.5},
-        (1.0, 30.0),
-        10.0,
-        {"r": 0.1, "V": -2.0},
+        cf.MontbrioPazoRoxinParams(tau=10.0),
+        {"V": 0.02},
+        (2.0, 25.0),
+        12.0,
+        {"r": 0.103, "V": -0.15},  # the upper of its two states, which rings at 50 Hz
         signal="r",
-        pace=0.1,
+        pace=0.5,
     ),
     "coombes_byrne": Preset(
         cf.coombes_byrne,
