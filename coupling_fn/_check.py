@@ -21,6 +21,11 @@ def known(*xs: Any) -> bool:
     return not any(isinstance(x, Tracer) for x in jax.tree.leaves(xs))
 
 
+def traced(*xs: Any) -> bool:
+    """Whether one of these stands for a value to come, or all that is worked out here will."""
+    return not known(xs, jnp.zeros(()))
+
+
 def constant(x: Any) -> Array:
     """`x` as an array whose values stay known, also where it is built inside a `jit`."""
     if not known(x):

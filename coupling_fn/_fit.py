@@ -18,7 +18,7 @@ from . import _checkpoint
 from ._check import as_count, require_choice, require_nonnegative, require_positive
 from ._checkpoint import Interrupted
 from ._descent import Problem, begin, compiled_step, split
-from ._leaves import Fitted, Free, fitted_leaves, strong
+from ._leaves import Fitted, Free, fitted_leaves, require_host, strong
 from ._progress import progress_bar
 from ._transform import Transform
 from ._types import PyTree, Where
@@ -242,6 +242,8 @@ def fit(
             advance(max(len(measured) - 1, 0))
             for step in range(len(measured), 0 if stopped else steps + 1):
                 row, leaves, carry = compiled_step(program, many, arrays, carry)
+                if not step:
+                    require_host("fit", row)  # the loss may close over a traced value
                 row = np.asarray(row)
                 measured.append(row)
                 path.append(tuple(np.asarray(x) for x in leaves))

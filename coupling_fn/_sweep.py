@@ -14,7 +14,7 @@ from jax.sharding import Mesh, PartitionSpec
 from jax.typing import ArrayLike
 
 from . import _checkpoint
-from ._check import as_count, known
+from ._check import as_count, known, traced
 from ._checkpoint import Interrupted
 from ._progress import progress_bar
 from ._types import PyTree
@@ -92,6 +92,8 @@ def sweep(
             raise ValueError("`save` writes files, which is not for inside of jit, vmap or grad.")
         return jax.vmap(fn)(values) if chunk is None else jax.lax.map(fn, values, batch_size=chunk)
     chunk = min(chunk or size, size)
+    if save is not None and traced():
+        raise ValueError("`save` writes files, which is not for inside of jit.")
     disk = None if save is None else _Disk(Path(save), fn, values, chunk)
     results = []
     joined = lambda: _joined(results, size, np if disk else jnp)  # noqa: E731
