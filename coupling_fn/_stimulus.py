@@ -135,7 +135,7 @@ class StepStimulus(Stimulus):
     """
 
     amplitude: Scalar | PerTarget = parameter("amplitude", 1.0)
-    onset: Scalar | PerTarget = parameter("onset", 0.0)
+    onset: Scalar | PerTarget = parameter("onset", 0.0, "ms")
     duration: Scalar | PerTarget | None = _optional("duration")
     rise: Scalar | PerTarget | None = _optional("rise")
     pattern: PerTarget | None = _optional("pattern")
@@ -177,9 +177,9 @@ class PulseTrainStimulus(Stimulus):
     """
 
     amplitude: Scalar | PerTarget = parameter("amplitude", 1.0)
-    onset: Scalar | PerTarget = parameter("onset", 0.0)
-    period: Scalar | PerTarget = parameter("period", 1000.0)
-    width: Scalar | PerTarget = parameter("width", 100.0)
+    onset: Scalar | PerTarget = parameter("onset", 0.0, "ms")
+    period: Scalar | PerTarget = parameter("period", 1000.0, "ms")
+    width: Scalar | PerTarget = parameter("width", 100.0, "ms")
     count: Scalar | None = _optional("count")
     rise: Scalar | PerTarget | None = _optional("rise")
     pattern: PerTarget | None = _optional("pattern")
@@ -219,8 +219,8 @@ class SineStimulus(Stimulus):
     """
 
     amplitude: Scalar | PerTarget = parameter("amplitude", 1.0)
-    frequency: Scalar | PerTarget = parameter("frequency", 10.0)
-    phase: Scalar | PerTarget = parameter("phase", 0.0)
+    frequency: Scalar | PerTarget = parameter("frequency", 10.0, "Hz")
+    phase: Scalar | PerTarget = parameter("phase", 0.0, "rad")
     pattern: PerTarget | None = _optional("pattern")
 
     def course(self, t):
@@ -247,8 +247,8 @@ class RampStimulus(Stimulus):
     """
 
     amplitude: Scalar | PerTarget = parameter("amplitude", 1.0)
-    onset: Scalar | PerTarget = parameter("onset", 0.0)
-    duration: Scalar | PerTarget = parameter("duration", 1000.0)
+    onset: Scalar | PerTarget = parameter("onset", 0.0, "ms")
+    duration: Scalar | PerTarget = parameter("duration", 1000.0, "ms")
     pattern: PerTarget | None = _optional("pattern")
 
     def __check_init__(self):
@@ -283,9 +283,9 @@ class SampledStimulus(Stimulus):
     """
 
     values: Any = eqx.field(converter=lambda x: as_float("values", x))
-    period: Scalar = parameter("period", 1.0)
+    period: Scalar = parameter("period", 1.0, "ms")
     amplitude: Scalar | PerTarget = parameter("amplitude", 1.0)
-    onset: Scalar = parameter("onset", 0.0)
+    onset: Scalar = parameter("onset", 0.0, "ms")
     pattern: PerTarget | None = _optional("pattern")
     interpolate: Literal["linear", "previous"] = eqx.field(default="linear", static=True)
     outside: Literal["zero", "hold"] = eqx.field(default="zero", static=True)

@@ -28,9 +28,11 @@ PyTree: TypeAlias = Any
 Where: TypeAlias = Callable[[PyTree], Any]
 
 
-def parameter(name: str, default: float) -> Any:
+def parameter(name: str, default: float, unit: str | None = None) -> Any:
     """A field of a parameter pytree that may be fitted or swept: always an array, never static.
 
-    A Python float would be static under `eqx.filter_jit`, and every new value compile again.
+    A Python float would be static under `eqx.filter_jit`, and every new value compile again. The unit
+    is None where it goes by the states that a network puts it between.
     """
-    return eqx.field(default=default, converter=lambda x: as_float(name, x))
+    metadata = {} if unit is None else {"unit": unit}
+    return eqx.field(default=default, converter=lambda x: as_float(name, x), metadata=metadata)
