@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from jax.experimental.sparse import BCOO
 
-from ._check import require_square
+from ._check import require_real, require_square
 from ._connectome import Connectome
 from ._sparse import SparseConnection
 
@@ -91,6 +91,7 @@ def edges_of(conn: Any) -> Edges:
     labels = conn.labels if isinstance(conn, Connectome) else None
     weights = conn.weights if isinstance(conn, Connectome) else conn
     weights = np.asarray(weights) if isinstance(weights, (list, tuple)) else weights
+    require_real("conn", weights)
     require_square("conn", weights)
     target, source, weight = stored_edges(weights)
     return Edges(target.astype(np.int64), source.astype(np.int64), weight, weights.shape[0], labels)

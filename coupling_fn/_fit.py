@@ -15,7 +15,14 @@ from jax import Array
 from jaxtyping import Float
 
 from . import _checkpoint
-from ._check import as_count, require_choice, require_nonnegative, require_positive
+from ._check import (
+    as_count,
+    require_choice,
+    require_finite,
+    require_nonnegative,
+    require_positive,
+    require_shape,
+)
 from ._checkpoint import Interrupted
 from ._descent import Problem, begin, compiled_step, split
 from ._leaves import Fitted, Free, fitted_leaves, require_host, strong
@@ -209,6 +216,8 @@ def fit(
         _at_least_one("patience", patience),
         _at_least_one("save_every", save_every),
     )
+    require_shape("tolerance", tolerance, (), meaning="It is one number.")
+    require_finite("tolerance", tolerance)
     require_nonnegative("tolerance", tolerance)
     if tolerance and patience is None:
         raise ValueError("`tolerance` says what `patience` counts as better: give that, too.")

@@ -1,6 +1,7 @@
 """What drives a region from outside: functions of time whose parameters are leaves."""
 
 import abc
+import dataclasses
 from typing import Any, Literal
 
 import equinox as eqx
@@ -14,6 +15,7 @@ from ._check import (
     require_choice,
     require_finite,
     require_positive,
+    require_positive_number,
 )
 from ._types import PerTarget, Scalar, parameter
 
@@ -43,6 +45,22 @@ class Stimulus(eqx.Module):
 
     amplitude: eqx.AbstractVar[Any]
     pattern: eqx.AbstractVar[Any]
+
+    def __check_init__(self):
+        sizes = {}
+        for field in dataclasses.fields(self):
+            if (
+                field.name in ("amplitude", "pattern", "duration", "rise")
+                or "unit" in field.metadata
+            ):
+                sizes[field.name] = np.shape(getattr(self, field.name))
+        regions = max(sizes.values(), key=len, default=())
+        for name, shape in sizes.items():
+            if shape not in ((), regions) or len(shape) > 1:
+                raise ValueError(
+                    f"`{name}` must be one for all or one a region, as many as in the others; its "
+                    f"shape is {shape}, and theirs are {sizes}."
+                )
 
     @abc.abstractmethod
     def course(self, t: Any) -> Any:
@@ -297,7 +315,7 @@ class SampledStimulus(Stimulus):
                 f"{jnp.shape(self.values)}."
             )
         require_finite("values", self.values)
-        require_positive("period", self.period, "ms")
+        require_positive_number("period", self.period, "ms")
         require_choice("interpolate", self.interpolate, ("linear", "previous"))
         require_choice("outside", self.outside, ("zero", "hold"))
 

@@ -224,7 +224,7 @@ def grid(**axes: ArrayLike | Sequence[Any]) -> dict[str, Array]:
     """
     if not axes:
         raise ValueError("A grid needs at least one axis, as in grid(k=ks, speed=speeds).")
-    arrays = {name: jnp.asarray(axis) for name, axis in axes.items()}
+    arrays = {name: _axis(name, axis) for name, axis in axes.items()}
     for name, axis in arrays.items():
         if axis.ndim != 1 or axis.size == 0:
             raise ValueError(
@@ -232,3 +232,10 @@ def grid(**axes: ArrayLike | Sequence[Any]) -> dict[str, Array]:
             )
     mesh = jnp.meshgrid(*arrays.values(), indexing="ij")
     return {name: points.ravel() for name, points in zip(arrays, mesh, strict=True)}
+
+
+def _axis(name: str, values: Any) -> Array:
+    try:
+        return jnp.asarray(values)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"`{name}` must be an array, not {type(values).__name__}.") from error

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from .._check import known, require_positive
+from .._check import known, require_positive_number
 from .._connectome import Connectome
 from .._edges import Edges, edges_of, spectral_radius
 from .._network import Network
@@ -97,7 +97,7 @@ def diagnose(
     dt = net.dt if dt is None and net is not None else dt
     for name, value, unit in (("speed", speed, "mm/ms"), ("dt", dt, "ms")):
         if value is not None:
-            require_positive(name, value, unit)
+            require_positive_number(name, value, unit)
     speed, dt = (None if x is None else float(x) for x in (speed, dt))
     own = [(name, part, edges_of_part(part, labels)) for name, part in given]
     looked_at = [(name, part.conn, edges) for name, part, edges in own]

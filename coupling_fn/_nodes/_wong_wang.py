@@ -7,6 +7,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jax import Array
 
+from .._check import as_count, require_positive, require_shape
 from .._types import PerTarget, Scalar, parameter
 from ._node import node
 
@@ -225,6 +226,9 @@ def balance_inhibition(
         >>> bool(params.J_i[0] > params.J_i[1])  # region 0 is driven by region 1
         True
     """
+    regions = as_count("regions", regions)
+    require_positive("rate", rate, "kHz")
+    require_shape("rate", rate, (), (regions,), meaning="One for all, or one a region.")
     p = params
     driven = p.tau_e * p.gamma_e * rate
     S_e = jnp.broadcast_to(driven / (1 + driven), (regions,))

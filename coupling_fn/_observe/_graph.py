@@ -49,7 +49,10 @@ def degree(conn: Weights, direction: Direction = "in") -> Int[Array, " region"]:
         >>> cf.degree(conn).tolist(), cf.degree(conn, "out").tolist()
         ([2, 0, 1], [0, 2, 1])
     """
-    return stored(_conn(conn)).sum(axis=_axis(direction))
+    conn = _conn(conn)
+    # NaN is not 0, and would count.
+    require_finite("conn", conn.data if isinstance(conn, BCOO) else conn)
+    return stored(conn).sum(axis=_axis(direction))
 
 
 def strength(conn: Weights, direction: Direction = "in") -> Float[Array, " region"]:
