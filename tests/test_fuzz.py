@@ -286,7 +286,7 @@ RIGHT = {
 UNREAD = {(cf.subsample, "signals"), (cf.balloon_rest, "activity")}
 
 
-@pytest.mark.parametrize("name", few(sorted(CALLS), every=8))
+@pytest.mark.parametrize("name", few(sorted(CALLS), every=16))
 def test_an_argument_that_is_wrong_is_refused_by_name(name):
     call, good = used(name) if name in USED else getattr(cf, name), CALLS[name]
     jaxtyping.config.update("jaxtyping_disable", True)
