@@ -13,9 +13,11 @@ import numpy as np
 from . import (
     accuracy,
     analytic,
+    diagnose,
     empirical,
     finite,
     fit,
+    kill,
     nodes,
     posterior,
     recovery,
@@ -26,7 +28,7 @@ from ._harness import EVERYONE, compare, machine, table
 
 COMPARED = ("instantaneous", "delayed", "gradient", "sweep")
 ALONE = ("sparse", "fit", "nodes", "accuracy", "recovery", "posterior", "analytic", "empirical")
-ALONE += ("finite", "scaling")
+ALONE += ("finite", "kill", "diagnose", "scaling")
 QUESTIONS = (*COMPARED, *ALONE)
 
 
@@ -86,6 +88,8 @@ def main():
         "recovery": lambda: [recovery.main()],
         "finite": lambda: [finite.main()],
         "scaling": lambda: scaling.main(options, args.timeout, args.repeats),
+        "kill": lambda: [kill.main(args.kills)],
+        "diagnose": lambda: [diagnose.main()],
         "posterior": lambda: [posterior.main()],
         "analytic": lambda: [analytic.main(args.connectome)],
         "empirical": lambda: [empirical.main(args.connectome)],
@@ -126,6 +130,7 @@ def parse():
     parser.add_argument("--steps", type=int)
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--rounds", type=int, default=1, help="turns of everyone; the best counts")
+    parser.add_argument("--kills", type=int, default=200, help="of `kill`")
     parser.add_argument("--timeout", type=float, default=900, help="of one implementation [s]")
     parser.add_argument(
         "--connectome",

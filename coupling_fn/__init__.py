@@ -44,6 +44,7 @@ from ._delay import read_history as read_history
 from ._density import log_density as log_density
 from ._diagnose import Finding as Finding
 from ._diagnose import Report as Report
+from ._diagnose import check_units as check_units
 from ._diagnose import diagnose as diagnose
 from ._diagnose import diagnose_run as diagnose_run
 from ._field import vector_field as vector_field

@@ -7,12 +7,13 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 from jax.experimental.sparse import BCOO
 from jax.typing import ArrayLike
 from jaxtyping import Num
 
-from ._check import as_float, require_finite, require_shape
+from ._check import as_float, require_finite, require_real, require_shape
 from ._rows import Product
 from ._sparse import (
     SparseConnection,
@@ -47,7 +48,8 @@ def weighted_sum(
         >>> cf.weighted_sum(conn, jnp.array([[0.0, 3.0], [4.0, 0.0]])).tolist()
         [6.0, 4.0]
     """
-    targets, sources = conn.shape
+    targets, sources = _matrix_shape(conn)
+    require_real("messages", messages)
     require_shape("messages", messages, (sources,), (targets, sources))
     return weighted(conn, jnp.asarray(messages))
 
@@ -59,7 +61,16 @@ def in_strength(conn: Weights) -> Num[Array, " target"]:
         >>> cf.in_strength(jnp.array([[0.0, 2.0], [1.0, 0.5]])).tolist()
         [2.0, 1.5]
     """
+    _matrix_shape(conn)
     return _in_strength(conn)
+
+
+def _matrix_shape(conn: Any) -> tuple[int, int]:
+    """How many targets and sources there are; refused where it is no connection."""
+    require_real("conn", conn)
+    if len(np.shape(conn)) != 2:
+        raise ValueError(f"`conn` must have shape (target, source), not {np.shape(conn)}.")
+    return np.shape(conn)
 
 
 def stored(conn: Weights) -> Array:

@@ -21,6 +21,11 @@ def known(*xs: Any) -> bool:
     return not any(isinstance(x, Tracer) for x in jax.tree.leaves(xs))
 
 
+def traced(*xs: Any) -> bool:
+    """Whether one of these stands for a value to come, or all that is worked out here will."""
+    return not known(xs, jnp.zeros(()))
+
+
 def constant(x: Any) -> Array:
     """`x` as an array whose values stay known, also where it is built inside a `jit`."""
     if not known(x):
@@ -46,14 +51,36 @@ def as_float(name: str, x: Any) -> Array:
     return constant(np.asarray(x, float)) if known(x) else x.astype(float)
 
 
+def require_real(name: str, x: Any) -> None:
+    """Refuse what is no array of real numbers: words, None, and what is complex."""
+    dtype = getattr(x, "dtype", None)
+    if dtype is None:
+        try:
+            dtype = np.asarray(x).dtype
+        except ValueError:  # rows of unequal length
+            dtype = np.dtype(object)
+    if jnp.issubdtype(dtype, jnp.complexfloating):
+        raise TypeError(f"`{name}` must be real; it is {dtype}. Pass its real part or its size.")
+    if not (jnp.issubdtype(dtype, jnp.number) or jnp.issubdtype(dtype, np.bool_)):
+        raise TypeError(f"`{name}` must be of numbers, not {type(x).__name__} of {dtype}.")
+
+
 def require_finite(name: str, x: Any, hint: str = "") -> None:
     """Refuse NaN and infinity, and say where the first one is."""
+    require_real(name, x)
     if known(x):
         _refuse_where(~np.isfinite(x), name, x, f"finite; {{}}. {hint}")
 
 
+def require_no_nan(name: str, x: Any) -> None:
+    """Refuse NaN, and say where the first one is."""
+    if known(x):
+        _refuse_where(np.isnan(x), name, x, "a number; {}.")
+
+
 def require_nonnegative(name: str, x: Any, hint: str = "") -> None:
     """Refuse values below zero, and say where the first one is."""
+    require_real(name, x)
     if known(x):
         _refuse_where(np.asarray(x) < 0, name, x, f"≥ 0; {{}}. {hint}")
 
@@ -68,8 +95,15 @@ def _refuse_where(wrong: Any, name: str, x: Any, wanted: str) -> None:
 
 def require_positive(name: str, x: Any, unit: str = "") -> None:
     """Refuse a number that is zero, negative, infinite or NaN."""
+    require_real(name, x)
     if known(x) and not (np.isfinite(x) & (np.asarray(x) > 0)).all():
         raise ValueError(f"`{name}` must be positive and finite{unit and f' [{unit}]'}, not {x}.")
+
+
+def require_positive_number(name: str, x: Any, unit: str = "") -> None:
+    """Refuse what is not one number above zero."""
+    require_shape(name, x, (), meaning="It is one number.")
+    require_positive(name, x, unit)
 
 
 def require_square(name: str, x: Any) -> None:

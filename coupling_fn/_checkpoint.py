@@ -6,6 +6,7 @@ import json
 import os
 import re
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import jax
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr
 
+from ._check import known
 from ._types import PyTree
 
 
@@ -56,6 +58,11 @@ def fingerprint(program: str, traced: ClosedJaxpr, numbers: str, arrays: PyTree)
     """
     text = re.sub(r"0x[0-9a-f]+", "", str(traced.jaxpr))  # addresses of functions
     consts = [x for x in jax.tree.leaves(list(_constants(traced))) if hasattr(x, "dtype")]
+    if not known(consts, arrays):
+        raise ValueError(
+            f"`save` writes files, which is not for inside of jit, vmap or grad: {program} closes "
+            "over a value that is not known there."
+        )
     return {
         "version of JAX": jax.__version__,
         program: _digest([np.frombuffer(text.encode(), np.uint8), *consts]),
@@ -80,16 +87,21 @@ def _is_program(x: Any) -> bool:
 
 def write(path: Path, arrays: dict[str, np.ndarray], marks: dict[str, str]) -> None:
     """Write arrays so that at any moment the file is an old or a new one, whole."""
-    whole: dict[str, Any] = {"marks": np.asarray(json.dumps(marks)), **arrays}
+    kinds = {name: (x.dtype.name, x.shape) for name, x in arrays.items() if _is_foreign(x)}
+    whole: dict[str, Any] = {name: _plain(x) for name, x in arrays.items()}
+    whole |= {"marks": np.asarray(json.dumps(marks)), "kinds": np.asarray(json.dumps(kinds))}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
+        left = list(path.parent.glob(f"{path.name}.*.part"))  # by writes that were killed
+        handle, temporary = tempfile.mkstemp(".part", f"{path.name}.", path.parent)
         try:
             with os.fdopen(handle, "wb") as file:
                 np.savez(file, **whole)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, path)
+            for old in left:
+                old.unlink(missing_ok=True)
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
@@ -111,9 +123,14 @@ def read(path: Path, marks: dict[str, str], work: str) -> dict[str, np.ndarray] 
     if not path.exists():
         return None
     try:
+        with zipfile.ZipFile(path) as packed:
+            if any(member.compress_type != zipfile.ZIP_STORED for member in packed.infolist()):
+                raise ValueError("it is compressed, and may unpack to any size")
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             found = dict(file)
-        theirs = dict(json.loads(str(found.pop("marks"))))
+        theirs, kinds = (dict(json.loads(str(found.pop(name)))) for name in ("marks", "kinds"))
+        for name, (dtype, shape) in kinds.items():
+            found[name] = found[name].view(jax.numpy.dtype(dtype)).reshape(shape)
     except Exception as error:  # a damaged file can raise nearly anything
         raise ValueError(
             f"`save`: {path} is not a {work} that can be gone on with ({error}). Remove it to begin "
@@ -137,12 +154,12 @@ def require_no_keys(what: str, like: PyTree) -> None:
 
 
 def as_arrays(name: str, tree: PyTree) -> dict[str, np.ndarray]:
-    """The leaves of a pytree as arrays that npz can hold."""
-    return {f"{name}_{i}": _plain(x) for i, x in enumerate(jax.tree.leaves(tree))}
+    """The leaves of a pytree as NumPy's, random keys as their numbers."""
+    return {f"{name}_{i}": _numbers(x) for i, x in enumerate(jax.tree.leaves(tree))}
 
 
 def as_tree(name: str, arrays: dict[str, np.ndarray], like: PyTree) -> PyTree:
-    """The pytree again that `as_arrays` was given, as NumPy's, with the dtypes of `like`."""
+    """The pytree again that `as_arrays` was given, as NumPy's, with the keys of `like`."""
     leaves, tree = jax.tree.flatten(like)
     return tree.unflatten([_like(arrays[f"{name}_{i}"], leaf) for i, leaf in enumerate(leaves)])
 
@@ -152,25 +169,29 @@ def is_key(x: Any) -> bool:
     return jax.numpy.issubdtype(x.dtype, jax.dtypes.prng_key)
 
 
-def _plain(x: Any) -> np.ndarray:
-    """An array that npz can hold as it is: a random key as its numbers."""
-    if hasattr(x, "dtype") and is_key(x):
-        return np.asarray(jax.random.key_data(x))
-    x = np.asarray(x)
-    # bfloat16 and its like
-    return np.atleast_1d(x).view(np.uint8) if x.dtype.kind == "V" else x
+def _numbers(x: Any) -> np.ndarray:
+    return np.asarray(jax.random.key_data(x) if hasattr(x, "dtype") and is_key(x) else x)
 
 
 def _like(x: np.ndarray, leaf: Any) -> Any:
-    if is_key(leaf):
-        return jax.random.wrap_key_data(jax.numpy.asarray(x), impl=jax.random.key_impl(leaf))
-    return x if x.dtype == leaf.dtype else x.view(leaf.dtype).reshape(leaf.shape)
+    if not is_key(leaf):
+        return x
+    return jax.random.wrap_key_data(jax.numpy.asarray(x), impl=jax.random.key_impl(leaf))
+
+
+def _is_foreign(x: np.ndarray) -> bool:
+    """Whether the dtype is none of NumPy's, as bfloat16 is not; npz would forget it."""
+    return x.dtype.kind == "V"
+
+
+def _plain(x: np.ndarray) -> np.ndarray:
+    return np.atleast_1d(x).view(np.uint8) if _is_foreign(x) else x
 
 
 def _digest(arrays: list[Any]) -> str:
     total = hashlib.sha256()
     for x in arrays:
-        x = np.ascontiguousarray(_plain(x))
+        x = np.ascontiguousarray(_numbers(x))
         total.update(f"{x.dtype}{x.shape}".encode())
         total.update(x.tobytes())
     return total.hexdigest()

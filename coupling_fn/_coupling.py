@@ -164,7 +164,7 @@ class DiffusiveCoupling(Coupling):
     """
 
     conn: Weights = eqx.field(converter=_conn)
-    k: Strength = parameter("k", 1.0)
+    k: Strength = parameter("k", 1.0, "1")
     relative: ClassVar[bool] = True
 
     def send(self, source):
@@ -218,7 +218,7 @@ class AdditiveCoupling(Coupling):
     """
 
     conn: Weights = eqx.field(converter=_conn)
-    k: Strength = parameter("k", 1.0)
+    k: Strength = parameter("k", 1.0, "1")
     b: Strength = parameter("b", 0.0)
 
     def send(self, source):
@@ -269,7 +269,7 @@ class SigmoidalCoupling(Coupling):
     """
 
     conn: Weights = eqx.field(converter=_conn)
-    k: Strength = parameter("k", 1.0)
+    k: Strength = parameter("k", 1.0, "1")
     cmin: Strength = parameter("cmin", -1.0)
     cmax: Strength = parameter("cmax", 1.0)
     midpoint: Strength = parameter("midpoint", 0.0)
@@ -336,7 +336,7 @@ class HyperbolicTangentCoupling(Coupling):
     """
 
     conn: Weights = eqx.field(converter=_conn)
-    k: Strength = parameter("k", 1.0)
+    k: Strength = parameter("k", 1.0, "1")
     a: Scalar = parameter("a", 1.0)
     b: Scalar = parameter("b", 1.0)
     midpoint: Scalar = parameter("midpoint", 0.0)
@@ -400,11 +400,11 @@ class SigmoidalJansenRitCoupling(Coupling):
     """
 
     conn: Weights = eqx.field(converter=_conn)
-    k: Strength = parameter("k", 1.0)
-    cmin: Scalar = parameter("cmin", 0.0)
-    cmax: Scalar = parameter("cmax", 0.005)
-    midpoint: Scalar = parameter("midpoint", 6.0)
-    r: Scalar = parameter("r", 0.56)
+    k: Strength = parameter("k", 1.0, "1")
+    cmin: Scalar = parameter("cmin", 0.0, "kHz")
+    cmax: Scalar = parameter("cmax", 0.005, "kHz")
+    midpoint: Scalar = parameter("midpoint", 6.0, "mV")
+    r: Scalar = parameter("r", 0.56, "1/mV")
 
     def send(self, source):
         """The firing rate at the potential `source`."""
@@ -466,7 +466,7 @@ class PreSigmoidalCoupling(Coupling):
     """
 
     conn: Weights = eqx.field(converter=_conn)
-    k: Strength = parameter("k", 1.0)
+    k: Strength = parameter("k", 1.0, "1")
     H: Scalar = parameter("H", 0.5)
     Q: Scalar = parameter("Q", 1.0)
     G: Scalar = parameter("G", 60.0)
@@ -537,7 +537,7 @@ class KuramotoCoupling(Coupling):
     """
 
     conn: Weights = eqx.field(converter=_conn)
-    k: Strength = parameter("k", 1.0)
+    k: Strength = parameter("k", 1.0, "1")
     relative: ClassVar[bool] = True
 
     def send(self, source):
@@ -610,7 +610,7 @@ class CustomCoupling(eqx.Module):
     """
 
     conn: Weights
-    k: Array
+    k: Array = eqx.field(metadata={"unit": "1"})
     parameters: dict[str, Array]
     fn: Callable[..., Any] = eqx.field(static=True)
 
@@ -661,7 +661,7 @@ class EdgeCoupling(eqx.Module):
     """
 
     conn: Weights
-    k: Array
+    k: Array = eqx.field(metadata={"unit": "1"})
     parameters: dict[str, Array]
     fn: Callable[..., Any] = eqx.field(static=True)
 

@@ -77,11 +77,11 @@ def stationary_covariance(
     """
     z, _ = stacked(net, x)
     q = _noise(net, params, z)
-    jac = jacobians(net, params, x)
+    jac, points = jacobians(net, params, x), checked_points(points)
     if not jac.gains:
         a = jac.now.reshape(z.size, z.size)
         return lyapunov(a, jnp.diag(q)).reshape(jac.now.shape)
-    both = integrals(jac, q, checked_points(points))
+    both = integrals(jac, q, points)
     return jnp.where(_resolved(both) & causal(both), both.covariance, jnp.nan).reshape(
         jac.now.shape
     )
@@ -132,7 +132,10 @@ def cross_spectrum(
         response = jnp.einsum("si,sim->im", as_complex(out), response.reshape(*z.shape, z.size))
         return jnp.matmul(response * as_complex(q)[None], response.conj().T, precision=HIGHEST)
 
-    densities = lax.map(at, as_float("frequencies", frequencies).astype(z.dtype), batch_size=8)
+    frequencies = as_float("frequencies", frequencies)
+    if frequencies.ndim != 1:
+        raise ValueError(f"`frequencies` must have one axis, not the shape {frequencies.shape}.")
+    densities = lax.map(at, frequencies.astype(z.dtype), batch_size=8)
     return 2 / 1000 * densities
 
 

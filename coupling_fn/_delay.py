@@ -25,6 +25,8 @@ from ._check import (
     require_finite,
     require_nonnegative,
     require_positive,
+    require_positive_number,
+    require_real,
     require_shape,
 )
 from ._types import Scalar
@@ -67,6 +69,7 @@ def lags(
         >>> cf.lags(jnp.array([[0.0, 100.0], [33.0, 0.0]]), speed=10.0, dt=0.1).tolist()
         [[0, 100], [33, 0]]
     """
+    require_shape("speed", speed, (), meaning="It is one number.")
     lengths = _checked_lengths(lengths, speed, dt)
     if weights is not None:
         weights = as_float("weights", weights)
@@ -112,6 +115,8 @@ def lag_bounds(
         (1, 51)
     """
     lengths = np.asarray(_checked_lengths(lengths, speed, dt))
+    if not lengths.size:
+        raise ValueError("`lengths` is empty: there is nothing to bound.")
     smallest, largest = [], []
     for dtype in (np.float32, np.float64):  # a run may round its lags in either
         near, far, fast, slow, step = (
@@ -143,9 +148,20 @@ def make_history(
     """
     lag, sources = as_count("lag", lag), as_count("sources", sources)
     past = as_float("past", past)
+    require_finite("past", past)
     meaning = f"A constant, or the {lag} steps before the run, oldest first."
     require_shape("past", past, (), (sources,), (lag, sources), meaning=meaning)
     return jnp.broadcast_to(past if past.ndim == 2 else jnp.atleast_1d(past)[None], (lag, sources))
+
+
+def _check_history(history: Any, current: Any) -> tuple[int, int]:
+    """Refuse what is no past with a present, and give how deep and how wide it is."""
+    require_real("history", history)
+    if np.ndim(history) != 2:
+        raise ValueError(f"`history` must have shape (lag, source), not {np.shape(history)}.")
+    require_real("current", current)
+    require_shape("current", current, np.shape(history)[1:], meaning="One value a source.")
+    return np.shape(history)
 
 
 def push_history(
@@ -157,7 +173,7 @@ def push_history(
         >>> cf.push_history(jnp.array([[1.0], [2.0]]), jnp.array([3.0])).tolist()
         [[2.0], [3.0]]
     """
-    require_shape("current", current, history.shape[1:], meaning="One value a source.")
+    _check_history(history, current)
     return jnp.concatenate([history, current[None]])[1:]
 
 
@@ -191,8 +207,8 @@ def read_history(
         [2.5, 25.0]
     """
     require_choice("interpolate", interpolate, (None, "linear"))
-    depth, sources = history.shape
-    require_shape("current", current, (sources,), meaning="One value a source.")
+    depth, sources = _check_history(history, current)
+    require_real("lags", lags)
     lags = jnp.asarray(lags)
     if lags.ndim and (lags.ndim != 2 or lags.shape[1] != sources):
         raise ValueError(
@@ -258,7 +274,7 @@ def _(primals, tangents):
 
 def _checked_lengths(lengths, speed, dt) -> Array | np.ndarray:
     require_positive("speed", speed, "mm/ms")
-    require_positive("dt", dt, "ms")
+    require_positive_number("dt", dt, "ms")
     checked = as_float("lengths", lengths)
     if not isinstance(lengths, np.ndarray):  # NumPy's float64 is not to be lost before rounding
         lengths = checked
@@ -279,7 +295,10 @@ def _warn_of_lost_delays(lengths, lost, speed, dt) -> None:
 def checked_lags(lags: Any) -> Array | None:
     if lags is None:
         return None
+    require_real("lags", lags)
     lags = constant(lags)
+    if not lags.size:
+        raise ValueError(f"`lags` is empty, {lags.shape}: None is no delay.")
     if not jnp.issubdtype(lags.dtype, jnp.integer):
         raise TypeError(f"`lags` must be whole numbers of steps, not {lags.dtype}: use lags().")
     if lags.ndim > 2:

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ._check import known
+from ._check import traced
 from ._edges import edges_of
 from ._network import Network, origins_of, past_of
 from ._noise import with_values
@@ -26,7 +26,7 @@ NAMED = 3  # of the largest
 
 def require_known(*trees: PyTree) -> None:
     """Refuse to check a run whose values are not there when `simulate` returns."""
-    if not known(*trees):
+    if traced(*trees):
         raise ValueError(
             '`check="finite"` looks at the values of a run when it has ended, so it cannot be inside '
             "`jit`, `vmap` or `grad`: leave it out there, and run the one case in question outside."
@@ -40,6 +40,7 @@ def require_finite_run(
 
     `run(step, state, params, steps, record)` runs again, bit for bit, however it is cut.
     """
+    require_known(result)  # a step or record may have closed over a traced value
     last, record = result
     if all_finite(_looked_at(last)):
         _require_finite_record(record)

@@ -15,10 +15,17 @@ from jax import Array
 from jaxtyping import Float
 
 from . import _checkpoint
-from ._check import as_count, require_choice, require_nonnegative, require_positive
+from ._check import (
+    as_count,
+    require_choice,
+    require_finite,
+    require_nonnegative,
+    require_positive,
+    require_shape,
+)
 from ._checkpoint import Interrupted
 from ._descent import Problem, begin, compiled_step, split
-from ._leaves import Fitted, Free, fitted_leaves, strong
+from ._leaves import Fitted, Free, fitted_leaves, require_host, strong
 from ._progress import progress_bar
 from ._transform import Transform
 from ._types import PyTree, Where
@@ -209,6 +216,8 @@ def fit(
         _at_least_one("patience", patience),
         _at_least_one("save_every", save_every),
     )
+    require_shape("tolerance", tolerance, (), meaning="It is one number.")
+    require_finite("tolerance", tolerance)
     require_nonnegative("tolerance", tolerance)
     if tolerance and patience is None:
         raise ValueError("`tolerance` says what `patience` counts as better: give that, too.")
@@ -242,6 +251,8 @@ def fit(
             advance(max(len(measured) - 1, 0))
             for step in range(len(measured), 0 if stopped else steps + 1):
                 row, leaves, carry = compiled_step(program, many, arrays, carry)
+                if not step:
+                    require_host("fit", row)  # the loss may close over a traced value
                 row = np.asarray(row)
                 measured.append(row)
                 path.append(tuple(np.asarray(x) for x in leaves))

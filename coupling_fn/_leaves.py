@@ -11,7 +11,7 @@ import numpy as np
 from jax import Array
 from jax.extend.core import jaxpr_as_fun
 
-from ._check import known, require_finite
+from ._check import require_finite, traced
 from ._transform import Transform, identity
 from ._types import PyTree, Where
 
@@ -167,12 +167,17 @@ def _forward(loss: Callable[[Free], Array], free: Free) -> Any:
     return value, unflatten(slopes, free)
 
 
-def _check_params(what: str, params: PyTree) -> None:
-    if not known(params):
+def require_host(what: str, *trees: PyTree) -> None:
+    """Refuse to work inside of a transformation, where values cannot be looked at."""
+    if traced(trees):
         raise TypeError(
             f"{what} runs on the host: call it outside of jit, vmap and grad. Inside, an optax loop "
             "in jax.lax.scan does the same."
         )
+
+
+def _check_params(what: str, params: PyTree) -> None:
+    require_host(what, params)
     for path, leaf in jax.tree.leaves_with_path(params):
         if eqx.is_inexact_array_like(leaf) and np.isnan(leaf).any():
             raise ValueError(f"`params{jax.tree_util.keystr(path)}` must not contain NaN.")

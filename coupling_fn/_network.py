@@ -1,5 +1,6 @@
 """Nodes, couplings, lags and a scheme, together a function `(state, params) -> state`."""
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal, NamedTuple, cast
@@ -16,6 +17,7 @@ from ._check import (
     require_choice,
     require_names,
     require_positive,
+    require_positive_number,
     require_shape,
 )
 from ._coupling import Coupling, SumCoupling, require_k
@@ -151,7 +153,7 @@ class Network(eqx.Module):
                 f"`node` must know the names of its states and inputs: put "
                 f"@coupling_fn.node(states=[...], inputs=[...]) above the function {name}."
             )
-        require_positive("dt", dt, "ms")
+        require_positive_number("dt", dt, "ms")
         require_choice("interpolate", interpolate, (None, "linear"))
         require_choice("scheme", scheme, SCHEMES)
         require_choice("hold", hold, ("stage", "step"))
@@ -523,6 +525,12 @@ class Network(eqx.Module):
         """Refuse noise and external input of names or shapes that the node does not have."""
         require_names("state", self._noises(params), self.node.states)
         meaning = "One for all, or one a region."
+        for field in (
+            dataclasses.fields(params.node) if dataclasses.is_dataclass(params.node) else ()
+        ):
+            if "unit" in field.metadata:  # a parameter of one of our own nodes
+                value = getattr(params.node, field.name)
+                require_shape(f"params.node.{field.name}", value, (), (regions,), meaning=meaning)
         for name, noise in self._noises(params).items():
             if is_noise(noise):
                 require_regions(f"noise.{name}", noise, regions)

@@ -24,6 +24,7 @@ from ._check import (
     require_finite,
     require_nonnegative,
     require_positive,
+    require_positive_number,
     require_shape,
     require_square,
 )
@@ -310,8 +311,8 @@ class PinkNoise(ColouredNoise):
         self.sigma = as_float("sigma", sigma)
         self.low, self.high = as_float("low", low), as_float("high", high)
         self.factor = None if factor is None else as_float("factor", factor)
-        require_positive("low", self.low, "Hz")
-        require_positive("high", self.high, "Hz")
+        require_positive_number("low", self.low, "Hz")
+        require_positive_number("high", self.high, "Hz")
         if known(self.low, self.high) and not (np.asarray(self.low) < np.asarray(self.high)).all():
             raise ValueError(f"`low` must be below `high`; they are {low} and {high} Hz.")
         if components is None:

@@ -106,7 +106,9 @@ PRESETS = {
     ),
     "generic_2d_oscillator": Preset(
         cf.generic_2d_oscillator,
-        cf.Generic2dOscillatorParams(a=0.0, e=0.0, g=-0.5),  # rests at 0, below its Hopf bifurcation
+        cf.Generic2dOscillatorParams(
+            a=0.0, e=0.0, g=-0.5
+        ),  # rests at 0, below its Hopf bifurcation
         {"V": 0.01},
         (0.4, 7.5),
         2.8,

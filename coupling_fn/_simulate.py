@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from ._check import as_count, known, require_choice, require_names
+from ._check import as_count, require_choice, require_names, traced
 from ._checkpoint import (
     Interrupted,
     as_arrays,
@@ -149,7 +149,7 @@ def simulate(
         how = (steps, recorder, every, reverse, checkpoint, reduce)
         result = _simulate(step, state, params, *how)
     else:
-        if not known(step, state, params) or checkpoint is not None:
+        if traced(step, state, params) or checkpoint is not None:
             raise ValueError(
                 "`save` writes files, which is not for inside of jit, vmap or grad; so it takes no "
                 "`checkpoint`, either."
@@ -206,11 +206,11 @@ def _stretch(save: Any, steps: int, every: int) -> int:
 def _saved(folder, length, step, state, params, steps, record, every, reverse):
     """Run stretches of so many steps, and keep each in a file of its own."""
     args = lambda state, steps: (step, state, params, steps, record, every, reverse, None)  # noqa: E731
-    traced, (after, like), _ = eqx.filter_make_jaxpr(_simulate)(*args(state, length))
+    program, (after, like), _ = eqx.filter_make_jaxpr(_simulate)(*args(state, length))
     require_no_keys("record", like)
     after = jax.tree.map(lambda then, now: now if is_key(then) else then, after, state)
     arrays = eqx.filter((step, state, params), eqx.is_array_like)
-    marks = fingerprint("step, record or `save_every`", traced, "state or params", arrays)
+    marks = fingerprint("step, record or `save_every`", program, "state or params", arrays)
     seen = []
     joined = lambda: jax.tree.map(lambda *rows: np.concatenate(rows), *seen)  # noqa: E731
     try:

@@ -126,6 +126,8 @@ def sparse_from_edges(
         [[0.0, 2.0], [0.75, 0.0]]
     """
     weight = as_float("weight", weight)
+    if len(shape) != 2:
+        raise ValueError(f"`shape` must be (targets, sources), not {shape}.")
     targets, sources = (as_count("shape", n) for n in shape)
     ends = _numbers("target", target, targets), _numbers("source", source, sources)
     for name, end in zip(("target", "source"), ends, strict=True):

@@ -7,7 +7,7 @@ import numpy as np
 from jax import Array, lax
 from jaxtyping import Float
 
-from ._check import as_float, known
+from ._check import as_float, known, require_finite, require_shape
 from ._covariance import CHUNK, HIGHEST, checked_points, doubled, frequency_grid
 from ._linear import (
     Jacobians,
@@ -71,6 +71,9 @@ def critical_k(
         0.02
     """
     low, high = as_float("low", low), as_float("high", high)
+    for name, end in (("low", low), ("high", high)):
+        require_shape(name, end, (), meaning="It is one number.")
+        require_finite(name, end)
     if known(low, high) and not low < high:
         raise ValueError(f"`low` must be below `high`; they are {low} and {high}.")
     return _critical_k(net, params, x0, low, high, where, checked_points(points))

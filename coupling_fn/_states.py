@@ -35,7 +35,7 @@ def names_of(container: Any) -> tuple[str, ...]:
     return tuple(fields)
 
 
-def refill(x: PyTree, values: dict[str, Array]) -> PyTree:
+def refill(x: PyTree, values: Mapping[str, Any]) -> PyTree:
     """The container of `x` with other values."""
     return type(x)(**values)
 

@@ -1,6 +1,7 @@
 """What drives a region from outside: functions of time whose parameters are leaves."""
 
 import abc
+import dataclasses
 from typing import Any, Literal
 
 import equinox as eqx
@@ -14,6 +15,7 @@ from ._check import (
     require_choice,
     require_finite,
     require_positive,
+    require_positive_number,
 )
 from ._types import PerTarget, Scalar, parameter
 
@@ -43,6 +45,22 @@ class Stimulus(eqx.Module):
 
     amplitude: eqx.AbstractVar[Any]
     pattern: eqx.AbstractVar[Any]
+
+    def __check_init__(self):
+        sizes = {}
+        for field in dataclasses.fields(self):
+            if (
+                field.name in ("amplitude", "pattern", "duration", "rise")
+                or "unit" in field.metadata
+            ):
+                sizes[field.name] = np.shape(getattr(self, field.name))
+        regions = max(sizes.values(), key=len, default=())
+        for name, shape in sizes.items():
+            if shape not in ((), regions) or len(shape) > 1:
+                raise ValueError(
+                    f"`{name}` must be one for all or one a region, as many as in the others; its "
+                    f"shape is {shape}, and theirs are {sizes}."
+                )
 
     @abc.abstractmethod
     def course(self, t: Any) -> Any:
@@ -135,7 +153,7 @@ class StepStimulus(Stimulus):
     """
 
     amplitude: Scalar | PerTarget = parameter("amplitude", 1.0)
-    onset: Scalar | PerTarget = parameter("onset", 0.0)
+    onset: Scalar | PerTarget = parameter("onset", 0.0, "ms")
     duration: Scalar | PerTarget | None = _optional("duration")
     rise: Scalar | PerTarget | None = _optional("rise")
     pattern: PerTarget | None = _optional("pattern")
@@ -177,9 +195,9 @@ class PulseTrainStimulus(Stimulus):
     """
 
     amplitude: Scalar | PerTarget = parameter("amplitude", 1.0)
-    onset: Scalar | PerTarget = parameter("onset", 0.0)
-    period: Scalar | PerTarget = parameter("period", 1000.0)
-    width: Scalar | PerTarget = parameter("width", 100.0)
+    onset: Scalar | PerTarget = parameter("onset", 0.0, "ms")
+    period: Scalar | PerTarget = parameter("period", 1000.0, "ms")
+    width: Scalar | PerTarget = parameter("width", 100.0, "ms")
     count: Scalar | None = _optional("count")
     rise: Scalar | PerTarget | None = _optional("rise")
     pattern: PerTarget | None = _optional("pattern")
@@ -219,8 +237,8 @@ class SineStimulus(Stimulus):
     """
 
     amplitude: Scalar | PerTarget = parameter("amplitude", 1.0)
-    frequency: Scalar | PerTarget = parameter("frequency", 10.0)
-    phase: Scalar | PerTarget = parameter("phase", 0.0)
+    frequency: Scalar | PerTarget = parameter("frequency", 10.0, "Hz")
+    phase: Scalar | PerTarget = parameter("phase", 0.0, "rad")
     pattern: PerTarget | None = _optional("pattern")
 
     def course(self, t):
@@ -247,8 +265,8 @@ class RampStimulus(Stimulus):
     """
 
     amplitude: Scalar | PerTarget = parameter("amplitude", 1.0)
-    onset: Scalar | PerTarget = parameter("onset", 0.0)
-    duration: Scalar | PerTarget = parameter("duration", 1000.0)
+    onset: Scalar | PerTarget = parameter("onset", 0.0, "ms")
+    duration: Scalar | PerTarget = parameter("duration", 1000.0, "ms")
     pattern: PerTarget | None = _optional("pattern")
 
     def __check_init__(self):
@@ -283,9 +301,9 @@ class SampledStimulus(Stimulus):
     """
 
     values: Any = eqx.field(converter=lambda x: as_float("values", x))
-    period: Scalar = parameter("period", 1.0)
+    period: Scalar = parameter("period", 1.0, "ms")
     amplitude: Scalar | PerTarget = parameter("amplitude", 1.0)
-    onset: Scalar = parameter("onset", 0.0)
+    onset: Scalar = parameter("onset", 0.0, "ms")
     pattern: PerTarget | None = _optional("pattern")
     interpolate: Literal["linear", "previous"] = eqx.field(default="linear", static=True)
     outside: Literal["zero", "hold"] = eqx.field(default="zero", static=True)
@@ -297,7 +315,7 @@ class SampledStimulus(Stimulus):
                 f"{jnp.shape(self.values)}."
             )
         require_finite("values", self.values)
-        require_positive("period", self.period, "ms")
+        require_positive_number("period", self.period, "ms")
         require_choice("interpolate", self.interpolate, ("linear", "previous"))
         require_choice("outside", self.outside, ("zero", "hold"))
 

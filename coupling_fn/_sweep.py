@@ -13,7 +13,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from . import _checkpoint
-from ._check import as_count, known
+from ._check import as_count, known, traced
 from ._checkpoint import Interrupted
 from ._devices import PART, WHOLE, mesh_of, shard_map
 from ._progress import progress_bar
@@ -92,6 +92,8 @@ def sweep(
             raise ValueError("`save` writes files, which is not for inside of jit, vmap or grad.")
         return jax.vmap(fn)(values) if chunk is None else jax.lax.map(fn, values, batch_size=chunk)
     chunk = min(chunk or size, size)
+    if save is not None and traced():
+        raise ValueError("`save` writes files, which is not for inside of jit.")
     disk = None if save is None else _Disk(Path(save), fn, values, chunk)
     results = []
     joined = lambda: _joined(results, size, np if disk else jnp)  # noqa: E731
@@ -213,7 +215,7 @@ def grid(**axes: ArrayLike | Sequence[Any]) -> dict[str, Array]:
     """
     if not axes:
         raise ValueError("A grid needs at least one axis, as in grid(k=ks, speed=speeds).")
-    arrays = {name: jnp.asarray(axis) for name, axis in axes.items()}
+    arrays = {name: _axis(name, axis) for name, axis in axes.items()}
     for name, axis in arrays.items():
         if axis.ndim != 1 or axis.size == 0:
             raise ValueError(
@@ -221,3 +223,10 @@ def grid(**axes: ArrayLike | Sequence[Any]) -> dict[str, Array]:
             )
     mesh = jnp.meshgrid(*arrays.values(), indexing="ij")
     return {name: points.ravel() for name, points in zip(arrays, mesh, strict=True)}
+
+
+def _axis(name: str, values: Any) -> Array:
+    try:
+        return jnp.asarray(values)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"`{name}` must be an array, not {type(values).__name__}.") from error

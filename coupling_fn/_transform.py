@@ -10,7 +10,15 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Bool, Float
 
-from ._check import as_count, as_float, known, require_finite, require_shape, require_square
+from ._check import (
+    as_count,
+    as_float,
+    known,
+    require_finite,
+    require_real,
+    require_shape,
+    require_square,
+)
 
 
 class Transform(eqx.Module):
@@ -128,6 +136,9 @@ def masked(
         >>> edges.forward(edges.inverse(jnp.asarray([[0.0, 0.5], [0.0, 0.0]]))).tolist()
         [[0.0, 0.5], [0.0, 0.0]]
     """
+    require_real("mask", mask)
+    if np.ndim(mask) != 2:
+        raise ValueError(f"`mask` must have shape (target, source), not {np.shape(mask)}.")
     mask = np.asarray(mask, bool)
     if symmetric:
         require_square("mask", mask)
@@ -224,6 +235,8 @@ def regional(
     """
     maps = as_float("maps", maps)
     maps = maps[None] if maps.ndim == 1 else maps
+    if maps.ndim != 2:
+        raise ValueError(f"`maps` must have shape (map, region) or (region,), not {maps.shape}.")
     require_finite("maps", maps)
     within = identity() if within is None else within
     design = jnp.concatenate([jnp.ones_like(maps[:1]), maps]).T

@@ -8,7 +8,7 @@ from jax.experimental.sparse import BCOO
 from jax.typing import ArrayLike
 from jaxtyping import Num
 
-from ._check import as_float
+from ._check import as_float, require_no_nan
 from ._sparse import SparseConnection
 
 if TYPE_CHECKING:  # a static checker knows neither shapes nor what a converter made of a field
@@ -28,9 +28,17 @@ PyTree: TypeAlias = Any
 Where: TypeAlias = Callable[[PyTree], Any]
 
 
-def parameter(name: str, default: float) -> Any:
+def parameter(name: str, default: float, unit: str | None = None) -> Any:
     """A field of a parameter pytree that may be fitted or swept: always an array, never static.
 
-    A Python float would be static under `eqx.filter_jit`, and every new value compile again.
+    A Python float would be static under `eqx.filter_jit`, and every new value compile again. The unit
+    is None where it goes by the states that a network puts it between.
     """
-    return eqx.field(default=default, converter=lambda x: as_float(name, x))
+
+    def convert(x: Any) -> Any:
+        x = as_float(name, x)
+        require_no_nan(name, x)  # an infinite time constant is one
+        return x
+
+    metadata = {} if unit is None else {"unit": unit}
+    return eqx.field(default=default, converter=convert, metadata=metadata)

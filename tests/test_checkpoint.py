@@ -1,6 +1,9 @@
 """Killed fits and sweeps go on, to the bit; others do not."""
 
+import errno
+import io
 import os
+import shutil
 import subprocess
 import sys
 
@@ -12,6 +15,7 @@ import pytest
 from helpers import assert_close, refuses
 
 import coupling_fn as cf
+from coupling_fn import _checkpoint, _simulate
 
 TARGET = jnp.asarray([0.3, -2.0])
 
@@ -132,41 +136,6 @@ def test_data_of_a_jitted_loss_are_part_of_the_fit_too(tmp_path):
         run(tmp_path, loss=to([1.0, 2.5]), steps=3)
 
 
-@pytest.mark.parametrize("content", [b"", b"none", b"PK\x03\x04" + bytes(40)])
-def test_a_file_that_is_no_fit(tmp_path, content):
-    (tmp_path / "fit.npz").write_bytes(content)
-    with refuses(match="is not a fit that can be gone on with"):
-        run(tmp_path)
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is read-only to root")
-def test_a_folder_that_cannot_be_written(tmp_path):
-    tmp_path.chmod(0o500)
-    with refuses("cannot write .* as it was", OSError):
-        run(tmp_path)
-
-
-def test_a_disk_that_is_full_leaves_what_was_written(tmp_path, monkeypatch):
-    run(tmp_path, steps=5)
-    before = (tmp_path / "fit.npz").read_bytes()
-
-    def full(*args, **kwargs):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("numpy.savez", full)
-    with refuses("cannot write .*No space left.* as it was", OSError):
-        run(tmp_path)
-    assert (tmp_path / "fit.npz").read_bytes() == before
-    assert [path.name for path in tmp_path.iterdir()] == ["fit.npz"]
-
-
-def test_another_version_of_jax_is_refused(tmp_path, monkeypatch):
-    run(tmp_path, steps=3)
-    monkeypatch.setattr(jax, "__version__", "0.0.1")
-    with refuses("its version of JAX differ"):
-        run(tmp_path)
-
-
 # --- sweeps ---------------------------------------------------------------------------------------
 
 KS = jnp.linspace(0.0, 1.0, 10)
@@ -228,6 +197,10 @@ def test_a_sweep_that_cannot_be_saved(tmp_path):
         swept(tmp_path)
     with refuses("not for inside of jit"):
         jax.jit(lambda ks: swept(tmp_path, values=ks))(KS)
+    with refuses("not for inside of jit"):
+        jax.jit(lambda: swept(tmp_path))()
+    with refuses("not for inside of jit, vmap or grad: function closes over a value"):
+        jax.grad(lambda a: swept(tmp_path, lambda k: a * k).sum())(1.0)
     with refuses("random keys", TypeError):
         swept(tmp_path, fn=lambda k: jax.random.key(0))
 
@@ -250,8 +223,6 @@ def keyless(out):
 
 
 def test_a_killed_run_goes_on_to_the_bit(tmp_path, monkeypatch):
-    from coupling_fn import _simulate
-
     whole = keyless(long(tmp_path / "whole"))
     plain = long(None, save_every=None)
     assert_close(whole[1], plain[1], ulps=64)
@@ -318,9 +289,155 @@ def test_another_run_is_refused(tmp_path):
             long(tmp_path, **change)
     with refuses("not for inside of jit"):
         jax.jit(lambda p: long(tmp_path, params=p))(PARAMS)
+    with refuses("`save` writes files, which is not for inside of jit"):
+        jax.jit(lambda: long(tmp_path))()  # nothing is traced but what comes out
+    with refuses("`save` .* step, record or `save_every` closes over a value"):
+        jax.vmap(lambda a: long(tmp_path / "other", record=lambda s: a * s.node.x))(jnp.ones(2))
     with refuses("`save_every` must be a multiple of `every`, 2, not 5"):
         long(tmp_path, save_every=5)
     with refuses("give that, too"):
         long(None)
     with refuses("random keys", TypeError):
         long(tmp_path / "other", record=lambda s: s.key)
+
+
+def test_dtypes_that_numpy_does_not_have_go_on_to_the_bit(tmp_path):
+    low = {"x": jnp.zeros(2, "bfloat16"), "y": jnp.zeros((), "bfloat16")}
+    plain = {"params": low, "batch": None, "optimizer": None, "save_every": 3}
+    plain["loss"] = lambda p: jnp.sum((p["x"] - 1) ** 2) + (p["y"] - 2) ** 2
+    plain |= {"starts": 2, "key": jax.random.key(0)}
+    whole = run(None, steps=8, **plain)
+    run(tmp_path, steps=4, **plain)
+    same(run(tmp_path, steps=8, **plain), whole)
+    assert whole.path[0].dtype == "bfloat16"
+    short = lambda folder: long(folder, record=lambda s: s.node.x.astype("bfloat16"))[1]
+    rows = short(tmp_path / "run")  # the last stretch is a short one
+    assert rows.dtype == "bfloat16" and rows.shape == (20, 2)
+    same(short(tmp_path / "run"), rows)
+
+
+# --- what happens to disks ------------------------------------------------------------------------
+
+WORKS = {"fit": run, "sweep": swept, "run": long}
+
+
+def fails(number):
+    def call(*args, **kwargs):
+        raise OSError(number, os.strerror(number))
+
+    return call
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("work", WORKS)
+def test_a_disk_that_fails_leaves_what_was_written(tmp_path, monkeypatch, work):
+    do = WORKS[work]
+    do(tmp_path)
+    before = contents(tmp_path)
+    last = max(before)
+    if work != "fit":  # which keeps all in one file, and is asked for more steps
+        (tmp_path / last).unlink()
+        before.pop(last)
+    more = {"steps": 30} if work == "fit" else {}
+    for where, number in [
+        ("numpy.savez", errno.ENOSPC),
+        ("os.fsync", errno.EIO),
+        ("os.replace", errno.EROFS),
+        ("tempfile.mkstemp", errno.EACCES),
+    ]:
+        with monkeypatch.context() as patched:
+            patched.setattr(where, fails(number))
+            message = f"`save`: cannot write .*{os.strerror(number)}.* as it was"
+            with refuses(message, OSError):
+                do(tmp_path, **more)
+        assert contents(tmp_path) == before
+    do(tmp_path, **more)  # there is room again
+
+
+@pytest.mark.parametrize("work", WORKS)
+def test_a_folder_that_vanishes_or_is_none(tmp_path, monkeypatch, work):
+    do, write, replace, count = WORKS[work], _checkpoint.write, os.replace, []
+    folder = tmp_path / "here"
+
+    def vanishing(what):
+        def call(*args):
+            what(*args)
+            count.append(1)
+            if len(count) == 2:
+                shutil.rmtree(folder)
+
+        return call
+
+    whole = do(tmp_path / "whole")
+    for module in (_checkpoint, _simulate):
+        monkeypatch.setattr(module, "write", vanishing(write))
+    for result in (do(folder), do(folder)):  # the second does again what is gone
+        same(
+            keyless(result) if work == "run" else result, keyless(whole) if work == "run" else whole
+        )
+    shutil.rmtree(folder)
+    count.clear()
+    monkeypatch.undo()
+    monkeypatch.setattr(os, "replace", vanishing(replace))
+    with refuses("`save`: cannot write .*No such file", OSError):
+        do(folder)
+    (tmp_path / "file").touch()
+    with refuses("`save`: cannot write .*file", OSError):
+        do(tmp_path / "file" / "below")
+
+
+@pytest.mark.parametrize("work", WORKS)
+def test_a_file_of_another_kind_is_refused_and_kept(tmp_path, monkeypatch, work):
+    do = WORKS[work]
+    do(tmp_path)
+    first = min(tmp_path.iterdir())
+    good = first.read_bytes()
+    with monkeypatch.context() as patched:
+        patched.setattr(jax, "__version__", "0.0.1")
+        with refuses("its version of JAX differ"):
+            do(tmp_path)
+    with np.load(first) as file:
+        arrays = dict(file)
+    packed, pickled = io.BytesIO(), io.BytesIO()
+    np.savez_compressed(packed, **arrays)
+    np.savez(pickled, **arrays, more=np.asarray([{}], object))
+    damaged = [b"", b"none", b"PK\x03\x04" + bytes(40), good[:100], good[: len(good) // 2]]
+    for content in [*damaged, packed.getvalue(), pickled.getvalue()]:
+        first.write_bytes(content)
+        with refuses(f"`save`: .* is not a {work} that can be gone on with"):
+            do(tmp_path)
+        assert first.read_bytes() == content
+    first.write_bytes(good)
+    do(tmp_path)
+
+
+def test_no_flipped_bit_passes(tmp_path):
+    """Wherever it is: the file is refused, or it reads as it was."""
+    path, marks = tmp_path / "a.npz", {"what": "this"}
+    arrays = {"x": np.arange(5.0), "y": np.asarray(jnp.ones((2, 3), "bfloat16"))}
+    _checkpoint.write(path, arrays, marks)
+    good = path.read_bytes()
+    rng, refused = np.random.default_rng(0), 0
+    for _ in range(300):
+        bad = bytearray(good)
+        bad[rng.integers(len(good))] ^= 1 << rng.integers(8)
+        path.write_bytes(bad)
+        try:
+            found = _checkpoint.read(path, marks, "work")
+        except ValueError as error:
+            refused += "gone on with" in str(error) or "holds another" in str(error)
+        else:
+            assert sorted(found) == sorted(arrays)
+            same(found, arrays)
+    assert refused > 100
+
+
+def test_what_a_killed_write_left_is_swept_up(tmp_path):
+    path = tmp_path / "a.npz"
+    for name in ("a.npz.x1.part", "b.npz.x1.part", "mine.part"):
+        (tmp_path / name).touch()
+    _checkpoint.write(path, {}, {})
+    assert sorted(contents(tmp_path)) == ["a.npz", "b.npz.x1.part", "mine.part"]

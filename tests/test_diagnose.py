@@ -13,7 +13,7 @@ from jax.experimental.sparse import BCOO
 
 import coupling_fn as cf
 from coupling_fn import _edges
-from coupling_fn._diagnose._stability import stability
+from coupling_fn._diagnose._stability import _is_linear, stability
 from coupling_fn._edges import edges_of, parts_of, spectral_radius
 
 N = 12
@@ -479,6 +479,48 @@ def test_a_step_is_too_long_where_the_scheme_says_so(scheme):
     rest = cf.HopfState(jnp.zeros(N), jnp.zeros(N))
     report = cf.diagnose(net=turning, params=params, x0=rest)
     assert ("long_step" in report.codes) == (scheme == "euler"), f"\n{report}"
+
+
+def test_values_of_edges_go_with_their_edges():
+    """Also where a weight is NaN, or stored and 0; and lengths by the name of their coupling."""
+    hole, edges = RAW.copy(), np.nonzero(RAW)
+    hole[2, 5] = np.nan
+    wrong = LENGTHS.copy()
+    wrong[4, 1] = -1.0
+    for form in (np.asarray, cf.to_sparse):
+        report = cf.diagnose(form(RAW), lengths=wrong[edges])
+        assert [f.where for f in report.findings if f.code == "bad_lengths"] == [((4, 1),)]
+    report = cf.diagnose(hole, lengths=wrong[edges], speed=3.0, dt=0.1)
+    found = {f.code: f.where for f in report.findings}
+    assert found["not_finite"] == ((2, 5),) and found["bad_lengths"] == ((4, 1),)
+    stored = cf.to_sparse(RAW)
+    lost = stored.weights.at[7].set(0.0).at[20].set(jnp.nan)
+    stored = eqx.tree_at(lambda conn: conn.weights, stored, lost)
+    found = {f.code: f.where for f in cf.diagnose(stored, lengths=wrong[edges]).findings}
+    assert found["bad_lengths"] == ((4, 1),)
+    wires = {"near": cf.Wire("x", "x"), "far": cf.Wire("y", "y")}
+    params = cf.Params(
+        cf.HopfParams(),
+        dict.fromkeys(wires, cf.AdditiveCoupling(RAW)),
+        lengths={"near": LENGTHS / 1000, "far": LENGTHS},
+        speed=3.0,
+    )
+    net = cf.Network(cf.hopf, 0.1, couplings=wires, lag_bounds=(0, 900))
+    for report in (cf.diagnose(RAW, params=params, net=net), cf.diagnose(params=params, net=net)):
+        first = report.findings[0]
+        assert first.code == "length_unit" and first.what.startswith("near: ")
+        assert report.codes.count("length_unit") == 1
+
+
+@pytest.mark.parametrize("start", [-0.5, 0.0, 0.15, 0.35])
+def test_no_start_makes_a_cubic_node_linear(start):
+    net = cf.Network(cf.hopf, 0.5)
+    params = cf.Params(cf.HopfParams(a=0.1), cf.AdditiveCoupling(W, k=0.01))
+    x0 = cf.HopfState(jnp.full(N, start), jnp.full(N, start))
+    assert not _is_linear(net, params, x0)
+    line = cf.Network(cf.linear, 0.5)
+    params = cf.Params(cf.LinearParams(a=-0.1), cf.AdditiveCoupling(W, k=0.01))
+    assert _is_linear(line, params, cf.LinearState(jnp.full(N, start)))
 
 
 def test_wrong_arguments_are_refused():

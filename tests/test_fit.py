@@ -392,6 +392,8 @@ def test_a_loss_that_is_not_one_float(loss, match):
 def test_fit_is_not_for_the_inside_of_jit():
     with refuses(match="outside of jit", error=TypeError):
         jax.jit(lambda m: fit(distance, m, where=lambda m: m[0]).loss)((jnp.asarray(1.0),))
+    with refuses(match="outside of jit", error=TypeError):  # only the loss knows of it
+        jax.grad(lambda a: fit(lambda k: (k - a) ** 2, START.k, where=lambda k: k).loss)(1.0)
 
 
 def test_after_a_break_the_fit_steps_back_and_goes_on():

@@ -14,10 +14,11 @@ FAMILIES = ["linear", "phase", "hopf", "relaxation", "chaotic", "wilson_cowan"]
 FAMILIES += ["jansen_rit", "wong_wang", "quadratic", "epileptor"]
 # Ground floor first: a module imports only from lower floors.
 FLOORS = [
-    {"_check", "_devices"},
+    {"_check", "_units", "_devices"},
     {"_rows"},
     {"_sparse"},
     {"_types", "_progress", "_sparse_graph"},
+    {"_dimensions"},
     {"_checkpoint"},
     {"_connectome"},
     {"_files", "_synthetic"},

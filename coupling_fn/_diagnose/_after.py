@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from .._check import as_float, known, require_positive
+from .._check import as_float, known, require_positive, require_positive_number
 from .._edges import Edges, parts_of
 from .._find import ABOVE_CHANCE, chance_synchrony
 from .._network import Network
@@ -73,7 +73,7 @@ def diagnose_run(
         >>> report.findings[0].code, report.findings[0].where
         ('died_out', (0, 1, 2))
     """
-    require_positive("dt", dt, "ms")
+    require_positive_number("dt", dt, "ms")
     dt = float(dt)
     signals = _signals(record, net)
     if fc_error is not None:

@@ -7,16 +7,17 @@ from typing import Any
 import jax
 import numpy as np
 
-from .._check import known, require_positive
+from .._check import known, require_positive_number
 from .._connectome import Connectome
-from .._edges import edges_of, spectral_radius
+from .._edges import Edges, edges_of, spectral_radius
 from .._network import Network
 from .._noise import is_noise
 from .._params import Params
+from .._sparse import SparseConnection
 from .._types import Scalar
 from ._lengths import look_at_tracts
 from ._orientation import look_at_orientation
-from ._report import Report, report
+from ._report import Finding, Report, report
 from ._rule import edges_of_part, look_at_rule, parts
 from ._stability import Stability, look_at_stability, stability, states_of
 from ._weights import facts_of, finite, look_at_weights
@@ -96,28 +97,33 @@ def diagnose(
     dt = net.dt if dt is None and net is not None else dt
     for name, value, unit in (("speed", speed, "mm/ms"), ("dt", dt, "ms")):
         if value is not None:
-            require_positive(name, value, unit)
+            require_positive_number(name, value, unit)
     speed, dt = (None if x is None else float(x) for x in (speed, dt))
     own = [(name, part, edges_of_part(part, labels)) for name, part in given]
-    own_edges = [(name, edges) for name, _, edges in own]
-    looked_at = own_edges if conn is None else [("", edges_of(conn))]
+    looked_at = [(name, part.conn, edges) for name, part, edges in own]
+    if conn is not None:
+        weights = conn.weights if isinstance(conn, Connectome) else conn
+        looked_at = [("", weights, edges_of(conn))]
     findings, facts = [], {}
-    for name, edges in looked_at:
-        edges, found = finite(edges)
+    for name, weights, stored in looked_at:
+        edges, found = finite(stored)
         found += look_at_weights(edges)
         found += look_at_orientation(edges, reference, drivers)
-        found += look_at_tracts(
-            edges,
-            _of(lengths, name),
-            speed,
-            dt,
-            _lags_of(net, name) if lags is None else lags,
-            _bounds_of(net, name) if buffer is None else (0, buffer),
-        )
-        prefix = f"{name}: " if len(looked_at) > 1 else ""
-        findings += [dataclasses.replace(f, what=prefix + f.what) for f in found]
+        wires = _wires(name, lengths, lags)
+        for wire in wires:
+            tracts = look_at_tracts(
+                edges,
+                _of_kept(weights, stored, _of(lengths, wire)),
+                speed,
+                dt,
+                _of_kept(weights, stored, _lags_of(net, wire) if lags is None else _of(lags, wire)),
+                _bounds_of(net, wire) if buffer is None else (0, buffer),
+            )
+            found += _prefixed(wire if len(wires) > 1 else "", tracts)
+        prefix = name if len(looked_at) > 1 else ""
+        findings += _prefixed(prefix, found)
         measured = facts_of(edges, spectral_radius(edges))
-        facts |= {prefix + fact: value for fact, value in measured.items()}
+        facts |= {f"{prefix}: {fact}" if prefix else fact: x for fact, x in measured.items()}
     for each in own:
         findings += look_at_rule(*each)
     if net is not None and params is not None and x0 is not None:
@@ -132,6 +138,27 @@ def is_driven(params: Params) -> bool:
     noises = jax.tree.leaves(params.noise, is_leaf=is_noise)
     noise = any(is_noise(x) or np.any(np.asarray(x) != 0) for x in noises)
     return noise or any(callable(x) or is_noise(x) for x in (params.external or {}).values())
+
+
+def _prefixed(name: str, findings: Iterable[Finding]) -> list[Finding]:
+    """Findings that say which coupling they are of, if there is a choice."""
+    return [dataclasses.replace(f, what=f"{name}: {f.what}" if name else f.what) for f in findings]
+
+
+def _wires(name: str, *values: Any) -> list[str]:
+    """The couplings whose tracts go with some weights: with those without a name, all there are."""
+    given = {key: None for value in values if isinstance(value, dict) for key in value}
+    return [*given] if given and not name else [name]
+
+
+def _of_kept(weights: Any, edges: Edges, values: Any) -> Any:
+    """Of values one a stored edge, those of the edges that are looked at."""
+    if np.ndim(values) != 1:
+        return values
+    values = np.asarray(values)
+    if isinstance(weights, SparseConnection) and len(values) == weights.edges:
+        values = values[np.asarray(weights.weights) != 0]
+    return values[np.isfinite(edges.weight)] if len(values) == len(edges) else values
 
 
 def _of(value: Any, name: str) -> Any:

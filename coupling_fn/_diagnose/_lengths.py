@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._check import require_shape
+from .._check import require_real, require_shape
 from .._edges import Edges
 from ._report import Finding, count, pairs
 
@@ -67,6 +67,7 @@ def _of_edges(name: str, values: Any, edges: Edges) -> np.ndarray | None:
     """The value of each edge."""
     if values is None:
         return None
+    require_real(name, values)
     values = np.asarray(values, np.float64)
     shape = (edges.regions, edges.regions)
     meaning = "One for all, one an edge in the order of (target, source), or as the weights."

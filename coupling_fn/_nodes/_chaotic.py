@@ -32,15 +32,15 @@ class LorenzParams(eqx.Module):
         14.0
     """
 
-    sigma: Scalar | PerTarget = parameter("sigma", 10.0)
-    rho: Scalar | PerTarget = parameter("rho", 28.0)
-    beta: Scalar | PerTarget = parameter("beta", 8 / 3)
-    tau: Scalar | PerTarget = parameter("tau", 1.0)
+    sigma: Scalar | PerTarget = parameter("sigma", 10.0, "1")
+    rho: Scalar | PerTarget = parameter("rho", 28.0, "1")
+    beta: Scalar | PerTarget = parameter("beta", 8 / 3, "1")
+    tau: Scalar | PerTarget = parameter("tau", 1.0, "ms")
 
 
 @node(
-    states=["x", "y", "z"],
-    inputs=["x", "y", "z"],
+    states={"x": "1", "y": "1", "z": "1"},
+    inputs={"x": "1/ms", "y": "1/ms", "z": "1/ms"},
     ranges={"x": (-20.0, 20.0), "y": (-30.0, 30.0), "z": (0.0, 50.0)},
 )
 def lorenz(state: LorenzState, inputs, params: LorenzParams) -> LorenzState:
@@ -123,38 +123,38 @@ class LarterBreakspearParams(eqx.Module):
         0.5
     """
 
-    g_Ca: Scalar | PerTarget = parameter("g_Ca", 1.1)
-    g_K: Scalar | PerTarget = parameter("g_K", 2.0)
-    g_Na: Scalar | PerTarget = parameter("g_Na", 6.7)
-    g_L: Scalar | PerTarget = parameter("g_L", 0.5)
-    V_Ca: Scalar | PerTarget = parameter("V_Ca", 1.0)
-    V_K: Scalar | PerTarget = parameter("V_K", -0.7)
-    V_Na: Scalar | PerTarget = parameter("V_Na", 0.53)
-    V_L: Scalar | PerTarget = parameter("V_L", -0.5)
-    T_Ca: Scalar | PerTarget = parameter("T_Ca", -0.01)
-    T_K: Scalar | PerTarget = parameter("T_K", 0.0)
-    T_Na: Scalar | PerTarget = parameter("T_Na", 0.3)
-    d_Ca: Scalar | PerTarget = parameter("d_Ca", 0.15)
-    d_K: Scalar | PerTarget = parameter("d_K", 0.3)
-    d_Na: Scalar | PerTarget = parameter("d_Na", 0.15)
-    V_T: Scalar | PerTarget = parameter("V_T", 0.0)
-    d_V: Scalar | PerTarget = parameter("d_V", 0.65)
-    Z_T: Scalar | PerTarget = parameter("Z_T", 0.0)
-    d_Z: Scalar | PerTarget = parameter("d_Z", 0.7)
-    Q_V_max: Scalar | PerTarget = parameter("Q_V_max", 1.0)
-    Q_Z_max: Scalar | PerTarget = parameter("Q_Z_max", 1.0)
-    a_ee: Scalar | PerTarget = parameter("a_ee", 0.4)
-    a_ei: Scalar | PerTarget = parameter("a_ei", 2.0)
-    a_ie: Scalar | PerTarget = parameter("a_ie", 2.0)
-    a_ne: Scalar | PerTarget = parameter("a_ne", 1.0)
-    a_ni: Scalar | PerTarget = parameter("a_ni", 0.4)
-    current: Scalar | PerTarget = parameter("current", 0.3)
-    r_NMDA: Scalar | PerTarget = parameter("r_NMDA", 0.25)
-    C: Scalar | PerTarget = parameter("C", 0.1)
-    phi: Scalar | PerTarget = parameter("phi", 0.7)
-    tau_K: Scalar | PerTarget = parameter("tau_K", 1.0)
-    b: Scalar | PerTarget = parameter("b", 0.1)
-    t_scale: Scalar | PerTarget = parameter("t_scale", 1.0)
+    g_Ca: Scalar | PerTarget = parameter("g_Ca", 1.1, "1")
+    g_K: Scalar | PerTarget = parameter("g_K", 2.0, "1")
+    g_Na: Scalar | PerTarget = parameter("g_Na", 6.7, "1")
+    g_L: Scalar | PerTarget = parameter("g_L", 0.5, "1")
+    V_Ca: Scalar | PerTarget = parameter("V_Ca", 1.0, "1")
+    V_K: Scalar | PerTarget = parameter("V_K", -0.7, "1")
+    V_Na: Scalar | PerTarget = parameter("V_Na", 0.53, "1")
+    V_L: Scalar | PerTarget = parameter("V_L", -0.5, "1")
+    T_Ca: Scalar | PerTarget = parameter("T_Ca", -0.01, "1")
+    T_K: Scalar | PerTarget = parameter("T_K", 0.0, "1")
+    T_Na: Scalar | PerTarget = parameter("T_Na", 0.3, "1")
+    d_Ca: Scalar | PerTarget = parameter("d_Ca", 0.15, "1")
+    d_K: Scalar | PerTarget = parameter("d_K", 0.3, "1")
+    d_Na: Scalar | PerTarget = parameter("d_Na", 0.15, "1")
+    V_T: Scalar | PerTarget = parameter("V_T", 0.0, "1")
+    d_V: Scalar | PerTarget = parameter("d_V", 0.65, "1")
+    Z_T: Scalar | PerTarget = parameter("Z_T", 0.0, "1")
+    d_Z: Scalar | PerTarget = parameter("d_Z", 0.7, "1")
+    Q_V_max: Scalar | PerTarget = parameter("Q_V_max", 1.0, "1")
+    Q_Z_max: Scalar | PerTarget = parameter("Q_Z_max", 1.0, "1")
+    a_ee: Scalar | PerTarget = parameter("a_ee", 0.4, "1")
+    a_ei: Scalar | PerTarget = parameter("a_ei", 2.0, "1")
+    a_ie: Scalar | PerTarget = parameter("a_ie", 2.0, "1")
+    a_ne: Scalar | PerTarget = parameter("a_ne", 1.0, "1")
+    a_ni: Scalar | PerTarget = parameter("a_ni", 0.4, "1")
+    current: Scalar | PerTarget = parameter("current", 0.3, "1")
+    r_NMDA: Scalar | PerTarget = parameter("r_NMDA", 0.25, "1")
+    C: Scalar | PerTarget = parameter("C", 0.1, "1")
+    phi: Scalar | PerTarget = parameter("phi", 0.7, "1")
+    tau_K: Scalar | PerTarget = parameter("tau_K", 1.0, "ms")
+    b: Scalar | PerTarget = parameter("b", 0.1, "1/ms")
+    t_scale: Scalar | PerTarget = parameter("t_scale", 1.0, "1")
 
 
 def _open(potential, threshold, spread):
@@ -163,9 +163,10 @@ def _open(potential, threshold, spread):
 
 
 @node(
-    states=["V", "W", "Z"],
-    inputs=["V"],
+    states={"V": "1", "W": "1", "Z": "1"},
+    inputs={"V": "1"},
     ranges={"V": (-1.5, 1.5), "W": (-1.5, 1.5), "Z": (-1.5, 1.5)},
+    implied=["ms"],
 )
 def larter_breakspear(
     state: LarterBreakspearState, inputs, params: LarterBreakspearParams

@@ -46,25 +46,25 @@ class EpileptorParams(eqx.Module):
         (2,)
     """
 
-    a: Scalar | PerTarget = parameter("a", 1.0)
-    b: Scalar | PerTarget = parameter("b", 3.0)
-    c: Scalar | PerTarget = parameter("c", 1.0)
-    d: Scalar | PerTarget = parameter("d", 5.0)
-    r: Scalar | PerTarget = parameter("r", 0.00035)
-    s: Scalar | PerTarget = parameter("s", 4.0)
-    x0: Scalar | PerTarget = parameter("x0", -1.6)
-    I_1: Scalar | PerTarget = parameter("I_1", 3.1)
-    I_2: Scalar | PerTarget = parameter("I_2", 0.45)
-    slope: Scalar | PerTarget = parameter("slope", 0.0)
-    tau: Scalar | PerTarget = parameter("tau", 10.0)
-    aa: Scalar | PerTarget = parameter("aa", 6.0)
-    bb: Scalar | PerTarget = parameter("bb", 2.0)
-    tt: Scalar | PerTarget = parameter("tt", 1.0)
+    a: Scalar | PerTarget = parameter("a", 1.0, "1")
+    b: Scalar | PerTarget = parameter("b", 3.0, "1")
+    c: Scalar | PerTarget = parameter("c", 1.0, "1")
+    d: Scalar | PerTarget = parameter("d", 5.0, "1")
+    r: Scalar | PerTarget = parameter("r", 0.00035, "1")
+    s: Scalar | PerTarget = parameter("s", 4.0, "1")
+    x0: Scalar | PerTarget = parameter("x0", -1.6, "1")
+    I_1: Scalar | PerTarget = parameter("I_1", 3.1, "1")
+    I_2: Scalar | PerTarget = parameter("I_2", 0.45, "1")
+    slope: Scalar | PerTarget = parameter("slope", 0.0, "1")
+    tau: Scalar | PerTarget = parameter("tau", 10.0, "1")
+    aa: Scalar | PerTarget = parameter("aa", 6.0, "1")
+    bb: Scalar | PerTarget = parameter("bb", 2.0, "1")
+    tt: Scalar | PerTarget = parameter("tt", 1.0, "1/ms")
 
 
 @node(
-    states=["x1", "y1", "z", "x2", "y2", "g"],
-    inputs=["x1", "z", "x2"],
+    states={"x1": "1", "y1": "1", "z": "1", "x2": "1", "y2": "1", "g": "1"},
+    inputs={"x1": "1", "z": "1", "x2": "1"},
     coupled=[("x1", "z")],
     ranges={
         "x1": (-2.0, 1.0),
@@ -147,21 +147,21 @@ class Epileptor2dParams(eqx.Module):
         -2.4...
     """
 
-    a: Scalar | PerTarget = parameter("a", 1.0)
-    b: Scalar | PerTarget = parameter("b", 3.0)
-    c: Scalar | PerTarget = parameter("c", 1.0)
-    d: Scalar | PerTarget = parameter("d", 5.0)
-    r: Scalar | PerTarget = parameter("r", 0.00035)
-    s: Scalar | PerTarget = parameter("s", 4.0)
-    x0: Scalar | PerTarget = parameter("x0", -1.6)
-    I_1: Scalar | PerTarget = parameter("I_1", 3.1)
-    slope: Scalar | PerTarget = parameter("slope", 0.0)
-    tt: Scalar | PerTarget = parameter("tt", 1.0)
+    a: Scalar | PerTarget = parameter("a", 1.0, "1")
+    b: Scalar | PerTarget = parameter("b", 3.0, "1")
+    c: Scalar | PerTarget = parameter("c", 1.0, "1")
+    d: Scalar | PerTarget = parameter("d", 5.0, "1")
+    r: Scalar | PerTarget = parameter("r", 0.00035, "1")
+    s: Scalar | PerTarget = parameter("s", 4.0, "1")
+    x0: Scalar | PerTarget = parameter("x0", -1.6, "1")
+    I_1: Scalar | PerTarget = parameter("I_1", 3.1, "1")
+    slope: Scalar | PerTarget = parameter("slope", 0.0, "1")
+    tt: Scalar | PerTarget = parameter("tt", 1.0, "1/ms")
 
 
 @node(
-    states=["x1", "z"],
-    inputs=["x1", "z"],
+    states={"x1": "1", "z": "1"},
+    inputs={"x1": "1", "z": "1"},
     coupled=[("x1", "z")],
     ranges={"x1": (-2.0, 1.0), "z": (2.0, 5.0)},
 )

@@ -29,15 +29,16 @@ class HopfParams(eqx.Module):
         0.25
     """
 
-    a: Scalar | PerTarget = parameter("a", -0.02)
-    omega: Scalar | PerTarget = parameter("omega", 0.02 * 3.141592653589793)
+    a: Scalar | PerTarget = parameter("a", -0.02, "1/ms")
+    omega: Scalar | PerTarget = parameter("omega", 0.02 * 3.141592653589793, "rad/ms")
 
 
 @node(
-    states=["x", "y"],
-    inputs=["x", "y"],
+    states={"x": "1", "y": "1"},
+    inputs={"x": "1/ms", "y": "1/ms"},
     coupled=[("x", "x"), ("y", "y")],
     ranges={"x": (-5.0, 5.0), "y": (-5.0, 5.0)},
+    implied=["ms"],
 )
 def hopf(state: HopfState, inputs, params: HopfParams) -> HopfState:
     r"""Oscillate near a supercritical Hopf bifurcation (its normal form).
@@ -87,15 +88,15 @@ class StuartLandauParams(eqx.Module):
         0.1...
     """
 
-    a: Scalar | PerTarget = parameter("a", -5e-3)
-    omega: Scalar | PerTarget = parameter("omega", 0.08 * 3.141592653589793)
-    b: Scalar | PerTarget = parameter("b", 1.0)
-    shear: Scalar | PerTarget = parameter("shear", 0.0)
+    a: Scalar | PerTarget = parameter("a", -5e-3, "1/ms")
+    omega: Scalar | PerTarget = parameter("omega", 0.08 * 3.141592653589793, "rad/ms")
+    b: Scalar | PerTarget = parameter("b", 1.0, "1/ms")
+    shear: Scalar | PerTarget = parameter("shear", 0.0, "rad/ms")
 
 
 @node(
-    states=["x", "y"],
-    inputs=["x", "y"],
+    states={"x": "1", "y": "1"},
+    inputs={"x": "1/ms", "y": "1/ms"},
     coupled=[("x", "x"), ("y", "y")],
     ranges={"x": (-5.0, 5.0), "y": (-5.0, 5.0)},
 )

@@ -44,19 +44,19 @@ class JansenRitParams(eqx.Module):
         108.0
     """
 
-    A: Scalar | PerTarget = parameter("A", 3.25)
-    B: Scalar | PerTarget = parameter("B", 22.0)
-    a: Scalar | PerTarget = parameter("a", 0.1)
-    b: Scalar | PerTarget = parameter("b", 0.05)
-    C: Scalar | PerTarget = parameter("C", 135.0)
-    c1: Scalar | PerTarget = parameter("c1", 1.0)
-    c2: Scalar | PerTarget = parameter("c2", 0.8)
-    c3: Scalar | PerTarget = parameter("c3", 0.25)
-    c4: Scalar | PerTarget = parameter("c4", 0.25)
-    e0: Scalar | PerTarget = parameter("e0", 0.0025)
-    v0: Scalar | PerTarget = parameter("v0", 6.0)
-    r: Scalar | PerTarget = parameter("r", 0.56)
-    p: Scalar | PerTarget = parameter("p", 0.22)
+    A: Scalar | PerTarget = parameter("A", 3.25, "mV")
+    B: Scalar | PerTarget = parameter("B", 22.0, "mV")
+    a: Scalar | PerTarget = parameter("a", 0.1, "1/ms")
+    b: Scalar | PerTarget = parameter("b", 0.05, "1/ms")
+    C: Scalar | PerTarget = parameter("C", 135.0, "1")
+    c1: Scalar | PerTarget = parameter("c1", 1.0, "1")
+    c2: Scalar | PerTarget = parameter("c2", 0.8, "1")
+    c3: Scalar | PerTarget = parameter("c3", 0.25, "1")
+    c4: Scalar | PerTarget = parameter("c4", 0.25, "1")
+    e0: Scalar | PerTarget = parameter("e0", 0.0025, "kHz")
+    v0: Scalar | PerTarget = parameter("v0", 6.0, "mV")
+    r: Scalar | PerTarget = parameter("r", 0.56, "1/mV")
+    p: Scalar | PerTarget = parameter("p", 0.22, "kHz")
 
 
 def _fired(params, potential):
@@ -75,8 +75,8 @@ def _pyramidal(state: JansenRitState) -> Array:
 
 
 @node(
-    states=["y0", "y1", "y2", "y3", "y4", "y5"],
-    inputs=["y4"],
+    states={"y0": "mV", "y1": "mV", "y2": "mV", "y3": "mV/ms", "y4": "mV/ms", "y5": "mV/ms"},
+    inputs={"y4": "kHz"},
     coupled=[(_pyramidal, "y4")],
     ranges={
         "y0": (-1.0, 1.0),
@@ -179,24 +179,24 @@ class WendlingParams(eqx.Module):
         20.0
     """
 
-    A: Scalar | PerTarget = parameter("A", 3.25)
-    B: Scalar | PerTarget = parameter("B", 22.0)
-    G: Scalar | PerTarget = parameter("G", 10.0)
-    a: Scalar | PerTarget = parameter("a", 0.1)
-    b: Scalar | PerTarget = parameter("b", 0.05)
-    g: Scalar | PerTarget = parameter("g", 0.5)
-    C: Scalar | PerTarget = parameter("C", 135.0)
-    c1: Scalar | PerTarget = parameter("c1", 1.0)
-    c2: Scalar | PerTarget = parameter("c2", 0.8)
-    c3: Scalar | PerTarget = parameter("c3", 0.25)
-    c4: Scalar | PerTarget = parameter("c4", 0.25)
-    c5: Scalar | PerTarget = parameter("c5", 0.3)
-    c6: Scalar | PerTarget = parameter("c6", 0.1)
-    c7: Scalar | PerTarget = parameter("c7", 0.8)
-    e0: Scalar | PerTarget = parameter("e0", 0.0025)
-    v0: Scalar | PerTarget = parameter("v0", 6.0)
-    r: Scalar | PerTarget = parameter("r", 0.56)
-    p: Scalar | PerTarget = parameter("p", 0.09)
+    A: Scalar | PerTarget = parameter("A", 3.25, "mV")
+    B: Scalar | PerTarget = parameter("B", 22.0, "mV")
+    G: Scalar | PerTarget = parameter("G", 10.0, "mV")
+    a: Scalar | PerTarget = parameter("a", 0.1, "1/ms")
+    b: Scalar | PerTarget = parameter("b", 0.05, "1/ms")
+    g: Scalar | PerTarget = parameter("g", 0.5, "1/ms")
+    C: Scalar | PerTarget = parameter("C", 135.0, "1")
+    c1: Scalar | PerTarget = parameter("c1", 1.0, "1")
+    c2: Scalar | PerTarget = parameter("c2", 0.8, "1")
+    c3: Scalar | PerTarget = parameter("c3", 0.25, "1")
+    c4: Scalar | PerTarget = parameter("c4", 0.25, "1")
+    c5: Scalar | PerTarget = parameter("c5", 0.3, "1")
+    c6: Scalar | PerTarget = parameter("c6", 0.1, "1")
+    c7: Scalar | PerTarget = parameter("c7", 0.8, "1")
+    e0: Scalar | PerTarget = parameter("e0", 0.0025, "kHz")
+    v0: Scalar | PerTarget = parameter("v0", 6.0, "mV")
+    r: Scalar | PerTarget = parameter("r", 0.56, "1/mV")
+    p: Scalar | PerTarget = parameter("p", 0.09, "kHz")
 
 
 def _three_synapses(state: WendlingState) -> Array:
@@ -205,8 +205,8 @@ def _three_synapses(state: WendlingState) -> Array:
 
 
 @node(
-    states=[f"y{i}" for i in range(10)],
-    inputs=["y6"],
+    states={f"y{i}": "mV" if i < 5 else "mV/ms" for i in range(10)},
+    inputs={"y6": "kHz"},
     coupled=[(_three_synapses, "y6")],
     ranges={
         "y0": (-1.0, 1.0),

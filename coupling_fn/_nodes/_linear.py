@@ -28,10 +28,10 @@ class LinearParams(eqx.Module):
         -0.1...
     """
 
-    a: Scalar | PerTarget = parameter("a", -1.0)
+    a: Scalar | PerTarget = parameter("a", -1.0, "1/ms")
 
 
-@node(states=["x"], inputs=["x"], ranges={"x": (-1.0, 1.0)})
+@node(states={"x": "1"}, inputs={"x": "1/ms"}, ranges={"x": (-1.0, 1.0)})
 def linear(state: LinearState, inputs, params: LinearParams) -> LinearState:
     r"""Decay: $\dot x = a x + I_x$; with noise, the Ornstein–Uhlenbeck process.
 
@@ -66,11 +66,11 @@ class ThresholdLinearParams(eqx.Module):
         10.0
     """
 
-    tau: Scalar | PerTarget = parameter("tau", 1.0)
-    b: Scalar | PerTarget = parameter("b", 1.0)
+    tau: Scalar | PerTarget = parameter("tau", 1.0, "ms")
+    b: Scalar | PerTarget = parameter("b", 1.0, "1")
 
 
-@node(states=["x"], inputs=["x"], ranges={"x": (0.0, 1.0)})
+@node(states={"x": "1"}, inputs={"x": "1"}, ranges={"x": (0.0, 1.0)})
 def threshold_linear(
     state: ThresholdLinearState, inputs, params: ThresholdLinearParams
 ) -> ThresholdLinearState:
@@ -117,14 +117,14 @@ class HornParams(eqx.Module):
         0.02...
     """
 
-    alpha: Scalar | PerTarget = parameter("alpha", 0.04)
-    omega: Scalar | PerTarget = parameter("omega", 2 * 3.141592653589793 / 28)
-    gamma: Scalar | PerTarget = parameter("gamma", 0.01)
+    alpha: Scalar | PerTarget = parameter("alpha", 0.04, "1/ms^2")
+    omega: Scalar | PerTarget = parameter("omega", 2 * 3.141592653589793 / 28, "rad/ms")
+    gamma: Scalar | PerTarget = parameter("gamma", 0.01, "1/ms")
 
 
 @node(
-    states=["x", "y"],
-    inputs=["y"],
+    states={"x": "1", "y": "1/ms"},
+    inputs={"y": "1"},
     coupled=[("y", "y")],
     ranges={"x": (-1.0, 1.0), "y": (-0.5, 0.5)},
 )

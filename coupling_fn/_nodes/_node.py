@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, cast, runtime_checkable
 
 from .._check import require_names
+from .._units import checked_unit
 
 Signal = str | Callable[[Any], Any]
 
@@ -21,6 +22,9 @@ class Node(Protocol):
             where to start a run or to draw a phase plane. No bound: nothing is clipped.
         bounds: the values that a state must not leave, by its name, for states that have a meaning
             only there; a network clips to them where it is asked to, by `bounds="node"`.
+        state_units: the unit of each state, by its name; empty if the node does not say.
+        input_units: that of each input.
+        implied: units of coefficients that the equation leaves out because they are 1.
     """
 
     __name__: str
@@ -29,6 +33,9 @@ class Node(Protocol):
     coupled: tuple[tuple[Signal, str], ...]
     ranges: Mapping[str, tuple[float, float]]
     bounds: Mapping[str, tuple[float | None, float | None]]
+    state_units: Mapping[str, str]
+    input_units: Mapping[str, str]
+    implied: tuple[str, ...]
 
     def __call__(self, state: Any, inputs: Any, params: Any, /) -> Any:
         """Give the rate of change of each state variable, in state/ms."""
@@ -37,11 +44,12 @@ class Node(Protocol):
 
 def node(
     *,
-    states: Sequence[str],
-    inputs: Sequence[str],
+    states: Sequence[str] | Mapping[str, str],
+    inputs: Sequence[str] | Mapping[str, str],
     coupled: Sequence[tuple[Signal, str]] | None = None,
     ranges: Mapping[str, tuple[float, float]] | None = None,
     bounds: Mapping[str, tuple[float | None, float | None]] | None = None,
+    implied: Sequence[str] = (),
 ) -> Callable[[Callable[..., Any]], Node]:
     """Name the states and inputs of your own node function, so that a `Network` can check them.
 
@@ -50,17 +58,21 @@ def node(
     state is in; one that nothing drives is 0.
 
     Args:
-        states: names of the state variables.
-        inputs: names of the inputs.
+        states: names of the state variables; or a dict from the name to the unit, "mV" say, for
+            `check_units`.
+        inputs: names of the inputs, or a dict likewise.
         coupled: pairs (state, input) that a coupling connects unless the network says otherwise;
             by default the first state drives the first input. A function of the state may stand
             for a state.
         ranges: the smallest and largest value expected of each state, by name; may be left out.
         bounds: what a state must not leave, `(lowest, highest)` by name, None being no bound; a
             network clips to it with `bounds="node"` alone. May be left out.
+        implied: units whose powers count as 1 in the equation, since it leaves out coefficients that
+            would have them: `["ms"]` where rates are only numbers.
 
     Raises:
-        ValueError: if a name in `coupled`, `ranges` or `bounds` is not among the others.
+        ValueError: if a name in `coupled`, `ranges` or `bounds` is not among the others, or a unit
+            cannot be read.
 
     Example:
         >>> @cf.node(states=["x"], inputs=["drive"])
@@ -71,6 +83,13 @@ def node(
         >>> leak({"x": 2.0}, {"drive": 1.0}, {"rate": 0.5})
         {'x': 0.0}
     """
+    state_units, input_units = (
+        {name: checked_unit(f"`{name}`", unit) for name, unit in names.items()}
+        if isinstance(names, Mapping)
+        else {}
+        for names in (states, inputs)
+    )
+    implied = tuple(checked_unit("`implied`", unit) for unit in implied)
     states, inputs, ranges = tuple(states), tuple(inputs), dict(ranges or {})
     if coupled is None:
         coupled = [(states[0], inputs[0])] if inputs else []
@@ -83,6 +102,7 @@ def node(
         named = cast(Node, dynamics)
         named.states, named.inputs, named.coupled = states, inputs, tuple(coupled)
         named.ranges, named.bounds = ranges, dict(bounds or {})
+        named.state_units, named.input_units, named.implied = state_units, input_units, implied
         return named
 
     return name

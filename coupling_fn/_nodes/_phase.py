@@ -29,10 +29,10 @@ class KuramotoParams(eqx.Module):
         (2,)
     """
 
-    omega: Scalar | PerTarget = parameter("omega", 0.08 * 3.141592653589793)
+    omega: Scalar | PerTarget = parameter("omega", 0.08 * 3.141592653589793, "rad/ms")
 
 
-@node(states=["theta"], inputs=["theta"], ranges={"theta": TURN})
+@node(states={"theta": "rad"}, inputs={"theta": "rad/ms"}, ranges={"theta": TURN})
 def kuramoto(state: KuramotoState, inputs, params: KuramotoParams) -> KuramotoState:
     r"""Turn at the own frequency: $\dot\theta = \omega + I_\theta$; couple with `KuramotoCoupling`.
 
@@ -69,10 +69,10 @@ class XYParams(eqx.Module):
         0.1...
     """
 
-    field: Scalar | PerTarget = parameter("field", 0.0)
+    field: Scalar | PerTarget = parameter("field", 0.0, "1/ms")
 
 
-@node(states=["theta"], inputs=["theta"], ranges={"theta": TURN})
+@node(states={"theta": "rad"}, inputs={"theta": "rad/ms"}, ranges={"theta": TURN})
 def xy(state: XYState, inputs, params: XYParams) -> XYState:
     r"""Relax as a planar spin: $\dot\theta = -h \sin\theta + I_\theta$; couple with `KuramotoCoupling`.
 

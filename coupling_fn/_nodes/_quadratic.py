@@ -33,16 +33,16 @@ class MontbrioPazoRoxinParams(eqx.Module):
         14.5
     """
 
-    tau: Scalar | PerTarget = parameter("tau", 1.0)
-    Delta: Scalar | PerTarget = parameter("Delta", 1.0)
-    eta: Scalar | PerTarget = parameter("eta", -5.0)
-    J: Scalar | PerTarget = parameter("J", 15.0)
-    current: Scalar | PerTarget = parameter("current", 0.0)
+    tau: Scalar | PerTarget = parameter("tau", 1.0, "ms")
+    Delta: Scalar | PerTarget = parameter("Delta", 1.0, "1")
+    eta: Scalar | PerTarget = parameter("eta", -5.0, "1")
+    J: Scalar | PerTarget = parameter("J", 15.0, "1")
+    current: Scalar | PerTarget = parameter("current", 0.0, "1")
 
 
 @node(
-    states=["r", "V"],
-    inputs=["V"],
+    states={"r": "kHz", "V": "1"},
+    inputs={"V": "1"},
     coupled=[("r", "V")],
     ranges={"r": (0.0, 2.0), "V": (-2.0, 1.5)},
     bounds={"r": (0.0, None)},
@@ -107,19 +107,20 @@ class CoombesByrneParams(eqx.Module):
         2.0
     """
 
-    Delta: Scalar | PerTarget = parameter("Delta", 0.5)
-    alpha: Scalar | PerTarget = parameter("alpha", 0.95)
-    v_syn: Scalar | PerTarget = parameter("v_syn", -10.0)
-    kappa: Scalar | PerTarget = parameter("kappa", 1.0)
-    eta: Scalar | PerTarget = parameter("eta", 20.0)
+    Delta: Scalar | PerTarget = parameter("Delta", 0.5, "1")
+    alpha: Scalar | PerTarget = parameter("alpha", 0.95, "1/ms")
+    v_syn: Scalar | PerTarget = parameter("v_syn", -10.0, "1")
+    kappa: Scalar | PerTarget = parameter("kappa", 1.0, "1")
+    eta: Scalar | PerTarget = parameter("eta", 20.0, "1")
 
 
 @node(
-    states=["r", "V", "g", "q"],
-    inputs=["V", "q"],
+    states={"r": "kHz", "V": "1", "g": "1", "q": "1"},
+    inputs={"V": "1", "q": "1"},
     coupled=[("r", "q")],
     ranges={"r": (0.0, 6.0), "V": (-10.0, 10.0), "g": (1.0, 2.0), "q": (-0.5, 0.7)},
     bounds={"r": (0.0, None)},
+    implied=["ms"],
 )
 def coombes_byrne(
     state: CoombesByrneState, inputs, params: CoombesByrneParams

@@ -31,14 +31,18 @@ class FitzHughNagumoParams(eqx.Module):
         0.5
     """
 
-    a: Scalar | PerTarget = parameter("a", 0.7)
-    b: Scalar | PerTarget = parameter("b", 0.8)
-    epsilon: Scalar | PerTarget = parameter("epsilon", 0.08)
-    tau: Scalar | PerTarget = parameter("tau", 1.0)
-    current: Scalar | PerTarget = parameter("current", 0.0)
+    a: Scalar | PerTarget = parameter("a", 0.7, "1")
+    b: Scalar | PerTarget = parameter("b", 0.8, "1")
+    epsilon: Scalar | PerTarget = parameter("epsilon", 0.08, "1")
+    tau: Scalar | PerTarget = parameter("tau", 1.0, "ms")
+    current: Scalar | PerTarget = parameter("current", 0.0, "1")
 
 
-@node(states=["v", "w"], inputs=["v", "w"], ranges={"v": (-2.5, 2.5), "w": (-1.0, 2.0)})
+@node(
+    states={"v": "1", "w": "1"},
+    inputs={"v": "1/ms", "w": "1/ms"},
+    ranges={"v": (-2.5, 2.5), "w": (-1.0, 2.0)},
+)
 def fitzhugh_nagumo(
     state: FitzHughNagumoState, inputs, params: FitzHughNagumoParams
 ) -> FitzHughNagumoState:
@@ -87,13 +91,13 @@ class VanDerPolParams(eqx.Module):
         5.0
     """
 
-    mu: Scalar | PerTarget = parameter("mu", 1.0)
-    tau: Scalar | PerTarget = parameter("tau", 1.0)
+    mu: Scalar | PerTarget = parameter("mu", 1.0, "1")
+    tau: Scalar | PerTarget = parameter("tau", 1.0, "ms")
 
 
 @node(
-    states=["x", "y"],
-    inputs=["y"],
+    states={"x": "1", "y": "1"},
+    inputs={"y": "1/ms"},
     coupled=[("x", "y")],
     ranges={"x": (-2.5, 2.5), "y": (-4.0, 4.0)},
 )
@@ -150,23 +154,23 @@ class Generic2dOscillatorParams(eqx.Module):
         2.0
     """
 
-    tau: Scalar | PerTarget = parameter("tau", 1.0)
-    current: Scalar | PerTarget = parameter("current", 0.0)
-    a: Scalar | PerTarget = parameter("a", -2.0)
-    b: Scalar | PerTarget = parameter("b", -10.0)
-    c: Scalar | PerTarget = parameter("c", 0.0)
-    d: Scalar | PerTarget = parameter("d", 0.02)
-    e: Scalar | PerTarget = parameter("e", 3.0)
-    f: Scalar | PerTarget = parameter("f", 1.0)
-    g: Scalar | PerTarget = parameter("g", 0.0)
-    alpha: Scalar | PerTarget = parameter("alpha", 1.0)
-    beta: Scalar | PerTarget = parameter("beta", 1.0)
-    gamma: Scalar | PerTarget = parameter("gamma", 1.0)
+    tau: Scalar | PerTarget = parameter("tau", 1.0, "1")
+    current: Scalar | PerTarget = parameter("current", 0.0, "1")
+    a: Scalar | PerTarget = parameter("a", -2.0, "1")
+    b: Scalar | PerTarget = parameter("b", -10.0, "1")
+    c: Scalar | PerTarget = parameter("c", 0.0, "1")
+    d: Scalar | PerTarget = parameter("d", 0.02, "1/ms")
+    e: Scalar | PerTarget = parameter("e", 3.0, "1")
+    f: Scalar | PerTarget = parameter("f", 1.0, "1")
+    g: Scalar | PerTarget = parameter("g", 0.0, "1")
+    alpha: Scalar | PerTarget = parameter("alpha", 1.0, "1")
+    beta: Scalar | PerTarget = parameter("beta", 1.0, "1")
+    gamma: Scalar | PerTarget = parameter("gamma", 1.0, "1")
 
 
 @node(
-    states=["V", "W"],
-    inputs=["V"],
+    states={"V": "1", "W": "1"},
+    inputs={"V": "1"},
     coupled=[("V", "V")],
     ranges={"V": (-2.0, 4.0), "W": (-6.0, 6.0)},
 )

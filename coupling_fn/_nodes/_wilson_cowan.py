@@ -45,23 +45,23 @@ class WilsonCowanParams(eqx.Module):
         1.25
     """
 
-    c_ee: Scalar | PerTarget = parameter("c_ee", 16.0)
-    c_ei: Scalar | PerTarget = parameter("c_ei", 12.0)
-    c_ie: Scalar | PerTarget = parameter("c_ie", 15.0)
-    c_ii: Scalar | PerTarget = parameter("c_ii", 3.0)
-    tau_e: Scalar | PerTarget = parameter("tau_e", 8.0)
-    tau_i: Scalar | PerTarget = parameter("tau_i", 8.0)
-    a_e: Scalar | PerTarget = parameter("a_e", 1.3)
-    b_e: Scalar | PerTarget = parameter("b_e", 4.0)
-    a_i: Scalar | PerTarget = parameter("a_i", 2.0)
-    b_i: Scalar | PerTarget = parameter("b_i", 3.7)
-    P: Scalar | PerTarget = parameter("P", 1.25)
-    Q: Scalar | PerTarget = parameter("Q", 0.0)
-    k_e: Scalar | PerTarget = parameter("k_e", 1.0)
-    k_i: Scalar | PerTarget = parameter("k_i", 1.0)
-    r_e: Scalar | PerTarget = parameter("r_e", 1.0)
-    r_i: Scalar | PerTarget = parameter("r_i", 1.0)
-    shift: Scalar | PerTarget = parameter("shift", 1.0)
+    c_ee: Scalar | PerTarget = parameter("c_ee", 16.0, "1")
+    c_ei: Scalar | PerTarget = parameter("c_ei", 12.0, "1")
+    c_ie: Scalar | PerTarget = parameter("c_ie", 15.0, "1")
+    c_ii: Scalar | PerTarget = parameter("c_ii", 3.0, "1")
+    tau_e: Scalar | PerTarget = parameter("tau_e", 8.0, "ms")
+    tau_i: Scalar | PerTarget = parameter("tau_i", 8.0, "ms")
+    a_e: Scalar | PerTarget = parameter("a_e", 1.3, "1")
+    b_e: Scalar | PerTarget = parameter("b_e", 4.0, "1")
+    a_i: Scalar | PerTarget = parameter("a_i", 2.0, "1")
+    b_i: Scalar | PerTarget = parameter("b_i", 3.7, "1")
+    P: Scalar | PerTarget = parameter("P", 1.25, "1")
+    Q: Scalar | PerTarget = parameter("Q", 0.0, "1")
+    k_e: Scalar | PerTarget = parameter("k_e", 1.0, "1")
+    k_i: Scalar | PerTarget = parameter("k_i", 1.0, "1")
+    r_e: Scalar | PerTarget = parameter("r_e", 1.0, "1")
+    r_i: Scalar | PerTarget = parameter("r_i", 1.0, "1")
+    shift: Scalar | PerTarget = parameter("shift", 1.0, "1")
 
 
 def _response(x, steepness, threshold, shift):
@@ -70,7 +70,11 @@ def _response(x, steepness, threshold, shift):
     return jax.nn.sigmoid(steepness * (x - threshold)) - idle
 
 
-@node(states=["E", "I"], inputs=["E", "I"], ranges={"E": (0.0, 1.0), "I": (0.0, 1.0)})
+@node(
+    states={"E": "1", "I": "1"},
+    inputs={"E": "1", "I": "1"},
+    ranges={"E": (0.0, 1.0), "I": (0.0, 1.0)},
+)
 def wilson_cowan(state: WilsonCowanState, inputs, params: WilsonCowanParams) -> WilsonCowanState:
     r"""Let an excitatory and an inhibitory population drive each other.
 

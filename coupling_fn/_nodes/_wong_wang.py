@@ -7,6 +7,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jax import Array
 
+from .._check import as_count, require_positive, require_shape
 from .._types import PerTarget, Scalar, parameter
 from ._node import node
 
@@ -54,17 +55,17 @@ class ReducedWongWangParams(eqx.Module):
         0.9...
     """
 
-    a: Scalar | PerTarget = parameter("a", 0.270)
-    b: Scalar | PerTarget = parameter("b", 0.108)
-    d: Scalar | PerTarget = parameter("d", 154.0)
-    gamma: Scalar | PerTarget = parameter("gamma", 0.641)
-    tau: Scalar | PerTarget = parameter("tau", 100.0)
-    w: Scalar | PerTarget = parameter("w", 0.6)
-    J_N: Scalar | PerTarget = parameter("J_N", 0.2609)
-    I_0: Scalar | PerTarget = parameter("I_0", 0.33)
+    a: Scalar | PerTarget = parameter("a", 0.270, "kHz/nA")
+    b: Scalar | PerTarget = parameter("b", 0.108, "kHz")
+    d: Scalar | PerTarget = parameter("d", 154.0, "ms")
+    gamma: Scalar | PerTarget = parameter("gamma", 0.641, "1")
+    tau: Scalar | PerTarget = parameter("tau", 100.0, "ms")
+    w: Scalar | PerTarget = parameter("w", 0.6, "1")
+    J_N: Scalar | PerTarget = parameter("J_N", 0.2609, "nA")
+    I_0: Scalar | PerTarget = parameter("I_0", 0.33, "nA")
 
 
-@node(states=["S"], inputs=["S"], ranges={"S": (0.0, 1.0)}, bounds={"S": (0.0, 1.0)})
+@node(states={"S": "1"}, inputs={"S": "1"}, ranges={"S": (0.0, 1.0)}, bounds={"S": (0.0, 1.0)})
 def reduced_wong_wang(
     state: ReducedWongWangState, inputs, params: ReducedWongWangParams
 ) -> ReducedWongWangState:
@@ -129,31 +130,32 @@ class WongWangExcInhParams(eqx.Module):
         (2,)
     """
 
-    a_e: Scalar | PerTarget = parameter("a_e", 0.310)
-    b_e: Scalar | PerTarget = parameter("b_e", 0.125)
-    d_e: Scalar | PerTarget = parameter("d_e", 160.0)
-    gamma_e: Scalar | PerTarget = parameter("gamma_e", 0.641)
-    tau_e: Scalar | PerTarget = parameter("tau_e", 100.0)
-    w_p: Scalar | PerTarget = parameter("w_p", 1.4)
-    W_e: Scalar | PerTarget = parameter("W_e", 1.0)
-    a_i: Scalar | PerTarget = parameter("a_i", 0.615)
-    b_i: Scalar | PerTarget = parameter("b_i", 0.177)
-    d_i: Scalar | PerTarget = parameter("d_i", 87.0)
-    gamma_i: Scalar | PerTarget = parameter("gamma_i", 1.0)
-    tau_i: Scalar | PerTarget = parameter("tau_i", 10.0)
-    W_i: Scalar | PerTarget = parameter("W_i", 0.7)
-    J_N: Scalar | PerTarget = parameter("J_N", 0.15)
-    J_i: Scalar | PerTarget = parameter("J_i", 1.0)
-    I_0: Scalar | PerTarget = parameter("I_0", 0.382)
-    I_ext: Scalar | PerTarget = parameter("I_ext", 0.0)
+    a_e: Scalar | PerTarget = parameter("a_e", 0.310, "kHz/nA")
+    b_e: Scalar | PerTarget = parameter("b_e", 0.125, "kHz")
+    d_e: Scalar | PerTarget = parameter("d_e", 160.0, "ms")
+    gamma_e: Scalar | PerTarget = parameter("gamma_e", 0.641, "1")
+    tau_e: Scalar | PerTarget = parameter("tau_e", 100.0, "ms")
+    w_p: Scalar | PerTarget = parameter("w_p", 1.4, "1")
+    W_e: Scalar | PerTarget = parameter("W_e", 1.0, "1")
+    a_i: Scalar | PerTarget = parameter("a_i", 0.615, "kHz/nA")
+    b_i: Scalar | PerTarget = parameter("b_i", 0.177, "kHz")
+    d_i: Scalar | PerTarget = parameter("d_i", 87.0, "ms")
+    gamma_i: Scalar | PerTarget = parameter("gamma_i", 1.0, "1")
+    tau_i: Scalar | PerTarget = parameter("tau_i", 10.0, "ms")
+    W_i: Scalar | PerTarget = parameter("W_i", 0.7, "1")
+    J_N: Scalar | PerTarget = parameter("J_N", 0.15, "nA")
+    J_i: Scalar | PerTarget = parameter("J_i", 1.0, "nA")
+    I_0: Scalar | PerTarget = parameter("I_0", 0.382, "nA")
+    I_ext: Scalar | PerTarget = parameter("I_ext", 0.0, "nA")
 
 
 @node(
-    states=["S_e", "S_i"],
-    inputs=["S_e", "S_i"],
+    states={"S_e": "1", "S_i": "1"},
+    inputs={"S_e": "1", "S_i": "1"},
     coupled=[("S_e", "S_e")],
     ranges={"S_e": (0.0, 1.0), "S_i": (0.0, 1.0)},
     bounds={"S_e": (0.0, 1.0), "S_i": (0.0, 1.0)},
+    implied=["nA"],
 )
 def wong_wang_exc_inh(
     state: WongWangExcInhState, inputs, params: WongWangExcInhParams
@@ -224,6 +226,9 @@ def balance_inhibition(
         >>> bool(params.J_i[0] > params.J_i[1])  # region 0 is driven by region 1
         True
     """
+    regions = as_count("regions", regions)
+    require_positive("rate", rate, "kHz")
+    require_shape("rate", rate, (), (regions,), meaning="One for all, or one a region.")
     p = params
     driven = p.tau_e * p.gamma_e * rate
     S_e = jnp.broadcast_to(driven / (1 + driven), (regions,))

@@ -15,7 +15,14 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 from jaxtyping import Float, Num
 
-from .._check import known, require_choice, require_positive, require_shape
+from .._check import (
+    as_float,
+    known,
+    require_choice,
+    require_positive,
+    require_positive_number,
+    require_shape,
+)
 from .._integrate import SCHEMES
 from .._types import Scalar, parameter
 from ._average import into_periods
@@ -132,7 +139,10 @@ def balloon_rest(activity: Num[ArrayLike, " region"]) -> BalloonState:
         >>> cf.balloon_rest(jnp.ones(2)).f.tolist()
         [0.0, 0.0]
     """
-    rest = jnp.zeros_like(jnp.asarray(activity))
+    activity = as_float("activity", activity)
+    if activity.ndim != 1:
+        raise ValueError(f"`activity` must have shape (region,), not {activity.shape}.")
+    rest = jnp.zeros_like(activity)
     return BalloonState(rest, rest, rest, rest)
 
 
@@ -220,6 +230,9 @@ def balloon_step(
         (10, 2)
     """
     require_choice("scheme", scheme, SCHEMES)
+    require_positive_number("dt", dt, "ms")
+    activity = as_float("activity", activity)
+    require_shape("activity", activity, np.shape(state[0]), meaning="As in the state.")
     rate = lambda state, at: balloon_windkessel(state, activity, params)  # noqa: E731
     return SCHEMES[scheme](rate, state, float(dt))
 

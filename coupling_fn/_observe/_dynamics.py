@@ -107,7 +107,8 @@ def fcd_distance(
     a, b = lax.stop_gradient((sorted_fcd("fcd_a", fcd_a), sorted_fcd("fcd_b", fcd_b)))
     at = jnp.concatenate([a, b])
     shares = [jnp.searchsorted(x, at, side="right").astype(at.dtype) / x.size for x in (a, b)]
-    return jnp.abs(shares[0] - shares[1]).max()
+    # A NaN is counted as the largest number, and would not show.
+    return jnp.where(jnp.isfinite(at).all(), jnp.abs(shares[0] - shares[1]).max(), jnp.nan)
 
 
 def sorted_fcd(name: str, fcd: Any) -> Array:
@@ -150,7 +151,7 @@ def lagged_covariance(
         [[-1.25, -1.25], [8.875, -1.25]]
     """
     signals = as_series("signals", signals, samples=2)
-    steps = 0 if lag == 0 else as_steps("lag", lag, dt)
+    steps = 0 if np.ndim(lag) == 0 and lag == 0 else as_steps("lag", lag, dt)
     samples = len(signals)
     if steps >= samples:
         raise ValueError(

@@ -51,9 +51,12 @@ def degree(conn: Weights, direction: Direction = "in") -> Int[Array, " region"]:
         ([2, 0, 1], [0, 2, 1])
     """
     conn, axis = _conn(conn), _axis(direction)
+    # NaN is not 0, and would count.
     if isinstance(conn, SparseConnection):
+        require_finite("conn", conn.weights)
         there = (conn.weights != 0).astype(conn.target.dtype)
         return _of_edges(conn, there, axis)
+    require_finite("conn", conn.data if isinstance(conn, BCOO) else conn)
     return stored(conn).sum(axis=axis)
 
 

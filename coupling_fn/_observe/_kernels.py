@@ -16,7 +16,7 @@ from jax.scipy.special import gammaln
 from jax.typing import ArrayLike
 from jaxtyping import Float, Int, Num
 
-from .._check import as_float, as_steps, known, require_positive, require_shape
+from .._check import as_float, as_steps, known, require_no_nan, require_positive, require_shape
 from .._types import Scalar
 from ._average import into_periods
 
@@ -98,6 +98,8 @@ def gamma_kernel(
         (2160.0, 1.0)
     """
     t, tau, n, delay = map(as_float, ("t", "tau", "n", "delay"), (t, tau, n, delay))
+    require_no_nan("t", t)
+    require_positive("tau", tau, "ms")
     return _gamma_density((t - delay) / tau, n) / tau
 
 

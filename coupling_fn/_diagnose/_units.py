@@ -1,0 +1,317 @@
+"""`check_units`: whether what couples, drives and moves a network has the units that it goes into."""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from .._check import require_names
+from .._coupling import SumCoupling
+from .._dimensions import Misfit, units_of
+from .._network import Network
+from .._noise import is_noise
+from .._params import Params
+from .._states import container, get, names_of, read, refill
+from .._types import PyTree
+from .._units import Quantity, Solver, Unit, checked_unit, read_unit, times, write_unit
+from ._report import Finding, Report, report
+from ._stability import states_of
+
+MS = read_unit("ms")
+_WHY = "Numbers carry no units: what does not fit is off by whatever factor lies between the two."
+
+
+def check_units(
+    net: Network, params: Params, x0: Any, *, units: Mapping[str, str] | None = None
+) -> Report:
+    r"""Say where the units of a network do not fit, the first place first.
+
+    Units are worked out along the network's own program, without a number: those of states and inputs
+    from what the node says (`cf.node(states={"v": "mV"}, inputs={"v": "mV/ms"})`), those of the
+    library's parameters from where they are defined, and those that nothing tells, as the weights',
+    from what they would have to be. A misfit is a sum or a comparison of different units, a function
+    such as exp of what has one, or a result of another unit than the place it goes to: what a coupling
+    or an external input drives, and the rate of change of a state. ms and s do not fit, either.
+
+    Args:
+        net: the network. A node of your own must say its units.
+        params: its parameters.
+        x0: the state variables, as for `Network.init`, or a `State`. Their values do not matter.
+        units: the units of leaves of `params`, by path: `{"coupling.k": "1/ms", "node.tau": "s"}`.
+            They replace what the library takes the leaf for: k is a number ("1"), lengths are in mm,
+            and speed in mm/ms; weights have the unit that fits, unless you say theirs.
+
+    Returns:
+        A finding for each place that does not fit, in the order delays, couplings, external input,
+        noise, node; and as facts the units that were worked out, "?" where many would fit.
+
+    Raises:
+        ValueError: if the node does not say its units, a path is none of `params`, or a unit cannot
+            be read.
+
+    Source:
+        A. Kennedy, Types for Units-of-Measure: Theory and Practice, CEFP (2009), for the inference.
+
+    Example:
+        >>> @cf.node(states={"v": "mV"}, inputs={"v": "mV/ms"})
+        ... def membrane(state, inputs, params):
+        ...     return {"v": -state["v"] / params["tau"] + inputs["v"]}
+        >>> net = cf.Network(membrane, dt=0.1)
+        >>> params = cf.Params({"tau": 10.0}, cf.DiffusiveCoupling(jnp.ones((2, 2))))
+        >>> print(cf.check_units(net, params, {"v": jnp.zeros(2)}))
+        node.tau: ms, coupling.conn: 1/ms
+        Nothing is wrong.
+        >>> report = cf.check_units(net, params, {"v": jnp.zeros(2)}, units={"coupling.conn": "1"})
+        >>> report.findings[0].what
+        'The coupling from v gives mV; the input v of membrane wants mV/ms.'
+    """
+    node, x = net.node, states_of(net, x0)
+    name = getattr(node, "__name__", "node")
+    if set(node.state_units) != set(node.states) or set(node.input_units) != set(node.inputs):
+        raise ValueError(
+            f"The node {name} must say the units of its states and inputs: @coupling_fn.node(states="
+            '{"v": "mV"}, inputs={"v": "mV/ms"}).'
+        )
+    solver = Solver()
+    leaves = _leaves(solver, params, units or {})
+    check = _Check(solver, net, params, x, leaves)
+    findings = [
+        *check.delays(),
+        *check.couplings(),
+        *check.external(),
+        *check.noise(),
+        *check.rates(name),
+    ]
+    told = {
+        leaf.path: _written(solver, leaf.quantity.unit)
+        for leaf in leaves
+        if leaf.unit is None and leaf.looked_at
+    }
+    return report(findings, told)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Leaf:
+    """A leaf of params: its path, the unit that it is said to have, and its quantity."""
+
+    path: str
+    unit: str | None
+    quantity: Quantity
+    looked_at: bool
+
+
+def _leaves(solver: Solver, params: Params, given: Mapping[str, str]) -> list[_Leaf]:
+    paths = [_dotted(path) for path, _ in jax.tree_util.tree_flatten_with_path(params)[0]]
+    for path in given:
+        if not any(_is_below(leaf, path) for leaf in paths):
+            require_names("leaf of params", [path], paths)
+    given = {path: checked_unit(f"`{path}`", unit) for path, unit in given.items()}
+    said = {"lengths": "mm", "speed": "mm/ms", **dict(_said("", params)), **given}
+    leaves = []
+    for path, value in zip(paths, jax.tree.leaves(params), strict=True):
+        unit = next((said[above] for above in _above(path) if above in said), None)
+        quantity = Quantity(solver.unknown() if unit is None else read_unit(unit), path)
+        leaves.append(_Leaf(path, unit, quantity, eqx.is_inexact_array_like(value)))
+    return leaves
+
+
+def _dotted(path: Any) -> str:
+    """`coupling['ff'].conn` as coupling.ff.conn."""
+    parts = (jax.tree_util.keystr((key,)).strip(".[]'") for key in path)
+    return ".".join(part for part in parts if part != "<flat index 0>")
+
+
+def _above(path: str) -> Iterator[str]:
+    while path:
+        yield path
+        path = path.rpartition(".")[0]
+
+
+def _is_below(leaf: str, path: str) -> bool:
+    return leaf == path or leaf.startswith(f"{path}.")
+
+
+def _said(path: str, tree: Any) -> Iterator[tuple[str, str]]:
+    """The units that fields of modules say, by path."""
+    join = lambda name: f"{path}.{name}" if path else str(name)  # noqa: E731
+    if dataclasses.is_dataclass(tree):
+        for field in dataclasses.fields(tree):
+            if "unit" in field.metadata:
+                yield join(field.name), field.metadata["unit"]
+            yield from _said(join(field.name), getattr(tree, field.name, None))
+    elif isinstance(tree, Mapping):
+        for name, value in tree.items():
+            yield from _said(join(name), value)
+    elif isinstance(tree, list | tuple):
+        for i, value in enumerate(tree):
+            yield from _said(join(i), value)
+
+
+class _Check:
+    """The places of one network where units meet."""
+
+    def __init__(
+        self, solver: Solver, net: Network, params: Params, x: PyTree, leaves: list[_Leaf]
+    ):
+        self.solver, self.net, self.params, self.x = solver, net, params, x
+        tree = jax.tree.structure(params)
+        self.units: Any = tree.unflatten(leaf.quantity for leaf in leaves)
+        node = net.node
+        self.states = {n: Quantity(read_unit(node.state_units[n]), n) for n in node.states}
+        self.inputs = {n: Quantity(read_unit(node.input_units[n]), n) for n in node.inputs}
+
+    def delays(self) -> Iterator[Finding]:
+        """Lengths over speed are times."""
+        lengths, speed = (
+            jax.tree.leaves(x, is_leaf=_is_quantity) for x in (self.units.lengths, self.units.speed)
+        )
+        for length in lengths:
+            delay = times(length.unit, speed[0].unit, -1)
+            if not self.solver.agree(delay, MS):
+                yield _misfit(f"lengths / speed is in {self._told(delay)}; dt is in ms.")
+
+    def couplings(self) -> Iterator[Finding]:
+        """What a coupling gives is of the unit of the input that it goes into."""
+        given, units = self.params.coupling, self.units.coupling
+        for name, wire in self.net.wires:
+            one, quantities = (x[name] if isinstance(x, Mapping) else x for x in (given, units))
+            parts, each = [one], [quantities]
+            if isinstance(one, SumCoupling):
+                parts, each = one.parts, quantities.parts
+            named = f" {name!r}" if len(self.net.wires) > 1 else ""
+            for source, into, target in zip(wire.source, wire.into, wire.target, strict=True):
+                for part, of_part in zip(parts, each, strict=True):
+                    yield from self._coupling(named, part, of_part, source, into, target)
+
+    def _coupling(self, named, part, of_part, source, into, target) -> Iterator[Finding]:
+        sent, own = (self._signal(signal) for signal in (source, target))
+        words = source if isinstance(source, str) else "a function of the state"
+        like = read(self.x, source), read(self.x, target)
+        result = self._of(
+            lambda coupling, sent, own: coupling(sent, own),
+            (part, *like),
+            (of_part, sent._replace(words="source"), own._replace(words="target")),
+            f"In the coupling{named} from {words}",
+        )
+        if isinstance(result, Finding):
+            yield result
+            return
+        wanted = self.inputs[into]
+        if not self.solver.agree(result[0].unit, wanted.unit):
+            node = getattr(self.net.node, "__name__", "node")
+            yield _misfit(
+                f"The coupling{named} from {words} gives {self._told(result[0].unit)}; the input {into} "
+                f"of {node} wants {self._told(wanted.unit)}.",
+                "Say the unit of the weights or of k, if it is another: units={'coupling.k': '1/ms'}.",
+                "Or take the rule that the node's docstring names.",
+            )
+
+    def external(self) -> Iterator[Finding]:
+        """External input is of the unit of the input that it goes into, at a time in ms."""
+        for into, value in (self.params.external or {}).items():
+            quantities, wanted = self.units.external[into], self.inputs[into]
+            if is_noise(value):
+                continue  # which scales by a number that is of whatever unit fits
+            result = [quantities]
+            if callable(value):
+                time = jnp.zeros((), jnp.result_type(float))
+                result = self._of(
+                    lambda value, time: value(time),
+                    (value, time),
+                    (quantities, Quantity(MS, "time")),
+                    f"In the external input to {into}",
+                )
+            if isinstance(result, Finding):
+                yield result
+            elif not self.solver.agree(result[0].unit, wanted.unit):
+                yield _misfit(
+                    f"The external input to {into} is in {self._told(result[0].unit)}; the node wants "
+                    f"{self._told(wanted.unit)}."
+                )
+
+    def noise(self) -> Iterator[Finding]:
+        """White noise of a state has its unit over the root of a time."""
+        noise, units = self.params.noise, self.units.noise
+        named = noise if isinstance(noise, Mapping) else dict.fromkeys(self.states, noise)
+        several = len({self._told(self.states[name].unit) for name in named}) > 1
+        for name, value in named.items():
+            quantity = units[name] if isinstance(noise, Mapping) else units
+            if value is None or is_noise(value):
+                continue
+            if several and noise is value and self._told(quantity.unit) == "?":
+                continue  # one number for all, of as many units
+            wanted = times(self.states[name].unit, read_unit("ms^-0.5"))
+            if not self.solver.agree(quantity.unit, wanted):
+                yield _misfit(
+                    f"The noise of {name} is in {self._told(quantity.unit)}; a standard deviation that "
+                    f"adds up over time is in {self._told(wanted)}."
+                )
+
+    def rates(self, name: str) -> Iterator[Finding]:
+        """The node's rates of change are those of its states."""
+        node = self.net.node
+        first = jax.tree.leaves(self.x)[0]
+        inputs = container(self.x, node.inputs, {}, first)
+        of_inputs = {n: q._replace(words=f"inputs.{n}") for n, q in self.inputs.items()}
+        self.solver.implied = [read_unit(unit) for unit in node.implied]
+        result = self._of(
+            lambda *args: refill(self.x, _by_name(node(*args), node.states)),
+            (self.x, inputs, self.params.node),
+            (
+                refill(self.x, self.states),
+                [of_inputs[n] for n in names_of(inputs)],
+                self.units.node,
+            ),
+            f"In the node {name}",
+        )
+        if isinstance(result, Finding):
+            yield result
+        else:
+            places = refill(self.x, {n: n for n in node.states})
+            for state, got in zip(jax.tree.leaves(places), result, strict=True):
+                wanted = times(self.states[state].unit, MS, -1)
+                if not self.solver.agree(got.unit, wanted):
+                    yield _misfit(
+                        f"The node {name} gives a rate of change of {state} in {self._told(got.unit)}; "
+                        f"{state} is in {self._told(self.states[state].unit)}, so it should be in "
+                        f"{self._told(wanted)}."
+                    )
+        self.solver.implied = ()
+
+    def _signal(self, signal: Any) -> Quantity:
+        if isinstance(signal, str):
+            return self.states[signal]
+        try:
+            states = refill(self.x, self.states)
+            return units_of(self.solver, signal, self.x, units=states)[0]
+        except Misfit:
+            return Quantity(self.solver.unknown(), "source")
+
+    def _of(self, fn: Callable[..., Any], args: PyTree, units: PyTree, where: str) -> Any:
+        try:
+            return units_of(self.solver, fn, *args, units=units)
+        except Misfit as misfit:
+            return _misfit(f"{where}, {misfit}.")
+
+    def _told(self, unit: Unit) -> str:
+        return _written(self.solver, unit)
+
+
+def _by_name(rates: Any, names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: get(rates, name) for name in names}
+
+
+def _is_quantity(x: Any) -> bool:
+    return isinstance(x, Quantity)
+
+
+def _written(solver: Solver, unit: Unit) -> str:
+    return write_unit(solver.value(unit))
+
+
+def _misfit(what: str, *remedy: str) -> Finding:
+    remedy = remedy or ("Convert the number, or say the unit that it is in: units={path: unit}.",)
+    return Finding("units", "error", what, why=_WHY, remedy=remedy)

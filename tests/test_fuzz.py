@@ -1,0 +1,323 @@
+"""Public functions with one argument wrong: each refuses it by name, or what it gives is right."""
+
+import re
+
+import jax
+import jax.numpy as jnp
+import jaxtyping
+import numpy as np
+import pytest
+from helpers import few
+
+import coupling_fn as cf
+
+RNG = np.random.default_rng(5)
+N, TIMES = 3, 60
+W = np.array([[0.0, 1.0, 0.5], [2.0, 0.0, 0.25], [0.125, 3.0, 0.0]])
+X = np.array([0.3, 1.0, 2.0])
+LENGTHS = 10.0 + 30.0 * RNG.random((N, N))
+SIGNALS = RNG.normal(size=(TIMES, N))
+OTHERS = RNG.normal(size=(TIMES, N))
+PHASES = np.cumsum(RNG.random((TIMES, N)), axis=0)
+FC, FC_2 = np.corrcoef(SIGNALS.T), np.corrcoef(OTHERS.T)
+SYMMETRIC = W + W.T
+COUPLED = {"source": X, "conn": W, "k": 0.5}
+AVERAGED = {"signals": SIGNALS, "dt": 1.0, "period": 5.0}
+BOLD = {"activity": np.abs(SIGNALS), "dt": 100.0, "period": 500.0}
+TIMED = {"amplitude": 2.0, "onset": 1.0, "pattern": X}
+NOISE = {"sigma": 0.5, "factor": np.eye(N)}
+
+NET = cf.Network(cf.linear, 0.1)
+PARAMS = cf.Params(cf.LinearParams(a=-4.0), cf.AdditiveCoupling(W), noise=0.1)
+REST = NET, PARAMS, cf.LinearState(jnp.zeros(N))
+WORK = {"step": NET, "state": NET.init(REST[2], PARAMS, key=jax.random.key(0)), "params": PARAMS}
+
+# Public functions with a call that is right.
+CALLS = {
+    "weighted_sum": {"conn": W, "messages": X},
+    "in_strength": {"conn": W},
+    "diffusive_coupling": {**COUPLED, "target": X},
+    "kuramoto_coupling": {**COUPLED, "target": X},
+    "additive_coupling": {**COUPLED, "b": 0.1},
+    "sigmoidal_coupling": {**COUPLED, "midpoint": 0.1, "sigma": 2.0},
+    "hyperbolic_tangent_coupling": {**COUPLED, "a": 1.0, "sigma": 2.0},
+    "sigmoidal_jansen_rit_coupling": {**COUPLED, "r": 0.5},
+    "pre_sigmoidal_coupling": {**COUPLED, "theta": 0.1},
+    "Connectome": {"weights": W, "lengths": LENGTHS, "labels": ["a", "b", "c"]},
+    "normalize": {"conn": W, "by": "row"},
+    "symmetrize": {"conn": W},
+    "threshold": {"conn": W, "minimum": 0.3},
+    "without_self_connections": {"conn": W},
+    "from_source_target": {"conn": W},
+    "isolated_nodes": {"conn": W},
+    "laplacian_connectivity": {"conn": W, "normalize": False},
+    "to_sparse": {"conn": W},
+    "sparse_from_edges": {
+        "target": np.array([0, 1]),
+        "source": np.array([1, 2]),
+        "weight": np.array([0.5, 2.0]),
+        "shape": (N, N),
+    },
+    "lags": {"lengths": LENGTHS, "speed": 3.0, "dt": 0.1},
+    "lag_bounds": {"lengths": LENGTHS, "speed": 3.0, "dt": 0.1},
+    "make_history": {"past": X, "lag": 4, "sources": N},
+    "push_history": {"history": jnp.ones((4, N)), "current": jnp.asarray(X)},
+    "read_history": {
+        "history": jnp.ones((4, N)),
+        "current": jnp.asarray(X),
+        "lags": np.ones((N, N), int),
+    },
+    "functional_connectivity": {"signals": SIGNALS},
+    "functional_connectivity_dynamics": {
+        "signals": SIGNALS,
+        "dt": 1.0,
+        "window": 20.0,
+        "stride": 10.0,
+    },
+    "fc_correlation": {"fc_a": FC, "fc_b": FC_2},
+    "fc_rmse": {"fc_a": FC, "fc_b": FC_2},
+    "fcd_distance": {"fcd_a": FC, "fcd_b": FC_2},
+    "lagged_covariance": {"signals": SIGNALS, "dt": 1.0, "lag": 2.0},
+    "intersubject_connectivity": {"signals": np.stack([SIGNALS, OTHERS])},
+    "intersubject_correlation": {"signals": np.stack([SIGNALS, OTHERS])},
+    "global_average": {"signals": SIGNALS},
+    "temporal_average": AVERAGED,
+    "subsample": AVERAGED,
+    "power_spectrum": {"signals": SIGNALS, "dt": 1.0, "window": 20.0},
+    "analytic_signal": {"signals": SIGNALS},
+    "instantaneous_phase": {"signals": SIGNALS},
+    "kuramoto_order_parameter": {"phases": PHASES},
+    "synchrony": {"phases": PHASES},
+    "metastability": {"phases": PHASES},
+    "phase_coherence": {"phases": PHASES},
+    "degree": {"conn": W, "direction": "in"},
+    "strength": {"conn": W, "direction": "out"},
+    "clustering": {"conn": W},
+    "modularity": {"conn": SYMMETRIC},
+    "bold_from_balloon": BOLD,
+    "bold_from_kernel": {**BOLD, "kernel": np.array([0.5, 0.3, 0.2])},
+    "balloon_rest": {"activity": np.abs(X)},
+    "sensor_signals": {"sources": SIGNALS, "lead_field": W[:2]},
+    "fc_correlation_distance": {"fc_a": FC, "fc_b": FC_2},
+    "fc_frobenius": {"fc_a": FC, "fc_b": FC_2},
+    "ConstantStimulus": {"amplitude": 2.0, "pattern": X},
+    "StepStimulus": {**TIMED, "duration": 5.0, "rise": 1.0},
+    "PulseTrainStimulus": {**TIMED, "period": 9.0, "width": 2.0},
+    "SineStimulus": {"amplitude": 2.0, "frequency": 10.0, "phase": 0.1, "pattern": X},
+    "RampStimulus": {**TIMED, "duration": 5.0},
+    "SampledStimulus": {"values": SIGNALS, "period": 2.0},
+    "AdditiveNoise": NOISE,
+    "OrnsteinUhlenbeckNoise": {**NOISE, "tau": 5.0},
+    "PinkNoise": {**NOISE, "low": 0.1, "high": 100.0},
+    "correlation_factor": {"correlation": FC},
+    "Parcellation": {"labels": np.array([0, 1, 1])},
+    "synthetic_connectome": {"n": 5, "key": jax.random.key(0)},
+    "bounded": {"lower": 0.0, "upper": 1.0},
+    "grid": {"k": np.array([0.1, 0.2]), "speed": np.array([1.0, 2.0])},
+    "diagnose": {"conn": W, "lengths": LENGTHS, "speed": 3.0, "dt": 0.1},
+    "diagnose_run": {"record": SIGNALS, "dt": 0.5},
+    "balloon_params": {"variant": "friston2003"},
+    "balloon_step": {
+        "state": cf.balloon_rest(X),
+        "activity": X,
+        "params": cf.BalloonParams(),
+        "dt": 1.0,
+        "scheme": "heun",
+    },
+    "BalloonParams": {"kappa": 0.6, "rho": 0.3},
+    "kernel_weights": {"kernel": np.array([0.5, 0.3, 0.2]), "dt": 1.0, "period": 2.0},
+    "gamma_kernel": {"t": 100.0, "tau": 1000.0},
+    "fcd_wasserstein": {"fcd_a": FC, "fcd_b": FC_2},
+    "lagged_covariance_distance": {"signals": SIGNALS, "target": FC, "dt": 1.0, "lag": 2.0},
+    "phase_locking_distance": {"phases": PHASES, "target": FC},
+    "power_spectrum_distance": {
+        "signals": SIGNALS,
+        "target": np.ones((11, N)),
+        "dt": 1.0,
+        "window": 20.0,
+    },
+    "low_rank": {"base": W, "rank": 1},
+    "masked": {"mask": W > 0.4},
+    "symmetric": {"regions": N},
+    "regional": {"maps": W[:2]},
+    "edge_values": {"conn": cf.to_sparse(W), "values": LENGTHS},
+    "balance_inhibition": {
+        "params": cf.WongWangExcInhParams(),
+        "coupling": cf.AdditiveCoupling(W),
+        "regions": N,
+        "rate": 0.003,
+    },
+    "Network": {
+        "node": cf.hopf,
+        "dt": 0.1,
+        "lags": np.ones((N, N), int),
+        "scheme": "heun",
+        "hold": "stage",
+    },
+    "Params": {"noise": 0.1, "lengths": LENGTHS, "speed": 3.0},
+    "simulate": {**WORK, "steps": 4, "every": 2, "derivative": "reverse"},
+    "fit": {
+        "loss": lambda p: jnp.sum((p["x"] - 1.0) ** 2),
+        "params": {"x": jnp.asarray(X)},
+        "where": lambda p: p["x"],
+        "steps": 2,
+        "patience": 2,
+        "tolerance": 0.1,
+        "retries": 3,
+        "derivative": "reverse",
+    },
+    "critical_k": {"net": REST[0], "params": REST[1], "x0": REST[2], "low": 0.001, "high": 9.0},
+    "analytic_fc": {"net": REST[0], "params": REST[1], "x0": REST[2], "points": 64},
+}
+
+
+def used(kind):
+    """A call that builds something that only a run looks at closely, and steps."""
+
+    def call(**given):
+        made, key = getattr(cf, kind)(**given), jax.random.key(0)
+        noise = made if kind.endswith("Noise") else None
+        external = {"x": made} if kind.endswith("Stimulus") else None
+        node = made if kind in NODES else cf.HopfParams()
+        model = cf.nodes.catalog()[NODES.get(kind, "hopf")]
+        state = getattr(cf, kind.removesuffix("Params") + "State" if kind in NODES else "HopfState")
+        state = state(**{name: jnp.asarray(X) for name in model.states})
+        net = cf.Network(model, 0.1)
+        params = cf.Params(node, cf.AdditiveCoupling(W), noise, external)
+        return net(net.init(state, params, key=key), params).node
+
+    return call
+
+
+NODES = {}
+for node in cf.nodes.catalog():  # the first two parameters of each stand for all
+    kind = next(k for k in vars(cf) if k.lower() == node.replace("_", "") + "params")
+    fields = list(getattr(cf, kind).__dataclass_fields__)[:2]
+    NODES[kind] = node
+    CALLS[kind] = dict(zip(fields, (0.5, X), strict=False))
+USED = {name for name in CALLS if name.endswith(("Noise", "Stimulus"))} | {*NODES}
+
+# By what else an argument may be named: what it does not go with.
+ALSO = {"pattern": "external", "values": "external", "history": "current", "conn": "messages"}
+ALSO |= {"signals": "target", "phases": "target"}
+ABOVE_0 = {"dt", "speed", "period", "window", "stride", "tau", "low", "high"}
+
+
+def mistakes(kind, name, good):
+    """Wrong values for an argument, with words for them."""
+    if isinstance(good, bool):
+        yield from {"a word": "yes", "None": None}.items()
+    elif isinstance(good, str):
+        yield from {"another word": "nonsense", "a number": 3}.items()
+    elif isinstance(good, int):
+        yield from {"a negative number": -1, "a fraction": 1.5, "a word": "two"}.items()
+        yield "an array", np.array([good, good])
+    elif isinstance(good, float):
+        yield from {"NaN": np.nan, "infinity": np.inf, "complex": 1j, "a word": "x"}.items()
+        yield from {"one in an array": np.ones(1), "a column": np.ones((2, 1))}.items()
+        if name in ABOVE_0 and kind not in NODES:  # which may take what has no meaning
+            yield from {"0": 0.0, "a negative number": -good}.items()
+    elif type(good) in (list, tuple):
+        yield "an entry less", good[:-1]
+    elif isinstance(good, np.ndarray | jax.Array) and good.ndim and good.dtype.kind in "bif":
+        good = np.asarray(good)
+        yield from {
+            "a word": "x",
+            "None": None,
+            "complex": good * 1j,
+            "words": good.astype(str),
+        }.items()
+        yield from {"an axis more": good[None], "an axis behind": good[..., None]}.items()
+        yield from {"an entry less": good[:-1], "empty": good[:0]}.items()
+        if kind not in NODES:  # where one for all is right
+            yield "a row", good[0]
+        if good.ndim > 1:
+            yield "a column less", good[..., :-1]
+        if np.issubdtype(good.dtype, np.floating):
+            for word, value in (("NaN", np.nan), ("infinity", np.inf)):
+                bad = good.copy()
+                bad.flat[1] = value
+                yield word, bad
+
+
+FEWER = {"an entry less", "a column less", "empty", "a row"}
+# What is another good call: fewer samples or regions, a scalar where there was one a region, ...
+RIGHT = {
+    "signals": {"an entry less", "a column less"},
+    "phases": {"an entry less", "a column less"},
+    "record": {"an entry less", "a column less"},
+    "activity": {"an entry less", "a column less"},
+    "sources": {"an entry less"},
+    "lead_field": {"an entry less"},
+    "kernel": {"an entry less"},
+    "labels": {"an entry less", "empty"},
+    "conn": {"an entry less", "a column less", "empty"},  # (target, source) need not be square
+    "lengths": {
+        *FEWER,
+        "None",
+        "an axis more",
+        "an axis behind",
+    },  # of whatever edges; or not known
+    "lags": {"an entry less", "empty", "None", "a row", "a column less"},
+    "history": {"an entry less", "empty", "NaN", "infinity"},  # which need not be read
+    "current": {"NaN", "infinity"},
+    "past": {"a row"},
+    "pattern": {"a row", "None"},
+    "factor": {"None", "a column less"},
+    "values": {"an entry less", "a row"},
+    "source": {"infinity"},  # where a rule saturates
+    "k": {"an entry less", "NaN", "infinity", "complex"},  # also an axis of a grid
+    "speed": {"an entry less", "complex", "one in an array", "a column", "NaN", "infinity"},
+    "dt": {"None"},
+    "noise": {"one in an array", "a column"},  # which `init` refuses
+    "kappa": {"one in an array", "a column"},
+    "t": {"one in an array", "a column", "infinity"},
+    "tau": {"one in an array", "a column", "infinity"},
+    "sigma": {"infinity"},  # where a rule is flat or a step
+    "midpoint": {"infinity"},
+    "theta": {"infinity"},
+    "r": {"infinity"},
+    "base": {"an entry less", "a column less"},
+    "mask": {"an entry less", "a column less"},
+    "maps": {"an entry less", "a column less", "empty", "a row"},
+    "low": {"0", "a negative number"},  # a k; of noise it is above 0
+}
+# What is looked at in part, or only for its shape.
+UNREAD = {(cf.subsample, "signals"), (cf.balloon_rest, "activity")}
+
+
+@pytest.mark.parametrize("name", few(sorted(CALLS), every=16))
+def test_an_argument_that_is_wrong_is_refused_by_name(name):
+    call, good = used(name) if name in USED else getattr(cf, name), CALLS[name]
+    jaxtyping.config.update("jaxtyping_disable", True)
+    try:
+        call(**good)
+        told = [
+            f"{argument} is {what}: {why}"
+            for argument, value in good.items()
+            for what, bad in mistakes(name, argument, value)
+            if (why := passes(name, call, good, argument, what, bad))
+        ]
+    finally:
+        jaxtyping.config.update("jaxtyping_disable", False)
+    assert not told, "\n".join(told)
+
+
+def passes(name, call, good, argument, what, bad):
+    """Nothing where an argument is refused by name, or the result shows it; else what came."""
+    try:
+        with np.errstate(all="ignore"):
+            result = call(**{**good, argument: bad})
+    except (TypeError, ValueError, FloatingPointError) as error:
+        names = "|".join(map(re.escape, (argument, ALSO.get(argument, argument))))
+        named = re.search(rf"`[^`]*\b({names})\b", str(error))
+        return None if named else f"{type(error).__name__}: {str(error)[:150]}"
+    right = {"infinity"} if name in USED else set()  # a time constant may be
+    if what in right | RIGHT.get(argument, set()) or (call, argument) in UNREAD:
+        return None
+    if isinstance(result, cf.Report):  # which says what is wrong
+        return None
+    numbers = [x for x in map(np.asarray, jax.tree.leaves(result)) if x.dtype.kind in "fc"]
+    if what in ("NaN", "infinity") and not all(np.isfinite(x).all() for x in numbers):
+        return None
+    return f"gives {result}"
