@@ -1,7 +1,9 @@
 import os
+from collections import defaultdict
 
 import jax
 import jaxlib
+import pytest
 from hypothesis import settings
 
 # Nearly all of the suite's time is XLA's, compiling thousands of small programs once. With its older
@@ -17,6 +19,8 @@ jax.config.update("jax_enable_x64", True)  # float32 is passed in where it is te
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
+MANY = 6
+
 settings.register_profile("default", deadline=None, max_examples=10)
 settings.load_profile("default")
 
@@ -24,6 +28,19 @@ settings.load_profile("default")
 def pytest_configure(config):
     config.addinivalue_line("markers", "thorough: more of what others test; not by default")
     config.addinivalue_line("markers", "optimised: compile as for a user, where a run is long")
+    config.addinivalue_line("markers", "every_case: by default too, however many")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Of a test with many cases every other one is thorough: each compiles its own programs."""
+    cases = defaultdict(list)
+    for item in items:
+        if not any(item.iter_markers("thorough")) and not any(item.iter_markers("every_case")):
+            cases[item.path, item.originalname].append(item)
+    for group in cases.values():
+        for item in group[1::2] if len(group) >= MANY else ():
+            item.add_marker(pytest.mark.thorough)
 
 
 def pytest_runtest_setup(item):

@@ -13,6 +13,8 @@ from jax.experimental.sparse import BCOO
 
 import coupling_fn as cf
 
+pytestmark = pytest.mark.every_case  # cheap, or each of its own kind
+
 N = 3
 W = np.array([[0.0, 1.0, 0.5], [2.0, 0.0, 0.0], [0.0, 3.0, 0.1]])
 X = jnp.arange(3.0)
@@ -112,7 +114,7 @@ PROBLEMS = {
     ),
     "k that is NaN": (
         lambda: cf.AdditiveCoupling(W, k=np.nan),
-        "`k` must be finite; it is nan",
+        "`k` must be a number; it is nan",
     ),
     "k for each target, one infinite": (
         lambda: cf.AdditiveCoupling(W, k=[1.0, np.inf, 0.0]),
@@ -124,7 +126,7 @@ PROBLEMS = {
     ),
     "k of an edge coupling that is NaN": (
         lambda: cf.EdgeCoupling(lambda s, t: s, W, k=np.nan),
-        "`k` must be finite; it is nan",
+        "`k` must be a number; it is nan",
     ),
     "k that is complex": (
         lambda: cf.AdditiveCoupling(W, k=1j),

