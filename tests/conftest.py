@@ -15,6 +15,8 @@ if jaxlib.version.__version_info__ < (0, 11):
         "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1",
     )
 
+# More than one: for .ci/matrix. What is computed must not depend on it.
+jax.config.update("jax_num_cpu_devices", int(os.environ.get("COUPLING_FN_DEVICES", "1")))
 jax.config.update("jax_enable_x64", True)  # float32 is passed in where it is tested
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")

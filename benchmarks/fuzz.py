@@ -1,0 +1,84 @@
+"""Does any file break a loader? Fuzzed by atheris, which follows what the code does with the bytes.
+
+`python -m benchmarks.fuzz [SECONDS]` (for each kind of file): anything but a finite connectome or a
+`ValueError` that names the file ends it, with the bytes kept in the folder it names. Not a benchmark,
+so `python -m benchmarks` does not run it; it needs `pip install atheris`, for Linux and macOS.
+"""
+
+import re
+import subprocess
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+SUFFIXES = (".zip", ".npz", ".csv", ".txt", ".npy")
+LIMITS = ["-rss_limit_mb=4096", "-timeout=20", "-print_final_stats=1"]
+
+
+def main(seconds):
+    """Fuzz each kind of file in a process of its own, and print how much was tried."""
+    print("| file | tried | broke |", "|---" * 3 + "|", sep="\n")
+    broken = 0
+    for suffix in SUFFIXES:
+        corpus = Path(tempfile.mkdtemp(prefix="fuzz-"))
+        command = [sys.executable, "-m", "benchmarks.fuzz", suffix, str(corpus), str(seconds)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        tried = re.search(r"number_of_executed_units: *(\d+)", done.stderr)
+        if not tried:
+            raise RuntimeError(f"atheris did not run:\n{done.stderr[-2000:]}")
+        broken += done.returncode != 0
+        verdict = f"{done.stderr[-2000:]} {corpus}" if done.returncode else "no"
+        print(f"| {suffix} | {tried[1]} | {verdict} |", flush=True)
+    return broken
+
+
+def begin(suffix, corpus):
+    """Files to begin with: two that are sound."""
+    import coupling_fn as cf
+
+    weights = np.array([[0.0, 0.5], [0.25, 0.0]])
+    named = cf.Connectome(weights, 10 * weights, ["a", "b"])
+    for name, conn in (("plain", cf.Connectome(weights)), ("named", named)):
+        path = corpus / f"{name}{suffix}"
+        if suffix in (".zip", ".npz"):
+            cf.save_connectome(path, conn)
+        elif suffix == ".npy":
+            np.save(path, np.asarray(conn.weights))
+        else:
+            np.savetxt(path, np.asarray(conn.weights), delimiter="," if suffix == ".csv" else " ")
+
+
+def fuzz(suffix, corpus, seconds):
+    """Give a loader bytes for so long; the process ends here."""
+    import atheris
+
+    with atheris.instrument_imports(include=["coupling_fn", "numpy.lib", "zipfile"]):
+        import coupling_fn as cf
+    begin(suffix, corpus)
+    path = Path(tempfile.mkdtemp(prefix="fuzzed-")) / f"c{suffix}"
+
+    def one(data):
+        path.write_bytes(data)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                conn = cf.load_connectome(path)
+        except ValueError as error:
+            if path.name not in str(error):
+                raise AssertionError(f"the file is not named: {error}") from error
+        else:
+            for part in (conn.weights, conn.lengths):
+                assert part is None or np.isfinite(part).all()
+
+    where = [f"-artifact_prefix={corpus}/", f"-max_total_time={seconds}", str(corpus)]
+    atheris.Setup([sys.argv[0], *LIMITS, *where], one)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 2:
+        fuzz(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))
+    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 60))
