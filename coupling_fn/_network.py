@@ -525,11 +525,10 @@ class Network(eqx.Module):
         """Refuse noise and external input of names or shapes that the node does not have."""
         require_names("state", self._noises(params), self.node.states)
         meaning = "One for all, or one a region."
-        for field in (
-            dataclasses.fields(params.node) if dataclasses.is_dataclass(params.node) else ()
-        ):
+        node = params.node
+        for field in dataclasses.fields(node) if dataclasses.is_dataclass(node) else ():
             if "unit" in field.metadata:  # a parameter of one of our own nodes
-                value = getattr(params.node, field.name)
+                value = getattr(node, field.name)
                 require_shape(f"params.node.{field.name}", value, (), (regions,), meaning=meaning)
         for name, noise in self._noises(params).items():
             if is_noise(noise):

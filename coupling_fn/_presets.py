@@ -163,9 +163,9 @@ PRESETS = {
     "montbrio_pazo_roxin": Preset(
         cf.montbrio_pazo_roxin,
         cf.MontbrioPazoRoxinParams(tau=10.0),
-        {"V": 0.02},
-        (2.0, 25.0),
-        12.0,
+        {"V": 0.01},
+        (4.0, 24.0),
+        16.0,
         {"r": 0.103, "V": -0.15},  # the upper of its two states, which rings at 50 Hz
         signal="r",
         pace=0.5,

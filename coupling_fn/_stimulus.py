@@ -47,13 +47,17 @@ class Stimulus(eqx.Module):
     pattern: eqx.AbstractVar[Any]
 
     def __check_init__(self):
-        sizes = {}
-        for field in dataclasses.fields(self):
-            if (
-                field.name in ("amplitude", "pattern", "duration", "rise")
-                or "unit" in field.metadata
-            ):
-                sizes[field.name] = np.shape(getattr(self, field.name))
+        by_region = (
+            "amplitude",
+            "pattern",
+            "duration",
+            "rise",
+        )  # as all parameters with a unit may be
+        sizes = {
+            field.name: np.shape(getattr(self, field.name))
+            for field in dataclasses.fields(self)
+            if field.name in by_region or "unit" in field.metadata
+        }
         regions = max(sizes.values(), key=len, default=())
         for name, shape in sizes.items():
             if shape not in ((), regions) or len(shape) > 1:
