@@ -126,7 +126,7 @@ PROBLEMS = {
     ),
     "k of an edge coupling that is NaN": (
         lambda: cf.EdgeCoupling(lambda s, t: s, W, k=np.nan),
-        "`k` must be a number; it is nan",
+        "`k` must be finite; it is nan",
     ),
     "k that is complex": (
         lambda: cf.AdditiveCoupling(W, k=1j),
