@@ -14,11 +14,14 @@ import coupling_fn as cf
 from coupling_fn import __main__ as job
 from coupling_fn._find import RATIO, refinement
 
+old = not hasattr(jax, "enable_x64")  # before JAX 0.8
+enable_x64 = jax.experimental.enable_x64 if old else jax.enable_x64
+
 
 @pytest.mark.optimised
 def test_the_fit_recovers_the_k_that_made_the_target():
     # The embedded default, with fewer regions, and two starts that a sweep would not offer.
-    with jax.enable_x64(False):
+    with enable_x64(False):
         task = job.make_task(job.make_parser().parse_args(["--nodes", "20"]))
         run = jax.jit(job.make_run(task))
         target_key, key = jax.random.split(jax.random.key(0))
@@ -148,7 +151,7 @@ def test_a_real_connectome_is_fitted_better_than_by_its_structure(tmp_path):
     path = os.environ.get("COUPLING_FN_CONNECTOME")
     if not path:
         pytest.skip("COUPLING_FN_CONNECTOME names no file with weights, lengths and fc")
-    with jax.enable_x64(False):
+    with enable_x64(False):
         job.main(["--connectome", path, "--target-fc", path, "--quiet", "--out", str(tmp_path)])
     result = json.loads((tmp_path / "result.json").read_text())
     assert result["fc_correlation"] > max(result["fc_correlation_of_structure"].values())

@@ -26,7 +26,7 @@ def tidy(ax: Axes) -> None:
     ax.grid(alpha=0.25)
     ax.spines[["top", "right"]].set_visible(False)
     if ax.get_legend_handles_labels()[1]:
-        ax.legend(framealpha=0.9, edgecolor="none")
+        ax.legend(loc="best", framealpha=0.9, edgecolor="none")  # said, or it warns where slow
 
 
 def legend_above(ax: Axes, handles: list[Any]) -> None:
