@@ -20,14 +20,8 @@ from ._units import Quantity, Solver, Unit, times, to_power, write_unit
 LONGEST = 48  # characters of what an operand is called
 
 ALIKE = {"add": "+", "sub": "-", "add_any": "+", "max": "max", "min": "min", "rem": "%"}
-ALIKE |= {
-    "clamp": "clip",
-    "concatenate": "concatenate",
-    "stack": "stack",
-    "pad": "pad",
-    "nextafter": "nextafter",
-}
-ALIKE |= {"dynamic_update_slice": "set", "scatter": "set", "scatter-add": "+"}
+ALIKE |= {"clamp": "clip", "dynamic_update_slice": "set", "scatter": "set", "scatter-add": "+"}
+ALIKE |= {name: name for name in ("concatenate", "stack", "pad", "nextafter")}
 COMPARED = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">=", "atan2": "atan2"}
 # The unit of the first operand goes on to all results.
 KEPT = "abs reshape broadcast_in_dim slice squeeze expand_dims transpose rev reduce_sum reduce_max "

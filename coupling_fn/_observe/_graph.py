@@ -51,12 +51,11 @@ def degree(conn: Weights, direction: Direction = "in") -> Int[Array, " region"]:
         ([2, 0, 1], [0, 2, 1])
     """
     conn, axis = _conn(conn), _axis(direction)
-    # NaN is not 0, and would count.
-    if isinstance(conn, SparseConnection):
-        require_finite("conn", conn.weights)
-        there = (conn.weights != 0).astype(conn.target.dtype)
-        return _of_edges(conn, there, axis)
-    require_finite("conn", conn.data if isinstance(conn, BCOO) else conn)
+    sparse = isinstance(conn, SparseConnection)
+    weights = conn.weights if sparse else conn.data if isinstance(conn, BCOO) else conn
+    require_finite("conn", weights)  # NaN is not 0, and would count
+    if sparse:
+        return _of_edges(conn, (weights != 0).astype(conn.target.dtype), axis)
     return stored(conn).sum(axis=axis)
 
 
