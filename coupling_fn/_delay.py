@@ -331,10 +331,15 @@ def checked_bounds(lags: Array | None, bounds: Any) -> tuple[int, int]:
     return smallest, largest
 
 
-def within_bounds(lags: Array, smallest: int, largest: int, *, open_end: bool) -> Array:
-    """The lags, refused where they leave the bounds: an error at run time, never a clamp."""
+def within_bounds(lags: Array, smallest: int, largest: int) -> Array:
+    """The lags, refused where they leave the bounds: an error at run time, never a clamp.
+
+    Lags between steps may leave them by what rounding `lengths / speed / dt` can do.
+    """
     values = np.asarray(lags) if known(lags) else lags  # NumPy's are looked at now, under `jit` too
-    outside = (values < smallest) | (values >= largest if open_end else values > largest)
+    whole = jnp.issubdtype(lags.dtype, jnp.integer)
+    slack = 0 if whole else 4 * float(jnp.finfo(lags.dtype).eps) * largest
+    outside = (values < smallest - slack) | (values > largest + slack)
     message = (
         f"A lag leaves the network's bounds of {smallest} to {largest} steps: a larger speed or "
         "shorter length than `lag_bounds` was told of, or the other way round."

@@ -114,11 +114,29 @@ def split(problem: Problem) -> tuple[list[Any], Any]:
     return arrays, (tree, tuple(None if eqx.is_array(x) else x for x in leaves))
 
 
-@partial(jax.jit, static_argnums=(0, 1))
-def compiled_step(program: Any, many: bool, arrays: list[Any], carry: Carry) -> Any:
-    """`descend_once`, for one start or for many at once."""
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def compiled_steps(
+    program: Any, many: bool, room: int, arrays: list[Any], carry: Carry, count: Array | int
+) -> tuple[Array, tuple[Array, ...], Carry]:
+    """`count` times `descend_once`, for one start or for many at once: of each what it gives.
+
+    Whatever the count, up to `room`, it is one program, so that how a fit is cut into calls changes
+    no bit of it. Rows from `count` on are 0.
+    """
     tree, rest = program
-    leaves = [x if a is None else a for a, x in zip(arrays, rest, strict=True)]
-    problem = jax.tree.unflatten(tree, leaves)
-    one = partial(descend_once, problem)
-    return jax.vmap(one)(carry) if many else one(carry)
+
+    @jax.jit  # traced once, for the shapes of its rows and for the loop
+    def once(arrays: list[Any], carry: Carry) -> tuple[Array, tuple[Array, ...], Carry]:
+        leaves = [x if a is None else a for a, x in zip(arrays, rest, strict=True)]
+        one = partial(descend_once, jax.tree.unflatten(tree, leaves))
+        return jax.vmap(one)(carry) if many else one(carry)
+
+    def body(i: Array, so_far: Any) -> Any:
+        rows, now = so_far
+        *row, after = once(arrays, now)
+        return jax.tree.map(lambda all_, one: all_.at[i].set(one), rows, tuple(row)), after
+
+    *row, _ = jax.eval_shape(once, arrays, carry)
+    rows = jax.tree.map(lambda x: jnp.zeros((room, *x.shape), x.dtype), tuple(row))
+    (measured, places), carry = lax.fori_loop(0, count, body, (rows, carry))
+    return measured, places, carry

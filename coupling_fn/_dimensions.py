@@ -19,28 +19,38 @@ from ._units import Quantity, Solver, Unit, times, to_power, write_unit
 
 LONGEST = 48  # characters of what an operand is called
 
+
+def _names(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
 ALIKE = {"add": "+", "sub": "-", "add_any": "+", "max": "max", "min": "min", "rem": "%"}
 ALIKE |= {"clamp": "clip", "dynamic_update_slice": "set", "scatter": "set", "scatter-add": "+"}
 ALIKE |= {name: name for name in ("concatenate", "stack", "pad", "nextafter")}
 COMPARED = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">=", "atan2": "atan2"}
 # The unit of the first operand goes on to all results.
-KEPT = "abs reshape broadcast_in_dim slice squeeze expand_dims transpose rev reduce_sum reduce_max "
-KEPT += "reduce_min cumsum cummax cummin convert_element_type copy copy_p stop_gradient real floor ceil "
-KEPT += (
-    "round reduce_precision gather dynamic_slice split unstack sharding_constraint device_put pvary"
+KEPT = _names(
+    """
+    abs reshape broadcast_in_dim slice squeeze expand_dims transpose rev reduce_sum reduce_max
+    reduce_min cumsum cummax cummin convert_element_type copy copy_p stop_gradient real floor ceil
+    round reduce_precision gather dynamic_slice split unstack sharding_constraint device_put pvary
+    """
 )
 PRODUCTS = {"mul": "*", "dot_general": "@", "conv_general_dilated": "@"}
 POWERS = {"sqrt": Fraction(1, 2), "rsqrt": Fraction(-1, 2), "cbrt": Fraction(1, 3), "square": 2}
-PURE = (
-    "exp exp2 expm1 log log1p sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh logistic "
+PURE = _names(
+    """
+    exp exp2 expm1 log log1p sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh logistic
+    erf erfc erf_inv lgamma digamma reduce_prod cumprod cumlogsumexp
+    """
 )
-PURE += "erf erfc erf_inv lgamma digamma reduce_prod cumprod cumlogsumexp"
-COUNTS = "sign is_finite argmax argmin iota and or not xor population_count reduce_and reduce_or "
-COUNTS += (
-    "shift_left shift_right_logical shift_right_arithmetic random_bits random_seed random_wrap "
+COUNTS = _names(
+    """
+    sign is_finite argmax argmin iota and or not xor population_count reduce_and reduce_or
+    shift_left shift_right_logical shift_right_arithmetic random_bits random_seed random_wrap
+    random_unwrap random_fold_in threefry2x32 bitcast_convert_type
+    """
 )
-COUNTS += "random_unwrap random_fold_in threefry2x32 bitcast_convert_type"
-KEPT, PURE, COUNTS = set(KEPT.split()), set(PURE.split()), set(COUNTS.split())
 CONVERSIONS = np.array([1e-6, 1e-3, 1e3, 1e6])
 NONE: Unit = {}
 

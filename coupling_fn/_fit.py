@@ -1,6 +1,7 @@
 """Parameters from data: a loss, made smaller by an optimiser."""
 
 import os
+import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -24,13 +25,17 @@ from ._check import (
     require_shape,
 )
 from ._checkpoint import Interrupted
-from ._descent import Problem, begin, compiled_step, split
+from ._descent import Problem, begin, compiled_steps, split
 from ._leaves import Fitted, Free, fitted_leaves, require_host, strong
 from ._progress import progress_bar
 from ._transform import Transform
 from ._types import PyTree, Where
 
 _ADAM = optax.adam(1e-2)  # one object, so that the next fit finds the compiled step
+# Calling a compiled step costs as much as a small loss: as many go into a call as take about this
+# long, in which neither the bar moves nor Ctrl-C is heard. [s]
+CALL = 0.05
+ROOM, NUMBERS = 64, 2**18  # steps of a call and numbers fitted in them, at most
 Derivative = Literal["auto", "reverse", "forward"]
 
 
@@ -229,8 +234,9 @@ def fit(
     carry = jax.vmap(lambda u: begin(optimizer, u))(free) if many else begin(optimizer, free)
     watch = _Watch(len(free[0]) if many else 1, retries, patience, tolerance)
     measured, path, marks = [], [], {}
+    room = min(ROOM, max(1, NUMBERS // sum(u.size for u in free)))
     if save is not None:
-        traced = compiled_step.trace(program, many, arrays, carry)
+        traced = compiled_steps.trace(program, many, room, arrays, carry, 1)
         marks = _checkpoint.fingerprint(
             "loss, batch or optimizer",
             traced.jaxpr,
@@ -244,30 +250,50 @@ def fit(
             path = path[: steps + 1]
     stopped = ""
     for step, row in enumerate(measured):
-        stopped = watch.see(step, row, steps)
+        if stopped := watch.see(step, row, steps):
+            measured, path = measured[: step + 1], path[: step + 1]
+            break
 
+    count = 1
     try:
         with progress_bar(steps, "fit", progress) as advance:
             advance(max(len(measured) - 1, 0))
-            for step in range(len(measured), 0 if stopped else steps + 1):
-                row, leaves, carry = compiled_step(program, many, arrays, carry)
-                if not step:
-                    require_host("fit", row)  # the loss may close over a traced value
-                row = np.asarray(row)
-                measured.append(row)
-                path.append(tuple(np.asarray(x) for x in leaves))
-                stopped = watch.see(step, row, steps)
-                if watch.now < np.inf:
-                    advance(min(step, 1), loss=f"{watch.now:g}")
-                    if callback is not None:
-                        here = [x[watch.nearest] for x in path[-1]] if many else path[-1]
+            while len(measured) <= steps and not stopped:
+                first, began = len(measured), time.perf_counter()
+                to_write = save_every - first % save_every if save is not None else room
+                count = min(count, room if callback is None else 1, to_write, steps + 1 - first)
+                *rows, after = compiled_steps(program, many, room, arrays, carry, count)
+                if not first:
+                    require_host("fit", rows[0])  # the loss may close over a traced value
+                # Copied, so as not to keep the rows that are empty.
+                rows, *places = (np.asarray(x)[:count].copy() for x in jax.tree.leaves(rows))
+                for step, row, *place in zip(
+                    range(first, first + count), rows, *places, strict=True
+                ):
+                    measured.append(row)
+                    path.append(tuple(place))
+                    stopped = watch.see(step, row, steps)
+                    if callback is not None and watch.now < np.inf:
+                        here = [x[watch.nearest] for x in place] if many else place
                         if callback(step, watch.now, fitted.put(here)) and not stopped:
                             stopped = f"The callback ended the fit after {step} steps."
-                if save is not None and (stopped or step == steps or (step + 1) % save_every == 0):
+                    if stopped:
+                        break
+                if watch.now < np.inf:
+                    advance(len(measured) - max(first, 1), loss=f"{watch.now:g}")
+                if save is not None and len(measured) < first + count:  # where the last row left it
+                    made = len(measured) - first
+                    *_, after = compiled_steps(program, many, room, arrays, carry, made)
+                carry = after
+                if save is not None and (
+                    stopped or len(measured) > steps or len(measured) % save_every == 0
+                ):
                     now = _checkpoint.as_arrays("carry", carry) | _rows(measured, path)
                     _checkpoint.write(Path(save) / "fit.npz", now, marks)
-                if stopped:
-                    break
+                took = time.perf_counter() - began
+                count = (
+                    2 * count if took < CALL / 2 else max(count // 2, 1) if took > CALL else count
+                )
     except KeyboardInterrupt:
         whole = min(len(measured), len(path))
         rows = _rows(measured[:whole], path[:whole]) if whole else None

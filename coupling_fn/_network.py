@@ -183,9 +183,15 @@ class Network(eqx.Module):
         whole = {name: checked_lags(lags[name]) for name in couplings}
         spans = {name: checked_bounds(whole[name], lag_bounds[name]) for name in couplings}
         self.lag_bounds = tuple(spans.items())
+        for name, (smallest, largest) in spans.items():
+            if interpolate is not None and 0 < smallest == largest:
+                raise ValueError(
+                    f"`lag_bounds` of {name!r} leave no room to read between steps: {smallest} to "
+                    f"{largest}. Widen them by a step."
+                )
         # Looked at once, here: a check within every run would take longer to compile than the run.
         self.lags = {
-            name: None if lags is None else within_bounds(lags, *spans[name], open_end=False)
+            name: None if lags is None else within_bounds(lags, *spans[name])
             for name, lags in whole.items()
         }
         self.block, self.splits = self._plan(lag_bounds)
@@ -513,10 +519,11 @@ class Network(eqx.Module):
             lengths = lengths[name] if isinstance(lengths, Mapping) else lengths
             fractional = fractional_lags(lengths, params.speed, self.dt)
             lags = fractional if self.interpolate else nearest_lags(fractional)
-            lags = within_bounds(lags, smallest, largest, open_end=self.interpolate is not None)
+            lags = within_bounds(lags, smallest, largest)
         if self.interpolate is None:
             return (Tap(lags),)
-        whole = lax.stop_gradient(jnp.floor(lags))
+        # The largest lag is the later end of the last step, and one a rounding too small the start.
+        whole = lax.stop_gradient(jnp.clip(jnp.floor(lags), smallest, largest - 1))
         late = lags - whole
         whole = whole.astype(jnp.int32)
         return (Tap(whole, 1 - late), Tap(whole + 1, late))

@@ -294,6 +294,10 @@ PROBLEMS = {
         lambda: net(lag_bounds=(5, 2)),
         r"`lag_bounds` must be 0 ≤ smallest ≤ largest, not \(5, 2\)",
     ),
+    "bounds without room between": (
+        lambda: net(lag_bounds=(5, 5), interpolate="linear"),
+        "`lag_bounds` of 'coupling' leave no room to read between steps: 5 to 5",
+    ),
     "bounds that are not whole": (
         lambda: net(lag_bounds=(0.5, 7.9)),
         r"`lag_bounds` must be .*whole.*7\.9|`lag_bounds` must be .*whole.*0\.5",

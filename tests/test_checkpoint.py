@@ -68,6 +68,16 @@ def test_a_killed_fit_goes_on_to_the_bit(tmp_path, many):
     assert [path.name for path in tmp_path.iterdir()] == ["fit.npz"]
 
 
+def test_a_fit_out_of_patience_goes_on_with_more(tmp_path):
+    """Wherever in a call of several steps it ended."""
+    few = {"patience": 1, "tolerance": 0.05}
+    short = run(tmp_path, save_every=50, **few)
+    assert "No start was better" in short.stopped and len(short.losses) == 7
+    same(short, run(None, callback=lambda *_: None, **few))
+    same(run(tmp_path, save_every=50), run(None))
+    same(run(tmp_path, **few), short)  # and the whole one, read with less
+
+
 def test_ctrl_c_leaves_what_was_done(tmp_path):
     def stop(step, loss, params):
         if step == 6:
