@@ -14,8 +14,8 @@ import numpy as np
 
 from ._check import traced
 from ._edges import edges_of
+from ._kick import external_of, noises_of
 from ._network import Network, origins_of, past_of
-from ._noise import with_values
 from ._params import Params, State
 from ._states import get, read
 from ._types import PyTree
@@ -134,8 +134,8 @@ def _inputs(net: Network, state: State, params: Params, region: int) -> str:
         for link in links
         if link.key in state.history
     }
-    memory = {name: n.value(state.noise[name]) for name, n in net.coloured(params).items()}
-    external = with_values({"external": params.external or {}}, memory)["external"]
+    noises = noises_of(net.node.states, params)
+    external = external_of(params, noises.values(state.noise))
     origins = origins_of(links, state)
     arrived = past_of(links, past, origins, 0)
     time = state.step.astype(jax.tree.leaves(state.node)[0].dtype) * net.dt

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal
 
 import equinox as eqx
 import jax
@@ -32,19 +32,10 @@ from ._delay import (
 )
 from ._devices import by_node, everywhere
 from ._integrate import SCHEMES, STAGES
+from ._kick import MEANING, Kick, check_external, external_of, noises_of
 from ._link import Link, SeenLink, Tap, separable_link
 from ._nodes import Node
 from ._nodes.nodes import catalog
-from ._noise import (
-    START,
-    ColouredNoise,
-    WhiteNoise,
-    draw,
-    is_noise,
-    named,
-    require_regions,
-    with_values,
-)
 from ._params import Params, State, Wire
 from ._plan import Split, choose_block, split
 from ._sparse import SparseConnection
@@ -53,20 +44,6 @@ from ._types import PyTree
 
 Scheme = Literal["euler", "heun", "rk4"]
 Hold = Literal["stage", "step"]
-
-
-class Kick(NamedTuple):
-    """What chance brings to one step.
-
-    Attributes:
-        fixed: what the noise adds to each state whatever it is, or None.
-        white: for each state whose noise depends on the state, the increments that it multiplies.
-        paths: standard normal numbers for each noise with a memory.
-    """
-
-    fixed: PyTree
-    white: dict[str, Array]
-    paths: dict[str, Array]
 
 
 class Network(eqx.Module):
@@ -230,14 +207,10 @@ class Network(eqx.Module):
         )
         if key is not None and not is_key:
             raise TypeError(f"`key` must be a key from jax.random.key(seed), not {key!r}.")
-        coloured = self.coloured(params)
-        for what in ("external",) * bool(coloured) + ("noise",) * (params.noise is not None):
-            if key is None:
-                raise ValueError(
-                    f"`params.{what}` needs a random `key`: net.init(x0, params, key=...)."
-                )
+        noises = noises_of(self.node.states, params)
+        noises.require_key(key)
         first = get(x0, self.node.states[0])
-        self._check_driven(params, len(first))
+        self._check_params(params, len(first))
         links = self.links(params)
         depths: dict[str, int] = {}
         for link in links:
@@ -254,11 +227,7 @@ class Network(eqx.Module):
             before = sources[name] if before is None else before
             past[name] = make_history(before, depth, len(sources[name])).astype(sources[name].dtype)
         origin = {name: lax.stop_gradient(x[0]) for name, x in sources.items()}
-        noise = {
-            name: noise.start(draw(name, noise, key, START, len(first), first.dtype))
-            for name, noise in coloured.items()
-        }
-        return State(x0, past, jnp.zeros((), jnp.int32), key, origin, noise)
+        return State(x0, past, jnp.zeros((), jnp.int32), key, origin, noises.start(key, first))
 
     def __call__(self, state: State, params: Params) -> State:
         """One step, from time `state.step * dt` to one dt later."""
@@ -335,7 +304,7 @@ class Network(eqx.Module):
         The memories of noise, `paths`, are of its start and end, too.
         """
         first = jax.tree.leaves(x)[0]
-        self._check_driven(params, len(first))
+        self._check_params(params, len(first))
         for link in links:
             _check_shapes(link, x)
         start = step.astype(first.dtype) * self.dt
@@ -345,16 +314,16 @@ class Network(eqx.Module):
         else:
             past = {0.0: past[0]}
 
-        coloured = self.coloured(params)
+        noises = noises_of(self.node.states, params)
 
         def path(at: float) -> dict[str, Array]:
-            begin, end = ({n: noise.value(m[n]) for n, noise in coloured.items()} for m in paths)
+            begin, end = map(noises.values, paths)
             if at in (0.0, 1.0):
                 return end if at else begin
             return {name: (1 - at) * begin[name] + at * end[name] for name in begin}
 
         def inputs(x: PyTree, at: float) -> Any:
-            external = with_values({"external": params.external or {}}, path(at))["external"]
+            external = external_of(params, path(at))
             return self.inputs(links, x, external, start + at * self.dt, past[at], origins)
 
         held = inputs(x, 0.0) if self.hold == "step" else None
@@ -367,7 +336,7 @@ class Network(eqx.Module):
             added: dict[str, Any] = {n: values.get(f"noise.{n}", 0.0) for n in self.node.states}
             return refill(rates, {name: get(rates, name) + added[name] for name in added})
 
-        noise = partial(self._added, kick, params) if kick.white else kick.fixed
+        noise = partial(noises.added, kick) if kick.white else kick.fixed
         x = SCHEMES[self.scheme](rate, x, self.dt, noise)
         if not self.bounds:
             return x
@@ -389,84 +358,12 @@ class Network(eqx.Module):
 
     def kick(self, key: Any, step: Array, x: PyTree, params: Params) -> Kick:
         """Draw what a step needs; it depends on the key and the number of the step alone."""
-        noises, coloured = self._noises(params), self.coloured(params)
-        if key is None and (noises or coloured):
-            what = "noise" if noises else "external"
-            raise ValueError(f"`params.{what}` needs a random key: net.init(x0, params, key=...).")
-        first = jax.tree.leaves(x)[0]
-        plain = [name for name in self.node.states if name in noises and not is_noise(noises[name])]
-        scale = np.sqrt(self.dt / self.substeps).item()
-
-        def draws(one: Callable[[Array], Array]) -> Array:
-            """One for each of the steps that noise is drawn at."""
-            first = step * self.substeps
-            return jax.vmap(one)(first + jnp.arange(self.substeps, dtype=step.dtype))
-
-        def increments(one: Callable[[Array], Array]) -> Array:
-            return one(step) if self.substeps == 1 else draws(one).sum(axis=0)
-
-        def of(name: str, noise: Any) -> Callable[[Array], Array]:
-            return lambda n: draw(name, noise, key, n, len(first), first.dtype)
-
-        fixed = None
-        if plain:
-            shape = (len(plain), len(first))
-            at = partial(jax.random.fold_in, cast(Array, key))  # there is one, or it was refused
-            independent = increments(lambda n: jax.random.normal(at(n), shape, first.dtype))
-            added = {name: jnp.zeros_like(first) for name in self.node.states}
-            for name, xi in zip(plain, independent, strict=True):
-                added[name] = noises[name] * (scale * xi)
-            fixed = refill(x, added)
-        white = {
-            name: scale * increments(of(f"noise.{name}", noise))
-            for name, noise in noises.items()
-            if isinstance(noise, WhiteNoise)
-        }
-        return Kick(
-            fixed, white, {name: draws(of(name, noise)) for name, noise in coloured.items()}
-        )
+        noises = noises_of(self.node.states, params)
+        return noises.kick(key, step, x, self.dt, self.substeps)
 
     def later(self, memory: dict[str, Array], kick: Kick, params: Params) -> dict[str, Array]:
         """The memories of noise one step later."""
-        coloured = self.coloured(params)
-        for name in coloured:
-            if name not in memory:
-                raise ValueError(
-                    f"The state holds no memory for the noise `{name}`: start the run with the "
-                    "`params` that have it, net.init(x0, params, key=...)."
-                )
-        step = self.dt / self.substeps
-        moved = dict(memory)
-        for name, noise in coloured.items():
-            for xi in kick.paths[name]:
-                moved[name] = noise.later(moved[name], xi, step)
-        return moved
-
-    def _noises(self, params: Params) -> dict[str, Any]:
-        """The noise of each state that has one."""
-        if params.noise is None or isinstance(params.noise, dict):
-            return params.noise or {}
-        return dict.fromkeys(self.node.states, params.noise)
-
-    def coloured(self, params: Params) -> dict[str, Any]:
-        """The noises with a memory, by where they are."""
-        where = {"noise": self._noises(params), "external": params.external}
-        return named(where, ColouredNoise)
-
-    def _added(self, kick: Kick, params: Params, x: PyTree) -> PyTree:
-        """What white noise adds at a state."""
-        noises = self._noises(params)
-        first = jax.tree.leaves(x)[0]
-        added = {
-            name: jnp.zeros_like(first) if kick.fixed is None else get(kick.fixed, name)
-            for name in self.node.states
-        }
-        for name, increment in kick.white.items():
-            amplitude = noises[name].amplitude(x)
-            what = f"amplitude` of the noise `noise.{name}"
-            require_shape(what, amplitude, (), first.shape, meaning="One for all, or one a region.")
-            added[name] = added[name] + amplitude * increment
-        return refill(x, added)
+        return noises_of(self.node.states, params).later(memory, kick, self.dt / self.substeps)
 
     def derivative(self, x: PyTree, inputs: Any, params: Params) -> PyTree:
         """The node's rate of change, of the shapes that its state has."""
@@ -528,32 +425,15 @@ class Network(eqx.Module):
         whole = whole.astype(jnp.int32)
         return (Tap(whole, 1 - late), Tap(whole + 1, late))
 
-    def _check_driven(self, params: Params, regions: int) -> None:
-        """Refuse noise and external input of names or shapes that the node does not have."""
-        require_names("state", self._noises(params), self.node.states)
-        meaning = "One for all, or one a region."
+    def _check_params(self, params: Params, regions: int) -> None:
+        """Refuse parameters of the node, noise and external input that do not fit it."""
         node = params.node
         for field in dataclasses.fields(node) if dataclasses.is_dataclass(node) else ():
             if "unit" in field.metadata:  # a parameter of one of our own nodes
                 value = getattr(node, field.name)
-                require_shape(f"params.node.{field.name}", value, (), (regions,), meaning=meaning)
-        for name, noise in self._noises(params).items():
-            if is_noise(noise):
-                require_regions(f"noise.{name}", noise, regions)
-            else:
-                require_shape("noise", noise, (), (regions,), meaning=meaning)
-        external = params.external or {}
-        require_names("input", external, self.node.inputs)
-        for name, value in external.items():
-            if not callable(value) and not is_noise(value):
-                require_shape(f"external` on `{name}", value, (), (regions,), meaning=meaning)
-        for name, noise in named({"external": external}, ColouredNoise).items():
-            require_regions(name, noise, regions)
-        for name in named({"external": external}, WhiteNoise):
-            raise ValueError(
-                f"White noise has no value at a time, so it cannot be `{name}`: put it into "
-                "`params.noise`, or take one with a memory, OrnsteinUhlenbeckNoise."
-            )
+                require_shape(f"params.node.{field.name}", value, (), (regions,), meaning=MEANING)
+        noises_of(self.node.states, params).check(regions)
+        check_external(params, self.node.inputs, regions)
 
 
 def _with_k_by_node(mesh: Mesh | None, coupling: Coupling) -> Coupling:
@@ -582,8 +462,7 @@ def _at(name: str, value: Any, time: Array, shape: tuple[int, ...]) -> Array:
     if not callable(value):
         return value
     value = value(time)
-    meaning = "One for all, or one a region."
-    require_shape(f"external` on `{name}", value, (), shape, meaning=meaning)
+    require_shape(f"external` on `{name}", value, (), shape, meaning=MEANING)
     return value
 
 

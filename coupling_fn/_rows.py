@@ -34,12 +34,12 @@ from ._devices import on_each
 #     a scan over the slots                                1.1 1.2 2.3   taken where there is a batch
 #     dot_general over rows                                1.2 1.7 3.0
 #     segment_sum, sorted                                  2.4 2.8 3.9
-# Of 1e6 rows 1.3 to 1.9, where scipy has 2.2 and BCOO 3.1 to 4.4; or on a machine that others use, 4.0
-# to scipy's 2.2. What was tried on that: parts of 1e3 to 16e3 rows in a loop, so that products stay in the cache, 5.0 to 5.7; slots
-# unrolled, 6.7; a scan over them, 5.1 to 6; sums without `ones`, 10.7; sources in 4 blocks that fit the
-# cache, each a matrix of its own, 3.4; in 8 blocks, 7.8. On the first, 16 to 256 rows of all slots one
-# behind the other, summed over the slots, are as quick as what is taken, and written out slot by slot
-# half as quick.
+# Of 1e6 rows 1.3 to 1.9, where scipy has 2.2 and BCOO 3.1 to 4.4; on a machine that others use, 4.0 to
+# scipy's 2.2. What was tried on that: parts of 1e3 to 16e3 rows in a loop, so that products stay in the
+# cache, 5.0 to 5.7; slots unrolled, 6.7; a scan over them, 5.1 to 6; sums without `ones`, 10.7; sources
+# in 4 blocks that fit the cache, each a matrix of its own, 3.4; in 8 blocks, 7.8. On the first, all
+# slots of 16 to 256 rows one behind the other, summed over the slots, are as quick as what is taken,
+# and written out slot by slot half as quick.
 # With 64 runs behind, for each: scan over slots 0.3 to 0.7, products of rows 0.7 to 1.5, the whole at
 # once 1.1 to 4, BCOO under vmap 1.4 to 4.
 # What another bucket costs, in places that are filled up: an operation or two of XLA's, and a share of

@@ -476,7 +476,7 @@ PROBLEMS = {
     ),
     "noise without a key that came in later": (
         lambda: run(changed=params(noise=0.1)),
-        "`params.noise` needs a random key",
+        "`params.noise` needs a random `key`",
     ),
     "a node that forgets a state": (
         lambda: run(cf.Network(forgetful, 0.1), begun=start(cf.Network(forgetful, 0.1))),

@@ -35,7 +35,7 @@ FLOORS = [
     {"_past", "_plan", "_batch", "_pack"},
     {"_states"},
     {"_params"},
-    {"_link"},
+    {"_link", "_kick"},
     {"_network"},
     {"_blocks", "_field"},
     {"_linear"},
