@@ -20,7 +20,7 @@ enable_x64 = jax.experimental.enable_x64 if old else jax.enable_x64
 
 @pytest.mark.optimised
 def test_the_fit_recovers_the_k_that_made_the_target():
-    # The embedded default, with fewer regions and minutes, and two starts that a sweep would not offer.
+    # The embedded default, with fewer regions and seconds, and two starts that a sweep would not offer.
     with enable_x64(False):
         task = job.make_task(job.make_parser().parse_args(["--nodes", "20", "--duration", "1"]))
         run = jax.jit(job.make_run(task))

@@ -42,7 +42,7 @@ def plot_signals(
     low, high = (np.nan_to_num(f.reduce(signals)) for f in (np.fmin, np.fmax))
     seconds, rows = times / 1000, signals.shape[1]
     # Many lines may reach into each other: flat ones would show nothing.
-    step = (1.1 if rows <= 20 else 0.5) * (high - low).max() or 1.0
+    step = float((1.1 if rows <= 20 else 0.5) * (high - low).max()) or 1.0
 
     ax = on_axes(ax, 8.0, min(2.0 + 0.35 * rows, 9.0))
     values = signals - (low + high) / 2
