@@ -154,6 +154,7 @@ from ._observe import balloon_step as balloon_step
 from ._observe import balloon_windkessel as balloon_windkessel
 from ._observe import bold_from_balloon as bold_from_balloon
 from ._observe import bold_from_kernel as bold_from_kernel
+from ._observe import chance_synchrony as chance_synchrony
 from ._observe import clustering as clustering
 from ._observe import degree as degree
 from ._observe import double_exponential_kernel as double_exponential_kernel

@@ -119,6 +119,7 @@ def solve(task: Task, *, progress: bool) -> Solution:
     fc = cf.functional_connectivity(signals)
     measures = {
         "synchrony": cf.synchrony(phases),
+        "chance_synchrony": cf.chance_synchrony(phases),
         "metastability": cf.metastability(phases),
         "fc_correlation": cf.fc_correlation(fc, target_fc),
         "fc_rmse": cf.fc_rmse(fc, target_fc),
@@ -158,7 +159,11 @@ def summarise(task: Task, solution: Solution) -> dict[str, Any]:
         "true_k": task.preset.true_k if task.target_fc is None else None,
         "fitted_k": search.k,
         **solution.measures,
-        "regime": cf.name_regime(solution.measures["synchrony"], len(task.connectome)),
+        "regime": cf.name_regime(
+            solution.measures["synchrony"],
+            len(task.connectome),
+            solution.measures["chance_synchrony"],
+        ),
         "working_range": list(search.working_range),
         "reasons": list(search.reasons),
         "fc_correlation_of_structure": {

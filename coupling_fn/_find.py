@@ -16,6 +16,7 @@ from ._check import as_count, as_float, known, require_finite
 from ._fit import FitResult, fit
 from ._objective import require_fc
 from ._observe import (
+    chance_synchrony,
     fc_correlation,
     fc_rmse,
     functional_connectivity,
@@ -40,10 +41,11 @@ class KSearch(eqx.Module):
         k: the strength that agrees best with the target.
         working_range: the smallest and largest k of the scan that synchronise, but not wholly; NaN
             if there is none.
-        reasons: how k was come by, and what to doubt, a sentence each.
+        reasons: how k was found, and what to doubt, a sentence each.
         ks: the strengths of the scan.
         regimes: at each, what the coupling does, by `name_regime`.
         synchrony: at each, from 0 to 1.
+        chance: at each, the synchrony that these signals would have by chance.
         metastability: likewise.
         fc_correlation: with the target, likewise.
         fc_rmse: likewise.
@@ -53,7 +55,7 @@ class KSearch(eqx.Module):
     Example:
         >>> search = cf.KSearch(
         ...     *(0.1, (0.1, 0.1), ("So it is.",), np.array([0.1]), ("working range",)),
-        ...     *(np.array([0.3]) for _ in range(5)),
+        ...     *(np.array([0.3]) for _ in range(6)),
         ...     fit=None,
         ... )
         >>> print(search)
@@ -68,6 +70,7 @@ class KSearch(eqx.Module):
     ks: np.ndarray
     regimes: tuple[str, ...]
     synchrony: np.ndarray
+    chance: np.ndarray
     metastability: np.ndarray
     fc_correlation: np.ndarray
     fc_rmse: np.ndarray
@@ -153,6 +156,7 @@ def find_k(
         fc, phases = observe(k)
         return {
             "synchrony": synchrony(phases),
+            "chance": chance_synchrony(phases),
             "metastability": metastability(phases),
             "fc_correlation": fc_correlation(fc, target_fc),
             "fc_rmse": fc_rmse(fc, target_fc),
@@ -168,9 +172,10 @@ def find_k(
     best = int(np.where(finite, curves["objective"], np.inf).argmin())
     k, refined = ks[best].item(), None
     rates = np.where(finite, curves["synchrony"], np.nan).tolist()
-    regimes = np.array([name_regime(rate, regions) for rate in rates])
+    levels = zip(rates, curves["chance"].tolist(), strict=True)
+    regimes = np.array([name_regime(rate, regions, chance) for rate, chance in levels])
     working = regimes == REGIMES[1]
-    reasons = [*_on_synchrony(ks, curves["synchrony"], regimes, regions)]
+    reasons = [*_on_synchrony(ks, curves["synchrony"], curves["chance"], regimes)]
     reasons += _on_agreement(ks, curves, finite, best, working)
     if fit_steps:
 
@@ -204,11 +209,16 @@ def refinement(steps: int) -> optax.GradientTransformation:
     return optax.adam(optax.cosine_decay_schedule(0.1, steps), b1=0.5, b2=0.9)
 
 
-def name_regime(synchrony: Scalar, regions: int) -> str:
+def name_regime(synchrony: Scalar, regions: int, chance: Scalar | None = None) -> str:
     r"""Name what a coupling does to so many regions, by how synchronous they are.
 
-    Synchrony sets in where it exceeds 1.4 times that of $N$ phases at random, $\sqrt{\pi / N} / 2$,
-    and is saturated above 0.8.
+    Synchrony sets in where it exceeds 1.4 times what it is by chance, and is saturated above 0.8.
+
+    Args:
+        synchrony: the order parameter, averaged over time. [1]
+        regions: how many there are.
+        chance: what it is by chance, `chance_synchrony(phases)`; by default that of phases that go
+            round evenly, $\sqrt{\pi / N} / 2$ of $N$ regions. [1]
 
     Returns:
         "uncoupled", "working range", "over-synchronised", or "exploding" where it is not finite.
@@ -221,32 +231,28 @@ def name_regime(synchrony: Scalar, regions: int) -> str:
         return REGIMES[3]
     if synchrony > SATURATED:
         return REGIMES[2]
-    return REGIMES[int(synchrony >= ABOVE_CHANCE * chance_synchrony(regions))]
+    chance = math.sqrt(math.pi / regions) / 2 if chance is None else chance
+    return REGIMES[int(synchrony >= ABOVE_CHANCE * chance)]
 
 
-def chance_synchrony(regions: int) -> float:
-    """The mean order parameter of phases at random."""
-    return math.sqrt(math.pi / regions) / 2
-
-
-def _on_synchrony(ks, synchrony, regimes, regions):
-    chance = chance_synchrony(regions)
+def _on_synchrony(ks, synchrony, chance, regimes):
     _, working, saturated, exploding = (regimes == regime for regime in REGIMES)
     finite, begun = ~exploding, working | saturated
     if exploding.any():
         yield f"The runs explode at k = {ks[~finite][0]:.4g}: a smaller k, or dt, is needed there."
     if not begun.any():
+        most = np.where(finite, synchrony, -np.inf).argmax()
         yield (
-            f"Synchrony does not set in up to k = {ks[-1]:.4g}: it stays at "
-            f"{synchrony[finite].max():.2f}, where phases at random have {chance:.2f}. Scan larger "
-            "k, or look at the connectome."
+            f"Synchrony does not set in up to k = {ks[-1]:.4g}: it stays at {synchrony[most]:.2f}, "
+            f"where regions without coupling would have {chance[most]:.2f}. Scan larger k, or look "
+            "at the connectome."
         )
     elif begun[0]:
         yield f"Regions are synchronous from the first k, {ks[0]:.4g}, on: scan smaller ones too."
     else:
         yield (
             f"Synchrony sets in at about k = {ks[begun][0]:.4g}, where it is "
-            f"{synchrony[begun][0]:.2f}; phases at random have {chance:.2f}."
+            f"{synchrony[begun][0]:.2f}; regions without coupling would have {chance[begun][0]:.2f}."
         )
     if saturated.any():
         yield f"It is saturated from k = {ks[saturated][0]:.4g} on, above {SATURATED}."

@@ -88,6 +88,7 @@ CALLS = {
     "instantaneous_phase": {"signals": SIGNALS},
     "kuramoto_order_parameter": {"phases": PHASES},
     "synchrony": {"phases": PHASES},
+    "chance_synchrony": {"phases": PHASES},
     "metastability": {"phases": PHASES},
     "phase_coherence": {"phases": PHASES},
     "degree": {"conn": W, "direction": "in"},

@@ -24,6 +24,7 @@ MEASURES = {
     "phase": cf.instantaneous_phase,
     "order": cf.kuramoto_order_parameter,
     "synchrony": cf.synchrony,
+    "chance": cf.chance_synchrony,
     "metastability": cf.metastability,
 }
 
@@ -39,8 +40,33 @@ def by_hand(name, x):
         "phase": lambda: np.angle(scipy.signal.hilbert(x - x.mean(axis=0), axis=0)),
         "order": lambda: np.array(order),
         "synchrony": lambda: np.mean(order),
+        "chance": lambda: chance_by_pairs(x),
         "metastability": lambda: np.std(order),
     }[name]()
+
+
+def chance_by_pairs(phases):
+    """The mean of cos(phi_i(s) - phi_j(t)) over pairs of regions and all times s, t of either."""
+    regions = phases.shape[1]
+    pairs = [[np.cos(a[:, None] - b[None, :]).mean() for b in phases.T] for a in phases.T]
+    of_others = np.sum(pairs) - np.trace(pairs)
+    own = np.trace(pairs) / regions
+    by_themselves = np.pi / 4 * (1 if own > 0.5 else 1 - own) / regions
+    return np.sqrt(by_themselves + (0 if own > 0.5 else of_others / regions**2 + own / regions))
+
+
+def test_chance_is_what_regions_without_coupling_have():
+    """Also of a waveform that is no sine; and locked ones are not taken for that."""
+    rng = np.random.default_rng(3)
+    turned = np.arange(20_000.0)[:, None] * rng.uniform(0.05, 0.3, 40) + rng.uniform(0, 6, 40)
+    for phases in (turned, turned + 0.9 * np.cos(turned)):
+        level = cf.chance_synchrony(phases)
+        assert abs(level / cf.synchrony(phases) - 1) < 0.05
+        assert cf.name_regime(cf.synchrony(phases), 40, level) == "uncoupled"
+    assert cf.name_regime(cf.synchrony(phases), 40) == "working range"  # of even phases it would be
+    locked = np.tile(rng.normal(0, 1, 40), (50, 1))
+    even = np.sqrt(np.pi / 40) / 2
+    np.testing.assert_allclose(cf.chance_synchrony(locked), even, rtol=1e-12)
 
 
 @pytest.mark.parametrize("transform", few(TRANSFORMS))
@@ -243,6 +269,7 @@ def test_gradients_are_those_of_differences(name):
         cf.instantaneous_phase,
         cf.kuramoto_order_parameter,
         cf.synchrony,
+        cf.chance_synchrony,
         cf.metastability,
     ],
 )

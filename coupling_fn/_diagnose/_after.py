@@ -7,7 +7,7 @@ import numpy as np
 
 from .._check import as_float, known, require_positive, require_positive_number
 from .._edges import Edges, parts_of
-from .._find import ABOVE_CHANCE, chance_synchrony
+from .._find import ABOVE_CHANCE
 from .._network import Network
 from .._params import Params
 from .._states import names_of
@@ -253,7 +253,7 @@ def _together(name: str, x: np.ndarray, m: Measures, context: Context) -> Iterat
     n = x.shape[1]
     if n < 2:
         return
-    chance = chance_synchrony(n)
+    chance = m.chance
     between = _between(m.correlations, context.edges)
     repelled = context.why_it_drives_apart()
     if m.order > TOGETHER and m.fc > TOGETHER and not between:
@@ -283,8 +283,8 @@ def _together(name: str, x: np.ndarray, m: Measures, context: Context) -> Iterat
         yield Finding(
             "driven_apart",
             "warning",
-            f"The regions keep out of step: order parameter {m.order:.2f}, where phases at random "
-            f"have {chance:.2f}; mean correlation {m.fc:.2f}.",
+            f"The regions keep out of step: order parameter {m.order:.2f}, where regions without "
+            f"coupling would have {chance:.2f}; mean correlation {m.fc:.2f}.",
             why=why,
             remedy=remedy,
             cause=cause,
@@ -295,7 +295,7 @@ def _together(name: str, x: np.ndarray, m: Measures, context: Context) -> Iterat
         yield Finding(
             "never_synchronised",
             "warning",
-            f"{what}: order parameter {m.order:.2f}, where phases at random have {chance:.2f}; "
+            f"{what}: order parameter {m.order:.2f}, where regions without coupling would have {chance:.2f}; "
             f"correlations of {m.rms_fc:.2f}, by chance {m.chance_fc:.2f}.",
             why=why,
             remedy=remedy,

@@ -18,6 +18,7 @@ class Measures:
 
     Attributes:
         order: the order parameter, averaged over time.
+        chance: what it would be if each region went its own way (`chance_synchrony`).
         fc: the mean correlation of two regions.
         rms_fc: the root of the mean square correlation.
         chance_fc: the same where each region is shifted in time, which only chance can correlate.
@@ -28,6 +29,7 @@ class Measures:
     """
 
     order: float
+    chance: float
     fc: float
     rms_fc: float
     chance_fc: float
@@ -62,6 +64,7 @@ def measure(x: np.ndarray, dt: float, angle: bool) -> Measures:
     half = int(np.searchsorted(np.cumsum(mean), 0.5))
     return Measures(
         order=order,
+        chance=_chance(phases),
         fc=float(fc[apart].mean()) if apart.any() else 1.0,
         rms_fc=_rms(fc[apart]),
         chance_fc=_rms(_correlations(_shifted(signals))[apart]),
@@ -110,6 +113,14 @@ def _phases(x: np.ndarray) -> np.ndarray:
     spectrum = np.fft.fft(x - x.mean(0), axis=0)
     spectrum[len(x) // 2 + 1 :] = 0  # no negative frequencies; the size does not matter to an angle
     return np.angle(np.fft.ifft(spectrum, axis=0))
+
+
+def _chance(phases: np.ndarray) -> float:
+    """As `chance_synchrony`."""
+    mean = np.exp(1j * phases).mean(0)
+    own, even = float((np.abs(mean) ** 2).mean()), np.pi / 4 / len(mean)
+    square = even if own > 0.5 else np.abs(mean.mean()) ** 2 + even * (1 - own)
+    return float(np.sqrt(square))
 
 
 def _correlations(x: np.ndarray) -> np.ndarray:

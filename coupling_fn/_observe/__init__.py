@@ -41,6 +41,7 @@ from ._sensors import load_lead_field as load_lead_field
 from ._sensors import sensor_signals as sensor_signals
 from ._spectrum import power_spectrum as power_spectrum
 from ._synchrony import analytic_signal as analytic_signal
+from ._synchrony import chance_synchrony as chance_synchrony
 from ._synchrony import instantaneous_phase as instantaneous_phase
 from ._synchrony import kuramoto_order_parameter as kuramoto_order_parameter
 from ._synchrony import metastability as metastability

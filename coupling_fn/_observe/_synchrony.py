@@ -131,6 +131,41 @@ def synchrony(phases: Num[ArrayLike, "time region"]) -> Float[Array, ""]:
     return kuramoto_order_parameter(phases).mean()
 
 
+def chance_synchrony(phases: Num[ArrayLike, "time region"]) -> Float[Array, ""]:
+    r"""Work out the synchrony that these phases would have if each region went its own way.
+
+    $\sqrt{|\langle m_i \rangle|^2 + \pi\,(1 - \langle |m_i|^2 \rangle) / 4 N}$, with $m_i = \langle
+    e^{i \phi_i(t)} \rangle_t$. Phases that go round evenly have $m_i = 0$, and this is $\sqrt{\pi / N} /
+    2$. Those of a signal that is no sine linger where its waveform does, and regions with one waveform
+    then agree more without any coupling. Where phases hardly go round, $\langle |m_i|^2 \rangle > 1/2$,
+    time cannot tell a waveform from being locked, and this is that of even phases.
+
+    Args:
+        phases: one column a region, over many cycles. [rad]
+
+    Returns:
+        The synchrony, in [0, 1]. [1]
+
+    Raises:
+        ValueError: if `phases` is not (time, region) or is empty.
+        TypeError: if `phases` is complex.
+
+    Example:
+        >>> t = jnp.arange(1000.0)[:, None] * jnp.array([[0.1, 0.17, 0.23, 0.31]])
+        >>> uneven = t + 0.8 * jnp.cos(t)  # quick on one side of the circle, slow on the other
+        >>> [round(float(measure(uneven)), 2) for measure in (cf.synchrony, cf.chance_synchrony)]
+        [0.55, 0.55]
+        >>> round(float(cf.chance_synchrony(t)), 2)
+        0.44
+    """
+    phases = as_series("phases", phases, samples=1)
+    x, y = jnp.cos(phases).mean(axis=0), jnp.sin(phases).mean(axis=0)
+    own = (x**2 + y**2).mean()
+    common = x.mean() ** 2 + y.mean() ** 2
+    even = np.pi / 4 / phases.shape[1]
+    return within(root(jnp.where(own > 0.5, even, common + even * (1 - own))), 0, 1)
+
+
 def metastability(phases: Num[ArrayLike, "time region"]) -> Float[Array, ""]:
     r"""Measure how much the order parameter varies over time.
 
