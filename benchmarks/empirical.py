@@ -97,8 +97,7 @@ def main(connectome):
         weights, lengths, fc = (
             jnp.asarray(file[key], float) for key in ("weights", "lengths", "fc")
         )
-    received = jnp.sqrt(weights.sum(1))
-    balanced = weights / received[:, None] / received[None, :]
+    balanced = cf.normalize(weights, by="symmetric")
     lags = cf.lags(lengths, speed=SPEED, dt=DT, weights=balanced)
     for name, structure in (("weights", weights), ("log(1 + weights)", jnp.log1p(weights))):
         print(f"FC correlation of {name} alone: {float(cf.fc_correlation(structure, fc)):.3f}")

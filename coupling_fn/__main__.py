@@ -48,20 +48,10 @@ def build_network(
     """Couple one node a region along the connectome, with the delays of its tracts."""
     if connectome.lengths is None:
         raise ValueError("The connectome holds no tract lengths; add some with save_connectome.")
-    weights = balance(connectome.weights)
+    weights = cf.normalize(connectome.weights, by="symmetric")
     lags = cf.lags(connectome.lengths, speed=speed, dt=dt, weights=weights)
     net = cf.Network(preset.node, dt=dt, lags=lags)
     return net, cf.Params(preset.params, preset.coupling(weights), preset.noise)
-
-
-def balance(weights: jax.Array) -> jax.Array:
-    """Divide each weight by the roots of what its target receives and of what its source sends.
-
-    No hub then dominates, and the spectral radius of symmetric weights is 1.
-    """
-    received, sent = (jnp.abs(weights).sum(axis) for axis in (1, 0))
-    received, sent = (jnp.sqrt(jnp.where(s > 0, s, 1)) for s in (received, sent))
-    return weights / received[:, None] / sent[None, :]
 
 
 def steps_per_sample(task: Task) -> int:
@@ -241,7 +231,13 @@ def main(arguments: list[str] | None = None) -> None:
         parser.exit(1, f"{error} The option is --dt.\n")
     print(f"\n{solution.search}")
     summary = summarise(task, solution)
-    summary["options"] = {name: str(value) for name, value in vars(options).items()}
+    plain = lambda x: x if isinstance(x, int | float | str | None) else str(x)  # noqa: E731
+    summary["options"] = {name: plain(value) for name, value in vars(options).items()}
+    summary["model"] = {
+        "coupling": type(task.params.coupling).__name__,
+        "noise": task.preset.noise,
+        **{name: np.asarray(x).tolist() for name, x in vars(task.preset.params).items()},
+    }
     print_summary(summary)
     result, report = options.out / "result.json", options.out / "report.png"
     result.write_text(json.dumps(summary, indent=1) + "\n")
@@ -271,7 +267,11 @@ def make_parser() -> argparse.ArgumentParser:
     add("--node", choices=PRESETS, default="hopf", help="the model of a region (default: hopf)")
     add("--dt", type=float, help="time step [ms] (default: 1, or less for faster nodes)")
     add("--speed", type=float, default=10.0, help="of conduction [mm/ms] (default: %(default)s)")
-    add("--duration", type=float, help=f"of each of {RUNS} runs [s] (default: 2000 times that dt)")
+    add(
+        "--duration",
+        type=float,
+        help=f"of each of {RUNS} runs [s] (default: 2; with a faster node less, as dt)",
+    )
     add("--seed", type=int, default=0, help="of connectome and noise (default: %(default)s)")
     add("--out", type=Path, default=Path(), metavar="DIR", help="for result.json and report.png")
     add("--quiet", action="store_true", help="no progress bars")

@@ -46,7 +46,12 @@ def _call(run: Run, alone, batch: int | None, batched: tuple[bool, ...], leaves)
 
     @whole_batch.def_vmap
     def rule(size, now_batched, *leaves):
-        if any(new and only for new, only in zip(now_batched, alone, strict=True)):
+        if size == 0:  # lax.map of JAX 0.6 asks for what is left over, also where nothing is
+            both = zip(leaves, now_batched, strict=True)
+            one = [jax.ShapeDtypeStruct(x.shape[1:], x.dtype) if new else x for x, new in both]
+            shapes = jax.eval_shape(lambda *xs: _call(run, alone, batch, batched, xs), *one)
+            out = jax.tree.map(lambda x: jnp.zeros((0, *x.shape), x.dtype), shapes)
+        elif any(new and only for new, only in zip(now_batched, alone, strict=True)):
             out = _one_by_one(run, alone, batch, batched, now_batched, leaves)
         else:
             whole = size * (batch or 1)

@@ -33,7 +33,7 @@ from ._types import Scalar
 Dense: TypeAlias = Num[ArrayLike, "target source"]
 Matrix: TypeAlias = Float[Array, "target source"]
 Sparse: TypeAlias = SparseConnection | JAXSparse
-_By: TypeAlias = Literal["max", "row", "column", "spectral"]
+_By: TypeAlias = Literal["max", "row", "column", "symmetric", "spectral"]
 
 _MISSING_TRACT = "A tract that is missing from the data is a weight of 0, not NaN."
 
@@ -323,7 +323,9 @@ def normalize(
         conn: weights, or a connectome; its lengths stay.
         by: what becomes 1. `"max"`: the largest |weight|. `"row"`: the sum of |weights| onto
             each target; a region without input keeps its row of 0. `"column"`: likewise the sum
-            from each source. `"spectral"`: the spectral radius, the largest |eigenvalue|, also of
+            from each source. `"symmetric"`: divides each weight by the roots of both sums, so that
+            no hub dominates, and symmetric weights >= 0 stay symmetric, with a spectral radius of 1.
+            `"spectral"`: the spectral radius, the largest |eigenvalue|, also of
             asymmetric weights; inside `jit`, `vmap` and `grad` it needs `jnp.linalg.eig`, which
             many versions of JAX have on the CPU alone, and does not take sparse connections.
 
@@ -343,11 +345,12 @@ def normalize(
         >>> cf.normalize(conn, by="spectral").round(3).tolist()
         [[0.0, 1.732], [0.577, 0.0]]
     """
-    require_choice("by", by, ["max", "row", "column", "spectral"])
+    require_choice("by", by, ["max", "row", "column", "symmetric", "spectral"])
     sizes = {
         "max": lambda weights: jnp.abs(weights).max(),
         "row": lambda weights: jnp.abs(weights).sum(axis=1, keepdims=True),
         "column": lambda weights: jnp.abs(weights).sum(axis=0, keepdims=True),
+        "symmetric": lambda weights: _root(sizes["row"](weights)) * _root(sizes["column"](weights)),
         "spectral": _radius,
     }
 
@@ -362,6 +365,10 @@ def normalize(
 
 def _over(weights: Array, size: Array) -> Array:
     return weights / jnp.where(size > 0, size, 1)
+
+
+def _root(size: Array) -> Array:
+    return jnp.sqrt(jnp.where(size > 0, size, 1))  # of 0 it has no gradient
 
 
 def _radius(weights: Array) -> Array:

@@ -587,8 +587,10 @@ def kuramoto_coupling(
 class CustomCoupling(eqx.Module):
     """Any function `(source, target, conn, k, **parameters)` in a coupling's seat.
 
-    With delays the function gets what each target sees, a `source` of shape (target, source); sum
-    with `weighted_sum`, which takes both. The result must be `(target,)`.
+    Without delays `source` is `(source,)`; with them it is what each target sees, `(target, source)`.
+    `weighted_sum(conn, ...)` takes both, and gives `(target,)`, as the rule must. `target` is
+    `(target,)`: where a rule puts the two together it is `target[:, None]`. `source - target` would
+    compare region j with its own past, or with itself.
 
     Args:
         fn: the rule; pure, in JAX operations.
@@ -607,6 +609,12 @@ class CustomCoupling(eqx.Module):
         >>> coupling = cf.CustomCoupling(threshold_coupling, conn, k=0.2, threshold=0.3)
         >>> coupling(jnp.array([0.1, 1.0]), jnp.zeros(2)).tolist()
         [0.2, 0.0]
+        >>> def difference(source, target, conn, k):
+        ...     return k * cf.weighted_sum(conn, jnp.sin(source - target[:, None]))
+        >>> x = jnp.array([0.1, 1.0])
+        >>> coupling = cf.CustomCoupling(difference, conn, k=0.2)
+        >>> bool(jnp.allclose(coupling(x, x), cf.kuramoto_coupling(x, x, conn, 0.2)))
+        True
     """
 
     conn: Weights

@@ -146,11 +146,15 @@ def make_history(
         >>> cf.make_history(jnp.array([1.0, 2.0]), lag=3, sources=2).shape
         (3, 2)
     """
-    lag, sources = as_count("lag", lag), as_count("sources", sources)
-    past = as_float("past", past)
-    require_finite("past", past)
+    return checked_past("past", past, as_count("lag", lag), as_count("sources", sources))
+
+
+def checked_past(name: str, past: Any, lag: int, sources: int) -> Array:
+    """As `make_history`, for an argument of any name."""
+    past = as_float(name, past)
+    require_finite(name, past)
     meaning = f"A constant, or the {lag} steps before the run, oldest first."
-    require_shape("past", past, (), (sources,), (lag, sources), meaning=meaning)
+    require_shape(name, past, (), (sources,), (lag, sources), meaning=meaning)
     return jnp.broadcast_to(past if past.ndim == 2 else jnp.atleast_1d(past)[None], (lag, sources))
 
 

@@ -49,6 +49,7 @@ def run_network(
 ) -> tuple[State, PyTree]:
     """What `simulate` returns for a network with delays; `steps` is at least 1."""
     links = net.links(params)
+    net.check_past(state, links)
     origins = origins_of(links, state)
     past = state.history.values()
     lag, sources = (max(x.shape[axis] for x in past) for axis in (0, 1))

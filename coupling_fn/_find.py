@@ -231,8 +231,8 @@ def name_regime(synchrony: Scalar, regions: int, chance: Scalar | None = None) -
         return REGIMES[3]
     if synchrony > SATURATED:
         return REGIMES[2]
-    chance = math.sqrt(math.pi / regions) / 2 if chance is None else chance
-    return REGIMES[int(synchrony >= ABOVE_CHANCE * chance)]
+    level = math.sqrt(math.pi / regions) / 2 if chance is None else float(chance)
+    return REGIMES[int(synchrony >= ABOVE_CHANCE * level)]
 
 
 def _on_synchrony(ks, synchrony, chance, regimes):

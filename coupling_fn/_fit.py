@@ -95,6 +95,17 @@ class FitResult(eqx.Module):
     retries: int = 0
     starts: Starts | None = None
 
+    def __str__(self) -> str:
+        steps = len(self.losses) - 1
+        lines = [
+            f"loss {self.loss:.4g} at step {self.best_step} of {steps}; {self.losses[0]:.4g} at first"
+        ]
+        if self.starts is not None:
+            lines += [
+                f"the best of {len(self.starts.loss)} starts, whose losses are {self.starts.loss}"
+            ]
+        return "\n".join([*lines, *filter(None, [self.stopped])])
+
 
 def fit(
     loss: Callable[..., Float[Array, ""]],
@@ -187,7 +198,8 @@ def fit(
         Interrupted: on Ctrl-C, with the result so far.
 
     Warns:
-        RuntimeWarning: if the fit stopped because of a loss that is not finite.
+        RuntimeWarning: if the fit stopped because of a loss that is not finite, or all that followed
+            the start is worse.
 
     Example:
         >>> import optax
@@ -302,7 +314,18 @@ def fit(
         raise Interrupted(partial) from None
     if watch.broken:
         warnings.warn(f"The fit stopped early. {stopped}", RuntimeWarning, stacklevel=2)
-    return result_of(fitted, many, _rows(measured, path), watch.failures, stopped)
+    result = result_of(fitted, many, _rows(measured, path), watch.failures, stopped)
+    if batch is None and result.best_step == 0 and len(result.losses) > 1:
+        worst = float(result.losses[1:].min())
+        if worst > result.loss:
+            warnings.warn(
+                f"No step was better than the start: the loss there is {result.loss:g}, and "
+                f"{worst:g} or more after. The learning rate may be too large, or the gradient that "
+                "of a chaotic run: compare it with differences of the loss, or shorten the run.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+    return result
 
 
 class _Watch:

@@ -192,6 +192,10 @@ class _Leaf:
 
 
 def _picked(where: Where, params: PyTree) -> tuple[list[_Leaf], Any]:
+    if not callable(where):
+        raise TypeError(
+            f"`where` must be a function of params, such as lambda p: p.coupling.k, not {where!r}."
+        )
     paths, tree = jax.tree.flatten_with_path(params)
     names = [f"params{jax.tree_util.keystr(path)}" for path, _ in paths]
     picked = where(tree.unflatten(_Leaf(i, name) for i, name in enumerate(names)))

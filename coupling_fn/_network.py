@@ -25,8 +25,8 @@ from ._delay import (
     Interpolate,
     checked_bounds,
     checked_lags,
+    checked_past,
     fractional_lags,
-    make_history,
     nearest_lags,
     within_bounds,
 )
@@ -36,7 +36,7 @@ from ._kick import MEANING, Kick, check_external, external_of, noises_of
 from ._link import Link, SeenLink, Tap, separable_link
 from ._nodes import Node
 from ._nodes.nodes import catalog
-from ._params import Params, State, Wire
+from ._params import Params, State, Wire, require_state
 from ._plan import Split, choose_block, split
 from ._sparse import SparseConnection
 from ._states import container, get, names_of, read, refill
@@ -212,12 +212,9 @@ class Network(eqx.Module):
         first = get(x0, self.node.states[0])
         self._check_params(params, len(first))
         links = self.links(params)
-        depths: dict[str, int] = {}
         for link in links:
-            bounds = dict(self.lag_bounds)[link.name]
-            depths[link.key] = max(depths.get(link.key, 0), bounds[1])
             _check_shapes(link, x0)
-        depths = {key: depth for key, depth in depths.items() if depth}
+        depths = self._depths(links)
         sources = {link.key: read(x0, link.source) for link in links if link.key in depths}
         given = history if isinstance(history, Mapping) else dict.fromkeys(depths, history)
         require_names("delayed source", given, depths)
@@ -225,19 +222,39 @@ class Network(eqx.Module):
         for name, depth in depths.items():
             before = given.get(name)
             before = sources[name] if before is None else before
-            past[name] = make_history(before, depth, len(sources[name])).astype(sources[name].dtype)
+            before = checked_past("history", before, depth, len(sources[name]))
+            past[name] = before.astype(sources[name].dtype)
         origin = {name: lax.stop_gradient(x[0]) for name, x in sources.items()}
         return State(x0, past, jnp.zeros((), jnp.int32), key, origin, noises.start(key, first))
 
     def __call__(self, state: State, params: Params) -> State:
         """One step, from time `state.step * dt` to one dt later."""
+        require_state(state)
         return self.prepared(params)(state, params)
 
     def prepared(self, params: Params) -> Callable[[State, Params], State]:
         """The step with its couplings worked out beforehand, for many steps of the same params."""
         return partial(self._step, self.links(params))
 
+    def _depths(self, links: tuple[Link, ...]) -> dict[str, int]:
+        """How many steps each delayed source is remembered, by the name of its past."""
+        depths: dict[str, int] = {}
+        for link in links:
+            _, largest = dict(self.lag_bounds)[link.name]
+            depths[link.key] = max(depths.get(link.key, 0), largest)
+        return {key: depth for key, depth in depths.items() if depth}
+
+    def check_past(self, state: State, links: tuple[Link, ...]) -> None:
+        """Refuse the state of a network with other lags."""
+        wanted, got = self._depths(links), {key: len(x) for key, x in state.history.items()}
+        if got != wanted:
+            raise ValueError(
+                f"`state` remembers {got or 'nothing'}, and this network reads {wanted or 'nothing'} "
+                "[steps] of what was sent: start with its own net.init(x0, params)."
+            )
+
     def _step(self, links: tuple[Link, ...], state: State, params: Params) -> State:
+        self.check_past(state, links)
         rows = {
             link.key: jnp.concatenate(
                 [state.history[link.key], read(state.node, link.source)[None]]
@@ -367,11 +384,19 @@ class Network(eqx.Module):
 
     def derivative(self, x: PyTree, inputs: Any, params: Params) -> PyTree:
         """The node's rate of change, of the shapes that its state has."""
-        derivative = self.node(x, inputs, params.node)
+        name = getattr(self.node, "__name__", "node")
+        try:
+            derivative = self.node(x, inputs, params.node)
+        except AttributeError as error:
+            if error.obj is not params.node:
+                raise
+            raise TypeError(
+                f"The node {name} asks for {error.name!r}, which `params.node`, of type "
+                f"{type(params.node).__name__}, does not have."
+            ) from error
         wanted = jax.tree.map(jnp.shape, x)
         got = jax.tree.map(jnp.shape, derivative)
         if got != wanted:
-            name = getattr(self.node, "__name__", "node")
             raise ValueError(
                 f"The node {name} must return the rate of change of each state, {wanted}, "
                 f"not {got}."
@@ -452,7 +477,7 @@ def _check_shapes(link: Link, x: PyTree) -> None:
     conn = getattr(link.coupling, "conn", None)
     if conn is not None:
         sent, own = read(x, link.source), read(x, link.target)
-        meaning = f"(target, source), to fit the states that {link.name!r} reads."
+        meaning = f"(target, source), as many as regions in the states that {link.name!r} reads."
         require_shape("conn", conn, (len(own), len(sent)), meaning=meaning)
         require_k(link.coupling.k, len(own))
 

@@ -1,5 +1,6 @@
 """What a network is wired by, what of it may vary, and where a run of it is."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -85,6 +86,13 @@ class Params(eqx.Module):
     speed: Any = eqx.field(default=None, converter=lambda x: _floats("speed", x))
 
     def __check_init__(self):
+        one = {"": self.coupling} if not isinstance(self.coupling, Mapping) else self.coupling
+        for name, coupling in one.items():
+            if coupling is not None and not callable(coupling):
+                raise TypeError(
+                    f"`coupling`{f' {name!r}' * bool(name)} must be a coupling, such as "
+                    f"AdditiveCoupling(conn, k), not {type(coupling).__name__}."
+                )
         if (self.lengths is None) != (self.speed is None):
             given, missing = ("lengths", "speed") if self.speed is None else ("speed", "lengths")
             raise ValueError(f"`{given}` came without `{missing}`: a delay needs both.")
@@ -125,3 +133,12 @@ class State(NamedTuple):
     key: Array | None
     origin: dict[str, Array]
     noise: dict[str, Array]
+
+
+def require_state(state: Any) -> None:
+    """Refuse what no `init` made."""
+    if not isinstance(state, State):
+        raise TypeError(
+            "`state` must be what net.init(x0, params) or an earlier run gave, not "
+            f"{type(state).__name__}."
+        )

@@ -28,6 +28,7 @@ from ._engine import HistoryNeeded, run_network
 from ._finite import require_finite_run, require_known
 from ._network import Network
 from ._pack import pack, repack
+from ._params import require_state
 from ._states import get
 from ._types import PyTree
 
@@ -251,6 +252,7 @@ def _simulate(step, state, params, steps, record, every, reverse, checkpoint, re
 
 def _run(step, state, params, steps, record, every, reverse):
     if isinstance(step, Network) and steps:
+        require_state(state)
         if state.history:
             try:
                 return run_network(step, state, params, steps, record, every, reverse=reverse)

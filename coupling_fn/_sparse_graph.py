@@ -74,10 +74,13 @@ def sizes(conn: SparseConnection, by: str) -> Array:
         return at_targets(conn, edge_sums(conn, size))
     if by == "column":
         return at_sources(conn, source_sums(conn, size))
+    if by == "symmetric":
+        both = sizes(conn, "row"), sizes(conn, "column")
+        return jnp.sqrt(jnp.prod(jnp.stack([jnp.where(s > 0, s, 1) for s in both]), axis=0))
     if not known(conn):
         raise TypeError(
             "The spectral radius of a sparse connection is found on the host: normalise it outside "
-            'of `jit`, `vmap` and `grad`, or use by="max", "row" or "column" inside.'
+            "of `jit`, `vmap` and `grad`, or use another `by` inside."
         )
     radius = _radius(conn)
     require_loop(radius, conn.weights)

@@ -96,12 +96,13 @@ if isinstance(CONN, cf.SparseConnection):
 
 # What is exchanged: what was sent in each block and, on the way back, what its sums were worth; with
 # the past before the run, the origin of the differences, and, at the end, what is seen. The partitioner
-# of JAX 0.6 also moves what each device has: three times the bytes.
+# of JAX 0.6 also moves what each device has: three times the bytes, and of one lag an exchange more.
 count, moved = traffic(compiled)["all-gather"]
 if "near" not in case and LAGS is not None:
     blocks, past = STEPS // BLOCK, 128
-    assert 2 * blocks <= count <= 4 * blocks, f"{count} exchanges in {blocks} blocks"
-    most = 4 * N * (2 * STEPS + past) * (1 if jax.config.jax_use_shardy_partitioner else 3)
+    times, often = (1, 4) if jax.config.jax_use_shardy_partitioner else (3, 5)
+    assert 2 * blocks <= count <= often * blocks, f"{count} exchanges in {blocks} blocks"
+    most = 4 * N * (2 * STEPS + past) * times
     assert moved <= most, f"{moved} bytes in {STEPS} steps, not {most}"
 if case != "dense":  # the one that is always tested
     same(jax.jit(several)(*spread), jax.jit(several)(net, state, params))

@@ -259,7 +259,7 @@ PROBLEMS = {
     ),
     "a history of the wrong length": (
         lambda: start(net(lags=LAGS), history=jnp.ones((3, N))),
-        r"`past` must have shape \(\) or \(3,\) or \(4, 3\), not \(3, 3\)\..*oldest first",
+        r"`history` must have shape \(\) or \(3,\) or \(4, 3\), not \(3, 3\)\..*oldest first",
     ),
     "a history of an unknown state": (
         lambda: start(net(lags=LAGS), history={"z": 0.0}),
@@ -477,6 +477,44 @@ PROBLEMS = {
     "noise without a key that came in later": (
         lambda: run(changed=params(noise=0.1)),
         "`params.noise` needs a random `key`",
+    ),
+    "a start that is no state": (
+        lambda: run(begun=START),
+        r"`state` must be what net.init\(x0, params\) .* not HopfState",
+        TypeError,
+    ),
+    "the same, by hand": (
+        lambda: net()(START, params()),
+        r"`state` must be what net.init\(x0, params\) .* not HopfState",
+        TypeError,
+    ),
+    "the state of a network without lags": (
+        lambda: run(net(lags=LAGS), begun=start()),
+        r"`state` remembers nothing, and this network reads \{'x': 4, 'y': 4\} \[steps\]",
+    ),
+    "the state of a network with longer lags": (
+        lambda: run(net(lags=LAGS), begun=start(net(lags=LAGS + 1))),
+        r"`state` remembers \{'x': 5, 'y': 5\}, and this network reads \{'x': 4, ",
+    ),
+    "weights where a coupling belongs": (
+        lambda: params(coupling=W),
+        r"`coupling` must be a coupling, such as AdditiveCoupling\(conn, k\), not ndarray",
+        TypeError,
+    ),
+    "the parameters of another node": (
+        lambda: run(changed=params(node=cf.KuramotoParams(omega=0.1))),
+        "The node hopf asks for 'a', which `params.node`, of type KuramotoParams, does not have",
+        TypeError,
+    ),
+    "all states where one is meant": (
+        lambda: cf.functional_connectivity(cf.HopfState(jnp.ones((4, 3)), jnp.ones((4, 3)))),
+        r"`signals` must be one array, \(time, region\), not a HopfState of 2: take one of x, y",
+        TypeError,
+    ),
+    "a name where a function picks": (
+        lambda: cf.fit(lambda p: p["k"] ** 2, {"k": jnp.ones(())}, where="k"),
+        "`where` must be a function of params, such as lambda p: p.coupling.k, not 'k'",
+        TypeError,
     ),
     "a node that forgets a state": (
         lambda: run(cf.Network(forgetful, 0.1), begun=start(cf.Network(forgetful, 0.1))),

@@ -29,6 +29,7 @@ EVERY = {
     "max": lambda w: cf.normalize(w),
     "row": lambda w: cf.normalize(w, by="row"),
     "column": lambda w: cf.normalize(w, by="column"),
+    "symmetric": lambda w: cf.normalize(w, by="symmetric"),
     "spectral": lambda w: cf.normalize(w, by="spectral"),
     "minimum": lambda w: cf.threshold(w, 0.6),
     "keep": lambda w: cf.threshold(w, keep=0.4),
@@ -66,6 +67,7 @@ def by_hand(name, w):
                 "max": sizes[0] if sizes else 1,
                 "row": rows[i],
                 "column": columns[j],
+                "symmetric": math.sqrt(rows[i]) * math.sqrt(columns[j]),
                 "laplacian sym": math.sqrt(max(degree[i] * degree[j], 0)),
                 "laplacian rw": degree[i],
             }
@@ -205,6 +207,14 @@ def test_normalised_sums_are_one():
     assert_close(rows, np.array([1.0, 1, 1, 0, 1, 0]), ulps=4)
     assert_close(columns, np.array([1.0, 1, 1, 1, 0, 0]), ulps=4)
     assert np.abs(cf.normalize(SIGNED)).max() == 1
+
+
+def test_symmetric_weights_have_radius_1_and_isolated_regions_stay_at_0():
+    alone = cf.synthetic_connectome(7, jax.random.key(0)).weights.at[3].set(0).at[:, 3].set(0)
+    balanced = cf.normalize(alone, by="symmetric")
+    assert np.abs(np.linalg.eigvals(balanced)).max() == pytest.approx(1)
+    assert_close(balanced, np.asarray(balanced).T, ulps=4)
+    assert not balanced[3].any() and jnp.isfinite(balanced).all()
 
 
 def test_keep_counts_the_weights_that_stay():

@@ -264,6 +264,11 @@ FAULTS = {
         "zero_lengths",
         None,
     ),
+    "a step in s": (
+        lambda: cf.diagnose(RAW, lengths=LENGTHS, speed=3.0, dt=0.0005),
+        "dt",
+        None,
+    ),
     "a step longer than the delays": (
         lambda: cf.diagnose(RAW, lengths=LENGTHS, speed=10.0, dt=20.0),
         "lost_delays",

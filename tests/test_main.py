@@ -69,7 +69,7 @@ def test_it_writes_a_result_and_a_picture(monkeypatch, tmp_path, capsys):
 def test_every_node_has_a_preset_that_runs():
     """Two steps of each, on the wires of the node, from its rest; and what is measured of it."""
     assert set(job.PRESETS) == set(cf.nodes.catalog())
-    weights = job.balance(cf.synthetic_connectome(4, jax.random.key(0)).weights)
+    weights = cf.normalize(cf.synthetic_connectome(4, jax.random.key(0)).weights, by="symmetric")
     for name, preset in job.PRESETS.items():
         net = cf.Network(preset.node, dt=preset.pace)
         ends = []
@@ -95,13 +95,6 @@ def test_where_every_run_explodes_it_says_what_to_do(monkeypatch, tmp_path, caps
     with refuses("1", SystemExit):
         job.main(["--nodes", "4", "--quiet", "--out", str(tmp_path)])
     assert "smaller dt. The option is --dt" in capsys.readouterr().err
-
-
-def test_balanced_weights_have_radius_1_and_keep_isolated_regions_at_0():
-    weights = cf.synthetic_connectome(7, jax.random.key(0)).weights.at[3].set(0).at[:, 3].set(0)
-    balanced = job.balance(weights)
-    assert np.abs(np.linalg.eigvals(balanced)).max() == pytest.approx(1)
-    assert not balanced[3].any() and jnp.isfinite(balanced).all()
 
 
 @pytest.fixture

@@ -536,6 +536,21 @@ def test_jit_around_it_changes_nothing():
     assert_close(eqx.filter_jit(run)(state, params)[1], run(state, params)[1], ulps=256)
 
 
+@pytest.mark.thorough
+def test_of_no_k_there_are_no_runs():
+    """As `jax.lax.map` of some versions asks for, of what is left over where nothing is."""
+    net, params, state = noisy_case("from 11")
+
+    def run(k, key):
+        at = eqx.tree_at(lambda p: p.coupling.k, params, k)
+        return cf.simulate(net, state._replace(key=key), at, 12, record="x")[1]
+
+    none = jnp.zeros(0), jax.random.split(jax.random.key(0), 0)
+    assert jax.vmap(run)(*none).shape == (0, 12, N)
+    slope = jax.grad(lambda k, key: run(k, key).sum())
+    assert jax.vmap(slope)(*none).shape == (0,)
+
+
 @pytest.mark.parametrize("lags", few(["from 11", "from 0", "mixed"], 3))
 def test_vmap_over_k_and_keys_is_a_loop(lags):
     net, params, state = noisy_case(lags)

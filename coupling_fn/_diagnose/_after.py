@@ -230,8 +230,7 @@ def _quiet(name: str, x: np.ndarray, dt: float, context: Context) -> Iterator[Fi
             remedy=remedy,
             cause=cause,
         )
-    elif (dead | still).any():
-        quiet = dead | still
+    elif (quiet := still | (dead & (late <= DEAD * np.median(late)))).any():  # others move
         alone = context.isolated()
         yield Finding(
             "silent_regions",
@@ -295,8 +294,8 @@ def _together(name: str, x: np.ndarray, m: Measures, context: Context) -> Iterat
         yield Finding(
             "never_synchronised",
             "warning",
-            f"{what}: order parameter {m.order:.2f}, where regions without coupling would have {chance:.2f}; "
-            f"correlations of {m.rms_fc:.2f}, by chance {m.chance_fc:.2f}.",
+            f"{what}: order parameter {m.order:.2f}, where regions without coupling would have "
+            f"{chance:.2f}; correlations of {m.rms_fc:.2f}, by chance {m.chance_fc:.2f}.",
             why=why,
             remedy=remedy,
             cause=cause,

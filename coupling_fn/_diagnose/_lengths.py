@@ -12,6 +12,7 @@ from ._report import Finding, count, pairs
 SPEEDS = (0.5, 30.0)  # what axons conduct at, unmyelinated to thick [mm/ms]
 LONGEST = 1000.0  # a delay beyond is no conduction [ms]
 SHORTEST = 0.05  # nor is a median below [ms]
+STEPS = 20_000.0  # in the longest delay: more are no choice of a step
 SLIPS = (10.0, 100.0, 1000.0, 1e6)
 ROUNDED = 10  # lags from here on tell the speed, those below are mostly rounding [steps]
 
@@ -154,6 +155,21 @@ def _units(edges: Edges, tracts: Tracts, usable: np.ndarray) -> Iterator[Finding
             why="That is a mouse's brain, or a human one in cm.",
             remedy=("If it is in cm, multiply by 10.",),
         )
+    steps = lags
+    if lags is None and lengths is not None and speed and dt:
+        steps = lengths / speed / dt
+    if not slipped and dt is not None and steps is not None and usable.any():
+        longest = float(steps[usable].max())
+        if longest > STEPS:
+            slipped = True
+            yield Finding(
+                "dt",
+                "warning",
+                f"The longest delay is {longest:.0f} steps of dt = {dt:g} ms.",
+                why="A history keeps a row for each, and a run takes as many steps. A dt in s is 1000 "
+                "times too small.",
+                remedy=("Write dt in ms: half a ms is 0.5, not 0.0005.",),
+            )
     if lags is None or dt is None:
         return
     delays = lags * dt

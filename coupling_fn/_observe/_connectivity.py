@@ -1,5 +1,6 @@
 """Which regions vary together, and how far two answers to that lie apart."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax.numpy as jnp
@@ -110,6 +111,11 @@ def fc_rmse(
 
 def as_series(name: str, x: Any, samples: int) -> Float[Array, "time region"]:
     """`x` as floats, (time, region), at least so many samples and one region."""
+    if names := getattr(x, "_fields", None) or (tuple(x) if isinstance(x, Mapping) else None):
+        raise TypeError(
+            f"`{name}` must be one array, (time, region), not a {type(x).__name__} of {len(names)}: "
+            f"take one of {', '.join(map(str, names))}."
+        )
     x = as_float(name, x)
     if x.ndim != 2 or x.shape[0] < samples or x.shape[1] < 1:
         way_out = f" One region's series is `{name}[:, None]`." if x.ndim == 1 else ""
