@@ -1,6 +1,7 @@
 """Finding the coupling strength: scan from weak to strong, say what was seen, refine by gradient."""
 
 import math
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -183,23 +184,29 @@ def find_k(
             return objective(observe(params["k"])[0], target_fc)
 
         try:
-            refined = fit(
-                loss,
-                {"k": jnp.asarray(ks[best])},
-                where=lambda p: p["k"],
-                optimizer=refinement(fit_steps),
-                steps=fit_steps,
-                transform=RATIO,
-                progress=progress,
-            )
+            with warnings.catch_warnings():  # what `fit` warns of stands among the reasons
+                warnings.simplefilter("ignore", RuntimeWarning)
+                refined = fit(
+                    loss,
+                    {"k": jnp.asarray(ks[best])},
+                    where=lambda p: p["k"],
+                    optimizer=refinement(fit_steps),
+                    steps=fit_steps,
+                    transform=RATIO,
+                    progress=progress,
+                )
         except ValueError as error:  # its gradient is not finite: the scan stands
             reasons.append(f"k was not refined by gradient. {error}")
         else:
             k = float(refined.params["k"])
-            reasons.append(
+            went = (
                 f"By gradient k went from {ks[best]:.4g} to {k:.4g}, the objective from "
-                f"{refined.losses[0]:.4g} to {refined.loss:.4g}. {refined.stopped}".rstrip()
+                f"{refined.losses[0]:.4g} to {refined.loss:.4g}."
+                if refined.best_step
+                else f"By gradient no k was better than {k:.4g}: it is the minimum, or the runs are "
+                "too long, or chaotic, to have a gradient that is of use."
             )
+            reasons.append(f"{went} {refined.stopped}".rstrip())
     ends = tuple(ks[working][[0, -1]].tolist()) if working.any() else (math.nan, math.nan)
     return KSearch(k, ends, tuple(reasons), ks, tuple(regimes.tolist()), **curves, fit=refined)
 

@@ -301,6 +301,19 @@ def alarms(report):
     return [f for f in report.findings if f.severity != "note"]
 
 
+def test_a_start_that_dies_away_silences_no_region():
+    """As the onset of BOLD: in some regions what goes on is a little more, in some less than 1/1000."""
+    t = np.arange(400.0)[:, None]
+    rng = np.random.default_rng(0)
+    on = rng.normal(size=(400, 12)) * np.linspace(0.3, 0.9, 12) * 1e-3
+    report = cf.diagnose_run(3.0 * np.exp(-t / 15) + on, dt=1000.0)
+    assert "silent_regions" not in report.codes
+    on[:, 4] = 0.0
+    report = cf.diagnose_run(3.0 * np.exp(-t / 15) * (np.arange(12) != 4) + on, dt=1000.0)
+    silent = next(f for f in report.findings if f.code == "silent_regions")
+    assert silent.where == (4,)
+
+
 def test_no_false_alarm_on_synthetic_connectomes():
     for seed, connectome in enumerate(sound()):
         other = np.asarray(connectome.weights) * (1 + 0.1 * np.sin(np.arange(len(connectome))))

@@ -537,6 +537,32 @@ def test_patience_and_callback_end_a_fit():
     assert result.stopped == "The callback ended the fit after 4 steps."
 
 
+def test_a_fit_that_finds_nothing_better_says_so():
+    with pytest.warns(
+        RuntimeWarning, match="No step was better than the start: the loss there is 0.0"
+    ):
+        result = fit(
+            lambda p: (p["x"] - 0.5) ** 2,
+            {"x": jnp.asarray(0.6)},
+            where=lambda p: p["x"],
+            optimizer=optax.sgd(1.5),  # each step goes twice as far, to the other side
+            steps=4,
+        )
+    assert str(result) == "loss 0.01 at step 0 of 4; 0.01 at first"
+    many = fit(
+        lambda p: (p["x"] - 0.5) ** 2,
+        {"x": jnp.asarray(0.6)},
+        where=lambda p: p["x"],
+        starts=jnp.asarray([0.0, 1.0]),
+        optimizer=optax.sgd(0.5),
+        steps=1,
+    )
+    assert (
+        str(many)
+        == "loss 0 at step 1 of 1; 0.25 at first\nthe best of 2 starts, whose losses are [0. 0.]"
+    )
+
+
 def test_clipped_and_truncated_gradients_are_what_the_docstring_says():
     W = jnp.asarray([[0.0, 0.9], [0.4, 0.0]])
     net = cf.Network(cf.linear, dt=0.5, scheme="euler")

@@ -118,7 +118,7 @@ def test_fc_is_drawn_from_minus_1_to_1_with_nan_grey():
 def test_signals_are_drawn_in_seconds_on_one_scale_with_region_0_on_top():
     times = np.arange(1, 2001.0)
     signals = np.stack([50 + np.sin(times / 9), 3 * np.sin(times / 9)], axis=1)
-    ax = drawn(cf.plot_signals(times, signals))
+    ax = drawn(cf.plot_signals(times, signals.astype(np.float32)))
     first, second, bar = ax.lines
     assert first.get_xdata()[-1] == 2.0
     assert ax.get_xlabel() == "time [s]"

@@ -22,7 +22,10 @@ def start(case, devices, *process):
     # Compiled as quickly as may be: these are many programs, each run once.
     flags = f"--xla_force_host_platform_device_count={devices}"
     flags += " --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+    # Processes must send in one order, and XLA's CPU runs what is independent at the same time.
+    flags += " --xla_cpu_enable_concurrency_optimized_scheduler=false"
     environment = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
+    environment["JAX_CPU_ENABLE_ASYNC_DISPATCH"] = "0"
     command = [sys.executable, str(SPREAD), case, *map(str, process)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     return subprocess.Popen(command, env=environment, **pipes)
