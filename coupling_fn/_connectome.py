@@ -324,7 +324,8 @@ def normalize(
         by: what becomes 1. `"max"`: the largest |weight|. `"row"`: the sum of |weights| onto
             each target; a region without input keeps its row of 0. `"column"`: likewise the sum
             from each source. `"symmetric"`: divides each weight by the roots of both sums, so that
-            no hub dominates, and symmetric weights >= 0 stay symmetric, with a spectral radius of 1.
+            no hub dominates; the spectral radius of symmetric weights >= 0, unless all are 0, is
+            then 1.
             `"spectral"`: the spectral radius, the largest |eigenvalue|, also of
             asymmetric weights; inside `jit`, `vmap` and `grad` it needs `jnp.linalg.eig`, which
             many versions of JAX have on the CPU alone, and does not take sparse connections.
@@ -346,11 +347,12 @@ def normalize(
         [[0.0, 1.732], [0.577, 0.0]]
     """
     require_choice("by", by, ["max", "row", "column", "symmetric", "spectral"])
+    root = _sparse_graph.positive_root
     sizes = {
         "max": lambda weights: jnp.abs(weights).max(),
         "row": lambda weights: jnp.abs(weights).sum(axis=1, keepdims=True),
         "column": lambda weights: jnp.abs(weights).sum(axis=0, keepdims=True),
-        "symmetric": lambda weights: _root(sizes["row"](weights)) * _root(sizes["column"](weights)),
+        "symmetric": lambda weights: root(sizes["row"](weights)) * root(sizes["column"](weights)),
         "spectral": _radius,
     }
 
@@ -365,10 +367,6 @@ def normalize(
 
 def _over(weights: Array, size: Array) -> Array:
     return weights / jnp.where(size > 0, size, 1)
-
-
-def _root(size: Array) -> Array:
-    return jnp.sqrt(jnp.where(size > 0, size, 1))  # of 0 it has no gradient
 
 
 def _radius(weights: Array) -> Array:

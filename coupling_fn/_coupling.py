@@ -610,7 +610,7 @@ class CustomCoupling(eqx.Module):
         >>> coupling(jnp.array([0.1, 1.0]), jnp.zeros(2)).tolist()
         [0.2, 0.0]
         >>> def difference(source, target, conn, k):
-        ...     return k * cf.weighted_sum(conn, jnp.sin(source - target[:, None]))
+        ...     return k * cf.weighted_sum(conn, jnp.sin(jnp.atleast_2d(source) - target[:, None]))
         >>> x = jnp.array([0.1, 1.0])
         >>> coupling = cf.CustomCoupling(difference, conn, k=0.2)
         >>> bool(jnp.allclose(coupling(x, x), cf.kuramoto_coupling(x, x, conn, 0.2)))

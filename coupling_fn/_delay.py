@@ -342,7 +342,7 @@ def within_bounds(lags: Array, smallest: int, largest: int) -> Array:
     """
     values = np.asarray(lags) if known(lags) else lags  # NumPy's are looked at now, under `jit` too
     whole = jnp.issubdtype(lags.dtype, jnp.integer)
-    slack = 0 if whole else 4 * float(jnp.finfo(lags.dtype).eps) * largest
+    slack = 0 if whole else min(4 * float(jnp.finfo(lags.dtype).eps) * largest, 0.01)
     outside = (values < smallest - slack) | (values > largest + slack)
     message = (
         f"A lag leaves the network's bounds of {smallest} to {largest} steps: a larger speed or "

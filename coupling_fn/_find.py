@@ -185,7 +185,8 @@ def find_k(
 
         try:
             with warnings.catch_warnings():  # what `fit` warns of stands among the reasons
-                warnings.simplefilter("ignore", RuntimeWarning)
+                ours = "No step was better than the start|The fit stopped early"
+                warnings.filterwarnings("ignore", ours, RuntimeWarning)
                 refined = fit(
                     loss,
                     {"k": jnp.asarray(ks[best])},

@@ -198,8 +198,8 @@ def fit(
         Interrupted: on Ctrl-C, with the result so far.
 
     Warns:
-        RuntimeWarning: if the fit stopped because of a loss that is not finite, or all that followed
-            the start is worse.
+        RuntimeWarning: if the fit stopped because of a loss that is not finite; or, without `batch`,
+            all that followed the start is worse.
 
     Example:
         >>> import optax
@@ -246,7 +246,7 @@ def fit(
     carry = jax.vmap(lambda u: begin(optimizer, u))(free) if many else begin(optimizer, free)
     watch = _Watch(len(free[0]) if many else 1, retries, patience, tolerance)
     measured, path, marks = [], [], {}
-    room = min(ROOM, max(1, NUMBERS // sum(u.size for u in free)))
+    room = min(ROOM, max(1, NUMBERS // max(1, sum(u.size for u in free))))
     if save is not None:
         traced = compiled_steps.trace(program, many, room, arrays, carry, 1)
         marks = _checkpoint.fingerprint(
@@ -291,8 +291,8 @@ def fit(
                             stopped = f"The callback ended the fit after {step} steps."
                     if stopped:
                         break
-                if watch.now < np.inf:
-                    advance(len(measured) - max(first, 1), loss=f"{watch.now:g}")
+                shown = {"loss": f"{watch.now:g}"} if watch.now < np.inf else {}
+                advance(len(measured) - max(first, 1), **shown)
                 if save is not None and len(measured) < first + count:  # where the last row left it
                     made = len(measured) - first
                     *_, after = compiled_steps(program, many, room, arrays, carry, made)
@@ -316,12 +316,13 @@ def fit(
         warnings.warn(f"The fit stopped early. {stopped}", RuntimeWarning, stacklevel=2)
     result = result_of(fitted, many, _rows(measured, path), watch.failures, stopped)
     if batch is None and result.best_step == 0 and len(result.losses) > 1:
-        worst = float(result.losses[1:].min())
-        if worst > result.loss:
+        least = float(result.losses[1:].min())
+        if least > result.loss:
             warnings.warn(
                 f"No step was better than the start: the loss there is {result.loss:g}, and "
-                f"{worst:g} or more after. The learning rate may be too large, or the gradient that "
-                "of a chaotic run: compare it with differences of the loss, or shorten the run.",
+                f"{least:g} or more after. The start is a minimum, or the learning rate is too large, "
+                "or the gradient is that of a chaotic run: compare it with differences of the loss, "
+                "or shorten the run.",
                 RuntimeWarning,
                 stacklevel=2,
             )

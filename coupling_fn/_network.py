@@ -245,9 +245,9 @@ class Network(eqx.Module):
         return {key: depth for key, depth in depths.items() if depth}
 
     def check_past(self, state: State, links: tuple[Link, ...]) -> None:
-        """Refuse the state of a network with other lags."""
+        """Refuse the state of a network that remembers less, or something else; more does no harm."""
         wanted, got = self._depths(links), {key: len(x) for key, x in state.history.items()}
-        if got != wanted:
+        if got.keys() != wanted.keys() or any(got[key] < wanted[key] for key in wanted):
             raise ValueError(
                 f"`state` remembers {got or 'nothing'}, and this network reads {wanted or 'nothing'} "
                 "[steps] of what was sent: start with its own net.init(x0, params)."

@@ -88,7 +88,7 @@ class Params(eqx.Module):
     def __check_init__(self):
         one = {"": self.coupling} if not isinstance(self.coupling, Mapping) else self.coupling
         for name, coupling in one.items():
-            if coupling is not None and not callable(coupling):
+            if len(getattr(coupling, "shape", ())) == 2:  # a prefix tree, as of in_axes, passes
                 raise TypeError(
                     f"`coupling`{f' {name!r}' * bool(name)} must be a coupling, such as "
                     f"AdditiveCoupling(conn, k), not {type(coupling).__name__}."

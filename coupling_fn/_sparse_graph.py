@@ -75,8 +75,8 @@ def sizes(conn: SparseConnection, by: str) -> Array:
     if by == "column":
         return at_sources(conn, source_sums(conn, size))
     if by == "symmetric":
-        both = sizes(conn, "row"), sizes(conn, "column")
-        return jnp.sqrt(jnp.prod(jnp.stack([jnp.where(s > 0, s, 1) for s in both]), axis=0))
+        received, sent = sizes(conn, "row"), sizes(conn, "column")
+        return positive_root(received) * positive_root(sent)
     if not known(conn):
         raise TypeError(
             "The spectral radius of a sparse connection is found on the host: normalise it outside "
@@ -85,6 +85,11 @@ def sizes(conn: SparseConnection, by: str) -> Array:
     radius = _radius(conn)
     require_loop(radius, conn.weights)
     return jnp.asarray(radius, conn.dtype)
+
+
+def positive_root(size: Array) -> Array:
+    """The root, or 1 where a sum is 0, whose root has no gradient."""
+    return jnp.sqrt(jnp.where(size > 0, size, 1))
 
 
 def require_loop(radius: float, weights: Array) -> None:

@@ -492,9 +492,9 @@ PROBLEMS = {
         lambda: run(net(lags=LAGS), begun=start()),
         r"`state` remembers nothing, and this network reads \{'x': 4, 'y': 4\} \[steps\]",
     ),
-    "the state of a network with longer lags": (
-        lambda: run(net(lags=LAGS), begun=start(net(lags=LAGS + 1))),
-        r"`state` remembers \{'x': 5, 'y': 5\}, and this network reads \{'x': 4, ",
+    "the state of a network with shorter lags": (
+        lambda: run(net(lags=LAGS), begun=start(net(lags=LAGS - 1))),
+        r"`state` remembers \{'x': 3, 'y': 3\}, and this network reads \{'x': 4, ",
     ),
     "weights where a coupling belongs": (
         lambda: params(coupling=W),

@@ -23,6 +23,8 @@ def test_the_best_k_its_range_and_its_reasons():
     search = cf.find_k(run, cf.functional_connectivity(run(0.5)), ks=ks, progress=False)
     assert abs(search.k / 0.5 - 1) < 0.01
     low, high = search.working_range
+    chance = [cf.chance_synchrony(cf.instantaneous_phase(run(k))) for k in ks]
+    np.testing.assert_allclose(search.chance, chance, rtol=1e-9)
     inside = (search.synchrony >= 1.4 * search.chance) & (search.synchrony <= 0.8)
     assert 0 < inside.sum() < len(ks) - 2 and (low, high) == (ks[inside][0], ks[inside][-1])
     text = str(search)

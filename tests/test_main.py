@@ -140,6 +140,7 @@ def test_bad_input_is_refused_in_one_line(files, arguments, says, capsys):
     assert re.search(says, said)
 
 
+@pytest.mark.optimised
 def test_a_real_connectome_is_fitted_better_than_by_its_structure(tmp_path):
     path = os.environ.get("COUPLING_FN_CONNECTOME")
     if not path:

@@ -230,7 +230,7 @@ def _quiet(name: str, x: np.ndarray, dt: float, context: Context) -> Iterator[Fi
             remedy=remedy,
             cause=cause,
         )
-    elif (quiet := still | (dead & (late <= DEAD * np.median(late)))).any():  # others move
+    elif (quiet := still | (dead & (late <= DEAD * late.max()))).any():  # others move
         alone = context.isolated()
         yield Finding(
             "silent_regions",

@@ -160,7 +160,7 @@ def _units(edges: Edges, tracts: Tracts, usable: np.ndarray) -> Iterator[Finding
         steps = lengths / speed / dt
     if not slipped and dt is not None and steps is not None and usable.any():
         longest = float(steps[usable].max())
-        if longest > STEPS:
+        if longest > STEPS and longest * dt <= LONGEST:  # or the delays are what is wrong
             slipped = True
             yield Finding(
                 "dt",
