@@ -42,6 +42,9 @@ def test_four_devices_give_the_numbers_of_one(case):
 
 
 @pytest.mark.thorough
+@pytest.mark.skipif(
+    jax.__version_info__ < (0, 7), reason="JAX 0.6 mixes up its messages by Gloo, one run in six"
+)
 @pytest.mark.parametrize("case", ["dense", "sparse"])
 def test_two_processes_give_the_numbers_of_one(case):
     with socket.socket() as free:
