@@ -20,8 +20,9 @@ import numpy as np
 from ._harness import apart, ask
 from ._problem import Case, K, load_problem, make_problem, solve
 
-NAMES = ("least_squares", "lbfgs", "adam", "adam by hand", "tvboptim", "brainmass")
+NAMES = ("scan", "least_squares", "lbfgs", "adam", "adam by hand", "tvboptim", "brainmass")
 START, RATE, STEPS, NEAR = K / 2, 2e-3, 60, 0.01
+SCANNED = START / 8, START * 8, 32  # as little is known of k as that
 
 
 def main(options, timeout):
@@ -163,6 +164,28 @@ def with_least_squares(problem, data):
     return fit, "`least_squares`"
 
 
+def with_scan(problem, data):
+    """As one fits where the start is a guess: look at many k first, then go down from the best."""
+    import equinox as eqx
+    import jax.numpy as jnp
+
+    import coupling_fn as cf
+
+    run, params = ours(problem, "forward")
+    data, ks = jnp.asarray(data), jnp.asarray(np.geomspace(*SCANNED), data.dtype)
+    strength = lambda both: both[0].coupling.k
+    residuals = lambda both: run(both[0]) - both[1]
+    at = lambda k: (eqx.tree_at(lambda p: p.coupling.k, params, k), data)
+    misfit = lambda k: jnp.mean(residuals(at(k)) ** 2)
+
+    def fit():
+        best = ks[cf.sweep(misfit, ks, chunk=8, progress=False).argmin()]
+        found = cf.least_squares(residuals, at(best), where=strength, transform=cf.positive())
+        return found.params[0].coupling.k
+
+    return fit, "`sweep` of {2} k from {0:g} to {1:g}, then `least_squares`".format(*SCANNED)
+
+
 def with_optax(optimizer, steps, how):
     def fitter(problem, data):
         import jax.numpy as jnp
@@ -285,6 +308,7 @@ def _lbfgs():
 
 
 FITTERS = {
+    "scan": with_scan,
     "least_squares": with_least_squares,
     "lbfgs": with_optax(_lbfgs, 10, "`fit`, optax.lbfgs, 10 steps"),
     "adam": with_optax(_adam, STEPS, f"`fit`, adam, {STEPS} steps"),
