@@ -325,10 +325,9 @@ def normalize(
             each target; a region without input keeps its row of 0. `"column"`: likewise the sum
             from each source. `"symmetric"`: divides each weight by the roots of both sums, so that
             no hub dominates; the spectral radius of symmetric weights >= 0, unless all are 0, is
-            then 1.
-            `"spectral"`: the spectral radius, the largest |eigenvalue|, also of
-            asymmetric weights; inside `jit`, `vmap` and `grad` it needs `jnp.linalg.eig`, which
-            many versions of JAX have on the CPU alone, and does not take sparse connections.
+            then 1. `"spectral"`: the spectral radius, the largest |eigenvalue|, also of asymmetric
+            weights; inside `jit`, `vmap` and `grad` it needs `jnp.linalg.eig`, which many versions
+            of JAX have on the CPU alone, and does not take sparse connections.
 
     Returns:
         The same, scaled. [1]

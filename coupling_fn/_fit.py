@@ -274,11 +274,11 @@ def fit(
                 first, began = len(measured), time.perf_counter()
                 to_write = save_every - first % save_every if save is not None else room
                 count = min(count, room if callback is None else 1, to_write, steps + 1 - first)
-                *rows, after = compiled_steps(program, many, room, arrays, carry, count)
+                rows, places, after = compiled_steps(program, many, room, arrays, carry, count)
                 if not first:
-                    require_host("fit", rows[0])  # the loss may close over a traced value
+                    require_host("fit", rows)  # the loss may close over a traced value
                 # Copied, so as not to keep the rows that are empty.
-                rows, *places = (np.asarray(x)[:count].copy() for x in jax.tree.leaves(rows))
+                rows, *places = (np.asarray(x)[:count].copy() for x in (rows, *places))
                 for step, row, *place in zip(
                     range(first, first + count), rows, *places, strict=True
                 ):
@@ -293,19 +293,19 @@ def fit(
                         break
                 shown = {"loss": f"{watch.now:g}"} if watch.now < np.inf else {}
                 advance(len(measured) - max(first, 1), **shown)
-                if save is not None and len(measured) < first + count:  # where the last row left it
-                    made = len(measured) - first
-                    *_, after = compiled_steps(program, many, room, arrays, carry, made)
-                carry = after
                 if save is not None and (
                     stopped or len(measured) > steps or len(measured) % save_every == 0
                 ):
-                    now = _checkpoint.as_arrays("carry", carry) | _rows(measured, path)
+                    made = len(measured) - first
+                    if made < count:  # stopped within the call: where its last row led
+                        *_, after = compiled_steps(program, many, room, arrays, carry, made)
+                    now = _checkpoint.as_arrays("carry", after) | _rows(measured, path)
                     _checkpoint.write(Path(save) / "fit.npz", now, marks)
-                took = time.perf_counter() - began
-                count = (
-                    2 * count if took < CALL / 2 else max(count // 2, 1) if took > CALL else count
-                )
+                carry, took = after, time.perf_counter() - began
+                if took < CALL / 2:
+                    count *= 2
+                elif took > CALL:
+                    count = max(count // 2, 1)
     except KeyboardInterrupt:
         whole = min(len(measured), len(path))
         rows = _rows(measured[:whole], path[:whole]) if whole else None

@@ -25,6 +25,13 @@ class Tracts(NamedTuple):
     dt: float | None  # [ms]
     lags: np.ndarray | None  # [steps]
 
+    @property
+    def steps(self) -> np.ndarray | None:
+        """The lags, or those that the rest implies."""
+        if self.lags is not None or self.lengths is None or not self.speed or not self.dt:
+            return self.lags
+        return self.lengths / self.speed / self.dt
+
 
 def look_at_tracts(
     edges: Edges,
@@ -155,9 +162,7 @@ def _units(edges: Edges, tracts: Tracts, usable: np.ndarray) -> Iterator[Finding
             why="That is a mouse's brain, or a human one in cm.",
             remedy=("If it is in cm, multiply by 10.",),
         )
-    steps = lags
-    if lags is None and lengths is not None and speed and dt:
-        steps = lengths / speed / dt
+    steps = tracts.steps
     if not slipped and dt is not None and steps is not None and usable.any():
         longest = float(steps[usable].max())
         if longest > STEPS and longest * dt <= LONGEST:  # or the delays are what is wrong
@@ -253,11 +258,9 @@ def _rounding(edges: Edges, tracts: Tracts, usable: np.ndarray) -> Iterator[Find
 def _beyond(edges: Edges, tracts: Tracts, bounds: tuple[int, int] | None) -> Iterator[Finding]:
     if bounds is None:
         return
-    lags = tracts.lags
+    lags = tracts.steps
     if lags is None:
-        if tracts.lengths is None or not tracts.speed or not tracts.dt:
-            return
-        lags = tracts.lengths / tracts.speed / tracts.dt
+        return
     outside = (np.rint(lags) > bounds[1]) | (np.rint(lags) < bounds[0])
     if not outside.any():
         return
