@@ -123,6 +123,11 @@ def require_shape(name: str, x: Any, *shapes: tuple[int, ...], meaning: str = ""
         )
 
 
+def require_one_or_each(name: str, x: Any, regions: int) -> None:
+    """Refuse what is neither one number for all regions nor one for each."""
+    require_shape(name, x, (), (regions,), meaning="One for all, or one a region.")
+
+
 def require_choice(name: str, value: Any, choices: Iterable[Any]) -> None:
     """Refuse a value that is not one of `choices`, and list them."""
     choices = list(choices)

@@ -15,7 +15,8 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 from jaxtyping import Complex, Float, Num
 
-from ._check import as_count, as_float, require_names, require_shape
+from ._check import as_count, as_float, require_names
+from ._kick import noises_of
 from ._linear import (
     Jacobians,
     as_complex,
@@ -312,11 +313,9 @@ def _noise(net: Network, params: Params, z: Array) -> Array:
             "`params.noise` must be numbers here, the standard deviation of additive white noise; a "
             "noise of another kind can only be simulated."
         )
-    given = params.noise if isinstance(params.noise, dict) else dict.fromkeys(names, params.noise)
-    require_names("state", given, names)
-    for value in given.values():
-        meaning = "One for all, or one a region."
-        require_shape("noise", value, (), z.shape[1:], meaning=meaning)
+    noises = noises_of(names, params)
+    noises.check(z.shape[1])
+    given = noises.of_state
     rows = [
         jnp.broadcast_to(jnp.asarray(given.get(name, 0.0)), z.shape[1:]).astype(z.dtype)
         for name in names

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from ._check import require_names, require_shape
+from ._check import require_names, require_one_or_each
 from ._noise import (
     START,
     ColouredNoise,
@@ -23,8 +23,6 @@ from ._noise import (
 from ._params import Params
 from ._states import get, refill
 from ._types import PyTree
-
-MEANING = "One for all, or one a region."
 
 
 class Kick(NamedTuple):
@@ -61,7 +59,7 @@ class Noises(NamedTuple):
             if is_noise(noise):
                 require_regions(f"noise.{name}", noise, regions)
             else:
-                require_shape("noise", noise, (), (regions,), meaning=MEANING)
+                require_one_or_each("noise", noise, regions)
 
     def require_key(self, key: Any) -> None:
         """Refuse to draw without a random key."""
@@ -139,7 +137,7 @@ class Noises(NamedTuple):
         for name, increment in kick.white.items():
             amplitude = self.of_state[name].amplitude(x)
             what = f"amplitude` of the noise `noise.{name}"
-            require_shape(what, amplitude, (), first.shape, meaning=MEANING)
+            require_one_or_each(what, amplitude, len(first))
             added[name] = added[name] + amplitude * increment
         return refill(x, added)
 
@@ -159,7 +157,7 @@ def check_external(params: Params, inputs: Sequence[str], regions: int) -> None:
     require_names("input", external, inputs)
     for name, value in external.items():
         if not callable(value) and not is_noise(value):
-            require_shape(f"external` on `{name}", value, (), (regions,), meaning=MEANING)
+            require_one_or_each(f"external` on `{name}", value, regions)
     for name, noise in named({"external": external}, ColouredNoise).items():
         require_regions(name, noise, regions)
     for name in named({"external": external}, WhiteNoise):

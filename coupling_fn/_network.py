@@ -16,6 +16,7 @@ from ._check import (
     as_float,
     require_choice,
     require_names,
+    require_one_or_each,
     require_positive,
     require_positive_number,
     require_shape,
@@ -32,7 +33,7 @@ from ._delay import (
 )
 from ._devices import by_node, everywhere
 from ._integrate import SCHEMES, STAGES
-from ._kick import MEANING, Kick, check_external, external_of, noises_of
+from ._kick import Kick, check_external, external_of, noises_of
 from ._link import Link, SeenLink, Tap, separable_link
 from ._nodes import Node
 from ._nodes.nodes import catalog
@@ -456,7 +457,7 @@ class Network(eqx.Module):
         for field in dataclasses.fields(node) if dataclasses.is_dataclass(node) else ():
             if "unit" in field.metadata:  # a parameter of one of our own nodes
                 value = getattr(node, field.name)
-                require_shape(f"params.node.{field.name}", value, (), (regions,), meaning=MEANING)
+                require_one_or_each(f"params.node.{field.name}", value, regions)
         noises_of(self.node.states, params).check(regions)
         check_external(params, self.node.inputs, regions)
 
@@ -487,7 +488,7 @@ def _at(name: str, value: Any, time: Array, shape: tuple[int, ...]) -> Array:
     if not callable(value):
         return value
     value = value(time)
-    require_shape(f"external` on `{name}", value, (), shape, meaning=MEANING)
+    require_one_or_each(f"external` on `{name}", value, *shape)
     return value
 
 

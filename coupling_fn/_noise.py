@@ -23,9 +23,9 @@ from ._check import (
     known,
     require_finite,
     require_nonnegative,
+    require_one_or_each,
     require_positive,
     require_positive_number,
-    require_shape,
     require_square,
 )
 from ._types import PerTarget, PyTree, Scalar, parameter
@@ -408,8 +408,7 @@ def require_regions(name: str, noise: Any, regions: int) -> None:
     for what in ("sigma", "tau"):
         value = getattr(noise, what, None)
         if value is not None and not (what == "tau" and isinstance(noise, PinkNoise)):
-            meaning = "One for all, or one a region."
-            require_shape(f"{what}` of the noise `{name}", value, (), (regions,), meaning=meaning)
+            require_one_or_each(f"{what}` of the noise `{name}", value, regions)
     factor = noise.factor
     if factor is not None and (jnp.ndim(factor) != 2 or len(factor) != regions):
         raise ValueError(

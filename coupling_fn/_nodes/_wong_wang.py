@@ -7,7 +7,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jax import Array
 
-from .._check import as_count, require_positive, require_shape
+from .._check import as_count, require_one_or_each, require_positive
 from .._types import PerTarget, Scalar, parameter
 from ._node import node
 
@@ -228,7 +228,7 @@ def balance_inhibition(
     """
     regions = as_count("regions", regions)
     require_positive("rate", rate, "kHz")
-    require_shape("rate", rate, (), (regions,), meaning="One for all, or one a region.")
+    require_one_or_each("rate", rate, regions)
     p = params
     driven = p.tau_e * p.gamma_e * rate
     S_e = jnp.broadcast_to(driven / (1 + driven), (regions,))
