@@ -13,7 +13,16 @@ from jaxtyping import Float
 
 from ._check import as_count, require_choice
 from ._fit import Derivative, FitResult, result_of, start_points
-from ._leaves import Fitted, Free, fitted_leaves, is_float, widest
+from ._leaves import (
+    Fitted,
+    Free,
+    fitted_leaves,
+    flatten,
+    is_float,
+    traced_once,
+    value_and_jacobian,
+    widest,
+)
 from ._transform import Transform
 from ._types import PyTree, Where
 
@@ -89,19 +98,9 @@ def least_squares(
             "`solver` must be an optimistix least-squares solver, such as "
             f"optimistix.LevenbergMarquardt(rtol=1e-8, atol=1e-8), not {solver!r}."
         )
-    one = jax.tree.map(lambda u: u[0], free) if many else free
-    shape = jax.eval_shape(lambda u: residuals(fitted.at(u)), one)
-    if not (isinstance(shape, jax.ShapeDtypeStruct) and shape.ndim and is_float(shape)):
-        raise TypeError(
-            "`residuals` must return an array of floats, not their sum: it returns "
-            f"{eqx.tree_pformat(shape)}."
-        )
-    if derivative == "auto":
-        traced = str(jax.make_jaxpr(lambda u: residuals(fitted.at(u)))(one))
-        derivative = "reverse" if "custom_vjp" in traced else "forward"
-    solve = _solve if not many else _solve_all
-    mode = {"forward": "fwd", "reverse": "bwd"}[derivative]
-    measured, path, done = solve(residuals, fitted, solver, free, as_count("steps", steps), mode)
+    solve = _solve_all if many else _solve
+    steps = as_count("steps", steps)
+    measured, path, done = solve(residuals, fitted, solver, free, steps, derivative)
     measured = np.moveaxis(np.asarray(measured), -1, 0)  # (row, start)
     if not np.isfinite(measured[0]).any():
         raise ValueError("The residuals must be finite at the start; they are not.")
@@ -119,22 +118,65 @@ def least_squares(
 
 
 @eqx.filter_jit
-def _solve(residuals: Any, fitted: Fitted, solver: Any, free: Free, steps: int, mode: str) -> Any:
+def _solve(
+    residuals: Callable[[Any], Array],
+    fitted: Fitted,
+    solver: Any,
+    free: Free,
+    steps: int,
+    derivative: str,
+) -> tuple[Array, tuple[Array, ...], Array]:
+    """The losses and the leaves at the start and at the end, and whether the solver converged."""
     import optimistix
 
-    def of(free: Free, _: None) -> Array:
-        return residuals(fitted.at(free))
+    def of(free: Free) -> Array:
+        given = residuals(fitted.at(free))
+        if not (isinstance(given, Array) and given.ndim and is_float(given)):
+            raise TypeError(
+                "`residuals` must return an array of floats, not their sum: it returns "
+                f"{eqx.tree_pformat(given)}."
+            )
+        return given
 
-    options = {"jac": mode}
+    of, _ = traced_once(of, free)
+    few = _as_few(of, derivative)
     found = optimistix.least_squares(
-        of, solver, free, options=options, max_steps=steps, throw=False
+        lambda free, _: few(free), solver, free, max_steps=steps, throw=False
     )
     ends = jax.tree.map(lambda a, b: jnp.stack([a, b]), free, found.value)
-    losses = lax.map(lambda u: jnp.sum(of(u, None) ** 2) / 2, ends)  # compiled once, not twice
+    losses = lax.map(lambda u: jnp.sum(of(u) ** 2) / 2, ends)  # compiled once, not twice
     path = jax.vmap(fitted.values)(ends)
     return losses, path, found.result == optimistix.RESULTS.successful
 
 
 @eqx.filter_jit
-def _solve_all(residuals, fitted, solver, free, steps, mode):
-    return jax.vmap(lambda u: _solve(residuals, fitted, solver, u, steps, mode))(free)
+def _solve_all(residuals, fitted, solver, free, steps, derivative):
+    return jax.vmap(lambda u: _solve(residuals, fitted, solver, u, steps, derivative))(free)
+
+
+def _as_few(residuals: Callable[[Free], Array], derivative: str) -> Callable[[Free], Array]:
+    r"""One residual more than there are numbers, which solvers cannot tell from all of them.
+
+    They see residuals by $\sum r^2$, $J^T r$ and $J^T J$ alone, and where $[J\ r] = QR$ those of
+    $R$'s columns are the same. So the solver carries a few numbers, not a Jacobian of a
+    simulation, nor what a linearized one keeps of every step.
+    """
+
+    def columns(free: Free) -> tuple[Array, Array]:
+        r, jacobian = value_and_jacobian(residuals, free, derivative)
+        both = jnp.concatenate([jacobian.astype(r.dtype), r[:, None]], axis=1)
+        upper = jnp.linalg.qr(both, mode="r")
+        signs = jnp.where(jnp.diagonal(upper) < 0, -1, 1).astype(r.dtype)  # else they may jump
+        upper = signs[:, None] * upper
+        return upper[:, :-1], upper[:, -1]
+
+    @jax.custom_jvp
+    def few(free: Free) -> Array:
+        return columns(free)[1]
+
+    @few.defjvp
+    def _(primals: tuple[Free], tangents: tuple[Free]) -> tuple[Array, Array]:
+        jacobian, r = columns(*primals)
+        return r, jacobian @ flatten(*tangents).astype(r.dtype)
+
+    return few

@@ -8,7 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jax import Array, lax
 from jax.extend.core import jaxpr_as_fun
 
 from ._check import require_finite, traced
@@ -138,14 +138,20 @@ def widest(free: Free) -> Any:
     return max((u.dtype for u in free), key=lambda dtype: dtype.itemsize)
 
 
+def traced_once(fn: Callable[[Free], Array], free: Free) -> tuple[Callable[[Free], Array], bool]:
+    """The same function, traced at `free` and never again, and whether it has a forward derivative."""
+    traced = jax.make_jaxpr(fn)(free)
+    return lambda free: jaxpr_as_fun(traced)(*free)[0], "custom_vjp" not in str(traced)
+
+
 def value_and_gradient(loss: Callable[[Free], Array], free: Free, derivative: str) -> Any:
     """The loss and its gradient, in the mode that is asked for."""
     # One number: forward takes 2 runs and no memory, reverse 3.5. From two on it is not faster.
     if derivative == "forward" or (derivative == "auto" and size_of(free) == 1):
-        traced = jax.make_jaxpr(loss)(free)
-        loss = lambda free: jaxpr_as_fun(traced)(*free)[0]  # noqa: E731, not traced twice
-        if "custom_vjp" not in str(traced):  # such a function has no forward derivative
-            return _forward(loss, free)
+        loss, has_forward = traced_once(loss, free)
+        if has_forward:
+            value, slopes = _along_each(loss, free, axis=0)
+            return value, unflatten(slopes, free)
         if derivative == "forward":
             raise TypeError(
                 '`derivative="forward"` needs a loss that has a forward derivative. A network '
@@ -155,16 +161,29 @@ def value_and_gradient(loss: Callable[[Free], Array], free: Free, derivative: st
     return jax.value_and_grad(loss)(free)
 
 
-def _forward(loss: Callable[[Free], Array], free: Free) -> Any:
+def value_and_jacobian(
+    residuals: Callable[[Free], Array], free: Free, derivative: str
+) -> tuple[Array, Array]:
+    """The residuals in a row and their Jacobian, a column a number, in the mode that is asked for."""
+    of, has_forward = traced_once(lambda free: jnp.ravel(residuals(free)), free)
+    if derivative == "forward" or (derivative == "auto" and has_forward):
+        return _along_each(of, free, axis=1)
+    value, pull = jax.vjp(of, free)
+    rows = jnp.eye(value.size, dtype=value.dtype)
+    return value, lax.map(lambda row: flatten(pull(row)[0]), rows, batch_size=8)
+
+
+def _along_each(fn: Callable[[Free], Array], free: Free, axis: int) -> tuple[Array, Array]:
+    """What `fn` gives, and on a new axis its derivative along each single number."""
+
     def along(direction: Free) -> tuple[Array, Array]:
-        return jax.jvp(loss, (free,), (direction,))
+        return jax.jvp(fn, (free,), (direction,))
 
     directions = basis(free)
     if size_of(free) == 1:  # a batch of one would take a batch's slower road
         value, slope = along(jax.tree.map(lambda x: x[0], directions))
-        return value, unflatten(slope[None], free)
-    value, slopes = jax.vmap(along, out_axes=(None, 0))(directions)
-    return value, unflatten(slopes, free)
+        return value, jnp.expand_dims(slope, axis)
+    return jax.vmap(along, out_axes=(None, axis))(directions)
 
 
 def require_host(what: str, *trees: PyTree) -> None:

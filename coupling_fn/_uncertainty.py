@@ -9,12 +9,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
-from jax.extend.core import jaxpr_as_fun
 from jaxtyping import Bool, Float
 
 from ._check import as_float, require_choice, require_positive
 from ._fit import Derivative
-from ._leaves import Fitted, Free, basis, fitted_leaves, flatten, is_float, one_float, unflatten
+from ._leaves import (
+    Fitted,
+    Free,
+    basis,
+    fitted_leaves,
+    flatten,
+    is_float,
+    one_float,
+    unflatten,
+    value_and_jacobian,
+)
 from ._transform import Transform
 from ._types import PyTree, Where
 
@@ -171,18 +180,8 @@ def _hessian(loss: Any, fitted: Fitted, free: Free) -> Any:
 
 
 @eqx.filter_jit
-def _jacobian(loss: Any, fitted: Fitted, free: Free, derivative: str) -> Any:
-    traced = jax.make_jaxpr(lambda u: jnp.ravel(loss(fitted.at(u))))(free)
-    residuals = lambda u: jaxpr_as_fun(traced)(*u)[0]  # noqa: E731
-    if derivative == "auto":
-        derivative = "reverse" if "custom_vjp" in str(traced) else "forward"
-    if derivative == "forward":
-        along = lambda direction: jax.jvp(residuals, (free,), (direction,))  # noqa: E731
-        value, columns = jax.vmap(along, out_axes=(None, 1))(basis(free))
-        return value, columns
-    value, pull = jax.vjp(residuals, free)
-    rows = jnp.eye(value.size, dtype=value.dtype)
-    return value, lax.map(lambda row: flatten(pull(row)[0]), rows, batch_size=8)
+def _jacobian(loss: Any, fitted: Fitted, free: Free, derivative: str) -> tuple[Array, Array]:
+    return value_and_jacobian(lambda u: loss(fitted.at(u)), free, derivative)
 
 
 @eqx.filter_jit

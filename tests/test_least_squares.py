@@ -48,6 +48,40 @@ def test_a_delayed_network_is_found(derivative):
         cf.least_squares(of, make(0.2, -1.0), steps=1, **options)
 
 
+@pytest.mark.parametrize("derivative", ["forward", "reverse"])
+@pytest.mark.parametrize("count", [40, 2])  # many residuals, and fewer than numbers
+def test_a_line_is_the_one_of_the_normal_equations(derivative, count):
+    pytest.importorskip("optimistix", reason="the extra least-squares is not installed")
+    rng = np.random.default_rng(0)
+    columns, data = rng.normal(size=(count, 3)), rng.normal(size=count)  # far from any line
+    start = {"few": jnp.zeros(2), "one": jnp.asarray(0.0)}
+    of = lambda p: columns[:, :2] @ p["few"] + columns[:, 2] * p["one"] - data
+    where = lambda p: (p["few"], p["one"])
+    got = cf.least_squares(of, start, where=where, derivative=derivative)
+    best = np.linalg.lstsq(columns, data, rcond=None)[0]
+    assert_close(got.losses[0], 0.5 * np.sum(data**2), ulps=64)
+    least = 0.5 * np.sum((columns @ best - data) ** 2)
+    assert_close(got.loss, least, ulps=2**14, scale=got.losses[0])
+    if count > 3:
+        assert_close([*where(got.params)], [best[:2], best[2]], ulps=2**26)
+
+
+def test_steps_are_those_on_all_residuals():
+    optimistix = pytest.importorskip("optimistix", reason="the extra is not installed")
+    t = jnp.arange(30.0)
+    data = jnp.exp(-0.3 * t) + 0.2 * jnp.sin(3 * t)  # no decay comes near
+    of = lambda p: p[0] * jnp.exp(-p[1] * t) - data
+    solver = optimistix.LevenbergMarquardt(rtol=1e-10, atol=1e-10)
+    for steps in range(1, 7):
+        wanted = optimistix.least_squares(
+            lambda p, _: of(p), solver, jnp.asarray([0.5, 1.0]), max_steps=steps, throw=False
+        )
+        options = {"where": lambda p: p, "solver": solver, "steps": steps}
+        with pytest.warns(RuntimeWarning, match="did not converge"):
+            got = cf.least_squares(of, jnp.asarray([0.5, 1.0]), **options)
+        assert_close(got.path[-1], wanted.value, ulps=2**12)
+
+
 def test_mistakes(monkeypatch):
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "optimistix", None)
