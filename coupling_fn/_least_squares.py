@@ -43,6 +43,7 @@ def least_squares(
     r"""Make $\frac12 \sum r^2$ small by a method that knows it is a sum of squares.
 
     With few parameters and small residuals this takes some ten runs where `fit` takes hundreds.
+    While it measures, a step holds the Jacobian: residuals times numbers.
     It needs optimistix, which the extra `coupling_fn[least-squares]` installs.
 
     Args:
