@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
+from ._check import traced
 from ._leaves import Fitted, Free, fitted_leaves, one_float
 from ._transform import Transform, log_slope
 from ._types import PyTree, Where
@@ -96,5 +97,6 @@ def log_density(
         >>> float(jnp.exp(density(density.start)))  # dk/du = k (1 - k)
         0.25
     """
-    fitted = fitted_leaves("log_density", params, where, transform)
+    # Inside of a `jit`, over data sets say, there is nothing to look at yet.
+    fitted = fitted_leaves("log_density", params, where, transform, check=not traced(params))
     return LogDensity(loss, prior, fitted, fitted.start())

@@ -44,6 +44,19 @@ def test_the_density_is_its_formula(transform):
     assert_close(DENSITY.potential(jax.tree.map(jnp.asarray, u)), np.asarray(-wanted), ulps=64)
 
 
+def test_one_compiled_program_serves_many_data_sets():
+    def at_start(data):
+        return cf.log_density(
+            lambda p: jnp.sum((p["a"] - data) ** 2),
+            P,
+            where=lambda p: (p["k"], p["a"]),
+            transform=(cf.positive(), cf.bounded(-1.0, 2.0)),
+        )(DENSITY.start)
+
+    data = jnp.asarray([[0.3, 0.7], [1.0, 0.0]])
+    assert_close(jax.jit(jax.vmap(at_start))(data), jnp.stack([at_start(x) for x in data]), ulps=8)
+
+
 @pytest.mark.thorough
 def test_it_has_gradients_a_start_and_a_way_back():
     check_grads(jax.jit(DENSITY), (DENSITY.start,), order=2)
