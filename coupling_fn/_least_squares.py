@@ -134,7 +134,7 @@ def _solve(
         given = residuals(fitted.at(free))
         if not (isinstance(given, Array) and given.ndim and is_float(given)):
             raise TypeError(
-                "`residuals` must return an array of floats, not their sum: it returns "
+                "`residuals` must return a JAX array of floats, not their sum: it returns "
                 f"{eqx.tree_pformat(given)}."
             )
         return given
