@@ -19,7 +19,6 @@ from ._leaves import (
     fitted_leaves,
     flatten,
     is_float,
-    traced_once,
     value_and_jacobian,
     widest,
 )
@@ -130,7 +129,7 @@ def _solve(
     """The losses and the leaves at the start and at the end, and whether the solver converged."""
     import optimistix
 
-    def checked(free: Free) -> Array:
+    def of(free: Free) -> Array:
         given = residuals(fitted.at(free))
         if not (isinstance(given, Array) and given.ndim and is_float(given)):
             raise TypeError(
@@ -139,7 +138,6 @@ def _solve(
             )
         return given
 
-    of, _ = traced_once(checked, free)
     few = _as_few(of, derivative)
     found = optimistix.least_squares(
         lambda free, _: few(free), solver, free, max_steps=steps, throw=False

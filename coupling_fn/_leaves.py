@@ -138,26 +138,14 @@ def widest(free: Free) -> Any:
     return max((u.dtype for u in free), key=lambda dtype: dtype.itemsize)
 
 
-def traced_once(fn: Callable[[Free], Array], free: Free) -> tuple[Callable[[Free], Array], bool]:
-    """The same function, traced at `free` and never again, and whether it has a forward derivative."""
-    traced = jax.make_jaxpr(fn)(free)
-    return lambda free: jaxpr_as_fun(traced)(*free)[0], "custom_vjp" not in str(traced)
-
-
 def value_and_gradient(loss: Callable[[Free], Array], free: Free, derivative: str) -> Any:
     """The loss and its gradient, in the mode that is asked for."""
     # One number: forward takes 2 runs and no memory, reverse 3.5. From two on it is not faster.
     if derivative == "forward" or (derivative == "auto" and size_of(free) == 1):
-        loss, has_forward = traced_once(loss, free)
-        if has_forward:
+        loss, forward = _traced_once(loss, free, derivative)
+        if forward:
             value, slopes = _along_each(loss, free, axis=0)
             return value, unflatten(slopes, free)
-        if derivative == "forward":
-            raise TypeError(
-                '`derivative="forward"` needs a loss that has a forward derivative. A network '
-                'with delays has one in simulate(..., derivative="forward"); or leave '
-                "`derivative` out here."
-            )
     return jax.value_and_grad(loss)(free)
 
 
@@ -165,12 +153,27 @@ def value_and_jacobian(
     residuals: Callable[[Free], Array], free: Free, derivative: str
 ) -> tuple[Array, Array]:
     """The residuals in a row and their Jacobian, a column a number, in the mode that is asked for."""
-    of, has_forward = traced_once(lambda free: jnp.ravel(residuals(free)), free)
-    if derivative == "forward" or (derivative == "auto" and has_forward):
+    of, forward = _traced_once(lambda free: jnp.ravel(residuals(free)), free, derivative)
+    if forward:
         return _along_each(of, free, axis=1)
     value, pull = jax.vjp(of, free)
     rows = jnp.eye(value.size, dtype=value.dtype)
     return value, lax.map(lambda row: flatten(pull(row)[0]), rows, batch_size=8)
+
+
+def _traced_once(
+    fn: Callable[[Free], Array], free: Free, derivative: str
+) -> tuple[Callable[[Free], Array], bool]:
+    """The same function, never traced again, and whether to take its derivative forward."""
+    traced = jax.make_jaxpr(fn)(free)
+    forward = derivative != "reverse" and "custom_vjp" not in str(traced)
+    if derivative == "forward" and not forward:
+        raise TypeError(
+            '`derivative="forward"` needs a loss that has a forward derivative. A network '
+            'with delays has one in simulate(..., derivative="forward"); or leave '
+            "`derivative` out here."
+        )
+    return lambda free: jaxpr_as_fun(traced)(*free)[0], forward
 
 
 def _along_each(fn: Callable[[Free], Array], free: Free, axis: int) -> tuple[Array, Array]:

@@ -92,6 +92,9 @@ def test_mistakes(monkeypatch):
         cf.least_squares(lambda p: p.node.a, make(0.2, -1.0), where=pick)
     with refuses(match="`solver` must be an optimistix", error=TypeError):
         cf.least_squares(lambda p: jnp.ones(3), make(0.2, -1.0), where=pick, solver="LM")
+    with refuses(match="has a forward derivative", error=TypeError):
+        backward = lambda p: run(p, "reverse")
+        cf.least_squares(backward, make(0.2, -1.0), where=pick, derivative="forward")
     nan = eqx.tree_at(lambda p: p.node.a, make(0.2, -1.0), jnp.asarray(-1.0))
     with refuses(match="must be finite at the start"):
         cf.least_squares(lambda p: jnp.log(p.node.a) * jnp.ones(3), nan, where=pick)
