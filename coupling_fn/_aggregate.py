@@ -17,13 +17,13 @@ from ._check import as_float, require_finite, require_real, require_shape
 from ._rows import Product
 from ._sparse import (
     SparseConnection,
+    Weights,
     at_sources,
     at_targets,
     edge_sums,
     product_of,
     with_weights,
 )
-from ._types import Weights
 
 
 def weighted_sum(

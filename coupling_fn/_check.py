@@ -34,6 +34,11 @@ def constant(x: Any) -> Array:
         return jnp.asarray(x)
 
 
+def is_key(x: Any) -> bool:
+    """Whether an array holds random keys."""
+    return jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
+
+
 def as_float(name: str, x: Any) -> Array:
     """`x` as an array of floats: integers and booleans are converted, the rest is kept."""
     if x is None:

@@ -15,7 +15,7 @@ import jax
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr
 
-from ._check import known
+from ._check import is_key, known
 from ._types import PyTree
 
 
@@ -162,11 +162,6 @@ def as_tree(name: str, arrays: dict[str, np.ndarray], like: PyTree) -> PyTree:
     """The pytree again that `as_arrays` was given, as NumPy's, with the keys of `like`."""
     leaves, tree = jax.tree.flatten(like)
     return tree.unflatten([_like(arrays[f"{name}_{i}"], leaf) for i, leaf in enumerate(leaves)])
-
-
-def is_key(x: Any) -> bool:
-    """Whether an array holds random keys."""
-    return jax.numpy.issubdtype(x.dtype, jax.dtypes.prng_key)
 
 
 def _numbers(x: Any) -> np.ndarray:

@@ -25,7 +25,8 @@ from jaxtyping import Num
 
 from ._aggregate import as_conn, edgewise, in_strength, weighted_sum
 from ._check import as_float, require_finite, require_shape
-from ._types import Scalar, Strength, Weights, parameter
+from ._sparse import Weights
+from ._types import Scalar, Strength, parameter
 
 Source = Num[ArrayLike, " source"] | Num[ArrayLike, "target source"]
 Target = Num[ArrayLike, " target"]

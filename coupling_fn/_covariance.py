@@ -313,7 +313,7 @@ def _noise(net: Network, params: Params, z: Array) -> Array:
             "`params.noise` must be numbers here, the standard deviation of additive white noise; a "
             "noise of another kind can only be simulated."
         )
-    noises = noises_of(names, params)
+    noises = noises_of(names, params.noise, params.external)
     noises.check(z.shape[1])
     given = noises.of_state
     rows = [

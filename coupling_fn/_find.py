@@ -25,12 +25,13 @@ from ._observe import (
     metastability,
     synchrony,
 )
+from ._observe._synchrony import ABOVE_CHANCE
 from ._sweep import sweep
 from ._transform import Transform
 from ._types import Scalar
 
 KS = np.geomspace(0.01, 1.0, 16)
-ABOVE_CHANCE, SATURATED = 1.4, 0.8  # where synchrony sets in, in terms of chance, and where it ends
+SATURATED = 0.8  # the synchrony at which the working range ends
 REGIMES = ("uncoupled", "working range", "over-synchronised", "exploding")
 RATIO = Transform(jnp.exp, jnp.log)  # a step of the optimiser multiplies k, whatever its size
 

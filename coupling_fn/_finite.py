@@ -134,8 +134,8 @@ def _inputs(net: Network, state: State, params: Params, region: int) -> str:
         for link in links
         if link.key in state.history
     }
-    noises = noises_of(net.node.states, params)
-    external = external_of(params, noises.values(state.noise))
+    noises = noises_of(net.node.states, params.noise, params.external)
+    external = external_of(params.external, noises.values(state.noise))
     origins = origins_of(links, state)
     arrived = past_of(links, past, origins, 0)
     time = state.step.astype(jax.tree.leaves(state.node)[0].dtype) * net.dt

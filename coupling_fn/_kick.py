@@ -20,7 +20,6 @@ from ._noise import (
     require_regions,
     with_values,
 )
-from ._params import Params
 from ._states import get, refill
 from ._types import PyTree
 
@@ -142,18 +141,17 @@ class Noises(NamedTuple):
         return refill(x, added)
 
 
-def noises_of(states: Sequence[str], params: Params) -> Noises:
-    """The noise in `params`, for a node of these states."""
-    noise = params.noise
+def noises_of(states: Sequence[str], noise: Any, external: Any) -> Noises:
+    """The noise on the states of a node, and in its external input."""
     one_for_all = noise is not None and not isinstance(noise, dict)
     of_state = dict.fromkeys(states, noise) if one_for_all else noise or {}
-    where = {"noise": of_state, "external": params.external}
+    where = {"noise": of_state, "external": external}
     return Noises(tuple(states), of_state, named(where, ColouredNoise))
 
 
-def check_external(params: Params, inputs: Sequence[str], regions: int) -> None:
+def check_external(external: Any, inputs: Sequence[str], regions: int) -> None:
     """Refuse external input of names or shapes that the node does not have."""
-    external = params.external or {}
+    external = external or {}
     require_names("input", external, inputs)
     for name, value in external.items():
         if not callable(value) and not is_noise(value):
@@ -167,6 +165,6 @@ def check_external(params: Params, inputs: Sequence[str], regions: int) -> None:
         )
 
 
-def external_of(params: Params, values: dict[str, Array]) -> dict[str, Any]:
+def external_of(external: Any, values: dict[str, Array]) -> dict[str, Any]:
     """External input, with the values that its noises have now."""
-    return with_values({"external": params.external or {}}, values)["external"]
+    return with_values({"external": external or {}}, values)["external"]

@@ -22,6 +22,7 @@ from ._plan import Split
 from ._rows import Product, take
 from ._sparse import (
     SparseConnection,
+    Weights,
     at_sources,
     edge_sums,
     edges_as_sources,
@@ -29,7 +30,7 @@ from ._sparse import (
     with_weights,
 )
 from ._states import Signal
-from ._types import PyTree, Weights
+from ._types import PyTree
 
 
 class Tap(NamedTuple):

@@ -208,7 +208,7 @@ class Network(eqx.Module):
         )
         if key is not None and not is_key:
             raise TypeError(f"`key` must be a key from jax.random.key(seed), not {key!r}.")
-        noises = noises_of(self.node.states, params)
+        noises = noises_of(self.node.states, params.noise, params.external)
         noises.require_key(key)
         first = get(x0, self.node.states[0])
         self._check_params(params, len(first))
@@ -332,7 +332,7 @@ class Network(eqx.Module):
         else:
             past = {0.0: past[0]}
 
-        noises = noises_of(self.node.states, params)
+        noises = noises_of(self.node.states, params.noise, params.external)
 
         def path(at: float) -> dict[str, Array]:
             begin, end = map(noises.values, paths)
@@ -341,7 +341,7 @@ class Network(eqx.Module):
             return {name: (1 - at) * begin[name] + at * end[name] for name in begin}
 
         def inputs(x: PyTree, at: float) -> Any:
-            external = external_of(params, path(at))
+            external = external_of(params.external, path(at))
             return self.inputs(links, x, external, start + at * self.dt, past[at], origins)
 
         held = inputs(x, 0.0) if self.hold == "step" else None
@@ -376,12 +376,14 @@ class Network(eqx.Module):
 
     def kick(self, key: Any, step: Array, x: PyTree, params: Params) -> Kick:
         """Draw what a step needs; it depends on the key and the number of the step alone."""
-        noises = noises_of(self.node.states, params)
+        noises = noises_of(self.node.states, params.noise, params.external)
         return noises.kick(key, step, x, self.dt, self.substeps)
 
     def later(self, memory: dict[str, Array], kick: Kick, params: Params) -> dict[str, Array]:
         """The memories of noise one step later."""
-        return noises_of(self.node.states, params).later(memory, kick, self.dt / self.substeps)
+        return noises_of(self.node.states, params.noise, params.external).later(
+            memory, kick, self.dt / self.substeps
+        )
 
     def derivative(self, x: PyTree, inputs: Any, params: Params) -> PyTree:
         """The node's rate of change, of the shapes that its state has."""
@@ -458,8 +460,8 @@ class Network(eqx.Module):
             if "unit" in field.metadata:  # a parameter of one of our own nodes
                 value = getattr(node, field.name)
                 require_one_or_each(f"params.node.{field.name}", value, regions)
-        noises_of(self.node.states, params).check(regions)
-        check_external(params, self.node.inputs, regions)
+        noises_of(self.node.states, params.noise, params.external).check(regions)
+        check_external(params.external, self.node.inputs, regions)
 
 
 def _with_k_by_node(mesh: Mesh | None, coupling: Coupling) -> Coupling:

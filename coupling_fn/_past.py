@@ -20,8 +20,7 @@ from jax.sharding import Mesh
 
 from ._devices import by_node, on_each
 from ._rows import Layout, take
-from ._sparse import SparseConnection
-from ._types import Weights
+from ._sparse import SparseConnection, Weights
 
 # Numbers in the windows that are gathered at once: all of 84 regions, 33 targets of 370. On a CPU half
 # and twice as many cost up to a sixth more. An accelerator wants few large operations.

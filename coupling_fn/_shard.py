@@ -9,8 +9,7 @@ import numpy as np
 from jax.experimental.sparse import BCOO
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from ._check import known
-from ._checkpoint import is_key
+from ._check import is_key, known
 from ._devices import PART, WHOLE, mesh_of
 from ._network import Network
 from ._params import Params, State

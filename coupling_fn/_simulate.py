@@ -12,13 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from ._check import as_count, require_choice, require_names, traced
+from ._check import as_count, is_key, require_choice, require_names, traced
 from ._checkpoint import (
     Interrupted,
     as_arrays,
     as_tree,
     fingerprint,
-    is_key,
     read,
     require_no_keys,
     write,

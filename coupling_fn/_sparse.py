@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import equinox as eqx
 import jax
@@ -97,6 +97,13 @@ class SparseConnection(eqx.Module):
     def _row_starts(self) -> Array:
         ends = jnp.cumsum(jnp.bincount(self.target, length=self.shape[0]))
         return jnp.concatenate([jnp.zeros(1, jnp.int32), ends.astype(jnp.int32)])
+
+
+if TYPE_CHECKING:  # a static checker does not know shapes
+    Weights: TypeAlias = Any
+else:
+    # `weights[i, j]` is from source j onto target i.
+    Weights: TypeAlias = Num[ArrayLike, "target source"] | BCOO | SparseConnection
 
 
 def sparse_from_edges(

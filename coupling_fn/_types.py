@@ -4,25 +4,20 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import equinox as eqx
-from jax.experimental.sparse import BCOO
 from jax.typing import ArrayLike
 from jaxtyping import Num
 
 from ._check import as_float, require_no_nan
-from ._sparse import SparseConnection
 
 if TYPE_CHECKING:  # a static checker knows neither shapes nor what a converter made of a field
     Scalar: TypeAlias = Any
     PerTarget: TypeAlias = Any
     Strength: TypeAlias = Any
-    Weights: TypeAlias = Any
 else:
     # Whatever turns into an array is welcome: jax and NumPy arrays, and numbers.
     Scalar: TypeAlias = Num[ArrayLike, ""]
     PerTarget: TypeAlias = Num[ArrayLike, " target"]
     Strength: TypeAlias = Scalar | PerTarget
-    # `weights[i, j]` is from source j onto target i.
-    Weights: TypeAlias = Num[ArrayLike, "target source"] | BCOO | SparseConnection
 
 PyTree: TypeAlias = Any
 Where: TypeAlias = Callable[[PyTree], Any]

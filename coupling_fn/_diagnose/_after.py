@@ -7,8 +7,8 @@ import numpy as np
 
 from .._check import as_float, known, require_positive, require_positive_number
 from .._edges import Edges, parts_of
-from .._find import ABOVE_CHANCE
 from .._network import Network
+from .._observe._synchrony import ABOVE_CHANCE
 from .._params import Params
 from .._states import names_of
 from .._types import Scalar

@@ -20,8 +20,7 @@ from .._check import (
     require_nonnegative,
     require_square,
 )
-from .._sparse import SparseConnection, edge_sums, source_sums, to_sparse
-from .._types import Weights
+from .._sparse import SparseConnection, Weights, edge_sums, source_sums, to_sparse
 
 Direction = Literal["in", "out"]
 

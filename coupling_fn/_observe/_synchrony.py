@@ -8,6 +8,9 @@ from jaxtyping import Complex, Float, Num
 
 from ._connectivity import as_series, deviations, root, within
 
+# Synchrony counts as such from this multiple of what uncoupled regions would have by chance.
+ABOVE_CHANCE = 1.4
+
 
 def analytic_signal(signals: Num[ArrayLike, "time region"]) -> Complex[Array, "time region"]:
     r"""Add to each real signal its Hilbert transform as the imaginary part.
