@@ -17,9 +17,9 @@ def build(problem):
     case, dtype = problem.case, problem.case.dtype
     lags = jnp.asarray(problem.lags, jnp.int32) if case.delayed else None
     wire = cf.Wire("x", into="x")  # without it, `hopf` couples y too
-    net = cf.Network(cf.hopf, case.dt, couplings=wire, lags=lags, **SCHEME[case.scheme])
-    node = cf.HopfParams(a=jnp.asarray(A, dtype), omega=jnp.asarray(OMEGA, dtype))
-    x0 = cf.HopfState(*(jnp.asarray(v, dtype) for v in (problem.x0, problem.y0)))
+    net = cf.Network(cf.nodes.hopf, case.dt, couplings=wire, lags=lags, **SCHEME[case.scheme])
+    node = cf.nodes.HopfParams(a=jnp.asarray(A, dtype), omega=jnp.asarray(OMEGA, dtype))
+    x0 = cf.nodes.HopfState(*(jnp.asarray(v, dtype) for v in (problem.x0, problem.y0)))
 
     def run(k, conn):
         params = cf.Params(node=node, coupling=cf.DiffusiveCoupling(conn=conn, k=k))

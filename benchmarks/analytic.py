@@ -26,13 +26,13 @@ def main(connectome):
         made = cf.synthetic_connectome(84, jax.random.key(0))
         weights, lengths = made.weights, made.lengths
     W = cf.normalize(weights, by="spectral")
-    rest = cf.HopfState(jnp.zeros(len(W)), jnp.zeros(len(W)))
+    rest = cf.nodes.HopfState(jnp.zeros(len(W)), jnp.zeros(len(W)))
     lags = cf.lags(lengths, speed=5.0, dt=DT, weights=W)
-    delayed, instant = cf.Network(cf.hopf, DT, lags=lags), cf.Network(cf.hopf, DT)
+    delayed, instant = cf.Network(cf.nodes.hopf, DT, lags=lags), cf.Network(cf.nodes.hopf, DT)
     ks = jnp.linspace(0.0, 0.018, SCANNED)
 
     def params(k):
-        return cf.Params(cf.HopfParams(a=-0.02), cf.AdditiveCoupling(W, k=k), noise=0.01)
+        return cf.Params(cf.nodes.HopfParams(a=-0.02), cf.AdditiveCoupling(W, k=k), noise=0.01)
 
     def simulated(net):
         def run(k):

@@ -24,23 +24,23 @@ def models(weights, lags):
     rest = jnp.zeros(regions)
     yield (
         "Hopf, 10 Hz",
-        cf.Network(cf.hopf, DT, lags=lags),
-        cf.Params(cf.HopfParams(a=-0.02), additive, noise=0.02),
-        cf.HopfState(rest, rest),
+        cf.Network(cf.nodes.hopf, DT, lags=lags),
+        cf.Params(cf.nodes.HopfParams(a=-0.02), additive, noise=0.02),
+        cf.nodes.HopfState(rest, rest),
         (0.002, 0.06),
     )
     yield (
         "linear, 10 ms",
-        cf.Network(cf.linear, DT, lags=lags),
-        cf.Params(cf.LinearParams(a=-0.1), additive, noise=0.02),
-        cf.LinearState(rest),
+        cf.Network(cf.nodes.linear, DT, lags=lags),
+        cf.Params(cf.nodes.LinearParams(a=-0.1), additive, noise=0.02),
+        cf.nodes.LinearState(rest),
         (0.01, 0.099),
     )
     yield (
         "Wilson-Cowan",
-        cf.Network(cf.wilson_cowan, DT, couplings=cf.Wire("E", into="E"), lags=lags),
-        cf.Params(cf.WilsonCowanParams(P=0.5), additive, noise={"E": 0.002}),
-        cf.WilsonCowanState(rest, rest),
+        cf.Network(cf.nodes.wilson_cowan, DT, couplings=cf.Wire("E", into="E"), lags=lags),
+        cf.Params(cf.nodes.WilsonCowanParams(P=0.5), additive, noise={"E": 0.002}),
+        cf.nodes.WilsonCowanState(rest, rest),
         (4.0, 100.0),
     )
 
@@ -68,19 +68,21 @@ def answer(name, net, params, x0, bounds, fc):
     # The analytic columns are of the network without its delays, whose scan takes moments.
     instant = cf.Network(net.node, net.dt, couplings=dict(net.wires))
     analytic = jax.jit(
-        jax.vmap(lambda k: cf.fc_correlation(cf.analytic_fc(instant, at(params, k), x0), fc))
+        jax.vmap(
+            lambda k: cf.observe.fc_correlation(cf.analytic_fc(instant, at(params, k), x0), fc)
+        )
     )
     curve = np.asarray(analytic(jnp.geomspace(*bounds, 30)))
     critical = float(cf.critical_k(instant, params, x0, 0.0, 4 * bounds[1]))
     run = partial(simulated, net, params, x0)
     search = cf.find_k(run, fc, ks=ks, fit_steps=FIT_STEPS, chunk=4, progress=False)
-    found = cf.functional_connectivity(jax.jit(run)(search.k))
+    found = cf.observe.functional_connectivity(jax.jit(run)(search.k))
     return {
         "node": name,
         "k": search.k,
         "critical_k": critical,
-        "simulated": float(cf.fc_correlation(found, fc)),
-        "rmse": float(cf.fc_rmse(found, fc)),
+        "simulated": float(cf.observe.fc_correlation(found, fc)),
+        "rmse": float(cf.observe.fc_rmse(found, fc)),
         "analytic": float(analytic(jnp.asarray([search.k]))[0]),
         "analytic_best": float(np.nanmax(curve)) if np.isfinite(curve).any() else np.nan,
         "seconds": time.perf_counter() - began,
@@ -100,7 +102,9 @@ def main(connectome):
     balanced = cf.normalize(weights, by="symmetric")
     lags = cf.lags(lengths, speed=SPEED, dt=DT, weights=balanced)
     for name, structure in (("weights", weights), ("log(1 + weights)", jnp.log1p(weights))):
-        print(f"FC correlation of {name} alone: {float(cf.fc_correlation(structure, fc)):.3f}")
+        print(
+            f"FC correlation of {name} alone: {float(cf.observe.fc_correlation(structure, fc)):.3f}"
+        )
     print("", HEADER, "|---" * (HEADER.count("|") - 1) + "|", sep="\n", flush=True)
     rows = []
     for model in models(balanced, lags):

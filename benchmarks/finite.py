@@ -24,10 +24,10 @@ def problem(kind, regions):
     connectome = cf.synthetic_connectome(regions, jax.random.key(0))
     conn = cf.normalize(connectome.weights, by="row").astype(jnp.float32)
     lags = cf.lags(connectome.lengths, 3.0, 0.1, conn) if kind == "delayed" else None
-    net = cf.Network(cf.hopf, 0.1, lags=lags, scheme="euler")
-    params = cf.Params(cf.HopfParams(a=0.02), cf.DiffusiveCoupling(conn, k=0.1))
+    net = cf.Network(cf.nodes.hopf, 0.1, lags=lags, scheme="euler")
+    params = cf.Params(cf.nodes.HopfParams(a=0.02), cf.DiffusiveCoupling(conn, k=0.1))
     x0 = jnp.linspace(0.0, 0.1, regions, dtype=jnp.float32)
-    return net, net.init(cf.HopfState(x0, x0), params), params
+    return net, net.init(cf.nodes.HopfState(x0, x0), params), params
 
 
 def main():

@@ -126,10 +126,10 @@ def ours(problem, derivative):
     case, dtype = problem.case, problem.case.dtype
     lags = jnp.asarray(problem.lags, jnp.int32)
     net = cf.Network(
-        cf.hopf, case.dt, couplings=cf.Wire("x", into="x"), lags=lags, scheme=case.scheme
+        cf.nodes.hopf, case.dt, couplings=cf.Wire("x", into="x"), lags=lags, scheme=case.scheme
     )
-    node = cf.HopfParams(a=jnp.asarray(A, dtype), omega=jnp.asarray(OMEGA, dtype))
-    x0 = cf.HopfState(*(jnp.asarray(v, dtype) for v in (problem.x0, problem.y0)))
+    node = cf.nodes.HopfParams(a=jnp.asarray(A, dtype), omega=jnp.asarray(OMEGA, dtype))
+    x0 = cf.nodes.HopfState(*(jnp.asarray(v, dtype) for v in (problem.x0, problem.y0)))
     coupling = cf.DiffusiveCoupling(
         jnp.asarray(problem.weights, dtype), k=jnp.asarray(START, dtype)
     )
@@ -157,7 +157,7 @@ def with_least_squares(problem, data):
             residuals,
             (params, data),
             where=lambda both: both[0].coupling.k,
-            transform=cf.positive(),
+            transform=cf.transforms.positive(),
         )
         return found.params[0].coupling.k
 
@@ -180,7 +180,9 @@ def with_scan(problem, data):
 
     def fit():
         best = ks[cf.sweep(misfit, ks, chunk=8, progress=False).argmin()]
-        found = cf.least_squares(residuals, at(best), where=strength, transform=cf.positive())
+        found = cf.least_squares(
+            residuals, at(best), where=strength, transform=cf.transforms.positive()
+        )
         return found.params[0].coupling.k
 
     return fit, "`sweep` of {2} k from {0:g} to {1:g}, then `least_squares`".format(*SCANNED)

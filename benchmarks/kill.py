@@ -35,9 +35,9 @@ def simulated(folder):
 
     conn = jnp.asarray([[0.0, 0.8, 0.1], [0.5, 0.0, 0.0], [0.0, 0.9, 0.0]])
     lags = jnp.asarray([[9, 12, 20], [11, 10, 9], [9, 30, 9]])
-    net = cf.Network(cf.hopf, 0.5, lags=lags)
-    params = cf.Params(cf.HopfParams(a=0.02), cf.DiffusiveCoupling(conn, k=0.2), noise=0.05)
-    start = cf.HopfState(jnp.ones(3), jnp.arange(3.0))
+    net = cf.Network(cf.nodes.hopf, 0.5, lags=lags)
+    params = cf.Params(cf.nodes.HopfParams(a=0.02), cf.DiffusiveCoupling(conn, k=0.2), noise=0.05)
+    start = cf.nodes.HopfState(jnp.ones(3), jnp.arange(3.0))
     state = net.init(start, params, key=jax.random.key(1))
     last, x = cf.simulate(
         net, state, params, 100 * WRITES, record="x", every=2, save=folder, save_every=100

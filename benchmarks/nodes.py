@@ -21,11 +21,13 @@ LIMIT = 1.3
 def problem(name, regions):
     """A node with its default parameters, from a third of the way through the range of each state."""
     node = cf.nodes.catalog()[name]
-    kind = next(k for k in vars(cf) if k.lower() == name.replace("_", "") + "params")
-    params, state = getattr(cf, kind)(), getattr(cf, kind.removesuffix("Params") + "State")
     spread = np.linspace(0.3, 0.4, regions)
     x0 = {s: low + (high - low) * spread for s, (low, high) in node.ranges.items()}
-    return node, params, state(**{s: jnp.asarray(x0[s], jnp.float32) for s in node.states})
+    return (
+        node,
+        node.Params(),
+        node.State(**{s: jnp.asarray(x0[s], jnp.float32) for s in node.states}),
+    )
 
 
 def ours(node, params, x0, dt, steps):

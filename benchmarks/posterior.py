@@ -25,9 +25,9 @@ def problem():
     connectome = cf.synthetic_connectome(REGIONS, jax.random.key(0))
     W = cf.normalize(connectome.weights, by="row")
     lags = cf.lags(connectome.lengths, speed=5.0, dt=1.0, weights=W)
-    net = cf.Network(cf.hopf, dt=1.0, lags=lags)
-    x0 = cf.HopfState(jnp.linspace(-1.0, 1.0, REGIONS), jnp.zeros(REGIONS))
-    base = cf.Params(cf.HopfParams(a=-0.05, omega=0.3), cf.DiffusiveCoupling(W, k=0.1))
+    net = cf.Network(cf.nodes.hopf, dt=1.0, lags=lags)
+    x0 = cf.nodes.HopfState(jnp.linspace(-1.0, 1.0, REGIONS), jnp.zeros(REGIONS))
+    base = cf.Params(cf.nodes.HopfParams(a=-0.05, omega=0.3), cf.DiffusiveCoupling(W, k=0.1))
     where = lambda p: (p.coupling.k, p.node.a, p.node.omega)
 
     def record(params):
@@ -43,7 +43,7 @@ def problem():
             lambda p: 0.5 * jnp.sum(((record(p) - data) / NOISE) ** 2),
             base,
             where=where,
-            transform=tuple(cf.bounded(*ends) for ends in zip(LOW, HIGH, strict=True)),
+            transform=tuple(cf.transforms.bounded(*ends) for ends in zip(LOW, HIGH, strict=True)),
         )
 
     return density_of, data_of

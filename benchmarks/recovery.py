@@ -44,11 +44,11 @@ def show(titles):
     lengths = jnp.clip(connectome.lengths, 5.0, None)
     bounds = cf.lag_bounds(lengths, speed=(2.0, 12.0), dt=DT)
     wire = cf.Wire("x", into="x")
-    net = cf.Network(cf.hopf, DT, couplings=wire, lag_bounds=bounds, interpolate="linear")
-    x0 = cf.HopfState(*jnp.asarray(rng.uniform(-1, 1, (2, REGIONS))))
+    net = cf.Network(cf.nodes.hopf, DT, couplings=wire, lag_bounds=bounds, interpolate="linear")
+    x0 = cf.nodes.HopfState(*jnp.asarray(rng.uniform(-1, 1, (2, REGIONS))))
 
     def make(k):
-        node = cf.HopfParams(a=-0.01, omega=0.06)
+        node = cf.nodes.HopfParams(a=-0.01, omega=0.06)
         coupling = cf.DiffusiveCoupling(W, k=k)
         return cf.Params(node, coupling, lengths=lengths, speed=5.0)
 
@@ -79,7 +79,7 @@ def show(titles):
     for title in titles or cases:
         truth, pick, ranges, around = cases[title]
         where = lambda both, pick=pick: pick(both[0])
-        transform = tuple(cf.bounded(low, high) for low, high in ranges)
+        transform = tuple(cf.transforms.bounded(low, high) for low, high in ranges)
         true = [np.asarray(x) for x in pick(truth)]
         began = time.perf_counter()
         clean = run(truth)

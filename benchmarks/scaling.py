@@ -69,11 +69,11 @@ def network(n, lags):
     weight = np.full(len(target), 1 / DEGREE, np.float32)
     conn = cf.sparse_from_edges(target, source, weight, (n, n))
     steps = None if lags is None else rng.integers(*lags, conn.edges, np.int32, endpoint=True)
-    net = cf.Network(cf.linear, DT, lags=steps, scheme="euler")
+    net = cf.Network(cf.nodes.linear, DT, lags=steps, scheme="euler")
     params = cf.Params(
-        cf.LinearParams(jnp.float32(-1.0)), cf.AdditiveCoupling(conn, jnp.float32(K))
+        cf.nodes.LinearParams(jnp.float32(-1.0)), cf.AdditiveCoupling(conn, jnp.float32(K))
     )
-    x0 = cf.LinearState(jnp.asarray(rng.uniform(-1, 1, n), jnp.float32))
+    x0 = cf.nodes.LinearState(jnp.asarray(rng.uniform(-1, 1, n), jnp.float32))
     return net, net.init(x0, params), params
 
 
@@ -82,8 +82,8 @@ def measure(devices, n, lags, repeats):
     import jax
 
     import coupling_fn as cf
-    from coupling_fn._devices import mesh_of
-    from coupling_fn._shard import spread
+    from coupling_fn._core._devices import mesh_of
+    from coupling_fn._simulate._shard import spread
 
     jax.config.update("jax_num_cpu_devices", devices)
     net, state, params = network(n, LAGS[lags])

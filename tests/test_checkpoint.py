@@ -15,7 +15,8 @@ import pytest
 from helpers import assert_close, refuses
 
 import coupling_fn as cf
-from coupling_fn import _checkpoint, _simulate
+from coupling_fn._core import _checkpoint
+from coupling_fn._simulate import _simulate
 
 TARGET = jnp.asarray([0.3, -2.0])
 
@@ -114,7 +115,7 @@ t.run({str(tmp_path)!r}, callback=lambda step, *_: os._exit(9) if step == 10 els
         ({"optimizer": optax.chain(optax.add_noise(0.1, 0.5, 0), optax.adam(0.2))}, "its loss"),
         ({"loss": lambda p, n: loss(p, n) + 1.0}, "its loss, batch or optimizer"),
         ({"loss": lambda p, n: loss({**p, "x": p["x"] + TARGET[::-1]}, n)}, "its loss"),
-        ({"transform": cf.bounded(-5.0, 5.0)}, "its loss.* and its params"),
+        ({"transform": cf.transforms.bounded(-5.0, 5.0)}, "its loss.* and its params"),
         ({"starts": 2, "key": jax.random.key(0)}, "its loss"),
     ],
 )
@@ -161,7 +162,7 @@ def swept(folder, fn=wave, values=KS, chunk=3):
 
 
 def test_a_killed_sweep_goes_on_to_the_bit(tmp_path, monkeypatch):
-    from coupling_fn import _sweep
+    from coupling_fn._fit import _sweep
 
     whole, batch, calls = swept(None), _sweep._batch, []
 
@@ -217,9 +218,11 @@ def test_a_sweep_that_cannot_be_saved(tmp_path):
 
 # --- runs -----------------------------------------------------------------------------------------
 
-NET = cf.Network(cf.hopf, 0.5, lags=jnp.asarray([[9, 12], [11, 10]]))
-PARAMS = cf.Params(cf.HopfParams(), cf.AdditiveCoupling(jnp.asarray([[0.0, 0.8], [0.5, 0.0]])), 0.1)
-BEGIN = NET.init(cf.HopfState(jnp.ones(2), jnp.zeros(2)), PARAMS, key=jax.random.key(1))
+NET = cf.Network(cf.nodes.hopf, 0.5, lags=jnp.asarray([[9, 12], [11, 10]]))
+PARAMS = cf.Params(
+    cf.nodes.HopfParams(), cf.AdditiveCoupling(jnp.asarray([[0.0, 0.8], [0.5, 0.0]])), 0.1
+)
+BEGIN = NET.init(cf.nodes.HopfState(jnp.ones(2), jnp.zeros(2)), PARAMS, key=jax.random.key(1))
 
 
 def long(folder, steps=40, net=NET, params=PARAMS, **options):
@@ -236,7 +239,7 @@ def test_a_killed_run_goes_on_to_the_bit(tmp_path, monkeypatch):
     whole = keyless(long(tmp_path / "whole"))
     plain = long(None, save_every=None)
     assert_close(whole[1], plain[1], ulps=64)
-    write, calls = _simulate.write, []
+    write, calls = _simulate.write_checkpoint, []
 
     def killed(*args):
         calls.append(1)
@@ -244,7 +247,7 @@ def test_a_killed_run_goes_on_to_the_bit(tmp_path, monkeypatch):
             raise KeyboardInterrupt
         write(*args)
 
-    monkeypatch.setattr(_simulate, "write", killed)
+    monkeypatch.setattr(_simulate, "write_checkpoint", killed)
     with pytest.raises(cf.Interrupted) as interrupted:
         long(tmp_path / "half")
     state, record = interrupted.value.partial
@@ -293,7 +296,7 @@ def test_another_run_is_refused(tmp_path):
     for change, what in [
         ({"params": stronger}, "its state or params"),
         ({"record": "y"}, "its step, record"),
-        ({"net": cf.Network(cf.hopf, 0.25, lags=NET.lags["coupling"])}, "its step, record"),
+        ({"net": cf.Network(cf.nodes.hopf, 0.25, lags=NET.lags["coupling"])}, "its step, record"),
     ]:
         with refuses(f"holds another run: {what}"):
             long(tmp_path, **change)
@@ -369,7 +372,7 @@ def test_a_disk_that_fails_leaves_what_was_written(tmp_path, monkeypatch, work):
 
 @pytest.mark.parametrize("work", WORKS)
 def test_a_folder_that_vanishes_or_is_none(tmp_path, monkeypatch, work):
-    do, write, replace, count = WORKS[work], _checkpoint.write, os.replace, []
+    do, write, replace, count = WORKS[work], _checkpoint.write_checkpoint, os.replace, []
     folder = tmp_path / "here"
 
     def vanishing(what):
@@ -383,7 +386,7 @@ def test_a_folder_that_vanishes_or_is_none(tmp_path, monkeypatch, work):
 
     whole = do(tmp_path / "whole")
     for module in (_checkpoint, _simulate):
-        monkeypatch.setattr(module, "write", vanishing(write))
+        monkeypatch.setattr(module, "write_checkpoint", vanishing(write))
     for result in (do(folder), do(folder)):  # the second does again what is gone
         same(
             keyless(result) if work == "run" else result, keyless(whole) if work == "run" else whole
@@ -428,7 +431,7 @@ def test_no_flipped_bit_passes(tmp_path):
     """Wherever it is: the file is refused, or it reads as it was."""
     path, marks = tmp_path / "a.npz", {"what": "this"}
     arrays = {"x": np.arange(5.0), "y": np.asarray(jnp.ones((2, 3), "bfloat16"))}
-    _checkpoint.write(path, arrays, marks)
+    _checkpoint.write_checkpoint(path, arrays, marks)
     good = path.read_bytes()
     rng, refused = np.random.default_rng(0), 0
     for _ in range(300):
@@ -436,7 +439,7 @@ def test_no_flipped_bit_passes(tmp_path):
         bad[rng.integers(len(good))] ^= 1 << rng.integers(8)
         path.write_bytes(bad)
         try:
-            found = _checkpoint.read(path, marks, "work")
+            found = _checkpoint.read_checkpoint(path, marks, "work")
         except ValueError as error:
             refused += "gone on with" in str(error) or "holds another" in str(error)
         else:
@@ -449,5 +452,5 @@ def test_what_a_killed_write_left_is_swept_up(tmp_path):
     path = tmp_path / "a.npz"
     for name in ("a.npz.x1.part", "b.npz.x1.part", "mine.part"):
         (tmp_path / name).touch()
-    _checkpoint.write(path, {}, {})
+    _checkpoint.write_checkpoint(path, {}, {})
     assert sorted(contents(tmp_path)) == ["a.npz", "b.npz.x1.part", "mine.part"]

@@ -27,7 +27,7 @@ DENSITY = cf.log_density(
     loss,
     P,
     where=lambda p: (p["k"], p["a"]),
-    transform=(cf.positive(), cf.bounded(-1.0, 2.0)),
+    transform=(cf.transforms.positive(), cf.transforms.bounded(-1.0, 2.0)),
     prior=prior,
 )
 
@@ -50,7 +50,7 @@ def test_one_compiled_program_serves_many_data_sets():
             lambda p: jnp.sum((p["a"] - data) ** 2),
             P,
             where=lambda p: (p["k"], p["a"]),
-            transform=(cf.positive(), cf.bounded(-1.0, 2.0)),
+            transform=(cf.transforms.positive(), cf.transforms.bounded(-1.0, 2.0)),
         )(DENSITY.start)
 
     data = jnp.asarray([[0.3, 0.7], [1.0, 0.0]])
@@ -74,11 +74,11 @@ def test_densities_integrate_to_one():
         lambda p: jnp.log(3.0) + 0 * p["k"],
         P,
         where=lambda p: p["k"],
-        transform=cf.bounded(-1.0, 2.0),
+        transform=cf.transforms.bounded(-1.0, 2.0),
     )
     total = jnp.trapezoid(jnp.exp(jax.vmap(lambda u: flat((u,)))(u)), u)
     assert abs(total - 1) < 1e-9
-    edge = cf.masked(np.eye(2) == 0, cf.positive(), symmetric=True)
+    edge = cf.transforms.masked(np.eye(2) == 0, cf.transforms.positive(), symmetric=True)
     pair = cf.log_density(
         lambda p: p["conn"].sum() / 2,  # exponential, of rate 1, in the one number there is
         {"conn": jnp.asarray([[0.0, 1.0], [1.0, 0.0]])},
@@ -95,9 +95,9 @@ def test_a_loss_that_is_not_one_float():
 
 
 W = jnp.asarray([[0.0, 0.8], [0.5, 0.0]])
-NET = cf.Network(cf.hopf, dt=1.0, lags=jnp.asarray([[1, 4], [3, 1]]))
-TRUTH = cf.Params(cf.HopfParams(a=-0.05, omega=0.3), cf.DiffusiveCoupling(W, k=0.15))
-STATE = NET.init(cf.HopfState(jnp.asarray([1.0, -0.4]), jnp.zeros(2)), TRUTH)
+NET = cf.Network(cf.nodes.hopf, dt=1.0, lags=jnp.asarray([[1, 4], [3, 1]]))
+TRUTH = cf.Params(cf.nodes.HopfParams(a=-0.05, omega=0.3), cf.DiffusiveCoupling(W, k=0.15))
+STATE = NET.init(cf.nodes.HopfState(jnp.asarray([1.0, -0.4]), jnp.zeros(2)), TRUTH)
 
 
 def record(p):
@@ -113,7 +113,11 @@ def delayed():
         lambda p: 0.5 * jnp.sum(((record(p) - DATA) / 0.05) ** 2),
         TRUTH,
         where=lambda p: (p.coupling.k, p.node.a, p.node.omega),
-        transform=(cf.positive(), cf.bounded(-0.5, 0.5), cf.positive()),
+        transform=(
+            cf.transforms.positive(),
+            cf.transforms.bounded(-0.5, 0.5),
+            cf.transforms.positive(),
+        ),
         prior=lambda leaves: -leaves[0],
     )
 

@@ -12,9 +12,8 @@ from helpers import refuses
 from jax.experimental.sparse import BCOO
 
 import coupling_fn as cf
-from coupling_fn import _edges
+from coupling_fn._connectome._edge_list import edges_of, parts_of, spectral_radius
 from coupling_fn._diagnose._stability import _is_linear, stability
-from coupling_fn._edges import edges_of, parts_of, spectral_radius
 
 pytestmark = pytest.mark.every_case  # cheap, or each of its own kind
 
@@ -31,7 +30,7 @@ OMEGA = jnp.asarray(0.3 + 0.05 * RNG.normal(size=N))
 
 
 def pushing(source, target, conn, k):
-    return k * (cf.in_strength(conn) * target - cf.weighted_sum(conn, source))
+    return k * (cf.strength(conn) * target - cf.weighted_sum(conn, source))
 
 
 def turned(source, target, conn, k):
@@ -46,42 +45,44 @@ def ran(net, params, x0, steps, every=1, **options):
 
 
 def linear(coupling, a=-1.0, **options):
-    net = cf.Network(cf.linear, 0.5)
-    return ran(net, cf.Params(cf.LinearParams(a=a), coupling), cf.LinearState(START), 400)
+    net = cf.Network(cf.nodes.linear, 0.5)
+    return ran(
+        net, cf.Params(cf.nodes.LinearParams(a=a), coupling), cf.nodes.LinearState(START), 400
+    )
 
 
 def phases(conn, k, steps=1000, omega=OMEGA, x0=PHASES, every=2):
-    net = cf.Network(cf.kuramoto, 0.5)
-    params = cf.Params(cf.KuramotoParams(omega=omega), cf.KuramotoCoupling(conn, k))
-    return ran(net, params, cf.KuramotoState(x0), steps, every)
+    net = cf.Network(cf.nodes.kuramoto, 0.5)
+    params = cf.Params(cf.nodes.KuramotoParams(omega=omega), cf.KuramotoCoupling(conn, k))
+    return ran(net, params, cf.nodes.KuramotoState(x0), steps, every)
 
 
 def hopf(coupling, a=-0.05, dt=0.5, omega=0.06, noise=None, every=4, x=START):
-    net = cf.Network(cf.hopf, dt)
-    params = cf.Params(cf.HopfParams(a=a, omega=omega), coupling, noise=noise)
-    return ran(net, params, cf.HopfState(0.1 * x, 0.1 * x[::-1]), 2000, every)
+    net = cf.Network(cf.nodes.hopf, dt)
+    params = cf.Params(cf.nodes.HopfParams(a=a, omega=omega), coupling, noise=noise)
+    return ran(net, params, cf.nodes.HopfState(0.1 * x, 0.1 * x[::-1]), 2000, every)
 
 
 def wong_wang():
-    net = cf.Network(cf.reduced_wong_wang, 1.0)
-    params = cf.Params(cf.ReducedWongWangParams(), cf.AdditiveCoupling(W, k=20.0))
-    return ran(net, params, cf.ReducedWongWangState(jnp.linspace(0.1, 0.9, N)), 2000, 4)
+    net = cf.Network(cf.nodes.reduced_wong_wang, 1.0)
+    params = cf.Params(cf.nodes.ReducedWongWangParams(), cf.AdditiveCoupling(W, k=20.0))
+    return ran(net, params, cf.nodes.ReducedWongWangState(jnp.linspace(0.1, 0.9, N)), 2000, 4)
 
 
 def death():
-    net = cf.Network(cf.hopf, 0.05)
+    net = cf.Network(cf.nodes.hopf, 0.05)
     params = cf.Params(
-        cf.HopfParams(a=1.0, omega=jnp.array([1.0, 5.0])),
+        cf.nodes.HopfParams(a=1.0, omega=jnp.array([1.0, 5.0])),
         cf.DiffusiveCoupling(np.array([[0.0, 1.0], [1.0, 0.0]]), k=1.5),
     )
-    x0 = cf.HopfState(jnp.array([1.0, 0.5]), jnp.array([0.0, 0.5]))
+    x0 = cf.nodes.HopfState(jnp.array([1.0, 0.5]), jnp.array([0.0, 0.5]))
     return ran(net, params, x0, 1000)
 
 
 def with_params(coupling):
-    net = cf.Network(cf.linear, 0.5)
-    params = cf.Params(cf.LinearParams(a=-1.0), coupling)
-    return cf.diagnose(net=net, params=params, x0=cf.LinearState(START))
+    net = cf.Network(cf.nodes.linear, 0.5)
+    params = cf.Params(cf.nodes.LinearParams(a=-1.0), coupling)
+    return cf.diagnose(net=net, params=params, x0=cf.nodes.LinearState(START))
 
 
 def fc(seed=0):
@@ -90,7 +91,7 @@ def fc(seed=0):
 
 ISOLATED, SPLIT = W * (HALF[:, None] & HALF), W * (HALF[:, None] == HALF)
 ONE_WAY = np.tril(RAW)
-DELAYED = cf.Network(cf.linear, 0.1, lags=cf.lags(LENGTHS, speed=3.0, dt=0.1))
+DELAYED = cf.Network(cf.nodes.linear, 0.1, lags=cf.lags(LENGTHS, speed=3.0, dt=0.1))
 SAMPLES = np.arange(400.0)[:, None]
 
 # Each with the code that must come first, and of a run with its cause.
@@ -372,9 +373,9 @@ def test_an_explosion_is_timed_and_placed():
 
 def test_of_several_couplings_each_is_named():
     wires = {"E": cf.Wire("E", into="E"), "I": cf.Wire("I", into="I")}
-    net = cf.Network(cf.wilson_cowan, 0.5, couplings=wires)
+    net = cf.Network(cf.nodes.wilson_cowan, 0.5, couplings=wires)
     coupling = {"E": cf.AdditiveCoupling(W), "I": cf.DiffusiveCoupling(SPLIT, k=-0.1)}
-    report = cf.diagnose(net=net, params=cf.Params(cf.WilsonCowanParams(), coupling))
+    report = cf.diagnose(net=net, params=cf.Params(cf.nodes.WilsonCowanParams(), coupling))
     apart, parts = report.findings
     assert (apart.code, parts.code) == ("drives_apart", "disconnected")
     assert "'I'" in apart.what and parts.what.startswith("I: The network falls into 2 parts")
@@ -420,7 +421,7 @@ def test_edges_parts_and_radius(form, monkeypatch):
             assert {j for j in range(30) if part[j] == part[i]} == reached(conn, i)
         exact = np.abs(np.linalg.eigvals(conn)).max()
         np.testing.assert_allclose(spectral_radius(edges), exact, rtol=1e-12)
-    monkeypatch.setattr(_edges, "EIGENVALUES_UP_TO", 0)
+    monkeypatch.setattr(_edge_list, "EIGENVALUES_UP_TO", 0)
     np.testing.assert_allclose(spectral_radius(edges), exact, rtol=0.05)
     np.testing.assert_allclose(spectral_radius(edges_of(np.abs(conn))), abs_radius(conn), rtol=1e-6)
     assert spectral_radius(edges_of(np.tril(conn, -1))) == 0
@@ -454,9 +455,9 @@ def test_ten_thousand_regions_take_seconds():
 def test_the_critical_k_is_that_of_the_analysis():
     conn = np.array([[0.0, 1.0, 0.0], [0.5, 0.0, 2.0], [1.0, 0.2, 0.0]])
     radius = np.abs(np.linalg.eigvals(conn)).max()
-    net = cf.Network(cf.linear, 0.1)
-    params = cf.Params(cf.LinearParams(a=-2.0), cf.AdditiveCoupling(conn, k=0.1), noise=0.1)
-    x0 = cf.LinearState(jnp.zeros(3))
+    net = cf.Network(cf.nodes.linear, 0.1)
+    params = cf.Params(cf.nodes.LinearParams(a=-2.0), cf.AdditiveCoupling(conn, k=0.1), noise=0.1)
+    x0 = cf.nodes.LinearState(jnp.zeros(3))
     report = cf.diagnose(net=net, params=params, x0=x0)
     np.testing.assert_allclose(report.facts["critical k"], 2 / radius, rtol=1e-3)
     assert "critical_k" in report.codes and not alarms(report)
@@ -469,11 +470,11 @@ def test_the_critical_k_is_that_of_the_analysis():
         np.testing.assert_allclose(found.limit, exact, rtol=2e-3)
         assert found.linear and found.unstable == (exact < 1)
         assert (found.k is None) == (factor is not None)
-    pulled = cf.Params(cf.LinearParams(a=-2.0), cf.DiffusiveCoupling(conn, k=0.1))
+    pulled = cf.Params(cf.nodes.LinearParams(a=-2.0), cf.DiffusiveCoupling(conn, k=0.1))
     assert stability(net, pulled, x0).limit == np.inf
-    turning = cf.Network(cf.hopf, 0.5, lags=jnp.asarray(20 * conn, int) + 3)
-    params = cf.Params(cf.HopfParams(a=-0.02), cf.AdditiveCoupling(conn, k=0.01))
-    rest = turning.init(cf.HopfState(jnp.zeros(3), jnp.zeros(3)), params)
+    turning = cf.Network(cf.nodes.hopf, 0.5, lags=jnp.asarray(20 * conn, int) + 3)
+    params = cf.Params(cf.nodes.HopfParams(a=-0.02), cf.AdditiveCoupling(conn, k=0.01))
+    rest = turning.init(cf.nodes.HopfState(jnp.zeros(3), jnp.zeros(3)), params)
     report = cf.diagnose(net=turning, params=params, x0=rest)
     np.testing.assert_allclose(report.facts["critical k"], 0.02 / radius, rtol=2e-3)
     fastest = 0.02 * np.pi + 0.01 * np.linalg.eigvals(conn).imag.max()
@@ -488,16 +489,18 @@ def test_the_critical_k_is_that_of_the_analysis():
 def test_a_step_is_too_long_where_the_scheme_says_so(scheme):
     rate = {"euler": 2.0, "heun": 2.0, "rk4": 2.785}[scheme]  # of real decays, times dt
     for factor, wrong in ((0.99, False), (1.01, True)):
-        net = cf.Network(cf.linear, 0.5, scheme=scheme)
+        net = cf.Network(cf.nodes.linear, 0.5, scheme=scheme)
         params = cf.Params(
-            cf.LinearParams(a=-factor * rate / 0.5), cf.AdditiveCoupling(1e-9 * W), noise=0.1
+            cf.nodes.LinearParams(a=-factor * rate / 0.5), cf.AdditiveCoupling(1e-9 * W), noise=0.1
         )
-        report = cf.diagnose(net=net, params=params, x0=cf.LinearState(START))
+        report = cf.diagnose(net=net, params=params, x0=cf.nodes.LinearState(START))
         assert ("long_step" in report.codes) == wrong, f"\n{report}"
     # Of a slow decay that turns, Euler's steps grow, and those of the others do not.
-    turning = cf.Network(cf.hopf, 0.5, scheme=scheme)
-    params = cf.Params(cf.HopfParams(a=-0.05, omega=1.0), cf.AdditiveCoupling(1e-9 * W), noise=0.1)
-    rest = cf.HopfState(jnp.zeros(N), jnp.zeros(N))
+    turning = cf.Network(cf.nodes.hopf, 0.5, scheme=scheme)
+    params = cf.Params(
+        cf.nodes.HopfParams(a=-0.05, omega=1.0), cf.AdditiveCoupling(1e-9 * W), noise=0.1
+    )
+    rest = cf.nodes.HopfState(jnp.zeros(N), jnp.zeros(N))
     report = cf.diagnose(net=turning, params=params, x0=rest)
     assert ("long_step" in report.codes) == (scheme == "euler"), f"\n{report}"
 
@@ -521,12 +524,12 @@ def test_values_of_edges_go_with_their_edges():
     assert found["bad_lengths"] == ((4, 1),)
     wires = {"near": cf.Wire("x", "x"), "far": cf.Wire("y", "y")}
     params = cf.Params(
-        cf.HopfParams(),
+        cf.nodes.HopfParams(),
         dict.fromkeys(wires, cf.AdditiveCoupling(RAW)),
         lengths={"near": LENGTHS / 1000, "far": LENGTHS},
         speed=3.0,
     )
-    net = cf.Network(cf.hopf, 0.1, couplings=wires, lag_bounds=(0, 900))
+    net = cf.Network(cf.nodes.hopf, 0.1, couplings=wires, lag_bounds=(0, 900))
     for report in (cf.diagnose(RAW, params=params, net=net), cf.diagnose(params=params, net=net)):
         first = report.findings[0]
         assert first.code == "length_unit" and first.what.startswith("near: ")
@@ -535,13 +538,13 @@ def test_values_of_edges_go_with_their_edges():
 
 @pytest.mark.parametrize("start", [-0.5, 0.0, 0.15, 0.35])
 def test_no_start_makes_a_cubic_node_linear(start):
-    net = cf.Network(cf.hopf, 0.5)
-    params = cf.Params(cf.HopfParams(a=0.1), cf.AdditiveCoupling(W, k=0.01))
-    x0 = cf.HopfState(jnp.full(N, start), jnp.full(N, start))
+    net = cf.Network(cf.nodes.hopf, 0.5)
+    params = cf.Params(cf.nodes.HopfParams(a=0.1), cf.AdditiveCoupling(W, k=0.01))
+    x0 = cf.nodes.HopfState(jnp.full(N, start), jnp.full(N, start))
     assert not _is_linear(net, params, x0)
-    line = cf.Network(cf.linear, 0.5)
-    params = cf.Params(cf.LinearParams(a=-0.1), cf.AdditiveCoupling(W, k=0.01))
-    assert _is_linear(line, params, cf.LinearState(jnp.full(N, start)))
+    line = cf.Network(cf.nodes.linear, 0.5)
+    params = cf.Params(cf.nodes.LinearParams(a=-0.1), cf.AdditiveCoupling(W, k=0.01))
+    assert _is_linear(line, params, cf.nodes.LinearState(jnp.full(N, start)))
 
 
 def test_wrong_arguments_are_refused():
@@ -563,7 +566,7 @@ def test_wrong_arguments_are_refused():
         cf.diagnose_run(np.ones((5, 2)), dt=0.0)
     with refuses("outside of `jit`"):
         jax.jit(lambda x: len(cf.diagnose_run(x, dt=1.0).findings))(np.ones((5, 2)))
-    params = cf.Params(cf.LinearParams(), cf.AdditiveCoupling(W))
+    params = cf.Params(cf.nodes.LinearParams(), cf.AdditiveCoupling(W))
     with refuses(r"`x0` must have the states \('x',\); \['x'\] are missing"):
         cf.diagnose(net=DELAYED, params=params, x0={"y": jnp.zeros(N)})
 

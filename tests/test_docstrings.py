@@ -2,7 +2,9 @@
 
 import doctest
 import importlib
+import inspect
 import pkgutil
+from operator import attrgetter
 
 import jax
 import jax.numpy as jnp
@@ -26,7 +28,7 @@ EXAMPLES = [
 ]
 
 
-NEEDS = {"coupling_fn._least_squares.least_squares": "optimistix"}  # extras
+NEEDS = {"coupling_fn._fit._least_squares.least_squares": "optimistix"}  # extras
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
@@ -42,12 +44,27 @@ def test_example_runs(example, tmp_path, monkeypatch):
 
 
 def _public():
-    names = [n for n in vars(cf) if not n.startswith("_") and callable(getattr(cf, n))]
+    """The address of each public function and class: `simulate`, `nodes.hopf`."""
+    flat = {name: x for name, x in vars(cf).items() if not name.startswith("_")}
+    rooms = {
+        name: x
+        for name, x in flat.items()
+        if inspect.ismodule(x) and x.__name__.startswith("coupling_fn.")
+    }
+    inside = {
+        f"{room}.{name}": x
+        for room, module in rooms.items()
+        for name, x in vars(module).items()
+        if not name.startswith("_")
+    }
+    every = {name: x for name, x in (flat | inside).items() if callable(x)}
     # The state of a node is shown in the node's own example.
-    return [n for n in names if n != "Node" and not hasattr(getattr(cf, n), "_fields")]
+    return [
+        name for name, x in every.items() if x is not cf.nodes.Node and not hasattr(x, "_fields")
+    ]
 
 
 @pytest.mark.parametrize("name", _public())
 def test_every_public_name_has_a_docstring_with_an_example(name):
-    doc = getattr(cf, name).__doc__
+    doc = attrgetter(name)(cf).__doc__
     assert doc and ">>> " in doc

@@ -24,13 +24,15 @@ RNG = np.random.default_rng(2)
 X = RNG.normal(size=(40, 4)).cumsum(axis=0)
 SUBJECTS = RNG.normal(size=(3, 20, 4)) + np.sin(np.arange(20))[None, :, None]
 MEASURES = {
-    "spectrum": lambda x: cf.power_spectrum(x, 2.0, 24.0)[1],
-    "fcd": lambda x: cf.functional_connectivity_dynamics(x, 2.0, 20.0, 6.0),
-    "whole fcd": lambda x: cf.functional_connectivity_dynamics(x, 2.0, 20.0, 6.0, entries="whole"),
-    "lagged": lambda x: cf.lagged_covariance(x, 2.0, 6.0),
-    "coherence": cf.phase_coherence,
-    "isc": lambda x: cf.intersubject_correlation(x.reshape(4, 10, 4)),
-    "isfc": lambda x: cf.intersubject_connectivity(x.reshape(4, 10, 4)),
+    "spectrum": lambda x: cf.observe.power_spectrum(x, 2.0, 24.0)[1],
+    "fcd": lambda x: cf.observe.functional_connectivity_dynamics(x, 2.0, 20.0, 6.0),
+    "whole fcd": lambda x: cf.observe.functional_connectivity_dynamics(
+        x, 2.0, 20.0, 6.0, entries="whole"
+    ),
+    "lagged": lambda x: cf.observe.lagged_covariance(x, 2.0, 6.0),
+    "coherence": cf.observe.phase_coherence,
+    "isc": lambda x: cf.observe.intersubject_correlation(x.reshape(4, 10, 4)),
+    "isfc": lambda x: cf.observe.intersubject_connectivity(x.reshape(4, 10, 4)),
 }
 
 
@@ -118,7 +120,7 @@ SEGMENTS = itertools.product([16, 2, 7, 40], [0.5, 0.0, 0.75], ["hann", "boxcar"
 
 @pytest.mark.parametrize(("size", "overlap", "taper"), few(SEGMENTS, 5))
 def test_spectrum_is_scipys(size, overlap, taper):
-    got = cf.power_spectrum(X, 0.5, 0.5 * size, overlap=overlap, taper=taper)
+    got = cf.observe.power_spectrum(X, 0.5, 0.5 * size, overlap=overlap, taper=taper)
     wanted = scipy.signal.welch(
         X, 2000.0, window=taper, nperseg=size, noverlap=int(overlap * size), axis=0
     )
@@ -129,7 +131,7 @@ def test_spectrum_is_scipys(size, overlap, taper):
 @pytest.mark.parametrize("size", [20, 21])
 def test_power_adds_up_to_the_variance(size):
     x = X[:size]
-    frequencies, power = cf.power_spectrum(x, 2.0, 2.0 * size, taper="boxcar")
+    frequencies, power = cf.observe.power_spectrum(x, 2.0, 2.0 * size, taper="boxcar")
     assert_close(power.sum(axis=0) * frequencies[1], x.var(axis=0), ulps=64)
 
 
@@ -138,7 +140,7 @@ def test_a_10_hz_rhythm_peaks_at_10_hz():
     t = np.arange(0, 5000.0, 0.5)  # [ms]
     x = -65 + 1e-3 * np.sin(2 * np.pi * 10 * t / 1000)[:, None]
     for dtype, tolerance in (("float64", 1e-9), ("float32", 1e-2)):
-        frequencies, power = cf.power_spectrum(jnp.asarray(x, dtype), 0.5, 1000.0)
+        frequencies, power = cf.observe.power_spectrum(jnp.asarray(x, dtype), 0.5, 1000.0)
         assert frequencies[power[:, 0].argmax()] == 10
         # In float32 the signal itself is rounded to 4e-6 at -65.
         assert power.sum() == pytest.approx(0.5e-6, rel=tolerance)
@@ -148,7 +150,7 @@ def test_a_rhythm_that_leaves_the_window_is_seen_in_the_last_ones():
     """Every window is read, up to the end."""
     x = np.zeros((100, 1))
     x[-1] = 1
-    assert cf.power_spectrum(x, 1.0, 20.0, taper="boxcar")[1].sum() > 0
+    assert cf.observe.power_spectrum(x, 1.0, 20.0, taper="boxcar")[1].sum() > 0
 
 
 # --- FCD
@@ -157,8 +159,8 @@ def test_a_rhythm_that_leaves_the_window_is_seen_in_the_last_ones():
 def test_fcd_and_fc_are_neurolibs():
     """By the option that compares whole matrices; neurolib leaves the last window out."""
     x = signals()
-    assert_close(cf.functional_connectivity(x), RECORD["neurolib fc"], ulps=64)
-    fcd = cf.functional_connectivity_dynamics(x, 1.0, 30.0, 5.0, entries="whole")
+    assert_close(cf.observe.functional_connectivity(x), RECORD["neurolib fc"], ulps=64)
+    fcd = cf.observe.functional_connectivity_dynamics(x, 1.0, 30.0, 5.0, entries="whole")
     wanted = RECORD["neurolib fcd"]
     assert len(fcd) == len(wanted) + 1 == (240 - 30) // 5 + 1
     np.testing.assert_allclose(fcd[:-1, :-1], wanted, rtol=0, atol=1e-12)
@@ -166,10 +168,10 @@ def test_fcd_and_fc_are_neurolibs():
 
 def test_fcd_distance_is_neurolibs_and_scipys():
     halves = [
-        cf.functional_connectivity_dynamics(half, 1.0, 30.0, 5.0, entries="whole")[:-1, :-1]
+        cf.observe.functional_connectivity_dynamics(half, 1.0, 30.0, 5.0, entries="whole")[:-1, :-1]
         for half in np.split(signals(), 2)
     ]
-    got = cf.fcd_distance(*halves)
+    got = cf.observe.fcd_ks(*halves)
     assert got == pytest.approx(float(RECORD["neurolib kolmogorov"]), abs=1e-15)
     assert 0 < got < 1
 
@@ -180,21 +182,23 @@ def test_fcd_distance_is_neurolibs_and_scipys():
 )
 def test_fcd_distance_with_ties(a, b):
     above = [x[np.triu_indices(len(x), 1)] for x in (a, b)]
-    assert cf.fcd_distance(a, b) == pytest.approx(scipy.stats.ks_2samp(*above).statistic, abs=1e-15)
-    assert cf.fcd_distance(a, b) == cf.fcd_distance(b, a)
-    assert cf.fcd_distance(a, a) == 0
+    assert cf.observe.fcd_ks(a, b) == pytest.approx(
+        scipy.stats.ks_2samp(*above).statistic, abs=1e-15
+    )
+    assert cf.observe.fcd_ks(a, b) == cf.observe.fcd_ks(b, a)
+    assert cf.observe.fcd_ks(a, a) == 0
 
 
 def test_fcd_distance_has_gradient_0():
     a, b = RNG.normal(size=(2, 5, 5))
-    assert not jax.grad(cf.fcd_distance)(jnp.asarray(a), b).any()
+    assert not jax.grad(cf.observe.fcd_ks)(jnp.asarray(a), b).any()
 
 
 def test_fcd_of_two_states_shows_them():
     together = RNG.normal(size=(100, 1)) * np.array([1, 1, -1, -1.0])
     apart = RNG.normal(size=(100, 1)) * np.array([1, -1, 1, -1.0])
     x = np.concatenate([together, apart, together]) + 0.1 * RNG.normal(size=(300, 4))
-    fcd = cf.functional_connectivity_dynamics(x, 1.0, 50.0, 50.0)
+    fcd = cf.observe.functional_connectivity_dynamics(x, 1.0, 50.0, 50.0)
     assert (fcd[0, [1, 4, 5]] > 0.9).all()
     assert (fcd[0, [2, 3]] < 0).all()
 
@@ -209,14 +213,14 @@ def test_lagged_covariance_of_linear_noise_is_its_propagator_times_covariance():
     _, x = jax.lax.scan(lambda x, n: (a @ x + n,) * 2, jnp.zeros(3), jnp.asarray(noise))
     covariance = scipy.linalg.solve_discrete_lyapunov(a, np.eye(3))
     for steps in (0, 1, 3):
-        got = cf.lagged_covariance(x, 0.5, 0.5 * steps)
+        got = cf.observe.lagged_covariance(x, 0.5, 0.5 * steps)
         wanted = np.linalg.matrix_power(a, steps) @ covariance
         np.testing.assert_allclose(got, wanted, rtol=0, atol=0.05)  # of 200 000 samples
         assert steps == 0 or np.abs(got.T - wanted).max() > 0.3
 
 
 def test_lagged_covariance_at_0_is_the_covariance():
-    assert_close(cf.lagged_covariance(X, 1.0, 0.0), np.cov(X.T, bias=True))
+    assert_close(cf.observe.lagged_covariance(X, 1.0, 0.0), np.cov(X.T, bias=True))
 
 
 # --- phases
@@ -224,7 +228,7 @@ def test_lagged_covariance_at_0_is_the_covariance():
 
 def test_coherence_is_blind_to_constant_differences_and_bounded():
     phases = RNG.uniform(-np.pi, np.pi, size=(30, 1)) + np.array([[0.0, 1.0, -2.5]])
-    coherence = cf.phase_coherence(phases)
+    coherence = cf.observe.phase_coherence(phases)
     assert (coherence <= 1).all()
     assert (jnp.diag(coherence) == 1).all()
     assert_close(coherence, np.ones((3, 3)))
@@ -232,7 +236,7 @@ def test_coherence_is_blind_to_constant_differences_and_bounded():
 
 def test_coherence_at_0_has_gradient_0():
     phases = jnp.array([[0.0, 0.0], [0.0, np.pi]])
-    slope = jax.jit(jax.jacrev(cf.phase_coherence))(phases)
+    slope = jax.jit(jax.jacrev(cf.observe.phase_coherence))(phases)
     assert jnp.isfinite(slope).all()
 
 
@@ -243,10 +247,10 @@ def test_coherence_at_0_has_gradient_0():
 def test_what_is_shared_is_all_that_is_left():
     shared = np.sin(np.arange(400) / 7)[None, :, None] * np.array([1.0, -1.0, 0.0])
     x = shared + 0.1 * np.random.default_rng(0).normal(size=(5, 400, 3))
-    isc = cf.intersubject_correlation(x)
+    isc = cf.observe.intersubject_correlation(x)
     assert (isc[:, :2] > 0.95).all()
     assert (jnp.abs(isc[:, 2]) < 0.2).all()
-    isfc = cf.intersubject_connectivity(x)
+    isfc = cf.observe.intersubject_connectivity(x)
     assert (isfc[:, 0, 1] < -0.95).all()
     assert_close(jnp.diagonal(isfc, axis1=1, axis2=2), np.asarray(isc), ulps=64)
 
@@ -255,65 +259,68 @@ def test_what_is_shared_is_all_that_is_left():
 
 PROBLEMS = {
     "a window below dt": (
-        lambda: cf.power_spectrum(X, 2.0, 1.0),
+        lambda: cf.observe.power_spectrum(X, 2.0, 1.0),
         r"`window` must be a multiple of dt, 2\.0 ms; 1\.0 is not one\. The nearest is 2\.",
     ),
     "a window of one sample": (
-        lambda: cf.power_spectrum(X, 2.0, 2.0),
+        lambda: cf.observe.power_spectrum(X, 2.0, 2.0),
         r"`window` must be 2 samples or more, of 2\.0 ms each, not 1",
     ),
     "a record shorter than a window": (
-        lambda: cf.power_spectrum(X, 2.0, 82.0),
+        lambda: cf.observe.power_spectrum(X, 2.0, 82.0),
         r"`signals` must be one window long or more, 41 samples of 2\.0 ms; it has 40",
     ),
     "windows that do not move": (
-        lambda: cf.power_spectrum(X, 2.0, 20.0, overlap=1.0),
+        lambda: cf.observe.power_spectrum(X, 2.0, 20.0, overlap=1.0),
         "`overlap` must be 0 or more and below 1, not 1.0",
     ),
     "no such taper": (
-        lambda: cf.power_spectrum(X, 2.0, 20.0, taper="hanning"),
+        lambda: cf.observe.power_spectrum(X, 2.0, 20.0, taper="hanning"),
         "`taper` must be one of 'hann', 'boxcar', not 'hanning'",
     ),
     "FCD of a record shorter than a window": (
-        lambda: cf.functional_connectivity_dynamics(X, 2000.0, 100e3, 2000.0),
+        lambda: cf.observe.functional_connectivity_dynamics(X, 2000.0, 100e3, 2000.0),
         r"`signals` must be one window long or more, 50 samples of 2000\.0 ms; it has 40",
     ),
     "a stride that is not a multiple": (
-        lambda: cf.functional_connectivity_dynamics(X, 2000.0, 20e3, 3100.0),
+        lambda: cf.observe.functional_connectivity_dynamics(X, 2000.0, 20e3, 3100.0),
         r"`stride` must be a multiple of dt.* The nearest is 4000",
     ),
     "FCD of two regions": (
-        lambda: cf.functional_connectivity_dynamics(X[:, :2], 1.0, 10.0, 1.0),
+        lambda: cf.observe.functional_connectivity_dynamics(X[:, :2], 1.0, 10.0, 1.0),
         "`signals` must have 3 regions or more.* it has 2",
     ),
     "no such entries": (
-        lambda: cf.functional_connectivity_dynamics(X, 1.0, 10.0, 1.0, entries="lower"),
+        lambda: cf.observe.functional_connectivity_dynamics(X, 1.0, 10.0, 1.0, entries="lower"),
         "`entries` must be one of 'upper', 'whole', not 'lower'",
     ),
     "an FCD that is not square": (
-        lambda: cf.fcd_distance(np.ones((3, 3)), np.ones((3, 2))),
+        lambda: cf.observe.fcd_ks(np.ones((3, 3)), np.ones((3, 2))),
         "`fcd_b` must be square",
     ),
     "an FCD of one window": (
-        lambda: cf.fcd_distance(np.ones((1, 1)), np.ones((3, 3))),
+        lambda: cf.observe.fcd_ks(np.ones((1, 1)), np.ones((3, 3))),
         "`fcd_a` must have 2 windows or more; it has 1",
     ),
     "a lag as long as the record": (
-        lambda: cf.lagged_covariance(X, 2.0, 80.0),
+        lambda: cf.observe.lagged_covariance(X, 2.0, 80.0),
         r"`lag` must be shorter than the record, 40 samples of 2\.0 ms, not 80\.0",
     ),
-    "a negative lag": (lambda: cf.lagged_covariance(X, 2.0, -2.0), "`lag` must be positive"),
+    "a negative lag": (
+        lambda: cf.observe.lagged_covariance(X, 2.0, -2.0),
+        "`lag` must be positive",
+    ),
     "a lag that is not a multiple": (
-        lambda: cf.lagged_covariance(X, 2.0, 3.5),
+        lambda: cf.observe.lagged_covariance(X, 2.0, 3.5),
         r"`lag` must be a multiple of dt.* The nearest is 4",
     ),
-    "one series": (lambda: cf.phase_coherence(np.ones(5)), r"\(time, region\).*\(5,\)"),
+    "one series": (lambda: cf.observe.phase_coherence(np.ones(5)), r"\(time, region\).*\(5,\)"),
     "one subject": (
-        lambda: cf.intersubject_correlation(SUBJECTS[:1]),
+        lambda: cf.observe.intersubject_correlation(SUBJECTS[:1]),
         r"\(subject, time, region\), with 2 subjects.*\(1, 20, 4\)",
     ),
     "no subjects": (
-        lambda: cf.intersubject_connectivity(X),
+        lambda: cf.observe.intersubject_connectivity(X),
         r"\(subject, time, region\), with 2 subjects.*\(40, 4\)",
     ),
 }

@@ -10,13 +10,13 @@ import coupling_fn as cf
 
 W = jnp.asarray([[0.0, 2.0, 0.3], [0.5, 0.0, 0.0], [1.1, 0.7, 0.0]])
 WIRES = {"x": cf.Wire("x", into="x"), "y": cf.Wire("y", into="y")}
-NET = cf.Network(cf.hopf, dt=0.1, couplings=WIRES, scheme="rk4")
-START = cf.HopfState(jnp.asarray([0.4, -0.3, 0.1]), jnp.asarray([0.2, 0.1, -0.6]))
+NET = cf.Network(cf.nodes.hopf, dt=0.1, couplings=WIRES, scheme="rk4")
+START = cf.nodes.HopfState(jnp.asarray([0.4, -0.3, 0.1]), jnp.asarray([0.2, 0.1, -0.6]))
 
 
 def make(k=0.3):
     couplings = {"x": cf.DiffusiveCoupling(W, k=k), "y": cf.AdditiveCoupling(W.T, k=0.1)}
-    node = cf.HopfParams(a=0.1, omega=jnp.asarray([0.3, 0.4, 0.2]))
+    node = cf.nodes.HopfParams(a=0.1, omega=jnp.asarray([0.3, 0.4, 0.2]))
     return cf.Params(node, couplings, external={"x": lambda t: 0.2 * jnp.sin(t) * jnp.ones(3)})
 
 
@@ -67,17 +67,17 @@ def test_adaptive_and_fixed_steps_agree():
 
 
 def test_delays_and_noise_are_refused():
-    delayed = cf.Network(cf.hopf, dt=0.1, lags=3)
-    one = cf.Params(cf.HopfParams(), cf.DiffusiveCoupling(W))
+    delayed = cf.Network(cf.nodes.hopf, dt=0.1, lags=3)
+    one = cf.Params(cf.nodes.HopfParams(), cf.DiffusiveCoupling(W))
     with refuses(match="The network has delays"):
         cf.vector_field(delayed, one)
-    noisy = cf.Params(cf.HopfParams(), cf.DiffusiveCoupling(W), noise=0.1)
+    noisy = cf.Params(cf.nodes.HopfParams(), cf.DiffusiveCoupling(W), noise=0.1)
     with refuses(match="Noise in `params` is no part"):
-        cf.vector_field(cf.Network(cf.hopf, dt=0.1), noisy)
+        cf.vector_field(cf.Network(cf.nodes.hopf, dt=0.1), noisy)
     rough = cf.Params(
-        cf.HopfParams(),
+        cf.nodes.HopfParams(),
         cf.DiffusiveCoupling(W),
-        external={"x": cf.OrnsteinUhlenbeckNoise(0.1)},
+        external={"x": cf.noise.OrnsteinUhlenbeck(0.1)},
     )
     with refuses(match="Noise in `params` is no part"):
-        cf.vector_field(cf.Network(cf.hopf, dt=0.1), rough)
+        cf.vector_field(cf.Network(cf.nodes.hopf, dt=0.1), rough)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import coupling_fn as cf
-from coupling_fn import _files
+from coupling_fn._connectome import _files
 
 pytestmark = pytest.mark.every_case  # cheap, or each of its own kind
 

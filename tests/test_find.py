@@ -20,10 +20,10 @@ def run(k):
 
 def test_the_best_k_its_range_and_its_reasons():
     ks = np.geomspace(0.02, 20, 10)
-    search = cf.find_k(run, cf.functional_connectivity(run(0.5)), ks=ks, progress=False)
+    search = cf.find_k(run, cf.observe.functional_connectivity(run(0.5)), ks=ks, progress=False)
     assert abs(search.k / 0.5 - 1) < 0.01
     low, high = search.working_range
-    chance = [cf.chance_synchrony(cf.instantaneous_phase(run(k))) for k in ks]
+    chance = [cf.observe.chance_synchrony(cf.observe.instantaneous_phase(run(k))) for k in ks]
     np.testing.assert_allclose(search.chance, chance, rtol=1e-9)
     inside = (search.synchrony >= 1.4 * search.chance) & (search.synchrony <= 0.8)
     assert 0 < inside.sum() < len(ks) - 2 and (low, high) == (ks[inside][0], ks[inside][-1])
@@ -39,13 +39,13 @@ def test_the_best_k_its_range_and_its_reasons():
     given = cf.find_k(turn, jnp.corrcoef(run(0.5).T), ks=ks[:2], fit_steps=0, progress=False)
     assert set(given.regimes) == {"over-synchronised"}
     wrong_way = cf.find_k(
-        run, cf.functional_connectivity(run(0.1)), ks=ks, fit_steps=0, progress=False
+        run, cf.observe.functional_connectivity(run(0.1)), ks=ks, fit_steps=0, progress=False
     )
     assert wrong_way.k < 0.2 and wrong_way.fit is None  # so the target matters
 
 
 def test_what_the_scan_does_not_reach_is_said():
-    target = cf.functional_connectivity(run(0.5))
+    target = cf.observe.functional_connectivity(run(0.5))
 
     def reasons(run, ks):
         found = cf.find_k(run, target, ks=np.asarray(ks), fit_steps=0, progress=False)
@@ -61,16 +61,16 @@ def test_what_the_scan_does_not_reach_is_said():
 
 def test_a_network_gives_back_the_k_it_was_made_with():
     conn = cf.normalize(jax.random.uniform(jax.random.key(1), (6, 6)) ** 3, by="row")
-    net = cf.Network(cf.linear, 0.5, scheme="euler")
-    params = cf.Params(cf.LinearParams(a=-0.2), cf.AdditiveCoupling(conn), noise=0.1)
-    x0 = cf.LinearState(jnp.zeros(6))
+    net = cf.Network(cf.nodes.linear, 0.5, scheme="euler")
+    params = cf.Params(cf.nodes.LinearParams(a=-0.2), cf.AdditiveCoupling(conn), noise=0.1)
+    x0 = cf.nodes.LinearState(jnp.zeros(6))
 
     def signals(k):
         there = eqx.tree_at(lambda p: p.coupling.k, params, k)
         state = net.init(x0, there, key=jax.random.key(2))
         return cf.simulate(net, state, there, 800, record="x", every=4)[1]
 
-    target = cf.functional_connectivity(signals(jnp.asarray(0.11)))
+    target = cf.observe.functional_connectivity(signals(jnp.asarray(0.11)))
     search = cf.find_k(signals, target, ks=np.geomspace(0.02, 0.18, 5), progress=False)
     assert abs(search.k / 0.11 - 1) < 0.02
 
@@ -80,7 +80,7 @@ def test_what_cannot_be_is_refused_before_anything_runs():
         jax.debug.callback(lambda: 1 / 0)
         return run(k)
 
-    good = np.asarray(cf.functional_connectivity(run(0.5)))
+    good = np.asarray(cf.observe.functional_connectivity(run(0.5)))
     for fc, match in [
         (np.triu(good), "must be symmetric"),
         (np.full((12, 12), np.nan), "must be finite"),

@@ -16,12 +16,16 @@ A = np.array([0.01, 1.5, 1.5])
 
 
 def network(lags):
-    net = cf.Network(cf.linear, DT, lags=lags, scheme="euler")
+    net = cf.Network(cf.nodes.linear, DT, lags=lags, scheme="euler")
     params = cf.Params(
-        cf.LinearParams(a=jnp.asarray(A)), cf.AdditiveCoupling(jnp.asarray(CONN), k=K)
+        cf.nodes.LinearParams(a=jnp.asarray(A)), cf.AdditiveCoupling(jnp.asarray(CONN), k=K)
     )
     x0 = jnp.array([1e300, 1.0, -1.0])
-    return net, params, net.init(cf.LinearState(x0), params, history=None if lags is None else 0.0)
+    return (
+        net,
+        params,
+        net.init(cf.nodes.LinearState(x0), params, history=None if lags is None else 0.0),
+    )
 
 
 def by_hand(lags, steps):
@@ -74,7 +78,7 @@ def test_the_error_says_where_it_began(lags):
 
 def test_off_is_nothing_and_on_is_the_same_program():
     net, params, state = network(None)
-    state = state._replace(node=cf.LinearState(jnp.ones(N)))
+    state = state._replace(node=cf.nodes.LinearState(jnp.ones(N)))
 
     def run(params, **options):
         return cf.simulate(net, state, params, 20, record="x", **options)
@@ -128,7 +132,7 @@ def test_it_says_what_was_never_finite():
 
 def test_a_record_and_a_step_of_ones_own():
     net, params, _ = network(None)
-    state = net.init(cf.LinearState(jnp.array([1.0, -2.0, 0.0])), params)
+    state = net.init(cf.nodes.LinearState(jnp.array([1.0, -2.0, 0.0])), params)
     with pytest.raises(FloatingPointError, match=r"record is nan at \(0, 2\), though the states"):
         cf.simulate(net, state, params, 2, record=lambda s: jnp.log(s.node.x), check="finite")
 
@@ -141,10 +145,12 @@ def test_a_record_and_a_step_of_ones_own():
 
 
 def test_what_is_clipped_is_no_matter_but_nan_stays():
-    net = cf.Network(cf.linear, DT, bounds={"x": (-1.0, 1.0)})
-    params = cf.Params(cf.LinearParams(a=1e308), cf.AdditiveCoupling(jnp.asarray(CONN)))
-    state = net.init(cf.LinearState(jnp.ones(N)), params)
+    net = cf.Network(cf.nodes.linear, DT, bounds={"x": (-1.0, 1.0)})
+    params = cf.Params(cf.nodes.LinearParams(a=1e308), cf.AdditiveCoupling(jnp.asarray(CONN)))
+    state = net.init(cf.nodes.LinearState(jnp.ones(N)), params)
     cf.simulate(net, state, params, 1, check="finite")  # inf, clipped to 1
-    hole = cf.Params(cf.LinearParams(), params.coupling, external={"x": lambda t: jnp.log(2.0 - t)})
+    hole = cf.Params(
+        cf.nodes.LinearParams(), params.coupling, external={"x": lambda t: jnp.log(2.0 - t)}
+    )
     with pytest.raises(FloatingPointError, match=r"x of region 0 is nan after step 5 .*x = -inf"):
         cf.simulate(net, state, hole, 9, check="finite")

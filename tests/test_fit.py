@@ -153,7 +153,7 @@ def test_a_positive_parameter_stays_positive():
         where=lambda p: p["k"],
         optimizer=optax.sgd(0.4),
         steps=200,
-        transform=cf.positive(),
+        transform=cf.transforms.positive(),
     )
     assert (free.path < 0).any()
     assert (kept.path > 0).all()
@@ -171,7 +171,12 @@ def test_each_leaf_has_its_own_transform():
         where=lambda p: (p["a"], p["b"], p["c"], p["d"]),
         optimizer=optax.adam(0.5),
         steps=150,
-        transform=(cf.positive(), cf.bounded(-2.0, 1.0), cf.bounded(-1.0, 5.0), cf.identity()),
+        transform=(
+            cf.transforms.positive(),
+            cf.transforms.bounded(-2.0, 1.0),
+            cf.transforms.bounded(-1.0, 5.0),
+            cf.transforms.identity(),
+        ),
     )
     a, b, c, d = result.path
     assert (a > 0).all()
@@ -247,7 +252,7 @@ def test_a_second_fit_does_not_trace(make):
             m,
             where=lambda m: (m.k, m.gain),
             optimizer=optimizer,
-            transform=(cf.bounded(0.0, 3.0 + k), cf.positive()),
+            transform=(cf.transforms.bounded(0.0, 3.0 + k), cf.transforms.positive()),
             steps=5,
         )
         if k == 1.0:
@@ -336,14 +341,18 @@ def never(p):
         ({"steps": -1}, ValueError, "`steps`"),
         ({"steps": 1.5}, TypeError, "`steps`"),
         ({"transform": jnp.exp}, TypeError, "`transform` must be a Transform"),
-        ({"transform": (cf.positive(),) * 2}, ValueError, "2 transforms for 1 fitted leaves"),
         (
-            {"transform": cf.bounded(2.0, 3.0)},
+            {"transform": (cf.transforms.positive(),) * 2},
+            ValueError,
+            "2 transforms for 1 fitted leaves",
+        ),
+        (
+            {"transform": cf.transforms.bounded(2.0, 3.0)},
             ValueError,
             r"`params.k` cannot be .* \(2.0, 3.0\) must lie strictly between; it is 1.0",
         ),
         (
-            {"transform": cf.Transform(jnp.exp, lambda x: jnp.log(x - 1))},
+            {"transform": cf.transforms.Transform(jnp.exp, lambda x: jnp.log(x - 1))},
             ValueError,
             r"`transform.inverse\(params.k\)` must be finite",
         ),
@@ -451,7 +460,11 @@ def test_a_start_that_breaks_leaves_the_others_alone():
 
 def test_drawn_starts_begin_with_params_and_keep_their_range():
     p = {"x": jnp.asarray(-1.2, "float32"), "y": jnp.asarray(0.5, "float32")}
-    options = {"where": both, "transform": (cf.identity(), cf.bounded(0.0, 1.0)), "steps": 0}
+    options = {
+        "where": both,
+        "transform": (cf.transforms.identity(), cf.transforms.bounded(0.0, 1.0)),
+        "steps": 0,
+    }
     result = fit(rosenbrock, p, starts=50, key=jax.random.key(1), spread=2.0, **options)
     x, y = result.starts.best
     assert (x[0], y[0]) == both(p) and x.dtype == y.dtype == "float32"
@@ -565,9 +578,9 @@ def test_a_fit_that_finds_nothing_better_says_so():
 
 def test_clipped_and_truncated_gradients_are_what_the_docstring_says():
     W = jnp.asarray([[0.0, 0.9], [0.4, 0.0]])
-    net = cf.Network(cf.linear, dt=0.5, scheme="euler")
-    make = lambda k: cf.Params(cf.LinearParams(a=-0.5), cf.AdditiveCoupling(W, k=k))
-    state = net.init(cf.LinearState(jnp.asarray([1.0, -0.5])), make(1.0))
+    net = cf.Network(cf.nodes.linear, dt=0.5, scheme="euler")
+    make = lambda k: cf.Params(cf.nodes.LinearParams(a=-0.5), cf.AdditiveCoupling(W, k=k))
+    state = net.init(cf.nodes.LinearState(jnp.asarray([1.0, -0.5])), make(1.0))
 
     def loss(params, cut):
         half, _ = cf.simulate(net, state, params, steps=6)
@@ -604,7 +617,7 @@ def test_clipped_and_truncated_gradients_are_what_the_docstring_says():
         ({"starts": (jnp.ones(3),)}, TypeError, "leaves as `where` gives them"),
         ({"starts": jnp.ones(0)}, ValueError, "at least 1"),
         (
-            {"starts": jnp.asarray([0.5, 2.0]), "transform": cf.bounded(0.0, 1.5)},
+            {"starts": jnp.asarray([0.5, 2.0]), "transform": cf.transforms.bounded(0.0, 1.5)},
             ValueError,
             r"`params.k` cannot be where the fit starts.* it is 2.0",
         ),

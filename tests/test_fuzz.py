@@ -1,6 +1,7 @@
 """Public functions with one argument wrong: each refuses it by name, or what it gives is right."""
 
 import re
+from operator import attrgetter
 
 import jax
 import jax.numpy as jnp
@@ -27,15 +28,14 @@ BOLD = {"activity": np.abs(SIGNALS), "dt": 100.0, "period": 500.0}
 TIMED = {"amplitude": 2.0, "onset": 1.0, "pattern": X}
 NOISE = {"sigma": 0.5, "factor": np.eye(N)}
 
-NET = cf.Network(cf.linear, 0.1)
-PARAMS = cf.Params(cf.LinearParams(a=-4.0), cf.AdditiveCoupling(W), noise=0.1)
-REST = NET, PARAMS, cf.LinearState(jnp.zeros(N))
+NET = cf.Network(cf.nodes.linear, 0.1)
+PARAMS = cf.Params(cf.nodes.LinearParams(a=-4.0), cf.AdditiveCoupling(W), noise=0.1)
+REST = NET, PARAMS, cf.nodes.LinearState(jnp.zeros(N))
 WORK = {"step": NET, "state": NET.init(REST[2], PARAMS, key=jax.random.key(0)), "params": PARAMS}
 
 # Public functions with a call that is right.
 CALLS = {
     "weighted_sum": {"conn": W, "messages": X},
-    "in_strength": {"conn": W},
     "diffusive_coupling": {**COUPLED, "target": X},
     "kuramoto_coupling": {**COUPLED, "target": X},
     "additive_coupling": {**COUPLED, "b": 0.1},
@@ -67,89 +67,89 @@ CALLS = {
         "current": jnp.asarray(X),
         "lags": np.ones((N, N), int),
     },
-    "functional_connectivity": {"signals": SIGNALS},
-    "functional_connectivity_dynamics": {
+    "observe.functional_connectivity": {"signals": SIGNALS},
+    "observe.functional_connectivity_dynamics": {
         "signals": SIGNALS,
         "dt": 1.0,
         "window": 20.0,
         "stride": 10.0,
     },
-    "fc_correlation": {"fc_a": FC, "fc_b": FC_2},
-    "fc_rmse": {"fc_a": FC, "fc_b": FC_2},
-    "fcd_distance": {"fcd_a": FC, "fcd_b": FC_2},
-    "lagged_covariance": {"signals": SIGNALS, "dt": 1.0, "lag": 2.0},
-    "intersubject_connectivity": {"signals": np.stack([SIGNALS, OTHERS])},
-    "intersubject_correlation": {"signals": np.stack([SIGNALS, OTHERS])},
-    "global_average": {"signals": SIGNALS},
-    "temporal_average": AVERAGED,
-    "subsample": AVERAGED,
-    "power_spectrum": {"signals": SIGNALS, "dt": 1.0, "window": 20.0},
-    "analytic_signal": {"signals": SIGNALS},
-    "instantaneous_phase": {"signals": SIGNALS},
-    "kuramoto_order_parameter": {"phases": PHASES},
-    "synchrony": {"phases": PHASES},
-    "chance_synchrony": {"phases": PHASES},
-    "metastability": {"phases": PHASES},
-    "phase_coherence": {"phases": PHASES},
+    "observe.fc_correlation": {"fc_a": FC, "fc_b": FC_2},
+    "observe.fc_rmse": {"fc_a": FC, "fc_b": FC_2},
+    "observe.fcd_ks": {"fcd_a": FC, "fcd_b": FC_2},
+    "observe.lagged_covariance": {"signals": SIGNALS, "dt": 1.0, "lag": 2.0},
+    "observe.intersubject_connectivity": {"signals": np.stack([SIGNALS, OTHERS])},
+    "observe.intersubject_correlation": {"signals": np.stack([SIGNALS, OTHERS])},
+    "observe.global_average": {"signals": SIGNALS},
+    "observe.temporal_average": AVERAGED,
+    "observe.subsample": AVERAGED,
+    "observe.power_spectrum": {"signals": SIGNALS, "dt": 1.0, "window": 20.0},
+    "observe.analytic_signal": {"signals": SIGNALS},
+    "observe.instantaneous_phase": {"signals": SIGNALS},
+    "observe.kuramoto_order_parameter": {"phases": PHASES},
+    "observe.synchrony": {"phases": PHASES},
+    "observe.chance_synchrony": {"phases": PHASES},
+    "observe.metastability": {"phases": PHASES},
+    "observe.phase_coherence": {"phases": PHASES},
     "degree": {"conn": W, "direction": "in"},
     "strength": {"conn": W, "direction": "out"},
     "clustering": {"conn": W},
     "modularity": {"conn": SYMMETRIC},
-    "bold_from_balloon": BOLD,
-    "bold_from_kernel": {**BOLD, "kernel": np.array([0.5, 0.3, 0.2])},
-    "balloon_rest": {"activity": np.abs(X)},
-    "sensor_signals": {"sources": SIGNALS, "lead_field": W[:2]},
-    "fc_correlation_distance": {"fc_a": FC, "fc_b": FC_2},
-    "fc_frobenius": {"fc_a": FC, "fc_b": FC_2},
-    "ConstantStimulus": {"amplitude": 2.0, "pattern": X},
-    "StepStimulus": {**TIMED, "duration": 5.0, "rise": 1.0},
-    "PulseTrainStimulus": {**TIMED, "period": 9.0, "width": 2.0},
-    "SineStimulus": {"amplitude": 2.0, "frequency": 10.0, "phase": 0.1, "pattern": X},
-    "RampStimulus": {**TIMED, "duration": 5.0},
-    "SampledStimulus": {"values": SIGNALS, "period": 2.0},
-    "AdditiveNoise": NOISE,
-    "OrnsteinUhlenbeckNoise": {**NOISE, "tau": 5.0},
-    "PinkNoise": {**NOISE, "low": 0.1, "high": 100.0},
-    "correlation_factor": {"correlation": FC},
+    "observe.bold_from_balloon": BOLD,
+    "observe.bold_from_kernel": {**BOLD, "kernel": np.array([0.5, 0.3, 0.2])},
+    "observe.balloon_init": {"activity": np.abs(X)},
+    "observe.sensor_signals": {"sources": SIGNALS, "lead_field": W[:2]},
+    "observe.fc_correlation_distance": {"fc_a": FC, "fc_b": FC_2},
+    "observe.fc_frobenius": {"fc_a": FC, "fc_b": FC_2},
+    "stimuli.Constant": {"amplitude": 2.0, "pattern": X},
+    "stimuli.Step": {**TIMED, "duration": 5.0, "rise": 1.0},
+    "stimuli.PulseTrain": {**TIMED, "period": 9.0, "width": 2.0},
+    "stimuli.Sine": {"amplitude": 2.0, "frequency": 10.0, "phase": 0.1, "pattern": X},
+    "stimuli.Ramp": {**TIMED, "duration": 5.0},
+    "stimuli.Sampled": {"values": SIGNALS, "period": 2.0},
+    "noise.Additive": NOISE,
+    "noise.OrnsteinUhlenbeck": {**NOISE, "tau": 5.0},
+    "noise.Pink": {**NOISE, "low": 0.1, "high": 100.0},
+    "noise.correlation_factor": {"correlation": FC},
     "Parcellation": {"labels": np.array([0, 1, 1])},
     "synthetic_connectome": {"n": 5, "key": jax.random.key(0)},
-    "bounded": {"lower": 0.0, "upper": 1.0},
+    "transforms.bounded": {"lower": 0.0, "upper": 1.0},
     "grid": {"k": np.array([0.1, 0.2]), "speed": np.array([1.0, 2.0])},
     "diagnose": {"conn": W, "lengths": LENGTHS, "speed": 3.0, "dt": 0.1},
     "diagnose_run": {"record": SIGNALS, "dt": 0.5},
-    "balloon_params": {"variant": "friston2003"},
-    "balloon_step": {
-        "state": cf.balloon_rest(X),
+    "observe.balloon_params": {"variant": "friston2003"},
+    "observe.balloon_step": {
+        "state": cf.observe.balloon_init(X),
         "activity": X,
-        "params": cf.BalloonParams(),
+        "params": cf.observe.BalloonParams(),
         "dt": 1.0,
         "scheme": "heun",
     },
-    "BalloonParams": {"kappa": 0.6, "rho": 0.3},
-    "kernel_weights": {"kernel": np.array([0.5, 0.3, 0.2]), "dt": 1.0, "period": 2.0},
-    "gamma_kernel": {"t": 100.0, "tau": 1000.0},
-    "fcd_wasserstein": {"fcd_a": FC, "fcd_b": FC_2},
-    "lagged_covariance_distance": {"signals": SIGNALS, "target": FC, "dt": 1.0, "lag": 2.0},
-    "phase_locking_distance": {"phases": PHASES, "target": FC},
-    "power_spectrum_distance": {
+    "observe.BalloonParams": {"kappa": 0.6, "rho": 0.3},
+    "observe.kernel_weights": {"kernel": np.array([0.5, 0.3, 0.2]), "dt": 1.0, "period": 2.0},
+    "observe.gamma_kernel": {"t": 100.0, "tau": 1000.0},
+    "observe.fcd_wasserstein": {"fcd_a": FC, "fcd_b": FC_2},
+    "observe.lagged_covariance_distance": {"signals": SIGNALS, "target": FC, "dt": 1.0, "lag": 2.0},
+    "observe.phase_locking_distance": {"phases": PHASES, "target": FC},
+    "observe.power_spectrum_distance": {
         "signals": SIGNALS,
         "target": np.ones((11, N)),
         "dt": 1.0,
         "window": 20.0,
     },
-    "low_rank": {"base": W, "rank": 1},
-    "masked": {"mask": W > 0.4},
-    "symmetric": {"regions": N},
-    "regional": {"maps": W[:2]},
+    "transforms.low_rank": {"base": W, "rank": 1},
+    "transforms.masked": {"mask": W > 0.4},
+    "transforms.symmetric": {"regions": N},
+    "transforms.regional": {"maps": W[:2]},
     "edge_values": {"conn": cf.to_sparse(W), "values": LENGTHS},
-    "balance_inhibition": {
-        "params": cf.WongWangExcInhParams(),
+    "nodes.balance_inhibition": {
+        "params": cf.nodes.WongWangExcInhParams(),
         "coupling": cf.AdditiveCoupling(W),
         "regions": N,
         "rate": 0.003,
     },
     "Network": {
-        "node": cf.hopf,
+        "node": cf.nodes.hopf,
         "dt": 0.1,
         "lags": np.ones((N, N), int),
         "scheme": "heun",
@@ -176,13 +176,12 @@ def used(kind):
     """A call that builds something that only a run looks at closely, and steps."""
 
     def call(**given):
-        made, key = getattr(cf, kind)(**given), jax.random.key(0)
-        noise = made if kind.endswith("Noise") else None
-        external = {"x": made} if kind.endswith("Stimulus") else None
-        node = made if kind in NODES else cf.HopfParams()
+        made, key = attrgetter(kind)(cf)(**given), jax.random.key(0)
+        noise = made if kind.startswith("noise.") else None
+        external = {"x": made} if kind.startswith("stimuli.") else None
+        node = made if kind in NODES else cf.nodes.HopfParams()
         model = cf.nodes.catalog()[NODES.get(kind, "hopf")]
-        state = getattr(cf, kind.removesuffix("Params") + "State" if kind in NODES else "HopfState")
-        state = state(**{name: jnp.asarray(X) for name in model.states})
+        state = model.State(**{name: jnp.asarray(X) for name in model.states})
         net = cf.Network(model, 0.1)
         params = cf.Params(node, cf.AdditiveCoupling(W), noise, external)
         return net(net.init(state, params, key=key), params).node
@@ -191,12 +190,12 @@ def used(kind):
 
 
 NODES = {}
-for node in cf.nodes.catalog():  # the first two parameters of each stand for all
-    kind = next(k for k in vars(cf) if k.lower() == node.replace("_", "") + "params")
-    fields = list(getattr(cf, kind).__dataclass_fields__)[:2]
-    NODES[kind] = node
+for name, node in cf.nodes.catalog().items():  # the first two parameters of each stand for all
+    kind = f"nodes.{node.Params.__name__}"
+    fields = list(node.Params.__dataclass_fields__)[:2]
+    NODES[kind] = name
     CALLS[kind] = dict(zip(fields, (0.5, X), strict=False))
-USED = {name for name in CALLS if name.endswith(("Noise", "Stimulus"))} | {*NODES}
+USED = {name for name in CALLS if name.startswith(("noise.", "stimuli."))} | {*NODES}
 
 # By what else an argument may be named: what it does not go with.
 ALSO = {"pattern": "external", "values": "external", "history": "current", "conn": "messages"}
@@ -284,12 +283,12 @@ RIGHT = {
     "low": {"0", "a negative number"},  # a k; of noise it is above 0
 }
 # What is looked at in part, or only for its shape.
-UNREAD = {(cf.subsample, "signals"), (cf.balloon_rest, "activity")}
+UNREAD = {(cf.observe.subsample, "signals"), (cf.observe.balloon_init, "activity")}
 
 
 @pytest.mark.parametrize("name", few(sorted(CALLS), every=16))
 def test_an_argument_that_is_wrong_is_refused_by_name(name):
-    call, good = used(name) if name in USED else getattr(cf, name), CALLS[name]
+    call, good = used(name) if name in USED else attrgetter(name)(cf), CALLS[name]
     jaxtyping.config.update("jaxtyping_disable", True)
     try:
         call(**good)

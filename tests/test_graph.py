@@ -96,7 +96,7 @@ def test_modularity_is_its_formula_of_directed_weights():
 
 
 def test_degree_of_a_threshold_of_fc():
-    fc = cf.functional_connectivity(np.random.default_rng(0).normal(size=(9, 4)))
+    fc = cf.observe.functional_connectivity(np.random.default_rng(0).normal(size=(9, 4)))
     kept = cf.without_self_connections(cf.threshold(jnp.abs(fc), 0.3))
     wanted = ((np.abs(fc) >= 0.3) & ~np.eye(4, dtype=bool)).sum(axis=1)
     np.testing.assert_array_equal(cf.degree(kept), wanted)
@@ -127,5 +127,7 @@ def test_other_problems_are_refused():
     for measure in (cf.degree, cf.strength):
         with refuses("`direction` must be one of 'in', 'out', not 'both'"):
             measure(W, "both")
-        with refuses("`conn` must be square"):
-            measure(np.ones((2, 3)))
+    with refuses("`conn` must be square"):
+        cf.degree(np.ones((2, 3)))
+    with refuses(r"`conn` must have shape \(target, source\), not \(3,\)"):
+        cf.strength(np.ones(3))

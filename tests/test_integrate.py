@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from helpers import assert_close
 
-from coupling_fn._integrate import SCHEMES, STAGES
+from coupling_fn._core._schemes import SCHEMES, STAGES
 
 # What x' = z x / dt is multiplied by in one step: the start of the series of exp(z).
 FACTORS = {

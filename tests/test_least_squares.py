@@ -9,14 +9,16 @@ from helpers import assert_close, few, refuses
 import coupling_fn as cf
 
 W = jnp.asarray([[0.0, 0.9], [0.4, 0.0]])
-NET = cf.Network(cf.linear, dt=0.5, scheme="euler", lags=jnp.asarray([[2, 5], [3, 2]]))
+NET = cf.Network(cf.nodes.linear, dt=0.5, scheme="euler", lags=jnp.asarray([[2, 5], [3, 2]]))
 
 
 def make(k, a):
-    return cf.Params(cf.LinearParams(a=jnp.asarray(a)), cf.AdditiveCoupling(W, k=jnp.asarray(k)))
+    return cf.Params(
+        cf.nodes.LinearParams(a=jnp.asarray(a)), cf.AdditiveCoupling(W, k=jnp.asarray(k))
+    )
 
 
-STATE = NET.init(cf.LinearState(jnp.asarray([1.0, -0.5])), make(0.5, -0.6))
+STATE = NET.init(cf.nodes.LinearState(jnp.asarray([1.0, -0.5])), make(0.5, -0.6))
 
 
 def pick(p):
@@ -32,7 +34,7 @@ def test_a_delayed_network_is_found(derivative):
     pytest.importorskip("optimistix", reason="the extra least-squares is not installed")
     data = run(make(0.5, -0.6), "reverse")
     of = lambda p: run(p, derivative) - data
-    options = {"where": pick, "transform": (cf.positive(), cf.identity())}
+    options = {"where": pick, "transform": (cf.transforms.positive(), cf.transforms.identity())}
     got = cf.least_squares(of, make(0.2, -1.0), **options)
     assert_close([*pick(got.params)], [np.asarray(0.5), np.asarray(-0.6)], ulps=2**24)
     assert_close([x[0] for x in got.path], [np.asarray(0.2), np.asarray(-1.0)], ulps=8)

@@ -18,27 +18,27 @@ def wilson_cowan(lags=LAGS):
     """Two couplings with matrices, lags and ways of their own: one sparse, one after a sigmoid."""
     wires = {"E": cf.Wire("E", into="E"), "I": cf.Wire("I", into="E")}
     net = cf.Network(
-        cf.wilson_cowan, 0.1, couplings=wires, lags={"E": lags, "I": 6}, scheme="euler"
+        cf.nodes.wilson_cowan, 0.1, couplings=wires, lags={"E": lags, "I": 6}, scheme="euler"
     )
     couplings = {
         "E": cf.DiffusiveCoupling(BCOO.fromdense(jnp.asarray(W)), k=0.7),
         "I": cf.SigmoidalCoupling(jnp.asarray(W.T), k=0.3, sigma=0.5),
     }
-    return net, cf.Params(cf.WilsonCowanParams(P=jnp.asarray([0.4, 0.7, 0.6])), couplings)
+    return net, cf.Params(cf.nodes.WilsonCowanParams(P=jnp.asarray([0.4, 0.7, 0.6])), couplings)
 
 
 def hopf(lags=None, k=0.08, noise=0.3, **options):
     omega = jnp.asarray([0.05, 0.06, 0.075])
-    net = cf.Network(cf.hopf, 0.1, lags=lags, **options)
+    net = cf.Network(cf.nodes.hopf, 0.1, lags=lags, **options)
     coupling = cf.AdditiveCoupling(jnp.asarray(W), k=k)
-    return net, cf.Params(cf.HopfParams(a=-0.15, omega=omega), coupling, noise=noise)
+    return net, cf.Params(cf.nodes.HopfParams(a=-0.15, omega=omega), coupling, noise=noise)
 
 
 def at(params, k):
     return eqx.tree_at(lambda p: p.coupling.k, params, k)
 
 
-REST = cf.HopfState(jnp.zeros(3), jnp.zeros(3))
+REST = cf.nodes.HopfState(jnp.zeros(3), jnp.zeros(3))
 
 
 # --- fixed point and derivatives -------------------------------------------------------------------
@@ -47,14 +47,14 @@ REST = cf.HopfState(jnp.zeros(3), jnp.zeros(3))
 @pytest.mark.thorough
 def test_a_step_from_the_fixed_point_stays_there():
     net, params = wilson_cowan()
-    x = cf.fixed_point(net, params, cf.WilsonCowanState(jnp.full(3, 0.1), jnp.full(3, 0.2)))
+    x = cf.fixed_point(net, params, cf.nodes.WilsonCowanState(jnp.full(3, 0.1), jnp.full(3, 0.2)))
     assert np.ptp(x.E) > 1e-3  # no trivial one
     assert_close(net(net.init(x, params), params).node, x, ulps=16)
 
 
 def test_the_fixed_point_follows_its_parameters():
     net, params = wilson_cowan()
-    start = cf.WilsonCowanState(jnp.full(3, 0.1), jnp.full(3, 0.2))
+    start = cf.nodes.WilsonCowanState(jnp.full(3, 0.1), jnp.full(3, 0.2))
 
     def place(k):
         there = eqx.tree_at(lambda p: p.coupling["E"].k, params, k)
@@ -69,14 +69,16 @@ def test_the_fixed_point_follows_its_parameters():
 
 def test_a_fixed_point_inside_a_limit_cycle_is_found():
     """The dynamics lead away from it, from wherever they start."""
-    net = cf.Network(cf.wilson_cowan, 0.1, couplings=cf.Wire("E", into="E"))
+    net = cf.Network(cf.nodes.wilson_cowan, 0.1, couplings=cf.Wire("E", into="E"))
 
     def search(P):
-        params = cf.Params(cf.WilsonCowanParams(P=P), cf.AdditiveCoupling(jnp.asarray(W), k=0.5))
-        x = cf.fixed_point(net, params, cf.WilsonCowanState(jnp.zeros(3), jnp.zeros(3)))
+        params = cf.Params(
+            cf.nodes.WilsonCowanParams(P=P), cf.AdditiveCoupling(jnp.asarray(W), k=0.5)
+        )
+        x = cf.fixed_point(net, params, cf.nodes.WilsonCowanState(jnp.zeros(3), jnp.zeros(3)))
         now = cf.jacobians(net, params, x).now.reshape(6, 6)
-        inputs = cf.WilsonCowanState(cf.additive_coupling(x.E, W, 0.5), jnp.zeros(3))
-        return jnp.stack(cf.wilson_cowan(x, inputs, params.node)), now
+        inputs = cf.nodes.WilsonCowanState(cf.additive_coupling(x.E, W, 0.5), jnp.zeros(3))
+        return jnp.stack(cf.nodes.wilson_cowan(x, inputs, params.node)), now
 
     rates, now = jax.vmap(search)(jnp.asarray([1.25, 1.5, 2.0, 3.0]))
     assert jnp.abs(rates).max() < 1e-14
@@ -85,19 +87,19 @@ def test_a_fixed_point_inside_a_limit_cycle_is_found():
 
 
 def test_phases_have_no_isolated_fixed_point():
-    net = cf.Network(cf.kuramoto, 0.1)
-    params = cf.Params(cf.KuramotoParams(), cf.KuramotoCoupling(jnp.asarray(W)))
-    assert jnp.isnan(cf.fixed_point(net, params, cf.KuramotoState(jnp.zeros(3)))[0]).all()
+    net = cf.Network(cf.nodes.kuramoto, 0.1)
+    params = cf.Params(cf.nodes.KuramotoParams(), cf.KuramotoCoupling(jnp.asarray(W)))
+    assert jnp.isnan(cf.fixed_point(net, params, cf.nodes.KuramotoState(jnp.zeros(3)))[0]).all()
 
 
 def test_derivatives_are_those_of_the_networks_own_steps():
     net, params = wilson_cowan()
-    x = cf.WilsonCowanState(jnp.asarray([0.1, 0.3, 0.2]), jnp.asarray([0.2, 0.25, 0.4]))
+    x = cf.nodes.WilsonCowanState(jnp.asarray([0.1, 0.3, 0.2]), jnp.asarray([0.2, 0.25, 0.4]))
     now, gains, delays = cf.jacobians(net, params, x)
     past = {"E": x.E, "I": x.I}
 
     def rate(z, history):
-        state = cf.WilsonCowanState(*z)
+        state = cf.nodes.WilsonCowanState(*z)
         after = net(net.init(state, params, history=history), params).node
         return np.stack([after.E - state.E, after.I - state.I]) / net.dt
 
@@ -158,11 +160,13 @@ def test_covariance_without_delays_solves_its_equation():
 
 @pytest.mark.parametrize(("a", "k", "tau"), [(1.0, -2.0, 0.5), (1.0, 0.5, 3.0), (1.0, -1.5, 1.5)])
 def test_variance_with_a_delay_is_that_of_kuechler_and_mensch(a, k, tau):
-    net = cf.Network(cf.linear, 0.5, lags=round(tau / 0.5))
-    params = cf.Params(cf.LinearParams(a=-a), cf.AdditiveCoupling(jnp.ones((1, 1)), k=k), noise=2.0)
+    net = cf.Network(cf.nodes.linear, 0.5, lags=round(tau / 0.5))
+    params = cf.Params(
+        cf.nodes.LinearParams(a=-a), cf.AdditiveCoupling(jnp.ones((1, 1)), k=k), noise=2.0
+    )
     w = np.sqrt(complex(k * k - a * a))  # also where it is imaginary
     wanted = (2.0**2 / 2 * (1 - k / w * np.sin(w * tau)) / (a - k * np.cos(w * tau))).real
-    got = cf.stationary_covariance(net, params, cf.LinearState(jnp.zeros(1)), points=512)
+    got = cf.stationary_covariance(net, params, cf.nodes.LinearState(jnp.zeros(1)), points=512)
     assert got.item() == pytest.approx(wanted, rel=2e-4)
 
 
@@ -190,10 +194,10 @@ def test_the_spectrum_sums_to_the_covariance():
 @pytest.mark.optimised
 def test_a_long_simulation_comes_to_the_analytic_fc():
     lags = 10 * LAGS + 5
-    net = cf.Network(cf.linear, 0.05, lags=lags)
+    net = cf.Network(cf.nodes.linear, 0.05, lags=lags)
     coupling = cf.AdditiveCoupling(jnp.asarray(W), k=-0.85)
-    params = cf.Params(cf.LinearParams(a=-1.0), coupling, noise=jnp.asarray([1.0, 2.0, 0.5]))
-    x0 = cf.LinearState(jnp.zeros(3))
+    params = cf.Params(cf.nodes.LinearParams(a=-1.0), coupling, noise=jnp.asarray([1.0, 2.0, 0.5]))
+    x0 = cf.nodes.LinearState(jnp.zeros(3))
     analytic = cf.analytic_fc(net, params, x0)
 
     def one(key):
@@ -201,8 +205,8 @@ def test_a_long_simulation_comes_to_the_analytic_fc():
         return cf.simulate(net, state, params, 20_000, record="x", every=20)[1][20:]
 
     x = jax.vmap(one)(jax.random.split(jax.random.key(0), 32)).reshape(-1, 3)
-    assert np.abs(cf.functional_connectivity(x) - analytic).max() < 0.02
-    undelayed = cf.analytic_fc(cf.Network(cf.linear, 0.05), params, x0)
+    assert np.abs(cf.observe.functional_connectivity(x) - analytic).max() < 0.02
+    undelayed = cf.analytic_fc(cf.Network(cf.nodes.linear, 0.05), params, x0)
     transposed = eqx.tree_at(lambda p: p.coupling.conn, params, jnp.asarray(W.T))
     for other in (undelayed, cf.analytic_fc(net, transposed, x0)):
         assert np.abs(other - analytic).max() > 0.05  # so the test sees delays and orientation
@@ -246,7 +250,7 @@ def test_the_hopf_network_turns_at_the_spectral_abscissa():
     balanced = jnp.asarray(W / W.sum(1, keepdims=True))
 
     def critical(a):
-        node = cf.HopfParams(a=a, omega=0.06)
+        node = cf.nodes.HopfParams(a=a, omega=0.06)
         return cf.critical_k(net, cf.Params(node, cf.AdditiveCoupling(balanced)), REST, 0.0, 1.0)
 
     a = jnp.asarray(-0.15)
@@ -256,9 +260,9 @@ def test_the_hopf_network_turns_at_the_spectral_abscissa():
 
 def test_the_delayed_loop_turns_where_hayes_has_it():
     a, tau = 1.0, 1.5
-    net = cf.Network(cf.linear, 0.5, lags=3)
-    loop = cf.Params(cf.LinearParams(a=-a), cf.AdditiveCoupling(-jnp.ones((1, 1))))
-    k = cf.critical_k(net, loop, cf.LinearState(jnp.zeros(1)), 0.0, 6.0).item()
+    net = cf.Network(cf.nodes.linear, 0.5, lags=3)
+    loop = cf.Params(cf.nodes.LinearParams(a=-a), cf.AdditiveCoupling(-jnp.ones((1, 1))))
+    k = cf.critical_k(net, loop, cf.nodes.LinearState(jnp.zeros(1)), 0.0, 6.0).item()
     assert np.arccos(-a / k) / np.sqrt(k * k - a * a) == pytest.approx(tau, rel=1e-8)
 
 

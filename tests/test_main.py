@@ -11,8 +11,8 @@ import pytest
 from helpers import refuses
 
 import coupling_fn as cf
-from coupling_fn import __main__ as job
-from coupling_fn._find import RATIO, refinement
+from coupling_fn._command import _job as job
+from coupling_fn._fit._find_k import RATIO, refinement
 
 old = not hasattr(jax, "enable_x64")  # before JAX 0.8
 enable_x64 = jax.experimental.enable_x64 if old else jax.enable_x64
@@ -26,10 +26,12 @@ def test_the_fit_recovers_the_k_that_made_the_target():
         run = jax.jit(job.make_run(task))
         target_key, key = jax.random.split(jax.random.key(0))
         true_k = task.preset.true_k
-        target_fc = cf.functional_connectivity(run(true_k, target_key)[0])
+        target_fc = cf.observe.functional_connectivity(run(true_k, target_key)[0])
         # Both starts at once, by the descent that `find_k` ends with.
         found = cf.fit(
-            lambda k: cf.fc_rmse(cf.functional_connectivity(run(k, key)[0]), target_fc),
+            lambda k: cf.observe.fc_rmse(
+                cf.observe.functional_connectivity(run(k, key)[0]), target_fc
+            ),
             jnp.float32(true_k),
             where=lambda k: k,
             starts=jnp.float32([0.5 * true_k, 2.0 * true_k]),

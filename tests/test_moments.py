@@ -17,9 +17,9 @@ CUTS = [0, 1, 9, 10, 23]
 
 
 def in_parts(signals):
-    moments = cf.no_moments(signals[0])
+    moments = cf.observe.moments_init(signals[0])
     for begin, end in pairwise(CUTS):
-        moments = cf.add_moments(moments, signals[begin:end])
+        moments = cf.observe.moments_step(moments, signals[begin:end])
     return moments
 
 
@@ -37,52 +37,52 @@ def test_parts_give_what_the_whole_does(dtype):
     wanted = np.cov(exact.T, bias=True) / np.outer(spread, spread)
     got = np.asarray(moments.covariance) / np.outer(spread, spread)
     np.testing.assert_allclose(got, wanted, rtol=0, atol=64 * np.finfo(dtype).eps)
-    assert_close(cf.fc_from_moments(moments), np.corrcoef(exact.T).astype(dtype), ulps=64)
+    assert_close(cf.observe.fc_from_moments(moments), np.corrcoef(exact.T).astype(dtype), ulps=64)
 
 
 def test_a_still_region_has_correlation_and_slope_0():
     still = jnp.asarray(SIGNALS).at[:, 1].set(-65.3)
-    score = lambda signals: (cf.fc_from_moments(in_parts(signals)) ** 2).sum()
+    score = lambda signals: (cf.observe.fc_from_moments(in_parts(signals)) ** 2).sum()
     value, slope = jax.jit(jax.value_and_grad(score))(still)
-    assert_close(cf.fc_from_moments(in_parts(still))[1], np.eye(4)[1], ulps=0)
+    assert_close(cf.observe.fc_from_moments(in_parts(still))[1], np.eye(4)[1], ulps=0)
     np.testing.assert_array_equal(slope[:, 1], 0)
-    kept = lambda signals: (cf.functional_connectivity(signals) ** 2).sum()
+    kept = lambda signals: (cf.observe.functional_connectivity(signals) ** 2).sum()
     wanted = jax.jit(jax.value_and_grad(kept))(still)
     assert_close((value, slope), jax.tree.map(np.asarray, wanted), ulps=2**10)
     assert np.abs(wanted[1]).max() > 1e-3
 
 
 N, STEPS, PART = 4, 96, 24
-NET = cf.Network(cf.hopf, 1.0, lags=np.random.default_rng(1).integers(8, 14, (N, N)))
+NET = cf.Network(cf.nodes.hopf, 1.0, lags=np.random.default_rng(1).integers(8, 14, (N, N)))
 CONN = jnp.asarray(directed(N, N, seed=2))
 LIKE = jnp.zeros(N)
 
 
 def run(k, steps=STEPS, **options):
-    params = cf.Params(cf.HopfParams(a=-0.1), cf.DiffusiveCoupling(CONN, 0.3 * k), noise=0.1)
-    start = cf.HopfState(jnp.linspace(0.1, 0.4, N), jnp.zeros(N))
+    params = cf.Params(cf.nodes.HopfParams(a=-0.1), cf.DiffusiveCoupling(CONN, 0.3 * k), noise=0.1)
+    start = cf.nodes.HopfState(jnp.linspace(0.1, 0.4, N), jnp.zeros(N))
     state = NET.init(start, params, key=jax.random.key(0))
     return cf.simulate(NET, state, params, steps, record="x", every=2, **options)
 
 
 def bold_and_moments(total, x):
     blood, moments = total
-    blood, bold = cf.bold_from_balloon(x, dt=2.0, period=12.0, state=blood)
-    return blood, cf.add_moments(moments, bold)
+    blood, bold = cf.observe.bold_from_balloon(x, dt=2.0, period=12.0, state=blood)
+    return blood, cf.observe.moments_step(moments, bold)
 
 
 @pytest.mark.thorough
 def test_a_reduced_run_has_the_values_and_slopes_of_one_that_is_kept():
-    rest = cf.balloon_rest(LIKE), cf.no_moments(LIKE)
+    rest = cf.observe.balloon_init(LIKE), cf.observe.moments_init(LIKE)
 
     def online(k):
         last, (_, moments) = run(k, checkpoint=PART, reduce=(rest, bold_and_moments))
-        return cf.fc_from_moments(moments)[0].sum(), last
+        return cf.observe.fc_from_moments(moments)[0].sum(), last
 
     def kept(k):
         last, x = run(k)
-        _, bold = cf.bold_from_balloon(x, dt=2.0, period=12.0)
-        return cf.functional_connectivity(bold)[0].sum(), last
+        _, bold = cf.observe.bold_from_balloon(x, dt=2.0, period=12.0)
+        return cf.observe.functional_connectivity(bold)[0].sum(), last
 
     ks = jnp.array([0.7, 1.0])
     both = lambda f: jax.jit(jax.vmap(jax.value_and_grad(f, has_aux=True)))(ks)
@@ -96,7 +96,12 @@ def test_a_reduced_run_has_the_values_and_slopes_of_one_that_is_kept():
 
 def test_memory_does_not_grow_with_a_reduced_run():
     def reduced(k, parts):
-        return run(k, parts * PART, checkpoint=PART, reduce=(cf.no_moments(LIKE), cf.add_moments))
+        return run(
+            k,
+            parts * PART,
+            checkpoint=PART,
+            reduce=(cf.observe.moments_init(LIKE), cf.observe.moments_step),
+        )
 
     used = [
         jax.jit(reduced, static_argnums=1).lower(1.0, parts).compile().memory_analysis()
@@ -114,6 +119,6 @@ def test_a_reduced_run_needs_its_parts_and_may_be_of_no_steps():
 
 def test_regions_must_be_those_so_far():
     with refuses(r"`signals` must have shape \(3, 4\), not \(3, 2\)"):
-        cf.add_moments(cf.no_moments(jnp.zeros(4)), jnp.zeros((3, 2)))
+        cf.observe.moments_step(cf.observe.moments_init(jnp.zeros(4)), jnp.zeros((3, 2)))
     with refuses(r"`like` must have shape \(4,\), not \(2, 2\)"):
-        cf.no_moments(jnp.zeros((2, 2)))
+        cf.observe.moments_init(jnp.zeros((2, 2)))

@@ -13,20 +13,20 @@ import coupling_fn as cf
 
 N = 5
 CONN = directed(N, N)
-X = cf.HopfState(jnp.linspace(-1.0, 1.0, N), jnp.linspace(0.0, 1.0, N) ** 2)
+X = cf.nodes.HopfState(jnp.linspace(-1.0, 1.0, N), jnp.linspace(0.0, 1.0, N) ** 2)
 
 
 def test_a_step_is_the_node_driven_by_the_coupling():
     """One Euler step, written out, on the wires that the node itself names."""
-    net = cf.Network(cf.hopf, dt=0.1, scheme="euler")
-    params = cf.Params(cf.HopfParams(a=-0.3, omega=0.7), cf.DiffusiveCoupling(CONN, k=0.8))
+    net = cf.Network(cf.nodes.hopf, dt=0.1, scheme="euler")
+    params = cf.Params(cf.nodes.HopfParams(a=-0.3, omega=0.7), cf.DiffusiveCoupling(CONN, k=0.8))
     x, y = map(np.asarray, X)
     row_sums = CONN.sum(axis=1)
     growth = -0.3 - x**2 - y**2
     got = net(net.init(X, params), params).node
     assert_close(
         got,
-        cf.HopfState(
+        cf.nodes.HopfState(
             x + 0.1 * (growth * x - 0.7 * y + 0.8 * (CONN @ x - row_sums * x)),
             y + 0.1 * (growth * y + 0.7 * x + 0.8 * (CONN @ y - row_sums * y)),
         ),
@@ -34,8 +34,8 @@ def test_a_step_is_the_node_driven_by_the_coupling():
 
 
 def test_a_step_is_pure_and_counts():
-    net = cf.Network(cf.hopf, dt=0.1, lags=3)
-    params = cf.Params(cf.HopfParams(), cf.DiffusiveCoupling(CONN), noise=0.1)
+    net = cf.Network(cf.nodes.hopf, dt=0.1, lags=3)
+    params = cf.Params(cf.nodes.HopfParams(), cf.DiffusiveCoupling(CONN), noise=0.1)
     state = net.init(X, params, key=jax.random.key(0))
     before = jax.tree.map(lambda x: x.copy(), state)
     first, second = net(state, params), net(state, params)
@@ -46,8 +46,8 @@ def test_a_step_is_pure_and_counts():
 
 
 def test_history_moves_on_by_what_was_sent():
-    net = cf.Network(cf.hopf, dt=0.1, couplings=cf.Wire("x", "x"), lags=3)
-    params = cf.Params(cf.HopfParams(), cf.DiffusiveCoupling(CONN))
+    net = cf.Network(cf.nodes.hopf, dt=0.1, couplings=cf.Wire("x", "x"), lags=3)
+    params = cf.Params(cf.nodes.HopfParams(), cf.DiffusiveCoupling(CONN))
     past = jnp.arange(3.0 * N).reshape(3, N)
     state = net.init(X, params, history=past)
     after = net(state, params)
@@ -67,8 +67,8 @@ def test_history_moves_on_by_what_was_sent():
 )
 def test_the_history_is_as_long_as_its_longest_lag(lags, depths):
     wires = {"slow": cf.Wire("x", "x"), "fast": cf.Wire("x", "y"), "other": cf.Wire("y", "x")}
-    net = cf.Network(cf.hopf, dt=0.1, couplings=wires, lags=lags)
-    params = cf.Params(cf.HopfParams(), dict.fromkeys(wires, cf.DiffusiveCoupling(CONN)))
+    net = cf.Network(cf.nodes.hopf, dt=0.1, couplings=wires, lags=lags)
+    params = cf.Params(cf.nodes.HopfParams(), dict.fromkeys(wires, cf.DiffusiveCoupling(CONN)))
     state = net.init(X, params)
     assert {name: rows.shape for name, rows in state.history.items()} == {
         name: (depth, N) for name, depth in depths.items()
@@ -76,12 +76,12 @@ def test_the_history_is_as_long_as_its_longest_lag(lags, depths):
 
 
 def test_the_history_does_not_depend_on_the_speed():
-    net = cf.Network(cf.hopf, dt=0.1, lag_bounds=(0, 30))
+    net = cf.Network(cf.nodes.hopf, dt=0.1, lag_bounds=(0, 30))
     rows = []
     for speed in (1.0, 5.0):
         lengths = jnp.full((N, N), 2.0)
         params = cf.Params(
-            cf.HopfParams(), cf.DiffusiveCoupling(CONN), lengths=lengths, speed=speed
+            cf.nodes.HopfParams(), cf.DiffusiveCoupling(CONN), lengths=lengths, speed=speed
         )
         rows.append(net.init(X, params).history["x"])
     assert (rows[0] == rows[1]).all()
@@ -90,11 +90,11 @@ def test_the_history_does_not_depend_on_the_speed():
 def test_two_states_coupled_at_once_is_two_wires():
     """The Hopf node says (x, x) and (y, y); the same by hand, under two names."""
     coupling = cf.DiffusiveCoupling(CONN, k=0.8)
-    default = cf.Network(cf.hopf, dt=0.1, lags=2)
+    default = cf.Network(cf.nodes.hopf, dt=0.1, lags=2)
     wires = {"on x": cf.Wire("x", "x"), "on y": cf.Wire("y", "y")}
-    by_hand = cf.Network(cf.hopf, dt=0.1, couplings=wires, lags=2)
-    first = cf.Params(cf.HopfParams(), coupling)
-    second = cf.Params(cf.HopfParams(), {"on x": coupling, "on y": coupling})
+    by_hand = cf.Network(cf.nodes.hopf, dt=0.1, couplings=wires, lags=2)
+    first = cf.Params(cf.nodes.HopfParams(), coupling)
+    second = cf.Params(cf.nodes.HopfParams(), {"on x": coupling, "on y": coupling})
     a = default(default.init(X, first), first)
     b = by_hand(by_hand.init(X, second), second)
     assert_close(a.node, b.node, ulps=4)
@@ -103,15 +103,15 @@ def test_two_states_coupled_at_once_is_two_wires():
 def test_inputs_on_one_name_add_up():
     coupling = cf.AdditiveCoupling(CONN, k=0.8)
     wires = {"a": cf.Wire("x", "x"), "b": cf.Wire("y", "x")}
-    net = cf.Network(cf.hopf, dt=0.1, couplings=wires, scheme="euler")
-    params = cf.Params(cf.HopfParams(), {"a": coupling, "b": coupling}, external={"x": 0.5})
-    alone = cf.Params(cf.HopfParams(), dict.fromkeys("ab", cf.AdditiveCoupling(0 * CONN)))
+    net = cf.Network(cf.nodes.hopf, dt=0.1, couplings=wires, scheme="euler")
+    params = cf.Params(cf.nodes.HopfParams(), {"a": coupling, "b": coupling}, external={"x": 0.5})
+    alone = cf.Params(cf.nodes.HopfParams(), dict.fromkeys("ab", cf.AdditiveCoupling(0 * CONN)))
     gain = net(net.init(X, params), params).node.x - net(net.init(X, alone), alone).node.x
     assert_close(gain, 0.1 * (0.8 * CONN @ (X.x + X.y) + 0.5), ulps=256)
 
 
 def test_a_network_without_couplings_runs():
-    @cf.node(states=["x"], inputs=[])
+    @cf.nodes.node(states=["x"], inputs=[])
     def grow(state, inputs, params):
         return {"x": params * state["x"]}
 
@@ -121,26 +121,26 @@ def test_a_network_without_couplings_runs():
 
 
 def test_the_start_may_be_numpy_lists_or_integers():
-    net = cf.Network(cf.hopf, dt=0.1, lags=2)
-    params = cf.Params(cf.HopfParams(), cf.DiffusiveCoupling(np.eye(2)))
+    net = cf.Network(cf.nodes.hopf, dt=0.1, lags=2)
+    params = cf.Params(cf.nodes.HopfParams(), cf.DiffusiveCoupling(np.eye(2)))
     for x in (np.array([1, 2]), np.array([1.0, 2.0]), jnp.array([1, 2]), [1.0, 2.0]):
-        state = net.init(cf.HopfState(x, x), params)
+        state = net.init(cf.nodes.HopfState(x, x), params)
         assert state.node.x.dtype == "float64"
         assert net(state, params).node.x.shape == (2,)
 
 
 @pytest.mark.thorough
 def test_sparse_and_dense_step_alike():
-    net = cf.Network(cf.hopf, dt=0.1, lags=jnp.asarray(np.arange(N * N).reshape(N, N) % 4))
-    dense = cf.Params(cf.HopfParams(), cf.DiffusiveCoupling(CONN, k=0.8))
-    sparse = cf.Params(cf.HopfParams(), cf.DiffusiveCoupling(BCOO.fromdense(CONN), k=0.8))
+    net = cf.Network(cf.nodes.hopf, dt=0.1, lags=jnp.asarray(np.arange(N * N).reshape(N, N) % 4))
+    dense = cf.Params(cf.nodes.HopfParams(), cf.DiffusiveCoupling(CONN, k=0.8))
+    sparse = cf.Params(cf.nodes.HopfParams(), cf.DiffusiveCoupling(BCOO.fromdense(CONN), k=0.8))
     states = [net.init(X, p, history={"x": 0.3, "y": -0.4}) for p in (dense, sparse)]
     assert_close(*(net(s, p).node for s, p in zip(states, (dense, sparse), strict=True)), ulps=16)
 
 
 def test_everything_to_fit_is_a_leaf_and_nothing_else():
     params = cf.Params(
-        node=cf.HopfParams(a=-0.02),
+        node=cf.nodes.HopfParams(a=-0.02),
         coupling={"a": cf.DiffusiveCoupling(CONN, k=0.5) + cf.AdditiveCoupling(CONN)},
         noise={"x": 0.1},
         external={"x": 1, "y": jnp.sin},
@@ -156,7 +156,7 @@ def test_everything_to_fit_is_a_leaf_and_nothing_else():
 
 def test_a_network_has_no_leaves_but_its_lags_and_who_is_near():
     for lag, leaves in ((1, 2), (9, 1)):
-        net = cf.Network(cf.hopf, dt=0.1, lags=jnp.full((N, N), lag))
+        net = cf.Network(cf.nodes.hopf, dt=0.1, lags=jnp.full((N, N), lag))
         assert [leaf.shape for leaf in jax.tree.leaves(net)] == [(N, N)] * leaves
         assert all(jnp.issubdtype(leaf.dtype, jnp.integer) for leaf in jax.tree.leaves(net))
     assert hash(jax.tree.structure(net)) == hash(jax.tree.structure(net))
@@ -170,17 +170,17 @@ def test_a_wire_reads_its_own_source_as_target_unless_told(wire):
 
 def test_a_wire_with_a_target_of_its_own():
     """x of others is compared with the own y."""
-    net = cf.Network(cf.hopf, dt=0.1, couplings=cf.Wire("x", "x", target="y"), scheme="euler")
-    coupled = cf.Params(cf.HopfParams(), cf.DiffusiveCoupling(CONN))
-    alone = cf.Params(cf.HopfParams(), cf.DiffusiveCoupling(0 * CONN))
+    net = cf.Network(cf.nodes.hopf, dt=0.1, couplings=cf.Wire("x", "x", target="y"), scheme="euler")
+    coupled = cf.Params(cf.nodes.HopfParams(), cf.DiffusiveCoupling(CONN))
+    alone = cf.Params(cf.nodes.HopfParams(), cf.DiffusiveCoupling(0 * CONN))
     gain = net(net.init(X, coupled), coupled).node.x - net(net.init(X, alone), alone).node.x
     assert_close(gain, 0.1 * (CONN @ X.x - CONN.sum(axis=1) * X.y), ulps=256)
 
 
 def test_lags_of_a_traced_network_need_bounds():
     def run(lags, **bounds):
-        net = cf.Network(cf.hopf, dt=0.1, lags=lags, **bounds)
-        params = cf.Params(cf.HopfParams(), cf.DiffusiveCoupling(CONN))
+        net = cf.Network(cf.nodes.hopf, dt=0.1, lags=lags, **bounds)
+        params = cf.Params(cf.nodes.HopfParams(), cf.DiffusiveCoupling(CONN))
         return net(net.init(X, params, history=0.2), params).node
 
     lags = jnp.asarray(np.arange(N * N).reshape(N, N) % 4)
@@ -191,8 +191,8 @@ def test_lags_of_a_traced_network_need_bounds():
 
 @pytest.mark.optimised
 def test_one_step_takes_the_same_under_jit_and_vmap():
-    net = cf.Network(cf.hopf, dt=0.1, lags=jnp.asarray(np.arange(N * N).reshape(N, N) % 4))
-    params = cf.Params(cf.HopfParams(), cf.KuramotoCoupling(CONN), noise=0.1)
+    net = cf.Network(cf.nodes.hopf, dt=0.1, lags=jnp.asarray(np.arange(N * N).reshape(N, N) % 4))
+    params = cf.Params(cf.nodes.HopfParams(), cf.KuramotoCoupling(CONN), noise=0.1)
     state = net.init(X, params, key=jax.random.key(0), history={"x": 0.3, "y": 0.4})
     wanted = net(state, params).node
     assert_close(jax.jit(lambda s, p: net(s, p))(state, params).node, wanted, ulps=64)
@@ -204,15 +204,15 @@ def test_one_step_takes_the_same_under_jit_and_vmap():
 
 
 def test_lags_of_which_jit_knows_nothing_are_looked_at_when_it_runs():
-    params = cf.Params(cf.HopfParams(), cf.DiffusiveCoupling(CONN))
+    params = cf.Params(cf.nodes.HopfParams(), cf.DiffusiveCoupling(CONN))
 
     @jax.jit
     def step(lags):
-        net = cf.Network(cf.hopf, dt=0.1, lags=lags, lag_bounds=(1, 9))
+        net = cf.Network(cf.nodes.hopf, dt=0.1, lags=lags, lag_bounds=(1, 9))
         return net(net.init(X, params), params).node.x
 
     lags = jnp.arange(N * N).reshape(N, N) % 9 + 1
-    known = cf.Network(cf.hopf, dt=0.1, lags=lags)
+    known = cf.Network(cf.nodes.hopf, dt=0.1, lags=lags)
     assert_close(step(lags), known(known.init(X, params), params).node.x)
     with pytest.raises(Exception, match="leaves the network's bounds of 1 to 9 steps"):
         step(lags + 1).block_until_ready()

@@ -36,8 +36,8 @@ def one(*values):
 
 
 def test_horn_rings_down_as_a_damped_oscillator():
-    p = cf.HornParams(omega=0.5, gamma=0.05)
-    x = run(cf.horn, cf.HornState(*one(1, 0)), p, 0.05, 400).x[:, 0]
+    p = cf.nodes.HornParams(omega=0.5, gamma=0.05)
+    x = run(cf.nodes.horn, cf.nodes.HornState(*one(1, 0)), p, 0.05, 400).x[:, 0]
     t, fast = 0.05 * np.arange(1, 401), np.sqrt(0.5**2 - 0.05**2)
     wanted = np.exp(-0.05 * t) * (np.cos(fast * t) + 0.05 / fast * np.sin(fast * t))
     np.testing.assert_allclose(x, wanted, atol=1e-7)  # RK4 at dt = 0.05
@@ -45,8 +45,8 @@ def test_horn_rings_down_as_a_damped_oscillator():
 
 def test_a_threshold_linear_network_settles_where_its_equations_do():
     W = np.array([[0.0, 0.3, -0.4], [0.5, 0.0, 0.1], [0.2, -0.6, 0.0]])
-    p, start = cf.ThresholdLinearParams(tau=2.0), cf.ThresholdLinearState(jnp.zeros(3))
-    x = run(cf.threshold_linear, start, p, 0.5, 400, cf.AdditiveCoupling(W)).x[-1]
+    p, start = cf.nodes.ThresholdLinearParams(tau=2.0), cf.nodes.ThresholdLinearState(jnp.zeros(3))
+    x = run(cf.nodes.threshold_linear, start, p, 0.5, 400, cf.AdditiveCoupling(W)).x[-1]
     wanted = np.linalg.solve(np.eye(3) - W, np.ones(3))
     assert (wanted > 0).all()  # else the threshold would hold
     np.testing.assert_allclose(x, wanted, rtol=1e-9)
@@ -54,9 +54,11 @@ def test_a_threshold_linear_network_settles_where_its_equations_do():
 
 def test_an_xy_network_goes_down_in_energy():
     W = np.array([[0.0, 1.0, 0.3], [1.0, 0.0, -0.5], [0.3, -0.5, 0.0]])
-    theta0 = cf.XYState(jnp.array([0.3, 2.0, 4.0]))
+    theta0 = cf.nodes.XYState(jnp.array([0.3, 2.0, 4.0]))
     theta = np.asarray(
-        run(cf.xy, theta0, cf.XYParams(field=0.2), 0.05, 400, cf.KuramotoCoupling(W)).theta
+        run(
+            cf.nodes.xy, theta0, cf.nodes.XYParams(field=0.2), 0.05, 400, cf.KuramotoCoupling(W)
+        ).theta
     )
     pairs = np.cos(theta[:, :, None] - theta[:, None, :])
     energy = -(W * pairs).sum(axis=(1, 2)) / 2 - 0.2 * np.cos(theta).sum(axis=1)
@@ -66,11 +68,17 @@ def test_an_xy_network_goes_down_in_energy():
 
 def test_hopf_and_stuart_landau_cycle_at_their_amplitude_and_frequency():
     a, b, omega, shear = 0.36, 2.0, 0.4, 0.5
-    x = run(cf.hopf, cf.HopfState(*one(0.1, 0)), cf.HopfParams(a=a, omega=omega), 0.05, 4000)
+    x = run(
+        cf.nodes.hopf,
+        cf.nodes.HopfState(*one(0.1, 0)),
+        cf.nodes.HopfParams(a=a, omega=omega),
+        0.05,
+        4000,
+    )
     radius = np.hypot(x.x, x.y)[-1, 0]
     assert radius == pytest.approx(np.sqrt(a), rel=1e-8)
-    p = cf.StuartLandauParams(a=a, b=b, omega=omega, shear=shear)
-    x = run(cf.stuart_landau, cf.StuartLandauState(*one(0.1, 0)), p, 0.05, 8000)
+    p = cf.nodes.StuartLandauParams(a=a, b=b, omega=omega, shear=shear)
+    x = run(cf.nodes.stuart_landau, cf.nodes.StuartLandauState(*one(0.1, 0)), p, 0.05, 8000)
     assert np.hypot(x.x, x.y)[-1, 0] == pytest.approx(np.sqrt(a / b), rel=1e-8)
     turned = np.unwrap(np.arctan2(x.y, x.x)[4000:, 0])
     assert np.diff(turned).mean() / 0.05 == pytest.approx(omega - shear * a / b, rel=1e-6)
@@ -78,30 +86,32 @@ def test_hopf_and_stuart_landau_cycle_at_their_amplitude_and_frequency():
 
 def test_van_der_pol_has_the_known_period_and_amplitude():
     """mu = 1: period 6.6632868593 and amplitude 2.00861986 (e.g. M. Buonomo, 1998)."""
-    p = cf.VanDerPolParams(mu=1.0, tau=2.0)
-    x = run(cf.van_der_pol, cf.VanDerPolState(*one(2, 0)), p, 0.01, 12000).x[6000:, 0]
+    p = cf.nodes.VanDerPolParams(mu=1.0, tau=2.0)
+    x = run(cf.nodes.van_der_pol, cf.nodes.VanDerPolState(*one(2, 0)), p, 0.01, 12000).x[6000:, 0]
     assert np.diff(upcrossings(x, 0.01)).mean() == pytest.approx(2 * 6.66328686, rel=1e-5)
     assert x.max() == pytest.approx(2.00861986, abs=1e-4)
 
 
 def test_generic_2d_oscillator_cycles_at_a_of_2_and_rests_at_minus_2():
     def late(a):
-        start = cf.Generic2dOscillatorState(*one(0.5, 0.5))
-        p = cf.Generic2dOscillatorParams(a=a)
-        return run(cf.generic_2d_oscillator, start, p, 0.5, 4000).V[2000:]
+        start = cf.nodes.Generic2dOscillatorState(*one(0.5, 0.5))
+        p = cf.nodes.Generic2dOscillatorParams(a=a)
+        return run(cf.nodes.generic_2d_oscillator, start, p, 0.5, 4000).V[2000:]
 
     assert np.ptp(late(2.0)) > 1
     assert np.ptp(late(-2.0)) < 1e-3
 
 
 def test_lorenz_rests_at_its_two_points_and_forgets_where_it_started():
-    p = cf.LorenzParams()
+    p = cf.nodes.LorenzParams()
     for sign in (1, -1):
         x = sign * np.sqrt(p.beta * (p.rho - 1))
-        rate = cf.lorenz(cf.LorenzState(*one(x, x, p.rho - 1)), none(cf.lorenz), p)
+        rate = cf.nodes.lorenz(
+            cf.nodes.LorenzState(*one(x, x, p.rho - 1)), none(cf.nodes.lorenz), p
+        )
         assert np.abs(np.array(rate)).max() < 1e-12
-    near = run(cf.lorenz, cf.LorenzState(*one(1, 1, 20)), p, 0.01, 3000)
-    far = run(cf.lorenz, cf.LorenzState(*one(1 + 1e-9, 1, 20)), p, 0.01, 3000)
+    near = run(cf.nodes.lorenz, cf.nodes.LorenzState(*one(1, 1, 20)), p, 0.01, 3000)
+    far = run(cf.nodes.lorenz, cf.nodes.LorenzState(*one(1 + 1e-9, 1, 20)), p, 0.01, 3000)
     apart = np.abs(near.x - far.x)[:, 0]
     # The largest exponent is 0.906 per unit of time.
     growth = np.polyfit(0.01 * np.arange(500, 1800), np.log(apart[500:1800]), 1)[0]
@@ -113,9 +123,9 @@ def test_larter_breakspear_rests_when_its_threshold_is_sharp():
     """At the parameters of Alstott et al., d_V below 0.55 is a fixed point, above 0.59 chaos."""
 
     def late(d_V):
-        start = cf.LarterBreakspearState(*one(0.1, 0.2, 0.1))
-        p = cf.LarterBreakspearParams(d_V=d_V, d_Z=d_V, a_ee=0.36, g_Ca=1.0, C=0.0)
-        return run(cf.larter_breakspear, start, p, 0.2, 10000).V[6000:]
+        start = cf.nodes.LarterBreakspearState(*one(0.1, 0.2, 0.1))
+        p = cf.nodes.LarterBreakspearParams(d_V=d_V, d_Z=d_V, a_ee=0.36, g_Ca=1.0, C=0.0)
+        return run(cf.nodes.larter_breakspear, start, p, 0.2, 10000).V[6000:]
 
     assert np.ptp(late(0.54)) < 1e-6
     assert np.ptp(late(0.65)) > 0.5
@@ -123,8 +133,8 @@ def test_larter_breakspear_rests_when_its_threshold_is_sharp():
 
 def test_jansen_rit_makes_an_alpha_rhythm_between_the_inputs_of_its_source():
     for p in (0.12, 0.22):
-        start = cf.JansenRitState(*one(0.1, 18, 15, 0, 0, 0))
-        y = run(cf.jansen_rit, start, cf.JansenRitParams(p=p), 0.5, 8000)
+        start = cf.nodes.JansenRitState(*one(0.1, 18, 15, 0, 0, 0))
+        y = run(cf.nodes.jansen_rit, start, cf.nodes.JansenRitParams(p=p), 0.5, 8000)
         eeg = (y.y1 - y.y2)[4000:]
         assert np.ptp(eeg) > 1  # mV
         assert 8 < 1000 / np.diff(upcrossings(eeg, 0.5)).mean() < 13  # Hz
@@ -133,17 +143,22 @@ def test_jansen_rit_makes_an_alpha_rhythm_between_the_inputs_of_its_source():
 def test_wendling_without_fast_inhibition_is_jansen_rit():
     s = jnp.asarray(np.random.default_rng(3).uniform(-1, 1, (6, 4)))
     zero = jnp.zeros(4)
-    wide = cf.WendlingState(*s[:3], zero, s[0], *s[3:], zero, s[3])
-    got = cf.wendling(wide, none(cf.wendling), cf.WendlingParams(c7=0.0, p=0.2))
-    wanted = cf.jansen_rit(cf.JansenRitState(*s), none(cf.jansen_rit), cf.JansenRitParams(p=0.2))
+    wide = cf.nodes.WendlingState(*s[:3], zero, s[0], *s[3:], zero, s[3])
+    got = cf.nodes.wendling(wide, none(cf.nodes.wendling), cf.nodes.WendlingParams(c7=0.0, p=0.2))
+    wanted = cf.nodes.jansen_rit(
+        cf.nodes.JansenRitState(*s), none(cf.nodes.jansen_rit), cf.nodes.JansenRitParams(p=0.2)
+    )
     for mine, theirs in zip((0, 1, 2, 5, 6, 7), range(6), strict=True):
         assert_close(np.asarray(got[mine]), np.asarray(wanted[theirs]), ulps=16)
 
 
 def test_wendling_goes_from_background_to_rhythm_as_excitation_grows():
     def late(A, B, G):
-        p, start = cf.WendlingParams(A=A, B=B, G=G), cf.WendlingState(*jnp.zeros((10, 1)))
-        y = run(cf.wendling, start, p, 0.25, 16000)
+        p, start = (
+            cf.nodes.WendlingParams(A=A, B=B, G=G),
+            cf.nodes.WendlingState(*jnp.zeros((10, 1))),
+        )
+        y = run(cf.nodes.wendling, start, p, 0.25, 16000)
         return (y.y1 - y.y2 - y.y3)[8000:]
 
     assert np.ptp(late(3.25, 50.0, 10.0)) < 0.1  # without noise the background is still
@@ -152,17 +167,17 @@ def test_wendling_goes_from_background_to_rhythm_as_excitation_grows():
 
 def test_montbrio_pazo_roxin_rests_at_the_roots_of_its_source_and_is_bistable():
     """V = -Delta / (2 pi r), and r a root of a quartic: three of them at the default parameters."""
-    p = cf.MontbrioPazoRoxinParams()
+    p = cf.nodes.MontbrioPazoRoxinParams()
     quartic = [-(np.pi**2), p.J, p.eta, 0, (p.Delta / (2 * np.pi)) ** 2]
     roots = np.roots(np.array(quartic, float))
     rests = sorted(r.real for r in roots if abs(r.imag) < 1e-9 and r.real > 0)
     assert len(rests) == 3
     r = jnp.array(rests)
-    node = cf.montbrio_pazo_roxin
-    rate = node(cf.MontbrioPazoRoxinState(r, -1 / (2 * jnp.pi * r)), none(node), p)
+    node = cf.nodes.montbrio_pazo_roxin
+    rate = node(cf.nodes.MontbrioPazoRoxinState(r, -1 / (2 * jnp.pi * r)), none(node), p)
     assert np.abs(np.array(rate)).max() < 1e-9
     ends = [
-        float(run(node, cf.MontbrioPazoRoxinState(*one(r0, V0)), p, 0.01, 4000).r[-1, 0])
+        float(run(node, cf.nodes.MontbrioPazoRoxinState(*one(r0, V0)), p, 0.01, 4000).r[-1, 0])
         for r0, V0 in [(0.05, -2), (1.0, 0)]
     ]
     assert ends == pytest.approx([rests[0], rests[2]], rel=1e-6)
@@ -170,10 +185,12 @@ def test_montbrio_pazo_roxin_rests_at_the_roots_of_its_source_and_is_bistable():
 
 def test_coombes_byrne_with_a_silent_synapse_is_the_other_without_recurrence():
     r, V, zero = jnp.array([0.3, 1.0]), jnp.array([-1.0, 0.5]), jnp.zeros(2)
-    node, other = cf.coombes_byrne, cf.montbrio_pazo_roxin
-    got = node(cf.CoombesByrneState(r, V, zero, zero), none(node), cf.CoombesByrneParams())
-    plain = cf.MontbrioPazoRoxinParams(Delta=0.5, eta=20.0, J=0.0)
-    wanted = other(cf.MontbrioPazoRoxinState(r, V), none(other), plain)
+    node, other = cf.nodes.coombes_byrne, cf.nodes.montbrio_pazo_roxin
+    got = node(
+        cf.nodes.CoombesByrneState(r, V, zero, zero), none(node), cf.nodes.CoombesByrneParams()
+    )
+    plain = cf.nodes.MontbrioPazoRoxinParams(Delta=0.5, eta=20.0, J=0.0)
+    wanted = other(cf.nodes.MontbrioPazoRoxinState(r, V), none(other), plain)
     assert_close(np.array([got.r, got.V]), np.array(wanted), ulps=16)
 
 
@@ -183,24 +200,24 @@ def rates(state, params):
 
 
 def test_wong_wang_exc_inh_rests_near_3_hz_as_its_source_says():
-    p, start = cf.WongWangExcInhParams(), cf.WongWangExcInhState(*one(0.1, 0.1))
-    S_e = run(cf.wong_wang_exc_inh, start, p, 1.0, 5000).S_e[-1]
+    p, start = cf.nodes.WongWangExcInhParams(), cf.nodes.WongWangExcInhState(*one(0.1, 0.1))
+    S_e = run(cf.nodes.wong_wang_exc_inh, start, p, 1.0, 5000).S_e[-1]
     assert 1000 * rates(S_e, p)[0] == pytest.approx(3.06, abs=0.02)  # Hz
     # So feedback inhibition that asks for just this rate is the default of 1 nA.
-    balanced = cf.balance_inhibition(p, cf.AdditiveCoupling(ALONE), 1, rate=rates(S_e, p))
+    balanced = cf.nodes.balance_inhibition(p, cf.AdditiveCoupling(ALONE), 1, rate=rates(S_e, p))
     assert balanced.J_i[0] == pytest.approx(1.0, abs=1e-6)
 
 
 def test_balanced_inhibition_holds_every_region_at_its_rate():
     W = np.array([[0.0, 0.9, 0.2], [0.1, 0.0, 0.7], [0.6, 0.3, 0.0]])
     coupling = cf.AdditiveCoupling(W, k=0.5)
-    free = cf.WongWangExcInhParams()
+    free = cf.nodes.WongWangExcInhParams()
     wanted = np.array([0.003, 0.002, 0.004])
-    p = cf.balance_inhibition(free, coupling, 3, rate=wanted)
-    start = cf.WongWangExcInhState(0.15 * jnp.ones(3), 0.05 * jnp.ones(3))
-    late = run(cf.wong_wang_exc_inh, start, p, 1.0, 8000, coupling).S_e[-1]
+    p = cf.nodes.balance_inhibition(free, coupling, 3, rate=wanted)
+    start = cf.nodes.WongWangExcInhState(0.15 * jnp.ones(3), 0.05 * jnp.ones(3))
+    late = run(cf.nodes.wong_wang_exc_inh, start, p, 1.0, 8000, coupling).S_e[-1]
     np.testing.assert_allclose(rates(late, p), wanted, rtol=1e-6)
-    unbalanced = run(cf.wong_wang_exc_inh, start, free, 1.0, 8000, coupling).S_e[-1]
+    unbalanced = run(cf.nodes.wong_wang_exc_inh, start, free, 1.0, 8000, coupling).S_e[-1]
     assert np.abs(rates(unbalanced, free) - wanted).max() > 1e-3
 
 
@@ -211,7 +228,9 @@ def test_balanced_inhibition_has_gradients_and_compiles():
     @jax.grad
     def slope(k, rate):
         coupling = cf.AdditiveCoupling(W, k=k)
-        return cf.balance_inhibition(cf.WongWangExcInhParams(), coupling, 2, rate).J_i[0]
+        return cf.nodes.balance_inhibition(cf.nodes.WongWangExcInhParams(), coupling, 2, rate).J_i[
+            0
+        ]
 
     at = [float(slope(1.0, rate)) for rate in (0.0005, 0.003, 0.02)]
     assert np.isfinite(at).all()
@@ -220,9 +239,13 @@ def test_balanced_inhibition_has_gradients_and_compiles():
 
 def test_reduced_wong_wang_is_bistable_where_recurrence_is_strong():
     """At w = 1 and I_0 = 0.32 nA (E. C. A. Hansen et al., NeuroImage 105 (2015) 525-535)."""
-    p = cf.ReducedWongWangParams(w=1.0, I_0=0.32)
+    p = cf.nodes.ReducedWongWangParams(w=1.0, I_0=0.32)
     low, high = (
-        float(run(cf.reduced_wong_wang, cf.ReducedWongWangState(*one(S)), p, 1.0, 4000).S[-1, 0])
+        float(
+            run(cf.nodes.reduced_wong_wang, cf.nodes.ReducedWongWangState(*one(S)), p, 1.0, 4000).S[
+                -1, 0
+            ]
+        )
         for S in (0.05, 0.9)
     )
     assert low < 0.15
@@ -233,15 +256,18 @@ def test_reduced_wong_wang_is_bistable_where_recurrence_is_strong():
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_wong_wang_response_is_smooth_where_its_fraction_is_not(gap, dtype):
     """At d (a I - b) = 0 it is 0 / 0; a current is chosen to lie just off there."""
-    node, base = cf.reduced_wong_wang, cf.ReducedWongWangParams(w=0.0, gamma=1.0, tau=jnp.inf)
+    node, base = (
+        cf.nodes.reduced_wong_wang,
+        cf.nodes.ReducedWongWangParams(w=0.0, gamma=1.0, tau=jnp.inf),
+    )
     p = jax.tree.map(lambda x: x.astype(dtype), base)
     current = jnp.asarray((gap / 154 + 0.108) / 0.270, dtype)
 
     @jax.value_and_grad
     def fired(current):
         q = jax.tree.map(lambda x: x, p)
-        q = cf.ReducedWongWangParams(**{**vars(q), "I_0": current})
-        return node(cf.ReducedWongWangState(jnp.zeros(1, dtype)), none(node), q).S[0]
+        q = cf.nodes.ReducedWongWangParams(**{**vars(q), "I_0": current})
+        return node(cf.nodes.ReducedWongWangState(jnp.zeros(1, dtype)), none(node), q).S[0]
 
     value, slope = fired(current)
     x = 154 * (0.270 * float(current) - 0.108)
@@ -260,12 +286,14 @@ def test_an_excitable_region_has_seizures_and_a_healthy_one_has_none(reduced):
     """The threshold in x0 lies at about -2.06."""
     x0 = jnp.array([-1.6, -2.4])
     if reduced:
-        node, p = cf.epileptor_2d, cf.Epileptor2dParams(x0=x0, r=0.003)
-        start = cf.Epileptor2dState(jnp.array([-1.6, -1.6]), jnp.array([3.3, 3.3]))
+        node, p = cf.nodes.epileptor_2d, cf.nodes.Epileptor2dParams(x0=x0, r=0.003)
+        start = cf.nodes.Epileptor2dState(jnp.array([-1.6, -1.6]), jnp.array([3.3, 3.3]))
     else:
-        node, p = cf.epileptor, cf.EpileptorParams(x0=x0, r=0.003)
+        node, p = cf.nodes.epileptor, cf.nodes.EpileptorParams(x0=x0, r=0.003)
         ones = jnp.ones(2)
-        start = cf.EpileptorState(-1.6 * ones, -11 * ones, 3.3 * ones, -ones, 0 * ones, 0 * ones)
+        start = cf.nodes.EpileptorState(
+            -1.6 * ones, -11 * ones, 3.3 * ones, -ones, 0 * ones, 0 * ones
+        )
     idle = cf.AdditiveCoupling(jnp.zeros((2, 2)))
     x1 = run(node, start, p, 0.05, 40000, idle).x1[20000:]
     assert x1[:, 0].max() > 0.3
@@ -276,11 +304,11 @@ def test_an_excitable_region_has_seizures_and_a_healthy_one_has_none(reduced):
 def test_permittivity_coupling_recruits_a_healthy_neighbour():
     """With k > 0 a region in seizure lowers the z of another, and so brings it closer to one."""
     W = jnp.array([[0.0, 0.0], [1.0, 0.0]])  # the sick region 0 drives the healthy region 1
-    p = cf.Epileptor2dParams(x0=jnp.array([-1.6, -2.2]), r=0.003)
-    start = cf.Epileptor2dState(jnp.array([-1.6, -1.6]), jnp.array([3.0, 3.3]))
+    p = cf.nodes.Epileptor2dParams(x0=jnp.array([-1.6, -2.2]), r=0.003)
+    start = cf.nodes.Epileptor2dState(jnp.array([-1.6, -1.6]), jnp.array([3.0, 3.3]))
 
     def highest(k):
-        x1 = run(cf.epileptor_2d, start, p, 0.05, 40000, cf.DiffusiveCoupling(W, k=k)).x1
+        x1 = run(cf.nodes.epileptor_2d, start, p, 0.05, 40000, cf.DiffusiveCoupling(W, k=k)).x1
         return float(x1[:, 1].max())
 
     assert highest(0.0) < -1

@@ -84,7 +84,7 @@ def _terms(name, state, states, params):
 @pytest.mark.parametrize("name", NODES)
 def test_node_names_its_states_inputs_and_ranges(name):
     node, (state_type, _) = NODES[name], types_of(name)
-    assert isinstance(node, cf.Node)
+    assert isinstance(node, cf.nodes.Node)
     assert node.__name__ == name
     assert node.states == state_type._fields
     assert node.coupled
@@ -96,7 +96,7 @@ def test_node_names_its_states_inputs_and_ranges(name):
 
 
 def test_the_catalog_has_every_node_of_the_package():
-    public = {n for n, x in vars(cf).items() if isinstance(x, cf.Node) and n != "Node"}
+    public = {n for n, x in vars(cf.nodes).items() if isinstance(x, cf.nodes.Node) and n != "Node"}
     assert set(NODES) == public
     assert len(NODES) == 21
 
@@ -186,23 +186,23 @@ def test_coupling_changes_the_trajectory_and_float32_stays(name):
 
 
 def test_defaults_are_those_of_the_sources():
-    wc = cf.WilsonCowanParams()
+    wc = cf.nodes.WilsonCowanParams()
     assert [wc.c_ee, wc.c_ei, wc.c_ie, wc.c_ii] == [16, 12, 15, 3]
     assert [wc.a_e, wc.b_e, wc.a_i, wc.b_i, wc.P, wc.Q] == [1.3, 4, 2, 3.7, 1.25, 0]
     assert [wc.tau_e, wc.tau_i] == [8, 8]
-    hopf = cf.HopfParams()
+    hopf = cf.nodes.HopfParams()
     assert hopf.a == -0.02
     assert 1000 * hopf.omega / (2 * np.pi) == pytest.approx(10.0)  # Hz
-    assert 1000 * cf.KuramotoParams().omega / (2 * np.pi) == pytest.approx(40.0)
+    assert 1000 * cf.nodes.KuramotoParams().omega / (2 * np.pi) == pytest.approx(40.0)
 
 
 def test_wilson_cowan_of_its_defaults_cycles():
     """Fig. 11 of the source: P = 1.25 oscillates; without drive the node rests at 0."""
-    net = cf.Network(cf.wilson_cowan, dt=0.5)
+    net = cf.Network(cf.nodes.wilson_cowan, dt=0.5)
 
     def late(P):
-        params = cf.Params(cf.WilsonCowanParams(P=P), cf.AdditiveCoupling(jnp.zeros((1, 1))))
-        state = net.init(cf.WilsonCowanState(jnp.array([0.1]), jnp.array([0.05])), params)
+        params = cf.Params(cf.nodes.WilsonCowanParams(P=P), cf.AdditiveCoupling(jnp.zeros((1, 1))))
+        state = net.init(cf.nodes.WilsonCowanState(jnp.array([0.1]), jnp.array([0.05])), params)
         return cf.simulate(net, state, params, 2000, record="E")[1][1000:]
 
     cycle, rest = late(1.25), late(0.0)
@@ -211,18 +211,18 @@ def test_wilson_cowan_of_its_defaults_cycles():
 
 
 def test_fitzhugh_nagumo_rests_without_current_and_spikes_with_it():
-    net = cf.Network(cf.fitzhugh_nagumo, dt=0.1)
+    net = cf.Network(cf.nodes.fitzhugh_nagumo, dt=0.1)
     params = cf.Params(
-        cf.FitzHughNagumoParams(current=jnp.array([0.0, 0.5, 1.6])),
+        cf.nodes.FitzHughNagumoParams(current=jnp.array([0.0, 0.5, 1.6])),
         cf.AdditiveCoupling(jnp.zeros((3, 3))),
     )
-    state = net.init(cf.FitzHughNagumoState(-jnp.ones(3), -0.6 * jnp.ones(3)), params)
+    state = net.init(cf.nodes.FitzHughNagumoState(-jnp.ones(3), -0.6 * jnp.ones(3)), params)
     v = cf.simulate(net, state, params, 3000, record="v")[1][1500:]
     assert ((v.max(axis=0) - v.min(axis=0)) > 1.0).tolist() == [False, True, False]
 
 
 def test_a_node_of_ones_own_stays_the_function_it_was():
-    @cf.node(states=["u", "v"], inputs=["drive"], coupled=[("v", "drive")])
+    @cf.nodes.node(states=["u", "v"], inputs=["drive"], coupled=[("v", "drive")])
     def own(state, inputs, params):
         return {"u": state["v"], "v": params * inputs["drive"]}
 
@@ -232,24 +232,26 @@ def test_a_node_of_ones_own_stays_the_function_it_was():
 
 
 def test_the_first_state_drives_the_first_input_by_default():
-    assert cf.node(states=["u", "v"], inputs=["p", "q"])(lambda s, i, p: s).coupled == (("u", "p"),)
-    assert cf.node(states=["u"], inputs=[])(lambda s, i, p: s).coupled == ()
+    assert cf.nodes.node(states=["u", "v"], inputs=["p", "q"])(lambda s, i, p: s).coupled == (
+        ("u", "p"),
+    )
+    assert cf.nodes.node(states=["u"], inputs=[])(lambda s, i, p: s).coupled == ()
 
 
 def test_a_pair_that_does_not_exist_is_refused():
     with refuses("There is no state 'w'; there are: u, v"):
-        cf.node(states=["u", "v"], inputs=["p"], coupled=[("w", "p")])
+        cf.nodes.node(states=["u", "v"], inputs=["p"], coupled=[("w", "p")])
     with refuses("There is no input 'q'; there are: p"):
-        cf.node(states=["u", "v"], inputs=["p"], coupled=[("u", "q")])
+        cf.nodes.node(states=["u", "v"], inputs=["p"], coupled=[("u", "q")])
 
 
 def test_node_parameters_reach_gradients():
     @eqx.filter_grad
     def slope(params):
-        state = cf.HopfState(jnp.array([0.6]), jnp.array([0.8]))
-        return cf.hopf(state, cf.HopfState(jnp.zeros(1), jnp.zeros(1)), params).x.sum()
+        state = cf.nodes.HopfState(jnp.array([0.6]), jnp.array([0.8]))
+        return cf.nodes.hopf(state, cf.nodes.HopfState(jnp.zeros(1), jnp.zeros(1)), params).x.sum()
 
-    gradient = slope(cf.HopfParams(a=jnp.array([0.1]), omega=0.3))
+    gradient = slope(cf.nodes.HopfParams(a=jnp.array([0.1]), omega=0.3))
     assert gradient.a.tolist() == [0.6]
     assert gradient.omega == -0.8
 

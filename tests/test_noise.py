@@ -9,14 +9,14 @@ from helpers import assert_close, few, refuses
 from strategies import directed
 
 import coupling_fn as cf
-from coupling_fn._noise import START, draw
+from coupling_fn.noise._noise import START, draw
 
 N, DT, STEPS = 3, 0.5, 45
 CONN = np.asarray(directed(N, N))
 LAGS = {"plain": None, "near": np.arange(9).reshape(3, 3), "blocks": np.arange(9).reshape(3, 3) + 9}
 KEY = jax.random.key(5)
 MIX = np.array([[0.8, 0.0], [0.3, 0.5], [-0.4, 0.9]])  # two sources for three regions
-X0 = cf.HopfState(jnp.array([0.5, -0.2, 0.1]), jnp.array([0.0, 0.3, -0.6]))
+X0 = cf.nodes.HopfState(jnp.array([0.5, -0.2, 0.1]), jnp.array([0.0, 0.3, -0.6]))
 
 
 class Size(eqx.Module):
@@ -31,15 +31,15 @@ class Size(eqx.Module):
 def every_kind():
     """Noise in each way that it can enter."""
     return cf.Params(
-        cf.HopfParams(a=-0.1, omega=0.6),
+        cf.nodes.HopfParams(a=-0.1, omega=0.6),
         cf.AdditiveCoupling(CONN, k=0.4),
         noise={
-            "x": cf.MultiplicativeNoise(Size(jnp.array(0.3)), sigma=0.4, factor=MIX),
-            "y": cf.OrnsteinUhlenbeckNoise(jnp.array([0.1, 0.2, 0.3]), 2.0, factor=MIX),
+            "x": cf.noise.Multiplicative(Size(jnp.array(0.3)), sigma=0.4, factor=MIX),
+            "y": cf.noise.OrnsteinUhlenbeck(jnp.array([0.1, 0.2, 0.3]), 2.0, factor=MIX),
         },
         external={
-            "x": cf.SineStimulus(0.2, 100.0) + cf.PinkNoise(0.3, 5.0, 200.0),
-            "y": cf.OrnsteinUhlenbeckNoise(0.2, jnp.array([1.0, 3.0, 9.0])),
+            "x": cf.stimuli.Sine(0.2, 100.0) + cf.noise.Pink(0.3, 5.0, 200.0),
+            "y": cf.noise.OrnsteinUhlenbeck(0.2, jnp.array([1.0, 3.0, 9.0])),
         },
     )
 
@@ -112,7 +112,7 @@ def by_hand(params, lags, scheme, steps=STEPS):
     ("lags", "scheme"), few([("blocks", "heun"), ("near", "euler"), ("plain", "heun")], 3)
 )
 def test_a_run_with_every_kind_is_its_loop(lags, scheme):
-    net = cf.Network(cf.hopf, DT, lags=LAGS[lags], scheme=scheme)
+    net = cf.Network(cf.nodes.hopf, DT, lags=LAGS[lags], scheme=scheme)
     params = every_kind()
     state = start(net, params)
     wanted = by_hand(params, LAGS[lags], scheme)
@@ -131,7 +131,7 @@ def test_a_run_with_every_kind_is_its_loop(lags, scheme):
 
 def test_every_number_of_noise_has_its_gradient_and_keys_are_vmapped():
     """Reverse against differences; and the batch against single runs."""
-    net = cf.Network(cf.hopf, DT, lags=LAGS["blocks"])
+    net = cf.Network(cf.nodes.hopf, DT, lags=LAGS["blocks"])
     values, rest = eqx.partition(every_kind(), eqx.is_inexact_array)
     values = jax.tree.map(lambda x: jnp.asarray(np.asarray(x)), values)  # none weakly typed
 
@@ -177,16 +177,16 @@ def test_every_number_of_noise_has_its_gradient_and_keys_are_vmapped():
     assert checked == 14
 
 
-@cf.node(states=["x"], inputs=["x"], coupled=[])
+@cf.nodes.node(states=["x"], inputs=["x"], coupled=[])
 def growth(state, inputs, params):
     """x' = a x + input."""
-    return cf.LinearState(params.a * state.x + inputs.x)
+    return cf.nodes.LinearState(params.a * state.x + inputs.x)
 
 
 def alone(dt, params, regions, steps, scheme="heun", record="x", x0=0.0, key=KEY, **options):
     """A run of regions that nothing couples."""
     net = cf.Network(growth, dt, scheme=scheme, **options)
-    state = net.init(cf.LinearState(jnp.full(regions, x0)), params, key=key)
+    state = net.init(cf.nodes.LinearState(jnp.full(regions, x0)), params, key=key)
     return cf.simulate(net, state, params, steps, record=record)[1]
 
 
@@ -194,8 +194,8 @@ def alone(dt, params, regions, steps, scheme="heun", record="x", x0=0.0, key=KEY
 def test_strong_order_on_geometric_brownian_motion(scheme, order):
     """dX = a X dt + b X dW: of Itô by Euler, of Stratonovich by Heun, along one path refined."""
     a, b, regions, finest = -0.4, 0.8, 1000, 2.0**-9
-    noise = cf.MultiplicativeNoise(lambda s: s.x, sigma=b)
-    params = cf.Params(cf.LinearParams(a=a), noise={"x": noise})
+    noise = cf.noise.Multiplicative(lambda s: s.x, sigma=b)
+    params = cf.Params(cf.nodes.LinearParams(a=a), noise={"x": noise})
     xi = jax.vmap(lambda n: draw("noise.x", noise, KEY, n, regions, "float64"))(jnp.arange(512))
     drift = a - b**2 / 2 if scheme == "euler" else a
     exact = np.exp(drift + b * np.sqrt(finest) * np.asarray(xi).sum(0))
@@ -210,12 +210,12 @@ def test_strong_order_on_geometric_brownian_motion(scheme, order):
 
 def test_the_path_is_the_same_at_half_the_step():
     """Of white noise, and of noise with a memory."""
-    params = cf.Params(cf.LinearParams(a=0.0), noise=0.7)
+    params = cf.Params(cf.nodes.LinearParams(a=0.0), noise=0.7)
     coarse, fine = (alone(dt, params, N, int(8 / dt), noise_step=0.125) for dt in (0.5, 0.25))
     assert np.abs(coarse - fine[1::2]).max() < 1e-12
     other = alone(0.25, params, N, 32)
     assert np.abs(coarse - other[1::2]).max() > 0.1  # unless asked for, it is another path
-    params = cf.Params(cf.LinearParams(a=0.0), external={"x": cf.PinkNoise(0.7, 5.0, 100.0)})
+    params = cf.Params(cf.nodes.LinearParams(a=0.0), external={"x": cf.noise.Pink(0.7, 5.0, 100.0)})
     record = lambda state: state.noise["external.x"]
     coarse, fine = (
         alone(dt, params, N, int(8 / dt), noise_step=0.125, record=record) for dt in (0.5, 0.25)
@@ -225,7 +225,7 @@ def test_the_path_is_the_same_at_half_the_step():
 
 @pytest.mark.thorough
 def test_refined_noise_in_blocks_is_that_step_by_step():
-    net = cf.Network(cf.hopf, DT, lags=LAGS["blocks"], noise_step=DT / 2)
+    net = cf.Network(cf.nodes.hopf, DT, lags=LAGS["blocks"], noise_step=DT / 2)
     params = every_kind()
 
     def step(state, _):
@@ -236,7 +236,7 @@ def test_refined_noise_in_blocks_is_that_step_by_step():
     by_step, wanted = jax.jit(lambda s: jax.lax.scan(step, s, None, length=20))(state)
     last, xs = cf.simulate(net, state, params, 20)
     assert_close((xs, last.noise), (wanted, by_step.noise), ulps=2**12)
-    coarse = cf.Network(cf.hopf, DT, lags=LAGS["blocks"])
+    coarse = cf.Network(cf.nodes.hopf, DT, lags=LAGS["blocks"])
     other = cf.simulate(coarse, state, params, 20)[1]
     assert np.abs(other.x - xs.x).max() > 0.01
 
@@ -244,14 +244,17 @@ def test_refined_noise_in_blocks_is_that_step_by_step():
 def test_spread_and_memory_do_not_depend_on_dt():
     """Of white noise the variance grows as σ² t; that of Ornstein–Uhlenbeck is σ², from the start."""
     regions, sigma, tau = 4000, 0.3, 4.0
-    ou = cf.OrnsteinUhlenbeckNoise(sigma, tau)
+    ou = cf.noise.OrnsteinUhlenbeck(sigma, tau)
     for dt in (0.25, 2.0):
         steps = round(8 / dt)
         white = alone(
-            dt, cf.Params(cf.LinearParams(a=0.0), noise=cf.AdditiveNoise(0.3)), regions, steps
+            dt,
+            cf.Params(cf.nodes.LinearParams(a=0.0), noise=cf.noise.Additive(0.3)),
+            regions,
+            steps,
         )
         assert np.var(white[-1]) == pytest.approx(0.09 * 8, rel=0.07)
-        params = cf.Params(cf.LinearParams(a=0.0), noise=ou)
+        params = cf.Params(cf.nodes.LinearParams(a=0.0), noise=ou)
         record = lambda state: (ou.value(state.noise["noise.x"]), state.node.x)
         path, x = alone(dt, params, regions, steps, record=record)
         assert np.std(path, axis=1) == pytest.approx(sigma, rel=0.05)
@@ -264,17 +267,17 @@ def test_spread_and_memory_do_not_depend_on_dt():
 
 @pytest.mark.thorough
 def test_pink_noise_is_1_over_f_in_its_band():
-    noise = cf.PinkNoise(0.5, low=1.0, high=200.0)
+    noise = cf.noise.Pink(0.5, low=1.0, high=200.0)
     corner = 1000 / (2 * np.pi * np.asarray(noise.tau))
     assert (corner[0], corner[-1]) == pytest.approx((1.0, 200.0))
     f = np.geomspace(3.0, 200 / 3, 30)
     spectrum = (1 / corner / (1 + (f[:, None] / corner) ** 2)).sum(1)
     assert np.polyfit(np.log(f), np.log(spectrum), 1)[0] == pytest.approx(-1, abs=0.08)
-    params = cf.Params(cf.LinearParams(a=0.0), external={"x": noise})
+    params = cf.Params(cf.nodes.LinearParams(a=0.0), external={"x": noise})
     record = lambda state: noise.value(state.noise["external.x"])
     x = alone(1.0, params, 64, 2**13, record=record, scheme="euler")
     assert np.std(x) == pytest.approx(0.5, rel=0.05)
-    frequencies, power = cf.power_spectrum(x, 1.0, window=1024.0)
+    frequencies, power = cf.observe.power_spectrum(x, 1.0, window=1024.0)
     power = np.asarray(power).mean(1)
     inside = (frequencies > 3) & (frequencies < 200 / 3)
     slope = np.polyfit(np.log(frequencies[inside]), np.log(power[inside]), 1)[0]
@@ -284,9 +287,9 @@ def test_pink_noise_is_1_over_f_in_its_band():
 @pytest.mark.thorough
 def test_regions_share_what_the_factor_says():
     correlation = np.array([[1.0, 0.7, -0.3], [0.7, 1.0, 0.2], [-0.3, 0.2, 1.0]])
-    factor = cf.correlation_factor(correlation)
+    factor = cf.noise.correlation_factor(correlation)
     assert_close(factor @ factor.T, correlation, ulps=8)
-    for noise in (cf.AdditiveNoise(2.0, factor=factor), cf.PinkNoise(factor=factor)):
+    for noise in (cf.noise.Additive(2.0, factor=factor), cf.noise.Pink(factor=factor)):
         xi = jax.vmap(lambda n, noise=noise: draw("noise.x", noise, KEY, n, 3, "float64"))(
             jnp.arange(20_000)
         )
@@ -296,11 +299,11 @@ def test_regions_share_what_the_factor_says():
 
 
 def test_another_noise_beside_it_changes_nothing():
-    one = cf.OrnsteinUhlenbeckNoise(0.3)
+    one = cf.noise.OrnsteinUhlenbeck(0.3)
     draws = []
     for external in ({"y": one}, {"x": one, "y": one}):
-        params = cf.Params(cf.HopfParams(), external=external)
-        net = cf.Network(cf.hopf, DT, couplings={})
+        params = cf.Params(cf.nodes.HopfParams(), external=external)
+        net = cf.Network(cf.nodes.hopf, DT, couplings={})
         state = net(net.init(X0, params, key=KEY), params)
         draws.append(state.noise["external.y"])
     assert (draws[0] == draws[1]).all()
@@ -310,8 +313,8 @@ def test_another_noise_beside_it_changes_nothing():
 def test_noise_keeps_float32_and_is_known_under_jit():
     params = jax.tree.map(lambda x: x.astype("float32"), eqx.filter(every_kind(), eqx.is_array))
     params = eqx.combine(params, every_kind())
-    net = cf.Network(cf.hopf, DT, lags=3)
-    x0 = cf.HopfState(*(x.astype("float32") for x in X0))
+    net = cf.Network(cf.nodes.hopf, DT, lags=3)
+    x0 = cf.nodes.HopfState(*(x.astype("float32") for x in X0))
 
     @eqx.filter_jit
     def run(params):
@@ -320,65 +323,71 @@ def test_noise_keeps_float32_and_is_known_under_jit():
 
     last, _ = run(params)
     assert {x.dtype.name for x in jax.tree.leaves((last.node, last.noise))} == {"float32"}
-    traced = eqx.filter_jit(lambda low: cf.PinkNoise(0.1, low, 100.0, components=4).tau)(1.0)
+    traced = eqx.filter_jit(lambda low: cf.noise.Pink(0.1, low, 100.0, components=4).tau)(1.0)
     assert traced.shape == (4,)
 
 
 def begin(**options):
-    params = cf.Params(cf.HopfParams(), cf.AdditiveCoupling(CONN), **options)
-    return cf.Network(cf.hopf, DT).init(X0, params, key=options.pop("key", KEY))
+    params = cf.Params(cf.nodes.HopfParams(), cf.AdditiveCoupling(CONN), **options)
+    return cf.Network(cf.nodes.hopf, DT).init(X0, params, key=options.pop("key", KEY))
 
 
 def without_key():
-    params = cf.Params(cf.HopfParams(), external={"x": cf.OrnsteinUhlenbeckNoise()})
-    cf.Network(cf.hopf, DT, couplings={}).init(X0, params)
+    params = cf.Params(cf.nodes.HopfParams(), external={"x": cf.noise.OrnsteinUhlenbeck()})
+    cf.Network(cf.nodes.hopf, DT, couplings={}).init(X0, params)
 
 
 def without_memory():
-    net = cf.Network(cf.hopf, DT, couplings={})
-    state = net.init(X0, cf.Params(cf.HopfParams()), key=KEY)
-    net(state, cf.Params(cf.HopfParams(), noise={"x": cf.OrnsteinUhlenbeckNoise()}))
+    net = cf.Network(cf.nodes.hopf, DT, couplings={})
+    state = net.init(X0, cf.Params(cf.nodes.HopfParams()), key=KEY)
+    net(state, cf.Params(cf.nodes.HopfParams(), noise={"x": cf.noise.OrnsteinUhlenbeck()}))
 
 
 def wide():
-    net = cf.Network(cf.hopf, DT, couplings={})
-    params = cf.Params(cf.HopfParams(), noise=cf.MultiplicativeNoise(lambda s: s.x[:1]))
+    net = cf.Network(cf.nodes.hopf, DT, couplings={})
+    params = cf.Params(cf.nodes.HopfParams(), noise=cf.noise.Multiplicative(lambda s: s.x[:1]))
     net(net.init(X0, params, key=KEY), params)
 
 
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (lambda: cf.AdditiveNoise(-0.1), "`sigma` must be ≥ 0"),
-        (lambda: cf.OrnsteinUhlenbeckNoise(tau=0.0), "`tau` must be positive and finite .ms."),
-        (lambda: cf.PinkNoise(low=0.0), "`low` must be positive and finite .Hz."),
-        (lambda: cf.PinkNoise(low=9.0, high=3.0), "`low` must be below `high`"),
-        (lambda: cf.PinkNoise(components=1), "`components` must be 2 or more"),
-        (lambda: jax.jit(lambda low: cf.PinkNoise(1.0, low).tau)(1.0), "give `components`"),
-        (lambda: cf.correlation_factor(np.ones((2, 3))), "`correlation` must be square"),
+        (lambda: cf.noise.Additive(-0.1), "`sigma` must be ≥ 0"),
+        (lambda: cf.noise.OrnsteinUhlenbeck(tau=0.0), "`tau` must be positive and finite .ms."),
+        (lambda: cf.noise.Pink(low=0.0), "`low` must be positive and finite .Hz."),
+        (lambda: cf.noise.Pink(low=9.0, high=3.0), "`low` must be below `high`"),
+        (lambda: cf.noise.Pink(components=1), "`components` must be 2 or more"),
+        (lambda: jax.jit(lambda low: cf.noise.Pink(1.0, low).tau)(1.0), "give `components`"),
+        (lambda: cf.noise.correlation_factor(np.ones((2, 3))), "`correlation` must be square"),
         (
-            lambda: cf.correlation_factor([[1.0, 0.2], [0.3, 1.0]]),
+            lambda: cf.noise.correlation_factor([[1.0, 0.2], [0.3, 1.0]]),
             r"symmetric; at \(0, 1\) it is 0.2, and 0.3 at \(1, 0\)",
         ),
-        (lambda: cf.correlation_factor([[1.0, 2.0], [2.0, 1.0]]), "smallest eigenvalue is -1"),
         (
-            lambda: begin(noise={"x": cf.AdditiveNoise(jnp.ones(2))}),
+            lambda: cf.noise.correlation_factor([[1.0, 2.0], [2.0, 1.0]]),
+            "smallest eigenvalue is -1",
+        ),
+        (
+            lambda: begin(noise={"x": cf.noise.Additive(jnp.ones(2))}),
             r"`sigma` of the noise `noise.x` must have shape \(\) or \(3,\), not \(2,\)",
         ),
         (
-            lambda: begin(external={"x": cf.OrnsteinUhlenbeckNoise(factor=np.eye(4))}),
+            lambda: begin(external={"x": cf.noise.OrnsteinUhlenbeck(factor=np.eye(4))}),
             r"`factor` of the noise `external.x` must be .* \(3, any\), not \(4, 4\)",
         ),
         (
-            lambda: begin(external={"x": cf.AdditiveNoise(0.1)}),
+            lambda: begin(external={"x": cf.noise.Additive(0.1)}),
             "it cannot be `external.x`: put it into `params.noise`",
         ),
-        (lambda: begin(noise={"z": cf.PinkNoise()}), "There is no state 'z'"),
+        (lambda: begin(noise={"z": cf.noise.Pink()}), "There is no state 'z'"),
         (without_key, "`params.external` needs a random `key`"),
         (without_memory, "The state holds no memory for the noise `noise.x`"),
         (wide, r"`amplitude` of the noise `noise.x` must have shape \(\) or \(3,\), not \(1,\)"),
-        (lambda: cf.Network(cf.hopf, 0.1, noise_step=0.03), "The nearest `noise_step` is 0.0333"),
-        (lambda: cf.Network(cf.hopf, 0.1, noise_step=0.0), "`noise_step` must be positive"),
+        (
+            lambda: cf.Network(cf.nodes.hopf, 0.1, noise_step=0.03),
+            "The nearest `noise_step` is 0.0333",
+        ),
+        (lambda: cf.Network(cf.nodes.hopf, 0.1, noise_step=0.0), "`noise_step` must be positive"),
     ],
 )
 def test_wrong_noise_is_refused(wrong, message):
@@ -388,4 +397,4 @@ def test_wrong_noise_is_refused(wrong, message):
 
 def test_an_amplitude_must_be_a_function():
     with refuses("`function` must be a function of the state", TypeError):
-        cf.MultiplicativeNoise(0.3)
+        cf.noise.Multiplicative(0.3)

@@ -7,7 +7,7 @@ import pytest
 from helpers import TRANSFORMS, assert_close, few, refuses
 
 import coupling_fn as cf
-from coupling_fn._objective import require_fc
+from coupling_fn.observe._objectives import require_fc
 
 rng = np.random.default_rng(0)
 X, Y = rng.normal(size=(2, 60, 4)).cumsum(1)
@@ -16,17 +16,19 @@ SPECTRUM = np.abs(rng.normal(size=(11, 4)))
 FCD = np.corrcoef(rng.normal(size=(6, 9)))  # of more windows than the other
 
 OBJECTIVES = {
-    "fc_correlation_distance": lambda x: cf.fc_correlation_distance(_fc(x), FC_Y),
-    "fc_frobenius": lambda x: cf.fc_frobenius(_fc(x), FC_Y),
-    "fcd_wasserstein": lambda x: cf.fcd_wasserstein(_fc(x), FCD),
-    "lagged_covariance_distance": lambda x: cf.lagged_covariance_distance(x, FC_Y, 2.0, 6.0),
-    "power_spectrum_distance": lambda x: cf.power_spectrum_distance(x, SPECTRUM, 2.0, 40.0),
-    "phase_locking_distance": lambda x: cf.phase_locking_distance(x, np.abs(FC_Y)),
+    "fc_correlation_distance": lambda x: cf.observe.fc_correlation_distance(_fc(x), FC_Y),
+    "fc_frobenius": lambda x: cf.observe.fc_frobenius(_fc(x), FC_Y),
+    "fcd_wasserstein": lambda x: cf.observe.fcd_wasserstein(_fc(x), FCD),
+    "lagged_covariance_distance": lambda x: cf.observe.lagged_covariance_distance(
+        x, FC_Y, 2.0, 6.0
+    ),
+    "power_spectrum_distance": lambda x: cf.observe.power_spectrum_distance(x, SPECTRUM, 2.0, 40.0),
+    "phase_locking_distance": lambda x: cf.observe.phase_locking_distance(x, np.abs(FC_Y)),
 }
 
 
 def _fc(x):
-    return cf.functional_connectivity(x)
+    return cf.observe.functional_connectivity(x)
 
 
 def wasserstein(a, b):
@@ -45,7 +47,7 @@ def lagged():
 
 
 def spread():
-    power = np.asarray(cf.power_spectrum(X, 2.0, 40.0)[1])
+    power = np.asarray(cf.observe.power_spectrum(X, 2.0, 40.0)[1])
     return np.mean(
         [
             0.5 * np.abs(p / p.sum() - s / s.sum()).sum()
@@ -99,20 +101,20 @@ def test_gradients_are_finite_and_right_in_both_modes(name):
 
 
 MATCHES = {
-    "fc_correlation_distance": (cf.fc_correlation_distance, FC_X, FC_X),
-    "fc_frobenius": (cf.fc_frobenius, FC_X, FC_X),
-    "fcd_wasserstein": (cf.fcd_wasserstein, FC_X, FC_X),
+    "fc_correlation_distance": (cf.observe.fc_correlation_distance, FC_X, FC_X),
+    "fc_frobenius": (cf.observe.fc_frobenius, FC_X, FC_X),
+    "fcd_wasserstein": (cf.observe.fcd_wasserstein, FC_X, FC_X),
     "lagged_covariance_distance": (
-        lambda x, c: cf.lagged_covariance_distance(x, c, 2.0, 6.0),
+        lambda x, c: cf.observe.lagged_covariance_distance(x, c, 2.0, 6.0),
         X,
-        cf.lagged_covariance(X, 2.0, 6.0),
+        cf.observe.lagged_covariance(X, 2.0, 6.0),
     ),
     "power_spectrum_distance": (
-        lambda x, p: cf.power_spectrum_distance(x, p, 2.0, 40.0),
+        lambda x, p: cf.observe.power_spectrum_distance(x, p, 2.0, 40.0),
         X,
-        cf.power_spectrum(X, 2.0, 40.0)[1],
+        cf.observe.power_spectrum(X, 2.0, 40.0)[1],
     ),
-    "phase_locking_distance": (cf.phase_locking_distance, X, cf.phase_coherence(X)),
+    "phase_locking_distance": (cf.observe.phase_locking_distance, X, cf.observe.phase_coherence(X)),
 }
 
 
@@ -127,20 +129,23 @@ def test_an_exact_match_is_at_0_with_a_finite_gradient(name):
 
 def test_wasserstein_moves_with_a_shift_and_counts_ties():
     fcd = jnp.asarray(FCD)
-    assert float(cf.fcd_wasserstein(fcd, fcd - 0.25)) == pytest.approx(0.25)
+    assert float(cf.observe.fcd_wasserstein(fcd, fcd - 0.25)) == pytest.approx(0.25)
     flat = jnp.full((4, 4), 0.5)
-    slope = jax.grad(cf.fcd_wasserstein)(flat, flat - 0.1)
+    slope = jax.grad(cf.observe.fcd_wasserstein)(flat, flat - 0.1)
     assert float(slope.sum()) == pytest.approx(1.0)  # all six values, one sixth each
 
 
 def test_a_weighted_sum_is_the_sum():
-    parts = {"a": cf.fc_rmse, "b": cf.fc_frobenius}
-    total = cf.weighted_objective(parts, {"a": 2.0, "b": 0.5})
-    assert_close(total(FC_X, FC_Y), 2 * cf.fc_rmse(FC_X, FC_Y) + cf.fc_frobenius(FC_X, FC_Y) / 2)
+    parts = {"a": cf.observe.fc_rmse, "b": cf.observe.fc_frobenius}
+    total = cf.observe.weighted_objective(parts, {"a": 2.0, "b": 0.5})
+    assert_close(
+        total(FC_X, FC_Y),
+        2 * cf.observe.fc_rmse(FC_X, FC_Y) + cf.observe.fc_frobenius(FC_X, FC_Y) / 2,
+    )
     with refuses("no objective 'c'"):
-        cf.weighted_objective(parts, {"a": 1.0, "b": 1.0, "c": 1.0})
+        cf.observe.weighted_objective(parts, {"a": 1.0, "b": 1.0, "c": 1.0})
     with refuses("no weight 'b'"):
-        cf.weighted_objective(parts, {"a": 1.0})
+        cf.observe.weighted_objective(parts, {"a": 1.0})
 
 
 def test_a_target_that_cannot_be_fitted_is_refused():
@@ -156,6 +161,6 @@ def test_a_target_that_cannot_be_fitted_is_refused():
         with refuses(match, (ValueError, TypeError)):
             require_fc("target_fc", fc, 4)
     with refuses("`target` is 0"):
-        cf.lagged_covariance_distance(X, np.zeros((4, 4)), 2.0, 6.0)
+        cf.observe.lagged_covariance_distance(X, np.zeros((4, 4)), 2.0, 6.0)
     with refuses("3 regions or more"):
         require_fc("target_fc", np.eye(2))

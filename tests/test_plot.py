@@ -49,21 +49,21 @@ def test_importing_the_package_does_not_import_matplotlib():
 def test_without_matplotlib_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     with refuses(r"pip install 'coupling_fn\[plot\]'", ImportError):
-        cf.plot_fc(np.eye(2))
+        cf.plot.fc(np.eye(2))
 
 
 @pytest.mark.parametrize(
     "draw",
     [
-        lambda ax: cf.plot_connectome(WEIGHTS, ax),
-        lambda ax: cf.plot_fc(np.eye(3), ax),
-        lambda ax: cf.plot_signals(np.arange(5.0), np.ones((5, 2)), ax),
-        lambda ax: cf.plot_sweep(np.arange(3.0), {"loss": np.arange(3.0)}, ax),
-        lambda ax: cf.plot_fcd(np.eye(3), None, ax),
-        lambda ax: cf.plot_spectrum(np.arange(3.0), np.ones((3, 2)), ax),
-        lambda ax: cf.plot_phase_portrait(np.eye(3), np.ones((3, 3)), ax),
-        lambda ax: cf.plot_order_parameter(np.arange(3.0), np.ones(3) / 2, ax),
-        lambda ax: cf.plot_fit(FIT, ax),
+        lambda ax: cf.plot.connectome(WEIGHTS, ax),
+        lambda ax: cf.plot.fc(np.eye(3), ax),
+        lambda ax: cf.plot.signals(np.arange(5.0), np.ones((5, 2)), ax),
+        lambda ax: cf.plot.sweep(np.arange(3.0), {"loss": np.arange(3.0)}, ax),
+        lambda ax: cf.plot.fcd(np.eye(3), None, ax),
+        lambda ax: cf.plot.spectrum(np.arange(3.0), np.ones((3, 2)), ax),
+        lambda ax: cf.plot.phase_portrait(np.eye(3), np.ones((3, 3)), ax),
+        lambda ax: cf.plot.order_parameter(np.arange(3.0), np.ones(3) / 2, ax),
+        lambda ax: cf.plot.fit(FIT, ax),
     ],
 )
 def test_axes_that_are_given_are_drawn_on_and_come_back(draw):
@@ -76,7 +76,7 @@ def test_axes_that_are_given_are_drawn_on_and_come_back(draw):
 
 @pytest.mark.parametrize("kind", [np.asarray, jnp.asarray, BCOO.fromdense, cf.Connectome])
 def test_connectome_shows_weights_in_rows_of_targets(kind):
-    image = drawn(cf.plot_connectome(kind(WEIGHTS))).images[0]
+    image = drawn(cf.plot.connectome(kind(WEIGHTS))).images[0]
     np.testing.assert_array_equal(image.get_array().filled(0), WEIGHTS)
     np.testing.assert_array_equal(image.get_array().mask, WEIGHTS == 0)
     assert (image.norm.vmin, image.norm.vmax) == (0.01, 2.0)
@@ -86,7 +86,7 @@ def test_connectome_shows_weights_in_rows_of_targets(kind):
 
 @pytest.mark.parametrize("weights", [np.zeros((2, 2)), np.eye(2), np.zeros((1, 1))])
 def test_connectome_without_a_range_of_weights_is_drawn(weights):
-    drawn(cf.plot_connectome(weights))
+    drawn(cf.plot.connectome(weights))
 
 
 @pytest.mark.parametrize("inches", [3, 7])
@@ -94,7 +94,7 @@ def test_connectome_without_a_range_of_weights_is_drawn(weights):
 def test_labels_stand_at_their_regions_and_do_not_touch(regions, inches):
     labels = tuple(f"area {i}" for i in range(regions))
     connectome = SimpleNamespace(weights=np.ones((regions, regions)), labels=labels)
-    ax = drawn(cf.plot_connectome(connectome, plt.subplots(figsize=(inches, inches))[1]))
+    ax = drawn(cf.plot.connectome(connectome, plt.subplots(figsize=(inches, inches))[1]))
     for axis, side in ((ax.xaxis, "x"), (ax.yaxis, "y")):
         texts = axis.get_ticklabels()
         assert [t.get_text() for t in texts] == [labels[int(i)] for i in axis.get_ticklocs()]
@@ -105,7 +105,7 @@ def test_labels_stand_at_their_regions_and_do_not_touch(regions, inches):
 
 def test_fc_is_drawn_from_minus_1_to_1_with_nan_grey():
     fc = np.array([[1.0, 0.2, np.nan], [0.2, 1.0, 0.1], [np.nan, 0.1, 1.0]])
-    ax = drawn(cf.plot_fc(fc, title="recorded"))
+    ax = drawn(cf.plot.fc(fc, title="recorded"))
     image = ax.images[0]
     assert image.get_clim() == (-1, 1)
     assert ax.get_aspect() == 1
@@ -118,7 +118,7 @@ def test_fc_is_drawn_from_minus_1_to_1_with_nan_grey():
 def test_signals_are_drawn_in_seconds_on_one_scale_with_region_0_on_top():
     times = np.arange(1, 2001.0)
     signals = np.stack([50 + np.sin(times / 9), 3 * np.sin(times / 9)], axis=1)
-    ax = drawn(cf.plot_signals(times, signals.astype(np.float32)))
+    ax = drawn(cf.plot.signals(times, signals.astype(np.float32)))
     first, second, bar = ax.lines
     assert first.get_xdata()[-1] == 2.0
     assert ax.get_xlabel() == "time [s]"
@@ -134,14 +134,14 @@ def test_signals_are_drawn_in_seconds_on_one_scale_with_region_0_on_top():
 
 @pytest.mark.parametrize("value", [0.0, np.nan, np.inf])
 def test_signals_that_do_not_vary_or_blew_up_are_drawn(value):
-    drawn(cf.plot_signals(np.arange(5.0), np.full((5, 2), value)))
-    drawn(cf.plot_signals(np.arange(1.0), np.full((1, 2), value)))
+    drawn(cf.plot.signals(np.arange(5.0), np.full((5, 2), value)))
+    drawn(cf.plot.signals(np.arange(1.0), np.full((1, 2), value)))
 
 
 def test_sweep_shows_curves_best_and_paths():
     ks, path = np.linspace(0, 1, 5), (np.array([0.1, 0.4]), np.array([3.0, 1.0]))
     curves = {"loss": jnp.arange(5.0), "synchrony": np.ones(5)}
-    ax = drawn(cf.plot_sweep(ks, curves, best=0.3, fits={"fit": path}))
+    ax = drawn(cf.plot.sweep(ks, curves, best=0.3, fits={"fit": path}))
     lines = {line.get_label(): line for line in ax.lines}
     np.testing.assert_array_equal(lines["loss"].get_xdata(), ks)
     np.testing.assert_array_equal(lines["loss"].get_ydata(), np.arange(5))
@@ -157,14 +157,14 @@ def test_sweep_shows_curves_best_and_paths():
     ("ks", "scale"), [([0.1, 0.5, 1.0], "linear"), ([0.1, 1.01], "log"), ([0.0, 9.0], "linear")]
 )
 def test_sweep_is_logarithmic_beyond_a_decade(ks, scale):
-    assert cf.plot_sweep(np.array(ks), {"loss": np.ones(len(ks))}).get_xscale() == scale
+    assert cf.plot.sweep(np.array(ks), {"loss": np.ones(len(ks))}).get_xscale() == scale
 
 
 def test_more_than_a_hundred_signals_are_rows_of_colours():
     times, rng = np.arange(1, 31.0), np.random.default_rng(0)
     signals = 50 + np.arange(101) + rng.uniform(-1, 1, size=(30, 101))
     signals[5, 7] = np.inf
-    ax = drawn(cf.plot_signals(times, signals))
+    ax = drawn(cf.plot.signals(times, signals))
     (carpet,) = ax.collections
     assert not ax.lines
     shown = carpet.get_array().reshape(101, 30)
@@ -173,13 +173,13 @@ def test_more_than_a_hundred_signals_are_rows_of_colours():
     np.testing.assert_allclose(np.diff(shown[3]), change, atol=1e-12)
     assert ax.yaxis_inverted()
     assert -sum(carpet.get_clim()) == 0
-    drawn(cf.plot_signals(times[:1], np.full((1, 101), np.nan)))
+    drawn(cf.plot.signals(times[:1], np.full((1, 101), np.nan)))
 
 
 @pytest.mark.parametrize("lowest", [0.2, -0.3])
 def test_fcd_is_drawn_where_its_windows_begin(lowest):
     fcd = np.array([[1, lowest, np.nan], [lowest, 1, 0.5], [np.nan, 0.5, 1]])
-    ax = drawn(cf.plot_fcd(fcd, stride=4000.0, title="recorded"))
+    ax = drawn(cf.plot.fcd(fcd, stride=4000.0, title="recorded"))
     image = ax.images[0]
     assert image.get_clim() == (min(lowest, 0), 1)
     np.testing.assert_array_equal(image.get_array().mask, np.isnan(fcd))
@@ -188,12 +188,12 @@ def test_fcd_is_drawn_where_its_windows_begin(lowest):
     centres = low + (np.arange(3) + 0.5) * (high - low) / 3
     np.testing.assert_allclose(centres, [0, 4, 8], atol=1e-12)
     assert ax.yaxis_inverted()
-    assert drawn(cf.plot_fcd(fcd)).get_xlabel() == "window"
+    assert drawn(cf.plot.fcd(fcd)).get_xlabel() == "window"
 
 
 def test_spectrum_of_few_regions_is_a_line_each_without_frequency_0():
     frequencies, power = np.arange(5.0), np.array([[9, 1, 2, 3, 0], [9, 4, 5, 6, 7.0]]).T
-    ax = drawn(cf.plot_spectrum(frequencies, power))
+    ax = drawn(cf.plot.spectrum(frequencies, power))
     assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
     first, second = ax.lines
     np.testing.assert_array_equal(first.get_xdata(), [1, 2, 3, 4])
@@ -204,7 +204,7 @@ def test_spectrum_of_few_regions_is_a_line_each_without_frequency_0():
 def test_spectrum_of_many_regions_is_their_median_and_range():
     power = np.random.default_rng(0).uniform(1, 9, size=(12, 84))
     power[3] = 0  # a frequency that no region has
-    ax = drawn(cf.plot_spectrum(np.arange(1, 13.0), power))
+    ax = drawn(cf.plot.spectrum(np.arange(1, 13.0), power))
     (median,) = ax.lines
     wanted = np.median(power, axis=1)
     wanted[3] = np.nan
@@ -219,7 +219,7 @@ def test_spectrum_of_many_regions_is_their_median_and_range():
 @pytest.mark.parametrize("regions", [1, 6, 7, 400])
 def test_phase_portrait_shows_paths_and_of_many_regions_where_they_are(regions):
     x, y = np.random.default_rng(0).normal(size=(2, 50, regions))
-    ax = drawn(cf.plot_phase_portrait(x, y, names=("E [Hz]", "I [Hz]")))
+    ax = drawn(cf.plot.phase_portrait(x, y, names=("E [Hz]", "I [Hz]")))
     paths = [line for line in ax.lines if len(line.get_xdata()) == 50]
     assert len(paths) == (regions if regions <= 6 else 1)
     np.testing.assert_array_equal(paths[0].get_xydata(), np.stack([x[:, 0], y[:, 0]], axis=1))
@@ -239,12 +239,12 @@ def test_phase_portrait_shows_paths_and_of_many_regions_where_they_are(regions):
 @pytest.mark.parametrize("value", [0.0, np.nan, np.inf])
 @pytest.mark.parametrize("regions", [2, 8])
 def test_phase_portrait_of_a_run_that_stands_still_or_blew_up_is_drawn(regions, value):
-    drawn(cf.plot_phase_portrait(np.full((4, regions), value), np.zeros((4, regions))))
+    drawn(cf.plot.phase_portrait(np.full((4, regions), value), np.zeros((4, regions))))
 
 
 def test_order_parameter_is_drawn_with_its_mean_and_deviation():
     order = np.array([0.2, 0.4, 0.9, 0.5])
-    ax = drawn(cf.plot_order_parameter(1000 * np.arange(1, 5.0), order))
+    ax = drawn(cf.plot.order_parameter(1000 * np.arange(1, 5.0), order))
     line, mean = ax.lines
     np.testing.assert_array_equal(line.get_xydata(), np.stack([[1, 2, 3, 4], order], axis=1))
     np.testing.assert_allclose(mean.get_ydata(), order.mean())
@@ -258,7 +258,7 @@ def test_order_parameter_is_drawn_with_its_mean_and_deviation():
 
 
 def test_fit_is_drawn_with_its_loss_and_its_numbers():
-    ax = drawn(cf.plot_fit(FIT, names=["k", "w"]))
+    ax = drawn(cf.plot.fit(FIT, names=["k", "w"]))
     loss, best = ax.lines
     np.testing.assert_array_equal(loss.get_ydata(), FIT.losses)
     assert best.get_xydata().tolist() == [[FIT.best_step, FIT.losses[FIT.best_step]]]
@@ -273,7 +273,7 @@ def test_fit_is_drawn_with_its_loss_and_its_numbers():
 @pytest.mark.parametrize(("high", "width"), [(0.6, 0.0), (0.2, 1.5)])
 def test_the_working_range_of_a_sweep_is_shaded(high, width):
     curves = {"loss": np.ones(5)}
-    ax = drawn(cf.plot_sweep(np.linspace(0, 1, 5), curves, working_range=(0.2, high)))
+    ax = drawn(cf.plot.sweep(np.linspace(0, 1, 5), curves, working_range=(0.2, high)))
     (band,) = ax.patches
     assert (band.get_x(), band.get_width()) == pytest.approx((0.2, high - 0.2))
     assert band.get_linewidth() == width
@@ -282,43 +282,43 @@ def test_the_working_range_of_a_sweep_is_shaded(high, width):
 
 def test_what_cannot_be_drawn_is_refused():
     with refuses("`weights` must be square"):
-        cf.plot_connectome(np.ones((2, 3)))
-    with refuses("`weights` must be ≥ 0.*plot_fc"):
-        cf.plot_connectome(-WEIGHTS)
+        cf.plot.connectome(np.ones((2, 3)))
+    with refuses("`weights` must be ≥ 0.*plot.fc"):
+        cf.plot.connectome(-WEIGHTS)
     with refuses("`weights` must be finite"):
-        cf.plot_connectome(np.full((2, 2), np.nan))
+        cf.plot.connectome(np.full((2, 2), np.nan))
     with refuses("`fc` must be square"):
-        cf.plot_fc(np.ones((2, 3)))
+        cf.plot.fc(np.ones((2, 3)))
     with refuses(r"\(time, region\).*\(4,\)"):
-        cf.plot_signals(np.arange(4), np.ones(4))
+        cf.plot.signals(np.arange(4), np.ones(4))
     with refuses(r"`times` must have shape \(4,\), not \(3,\)"):
-        cf.plot_signals(np.arange(3), np.ones((4, 2)))
+        cf.plot.signals(np.arange(3), np.ones((4, 2)))
     with refuses(r"`ks` must be one or more values in a row.*\(0,\)"):
-        cf.plot_sweep(np.ones(0), {})
+        cf.plot.sweep(np.ones(0), {})
     with refuses(r"`curves\['loss'\]` must have shape \(3,\), not \(2,\)"):
-        cf.plot_sweep(np.ones(3), {"loss": np.ones(2)})
+        cf.plot.sweep(np.ones(3), {"loss": np.ones(2)})
     with refuses(r"`fits\['a'\]` must be two rows of one length.*\(3,\), \(2,\)"):
-        cf.plot_sweep(np.ones(3), {}, fits={"a": (np.ones(3), np.ones(2))})
+        cf.plot.sweep(np.ones(3), {}, fits={"a": (np.ones(3), np.ones(2))})
     with refuses(r"`working_range` must be a lower and a higher k, not \(2, 1\)"):
-        cf.plot_sweep(np.ones(3), {}, working_range=(2, 1))
+        cf.plot.sweep(np.ones(3), {}, working_range=(2, 1))
     with refuses("`fcd` must be square"):
-        cf.plot_fcd(np.ones((2, 3)))
+        cf.plot.fcd(np.ones((2, 3)))
     with refuses("`stride` must be positive"):
-        cf.plot_fcd(np.eye(2), stride=0.0)
+        cf.plot.fcd(np.eye(2), stride=0.0)
     with refuses(r"`power` must be \(frequency, region\); its shape is \(3,\)"):
-        cf.plot_spectrum(np.ones(3), np.ones(3))
+        cf.plot.spectrum(np.ones(3), np.ones(3))
     with refuses(r"`frequencies` must have shape \(3,\), not \(2,\)"):
-        cf.plot_spectrum(np.ones(2), np.ones((3, 2)))
+        cf.plot.spectrum(np.ones(2), np.ones((3, 2)))
     with refuses("`frequencies` must have one above 0"):
-        cf.plot_spectrum(np.zeros(1), np.ones((1, 2)))
+        cf.plot.spectrum(np.zeros(1), np.ones((1, 2)))
     with refuses(r"`x` must be \(time, region\); its shape is \(3,\)"):
-        cf.plot_phase_portrait(np.ones(3), np.ones(3))
+        cf.plot.phase_portrait(np.ones(3), np.ones(3))
     with refuses(r"`y` must have shape \(3, 2\), not \(2, 3\)"):
-        cf.plot_phase_portrait(np.ones((3, 2)), np.ones((2, 3)))
+        cf.plot.phase_portrait(np.ones((3, 2)), np.ones((2, 3)))
     with refuses(r"`order` must be values in a row; its shape is \(3, 2\)"):
-        cf.plot_order_parameter(np.ones(3), np.ones((3, 2)))
+        cf.plot.order_parameter(np.ones(3), np.ones((3, 2)))
     with refuses(r"`times` must have shape \(3,\), not \(2,\)"):
-        cf.plot_order_parameter(np.ones(2), np.ones(3))
+        cf.plot.order_parameter(np.ones(2), np.ones(3))
     with refuses("`names` must have one name for each of 2 leaves: 'k'"):
-        cf.plot_fit(FIT, names="k")
+        cf.plot.fit(FIT, names="k")
     assert plt.get_fignums() == []

@@ -43,7 +43,7 @@ def by_hand(reference, sources, lead_field):
 @pytest.mark.parametrize("transform", few(TRANSFORMS))
 @pytest.mark.parametrize("reference", REFERENCES)
 def test_sensors_see_their_weighted_sum(reference, transform):
-    project = lambda x, g: cf.sensor_signals(x, g, reference=REFERENCES[reference])
+    project = lambda x, g: cf.observe.sensor_signals(x, g, reference=REFERENCES[reference])
     got = TRANSFORMS[transform](project)(jnp.asarray(SOURCES), jnp.asarray(LEAD_FIELD))
     assert_close(got, by_hand(reference, SOURCES, LEAD_FIELD), ulps=64)
 
@@ -51,7 +51,7 @@ def test_sensors_see_their_weighted_sum(reference, transform):
 @pytest.mark.parametrize("reference", REFERENCES)
 def test_float32_stays(reference):
     x, g = (jnp.asarray(a, "float32") for a in (SOURCES, LEAD_FIELD))
-    got = cf.sensor_signals(x, g, reference=REFERENCES[reference])
+    got = cf.observe.sensor_signals(x, g, reference=REFERENCES[reference])
     wanted = by_hand(reference, np.asarray(x, float), np.asarray(g, float))
     assert_close(got, wanted.astype("float32"), ulps=64)
 
@@ -61,14 +61,14 @@ def test_float32_stays(reference):
     b=arrays("float64", (2, 3), elements=st.floats(-9, 9, allow_subnormal=False)),
 )
 def test_what_sensors_see_adds_up_and_the_reference_is_its_zero(a, b):
-    see = lambda x, **reference: np.asarray(cf.sensor_signals(x, LEAD_FIELD, **reference))
+    see = lambda x, **reference: np.asarray(cf.observe.sensor_signals(x, LEAD_FIELD, **reference))
     np.testing.assert_allclose(see(a + b), see(a) + see(b), rtol=0, atol=1e-13)
     assert not see(a, reference=1)[:, 1].any()
     assert np.abs(see(a, reference="average").mean(axis=1)).max() < 1e-14
 
 
 def test_gradients():
-    project = lambda x, g: cf.sensor_signals(x, g, reference="average")
+    project = lambda x, g: cf.observe.sensor_signals(x, g, reference="average")
     args = jnp.asarray(SOURCES), jnp.asarray(LEAD_FIELD)
     check_grads(jax.jit(project), args, order=2, modes=("fwd", "rev"))
 
@@ -84,8 +84,8 @@ def test_a_lead_field_from_a_file(kind, tmp_path):
         np.savez(path, gain=LEAD_FIELD, sensors=np.ones(4))
     else:
         np.savetxt(path, LEAD_FIELD, delimiter="," if kind == "csv" else " ", fmt="%.17g")
-    np.testing.assert_array_equal(cf.load_lead_field(path), LEAD_FIELD)
-    np.testing.assert_array_equal(cf.load_lead_field(str(path)), LEAD_FIELD)
+    np.testing.assert_array_equal(cf.observe.load_lead_field(path), LEAD_FIELD)
+    np.testing.assert_array_equal(cf.observe.load_lead_field(str(path)), LEAD_FIELD)
 
 
 def write(path, content):
@@ -112,20 +112,20 @@ def test_files_that_hold_none_are_refused(problem, tmp_path):
     make, message, *error = FILES[problem]
     path = make(tmp_path)
     with refuses(message, error[0] if error else ValueError):
-        cf.load_lead_field(path)
+        cf.observe.load_lead_field(path)
 
 
 def test_npz_with_several_arrays_and_none_of_the_names_is_refused(tmp_path):
     np.savez(tmp_path / "a.npz", x=LEAD_FIELD, y=LEAD_FIELD)
     with refuses(r"it holds none of lead_field, gain, only: x.npy, y.npy"):
-        cf.load_lead_field(tmp_path / "a.npz")
+        cf.observe.load_lead_field(tmp_path / "a.npz")
     np.save(tmp_path / "b.npy", np.ones(3))
     with refuses(r"`lead_field` must have shape \(sensor, region\); its shape is \(3,\)"):
-        cf.load_lead_field(tmp_path / "b.npy")
+        cf.observe.load_lead_field(tmp_path / "b.npy")
 
 
 def see(sources=SOURCES, lead_field=LEAD_FIELD, **options):
-    return lambda: cf.sensor_signals(sources, lead_field, **options)
+    return lambda: cf.observe.sensor_signals(sources, lead_field, **options)
 
 
 PROBLEMS = {
@@ -158,6 +158,6 @@ def test_refused(problem):
 )
 def test_eeg_is_that_of_tvb(reference, theirs):
     """Of its monitor, without the noise that this adds by default."""
-    sources = cf.temporal_average(activity()[:2000], 1.0, 20.0)
-    got = cf.sensor_signals(sources, lead_field(), reference=reference)
+    sources = cf.observe.temporal_average(activity()[:2000], 1.0, 20.0)
+    got = cf.observe.sensor_signals(sources, lead_field(), reference=reference)
     assert_close(got, np.load(FILE)[f"tvb EEG {theirs}"], ulps=16)

@@ -54,9 +54,9 @@ def test_two_processes_give_the_numbers_of_one(case):
 
 
 def test_what_cannot_be_spread_is_refused():
-    net = cf.Network(cf.linear, 0.1)
-    params = cf.Params(cf.LinearParams(), cf.AdditiveCoupling(jnp.eye(3)))
-    state = net.init(cf.LinearState(jnp.ones(3)), params)
+    net = cf.Network(cf.nodes.linear, 0.1)
+    params = cf.Params(cf.nodes.LinearParams(), cf.AdditiveCoupling(jnp.eye(3)))
+    state = net.init(cf.nodes.LinearState(jnp.ones(3)), params)
     with refuses("3 nodes do not go evenly over 2 devices"):
         cf.shard(net, state, params, 2 * jax.devices()[:1])
     with refuses("`devices` is empty"):

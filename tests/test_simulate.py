@@ -21,7 +21,7 @@ RNG = np.random.default_rng(0)
 CONN = directed(N, N, seed=4)
 X0 = {"x": RNG.normal(size=N), "y": RNG.normal(size=N)}
 PAST = RNG.normal(size=(20, N))
-HOPF = cf.HopfParams(a=-0.2, omega=0.7)
+HOPF = cf.nodes.HopfParams(a=-0.2, omega=0.7)
 
 
 def lags_from(smallest, largest, shape=(N, N)):
@@ -147,7 +147,7 @@ def hopf_case(rule, form, lags, scheme="heun", hold="stage", reads="messages"):
     """One coupling from x onto x, with an external input on y."""
     couple, judged = {**RULES, **SEEN}[rule]
     net = cf.Network(
-        cf.hopf, DT, couplings=cf.Wire("x", into="x"), lags=lags, scheme=scheme, hold=hold
+        cf.nodes.hopf, DT, couplings=cf.Wire("x", into="x"), lags=lags, scheme=scheme, hold=hold
     )
     params = cf.Params(HOPF, couple(FORMS[form](CONN)), external={"y": jnp.linspace(0.0, 1.0, N)})
     depth = int(matrix(lags).max())
@@ -161,7 +161,7 @@ def hopf_case(rule, form, lags, scheme="heun", hold="stage", reads="messages"):
         external={"y": lambda t, i: np.linspace(0, 1, N)[i]},
         history={"x": past_of(depth)} if depth else {},
     )
-    state = net.init(cf.HopfState(**X0), params, history=past_of(depth) if depth else None)
+    state = net.init(cf.nodes.HopfState(**X0), params, history=past_of(depth) if depth else None)
     return net, params, state, judge
 
 
@@ -226,7 +226,7 @@ def test_a_sum_of_couplings_is_the_oracle():
     """Feedforward and feedback, each with its own weights, and a custom rule among them."""
     feedback = directed(N, N, seed=8)
     (ff, a), (fb, b), (own, c) = RULES["hyperbolic tangent"], RULES["diffusive"], SEEN["custom"]
-    net = cf.Network(cf.hopf, DT, lags=LAGS["from 0"])  # onto x and y, as the node says
+    net = cf.Network(cf.nodes.hopf, DT, lags=LAGS["from 0"])  # onto x and y, as the node says
     coupling = ff(CONN) + fb(BCOO.fromdense(feedback)) + own(CONN)
     params = cf.Params(HOPF, coupling)
     past = {"x": past_of(7), "y": 2 * past_of(7)}
@@ -236,7 +236,7 @@ def test_a_sum_of_couplings_is_the_oracle():
         for rule, conn in [(a, CONN), (b, feedback), (c, CONN)]
     ]
     judge = oracle.Net(oracle.hopf(-0.2, 0.7), wires, DT, "heun", history=past)
-    check(net, params, net.init(cf.HopfState(**X0), params, history=past), judge)
+    check(net, params, net.init(cf.nodes.HopfState(**X0), params, history=past), judge)
 
 
 @pytest.mark.parametrize("scheme", ["heun", "rk4"])
@@ -249,7 +249,7 @@ def test_couplings_with_lags_of_their_own_are_the_oracle(scheme):
         "inhibition": cf.Wire("I", into="E", target="E"),
     }
     net = cf.Network(
-        cf.wilson_cowan,
+        cf.nodes.wilson_cowan,
         DT,
         couplings=wires,
         lags={"long": LAGS["from 3"], "near": 2},
@@ -257,7 +257,7 @@ def test_couplings_with_lags_of_their_own_are_the_oracle(scheme):
     )
     strong = 4 * np.abs(CONN)
     params = cf.Params(
-        cf.WilsonCowanParams(),
+        cf.nodes.WilsonCowanParams(),
         {
             "inhibition": cf.DiffusiveCoupling(-strong, K),
             "long": cf.AdditiveCoupling(BCOO.fromdense(strong)),
@@ -276,7 +276,7 @@ def test_couplings_with_lags_of_their_own_are_the_oracle(scheme):
         scheme,
         history=past,
     )
-    state = net.init(cf.WilsonCowanState(**x0), params, history=past)
+    state = net.init(cf.nodes.WilsonCowanState(**x0), params, history=past)
     assert {key: rows.shape for key, rows in state.history.items()} == {"E": (9, N)}
     check(net, params, state, judge, x0, steps=40)
 
@@ -285,7 +285,7 @@ def test_a_function_of_the_state_is_a_source():
     """As Jansen and Rit's y1 - y2; its past goes by the coupling's name."""
     couple, rule = RULES["Jansen-Rit"]
     wire = cf.Wire(lambda s: s.x - s.y, into="y")
-    net = cf.Network(cf.hopf, DT, couplings={"pyramidal": wire}, lags=LAGS["from 0"])
+    net = cf.Network(cf.nodes.hopf, DT, couplings={"pyramidal": wire}, lags=LAGS["from 0"])
     params = cf.Params(HOPF, {"pyramidal": couple(CONN)})
     past = {"pyramidal": past_of(7)}
     judge = oracle.Net(
@@ -295,15 +295,15 @@ def test_a_function_of_the_state_is_a_source():
         "heun",
         history=past,
     )
-    check(net, params, net.init(cf.HopfState(**X0), params, history=past), judge)
+    check(net, params, net.init(cf.nodes.HopfState(**X0), params, history=past), judge)
 
 
 def test_a_coupling_named_like_a_state_does_not_share_its_history():
     """One coupling is called "x" and reads x - y; the other reads the state x."""
     wires = {"x": cf.Wire(lambda s: s.x - s.y, into="x"), "plain": cf.Wire("x", into="y")}
-    net = cf.Network(cf.hopf, DT, couplings=wires, lags=3)
+    net = cf.Network(cf.nodes.hopf, DT, couplings=wires, lags=3)
     params = cf.Params(HOPF, {"x": cf.AdditiveCoupling(CONN), "plain": cf.AdditiveCoupling(CONN)})
-    state = net.init(cf.HopfState(**X0), params)
+    state = net.init(cf.nodes.HopfState(**X0), params)
     judge = oracle.Net(
         oracle.hopf(-0.2, 0.7),
         [
@@ -323,7 +323,7 @@ def test_a_coupling_named_like_a_state_does_not_share_its_history():
 def test_a_source_may_be_some_of_the_regions():
     conn, lags = directed(N, 3, seed=2), lags_from(0, 6, (N, 3))
     wire = cf.Wire(lambda s: s.x[1:4], into="x", target="y")
-    net = cf.Network(cf.hopf, DT, couplings={"some": wire}, lags=lags)
+    net = cf.Network(cf.nodes.hopf, DT, couplings={"some": wire}, lags=lags)
     params = cf.Params(HOPF, {"some": cf.DiffusiveCoupling(conn, K)})
     past = {"some": past_of(6)[:, :3]}
     judge = oracle.Net(
@@ -333,7 +333,7 @@ def test_a_source_may_be_some_of_the_regions():
         "heun",
         history=past,
     )
-    check(net, params, net.init(cf.HopfState(**X0), params, history=past), judge)
+    check(net, params, net.init(cf.nodes.HopfState(**X0), params, history=past), judge)
 
 
 @pytest.mark.parametrize(
@@ -360,7 +360,7 @@ def test_interpolated_reads_are_the_oracle(rule, form, scheme, smallest):
     lengths[0, 0], lengths[0, 1] = np.nextafter(lengths[0, 0], -1), np.nextafter(lengths[0, 1], 99)
     lengths = np.maximum(lengths, 0)
     net = cf.Network(
-        cf.hopf,
+        cf.nodes.hopf,
         DT,
         couplings=cf.Wire("x", into="x"),
         lag_bounds=(smallest, smallest + 6),
@@ -371,12 +371,12 @@ def test_interpolated_reads_are_the_oracle(rule, form, scheme, smallest):
     past = {"x": past_of(smallest + 6)}
     wire = oracle.Wire(judged, CONN, "x", "x", lags)
     judge = oracle.Net(oracle.hopf(-0.2, 0.7), [wire], DT, scheme, history=past)
-    check(net, params, net.init(cf.HopfState(**X0), params, history=past), judge)
+    check(net, params, net.init(cf.nodes.HopfState(**X0), params, history=past), judge)
 
 
 def test_lengths_and_speed_in_params_are_the_lags_they_round_to():
     net, params, state, _ = hopf_case("Kuramoto", "dense", LAGS["from 0"])
-    other = cf.Network(cf.hopf, DT, couplings=cf.Wire("x", into="x"), lag_bounds=(0, 7))
+    other = cf.Network(cf.nodes.hopf, DT, couplings=cf.Wire("x", into="x"), lag_bounds=(0, 7))
     lengths = (LAGS["from 0"] + RNG.uniform(-0.4, 0.4, (N, N)) * (LAGS["from 0"] > 0)) * 0.3
     lengths = np.minimum(lengths, 0.3 * 7)
     varied = cf.Params(HOPF, params.coupling, None, params.external, lengths=lengths, speed=3.0)
@@ -390,7 +390,7 @@ def test_noise_is_one_draw_a_step_from_the_key(scheme):
     amplitude = np.linspace(0.1, 0.9, N)
     net, params, _, judge = hopf_case("diffusive", "dense", LAGS["from 0"], scheme)
     params = eqx.tree_at(lambda p: p.noise, params, {"y": amplitude}, is_leaf=lambda x: x is None)
-    state = net.init(cf.HopfState(**X0), params, key=key, history=past_of(7))
+    state = net.init(cf.nodes.HopfState(**X0), params, key=key, history=past_of(7))
 
     def draw(n):
         xi = jax.random.normal(jax.random.fold_in(key, n), (1, N))
@@ -404,11 +404,13 @@ def test_noise_is_one_draw_a_step_from_the_key(scheme):
 
 def test_noise_in_all_states_and_its_size():
     """dx = σ dW: after n steps the variance is σ² n dt."""
-    net = cf.Network(cf.hopf, DT, scheme="euler")
+    net = cf.Network(cf.nodes.hopf, DT, scheme="euler")
     params = cf.Params(
-        cf.HopfParams(a=0.0, omega=0.0), cf.AdditiveCoupling(jnp.zeros((400, 400))), noise=1e-3
+        cf.nodes.HopfParams(a=0.0, omega=0.0),
+        cf.AdditiveCoupling(jnp.zeros((400, 400))),
+        noise=1e-3,
     )
-    start = cf.HopfState(jnp.zeros(400), jnp.zeros(400))
+    start = cf.nodes.HopfState(jnp.zeros(400), jnp.zeros(400))
     last, _ = cf.simulate(net, net.init(start, params, key=jax.random.key(0)), params, 50)
     for state in last.node:
         assert jnp.var(state) == pytest.approx(1e-6 * 50 * DT, rel=0.25)  # √(2 / 400) is 7 %
@@ -427,7 +429,7 @@ def test_external_input_is_a_function_of_each_stages_time(scheme):
         "x": lambda t, i: np.sin(3.0 * t) * np.linspace(1, 2, N)[i],
         "y": lambda t, i: 0.5,
     }
-    check(net, params, net.init(cf.HopfState(**X0), params, history=past_of(7)), judge)
+    check(net, params, net.init(cf.nodes.HopfState(**X0), params, history=past_of(7)), judge)
 
 
 def test_a_pytree_may_be_the_external_input():
@@ -437,16 +439,18 @@ def test_a_pytree_may_be_the_external_input():
         def __call__(self, t):
             return jnp.where(t >= self.onset, 1.0, 0.0)
 
-    net = cf.Network(cf.linear, 1.0, scheme="euler")
+    net = cf.Network(cf.nodes.linear, 1.0, scheme="euler")
     params = cf.Params(
-        cf.LinearParams(a=0.0), cf.AdditiveCoupling(jnp.zeros((2, 2))), external={"x": Pulse(2.0)}
+        cf.nodes.LinearParams(a=0.0),
+        cf.AdditiveCoupling(jnp.zeros((2, 2))),
+        external={"x": Pulse(2.0)},
     )
-    state = net.init(cf.LinearState(jnp.zeros(2)), params)
+    state = net.init(cf.nodes.LinearState(jnp.zeros(2)), params)
     x = cf.simulate(net, state, params, 4, record="x")[1]
     assert x[:, 0].tolist() == [0.0, 0.0, 1.0, 2.0]
 
 
-@cf.node(states=["u", "v"], inputs=["drive", "gate"], coupled=[("v", "drive")])
+@cf.nodes.node(states=["u", "v"], inputs=["drive", "gate"], coupled=[("v", "drive")])
 def relay(state, inputs, params):
     return {
         "u": -params["leak"] * state["u"] + inputs["drive"],
@@ -481,12 +485,12 @@ def test_a_node_of_ones_own_with_a_dict_for_a_state_is_the_oracle(lags):
 
 def noisy_case(lags="from 3", **options):
     """Every part of the state in use: history, key, step."""
-    net = cf.Network(cf.hopf, DT, lags=LAGS[lags], **options)
+    net = cf.Network(cf.nodes.hopf, DT, lags=LAGS[lags], **options)
     params = cf.Params(
         HOPF, RULES["Kuramoto"][0](CONN), noise=0.2, external={"x": lambda t: jnp.cos(t)}
     )
     state = net.init(
-        cf.HopfState(**X0),
+        cf.nodes.HopfState(**X0),
         params,
         key=jax.random.key(1),
         history=past_of(int(matrix(LAGS[lags]).max())),
@@ -602,7 +606,7 @@ def test_a_weakly_typed_start_runs():
     net, params, _, _ = hopf_case("diffusive", "dense", LAGS["from 3"])
     weak, strong = jnp.full(N, 0.1), jnp.full(N, 0.1, float)
     runs = [
-        cf.simulate(net, net.init(cf.HopfState(x, x), params), params, STEPS)[1]
+        cf.simulate(net, net.init(cf.nodes.HopfState(x, x), params), params, STEPS)[1]
         for x in (weak, strong)
     ]
     assert_close(*runs, ulps=64)
@@ -611,7 +615,7 @@ def test_a_weakly_typed_start_runs():
 def traces(counter=[]):  # noqa: B006  (what it counts is its state)
     """A node that counts how often it is traced."""
 
-    @cf.node(states=["x"], inputs=["x"])
+    @cf.nodes.node(states=["x"], inputs=["x"])
     def counted(state, inputs, params):
         counter.append(1)
         return {"x": params * state["x"] + inputs["x"]}
@@ -679,7 +683,7 @@ def test_what_is_recorded(lags):
         assert (node.x[-1] == last.node.x).all()
         assert_close(node, jax.tree.map(lambda x, n=every: x[n - 1 :: n], each), ulps=16)
     by_default = run(3)[1]  # the state of the nodes, where nothing is asked for
-    assert type(by_default) is cf.HopfState
+    assert type(by_default) is cf.nodes.HopfState
     assert_close(by_default, jax.tree.map(lambda x: x[2::3], each), ulps=16)
 
 
@@ -723,16 +727,16 @@ def test_no_steps_are_no_record_and_the_same_state():
 
 
 def test_the_first_record_is_after_one_step():
-    net = cf.Network(cf.linear, 1.0, scheme="euler")
-    params = cf.Params(cf.LinearParams(a=1.0), cf.AdditiveCoupling(jnp.zeros((1, 1))))
-    state = net.init(cf.LinearState(jnp.ones(1)), params)
+    net = cf.Network(cf.nodes.linear, 1.0, scheme="euler")
+    params = cf.Params(cf.nodes.LinearParams(a=1.0), cf.AdditiveCoupling(jnp.zeros((1, 1))))
+    state = net.init(cf.nodes.LinearState(jnp.ones(1)), params)
     assert cf.simulate(net, state, params, 2, record="x")[1].tolist() == [[2.0], [4.0]]
 
 
 def test_without_history_each_region_was_always_where_it_starts():
     net, params, state, _ = hopf_case("Kuramoto", "dense", LAGS["from 3"])
-    given = net.init(cf.HopfState(**X0), params, history=X0["x"])
-    default = net.init(cf.HopfState(**X0), params)
+    given = net.init(cf.nodes.HopfState(**X0), params, history=X0["x"])
+    default = net.init(cf.nodes.HopfState(**X0), params)
     assert same(given, default)
     assert not same(given, state)
 
@@ -762,7 +766,9 @@ def gradient_case(rule, form, *, lags=None, interpolate=None, scheme="heun", hol
         if interpolate
         else dict(lags=lags)
     )
-    net = cf.Network(cf.hopf, DT, couplings=cf.Wire("x", "x"), scheme=scheme, hold=hold, **given)
+    net = cf.Network(
+        cf.nodes.hopf, DT, couplings=cf.Wire("x", "x"), scheme=scheme, hold=hold, **given
+    )
     lengths = np.random.default_rng(2).uniform(0.8, 2.2, (N, N))
     extra = dict(lengths=lengths, speed=3.0) if interpolate else {}
     params = cf.Params(
@@ -772,7 +778,7 @@ def gradient_case(rule, form, *, lags=None, interpolate=None, scheme="heun", hol
         external={"y": jnp.linspace(0.0, 1.0, N)},
         **extra,
     )
-    at = {"params": params, "x0": cf.HopfState(**jax.tree.map(jnp.asarray, X0))}
+    at = {"params": params, "x0": cf.nodes.HopfState(**jax.tree.map(jnp.asarray, X0))}
     at["history"] = jnp.asarray(past_of(largest)) if largest else None
     values, rest = eqx.partition(at, eqx.is_inexact_array)
     values = jax.tree.map(lambda x: jnp.asarray(np.asarray(x)), values)  # none weakly typed
@@ -830,7 +836,7 @@ def test_gradient_of_every_leaf_is_the_finite_difference(rule, form, options):
 @pytest.mark.parametrize("interpolate", few(["linear", None]))
 def test_forward_mode_by_hand_is_the_reverse_mode_of_simulate(interpolate):
     net = cf.Network(
-        cf.hopf,
+        cf.nodes.hopf,
         DT,
         **(
             dict(interpolate="linear", lag_bounds=(3, 10))
@@ -843,7 +849,7 @@ def test_forward_mode_by_hand_is_the_reverse_mode_of_simulate(interpolate):
 
     def start(k):
         params = eqx.tree_at(lambda p: p.coupling.k, base, k)
-        return net.init(cf.HopfState(**X0), params), params
+        return net.init(cf.nodes.HopfState(**X0), params), params
 
     def by_hand(k):
         state, params = start(k)
@@ -860,12 +866,12 @@ def test_forward_mode_by_hand_is_the_reverse_mode_of_simulate(interpolate):
 
 
 def test_the_gradient_of_speed_without_interpolation_is_an_error():
-    net = cf.Network(cf.hopf, DT, lag_bounds=(1, 20))
+    net = cf.Network(cf.nodes.hopf, DT, lag_bounds=(1, 20))
     params = cf.Params(HOPF, RULES["Kuramoto"][0](CONN), lengths=jnp.full((N, N), 2.0), speed=3.0)
 
     def loss(value, where):
         changed = eqx.tree_at(where, params, value)
-        state = net.init(cf.HopfState(**X0), changed)
+        state = net.init(cf.nodes.HopfState(**X0), changed)
         return cf.simulate(net, state, changed, 3, record="x")[1].sum()
 
     for where in (lambda p: p.speed, lambda p: p.lengths):
@@ -878,7 +884,7 @@ def test_the_gradient_of_speed_without_interpolation_is_an_error():
 @pytest.mark.parametrize("lags", few(["from 11", "mixed"]))
 def test_stretches_of_blocks_are_the_step_by_step_run(lags, monkeypatch):
     """A long run moves its past to the front now and then; here every two blocks."""
-    monkeypatch.setattr("coupling_fn._plan.STRETCH", 16)
+    monkeypatch.setattr("coupling_fn._delays._plan.STRETCH", 16)
     net, params, state = noisy_case(lags)
     floats, rest = eqx.partition((params, state), eqx.is_inexact_array)
 
@@ -918,9 +924,9 @@ def test_a_rule_that_is_not_finite_at_0_takes_any_lags():
         def send(self, source):
             return jnp.log(source)
 
-    net = cf.Network(cf.linear, DT, lags=LAGS["mixed"])
-    params = cf.Params(cf.LinearParams(-0.1), Logarithm(jnp.abs(CONN), 0.1, b=0.5))
-    state = net.init(cf.LinearState(jnp.linspace(1.0, 2.0, N)), params, history=1.5)
+    net = cf.Network(cf.nodes.linear, DT, lags=LAGS["mixed"])
+    params = cf.Params(cf.nodes.LinearParams(-0.1), Logarithm(jnp.abs(CONN), 0.1, b=0.5))
+    state = net.init(cf.nodes.LinearState(jnp.linspace(1.0, 2.0, N)), params, history=1.5)
     loss = lambda run, k: run(net, state, eqx.tree_at(lambda p: p.coupling.k, params, k), STEPS)[
         1
     ].x.sum()
@@ -948,14 +954,14 @@ def test_the_padding_of_a_bcoo_has_no_gradient():
 
 
 def test_lags_that_are_not_known_yet_have_long_blocks_too():
-    assert cf.Network(cf.hopf, DT, lag_bounds=(40, 100)).block == 32
-    assert cf.Network(cf.hopf, DT, lag_bounds=(9, 100)).block == 8
+    assert cf.Network(cf.nodes.hopf, DT, lag_bounds=(40, 100)).block == 32
+    assert cf.Network(cf.nodes.hopf, DT, lag_bounds=(9, 100)).block == 8
 
 
 def test_a_past_too_long_to_index_is_refused():
     params = cf.Params(HOPF, RULES["diffusive"][0](CONN))
-    net = cf.Network(cf.hopf, DT, lags=LAGS["from 11"])
-    state = net.init(cf.HopfState(**X0), params)
+    net = cf.Network(cf.nodes.hopf, DT, lags=LAGS["from 11"])
+    state = net.init(cf.nodes.HopfState(**X0), params)
     ks = jax.ShapeDtypeStruct((10**6,), float)
 
     def run(k):
@@ -1014,9 +1020,9 @@ def test_vmap_of_the_gradient_is_a_loop():
 
 
 def test_a_lag_that_leaves_its_bounds_is_an_error_and_not_a_clamp():
-    net = cf.Network(cf.hopf, DT, lag_bounds=(5, 10))
+    net = cf.Network(cf.nodes.hopf, DT, lag_bounds=(5, 10))
     base = cf.Params(HOPF, RULES["Kuramoto"][0](CONN), lengths=jnp.full((N, N), 2.1), speed=3.0)
-    state = net.init(cf.HopfState(**X0), base)
+    state = net.init(cf.nodes.HopfState(**X0), base)
 
     @eqx.filter_jit
     def run(speed):

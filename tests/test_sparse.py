@@ -137,9 +137,9 @@ def edges(target, source, last=1.0):
 
 
 def lagged(lags, coupling=None):
-    net = cf.Network(cf.linear, 0.1, lags=lags)
-    params = cf.Params(cf.LinearParams(), coupling or cf.AdditiveCoupling(FULL))
-    return net.init(cf.LinearState(jnp.ones(2)), params)
+    net = cf.Network(cf.nodes.linear, 0.1, lags=lags)
+    params = cf.Params(cf.nodes.LinearParams(), coupling or cf.AdditiveCoupling(FULL))
+    return net.init(cf.nodes.LinearState(jnp.ones(2)), params)
 
 
 # --- couplings -------------------------------------------------------------------------------------
@@ -226,15 +226,15 @@ def on_edges(lags):
 def network(rule, lags, scheme, **options):
     """A network, params over the sparse connection, where to start, and its judge."""
     couple, judged = SEEN_RULES[rule]
-    net = cf.Network(cf.linear, DT, lags=on_edges(lags), scheme=scheme, **options)
-    params = cf.Params(cf.LinearParams(a=-1.0), couple(NETWORK))
+    net = cf.Network(cf.nodes.linear, DT, lags=on_edges(lags), scheme=scheme, **options)
+    params = cf.Params(cf.nodes.LinearParams(a=-1.0), couple(NETWORK))
     depth = 0 if lags is None else int(np.max(on_edges(lags)))
     reads = "states" if rule in ("custom", "edge") else "messages"
     full = None if lags is None else np.broadcast_to(lags, SQUARE.shape)
     wire = oracle.Wire(judged, SQUARE, "x", "x", full, reads=reads)
     history = {"x": PAST[20 - depth :]} if depth else {}
     judge = oracle.Net(oracle.linear(-1.0), [wire], DT, scheme, history=history)
-    state = net.init(cf.LinearState(jnp.asarray(X0)), params, history=history.get("x"))
+    state = net.init(cf.nodes.LinearState(jnp.asarray(X0)), params, history=history.get("x"))
     return net, params, state, judge
 
 
@@ -267,7 +267,7 @@ def test_a_network_is_the_oracle(rule, lags, scheme):
 def loss_over(make, net, state, couple):
     def loss(weights, k):
         coupling = eqx.tree_at(lambda c: c.k, couple(make(weights)), k)
-        params = cf.Params(cf.LinearParams(a=-1.0), coupling)
+        params = cf.Params(cf.nodes.LinearParams(a=-1.0), coupling)
         x = cf.simulate(net, state, params, STEPS, record="x")[1]
         return (x**2 @ jnp.linspace(0.5, 1.5, N)).sum()
 
@@ -287,7 +287,7 @@ def loss_over(make, net, state, couple):
 )
 def test_a_run_over_edges_has_the_gradients_of_one_over_a_matrix(rule, lags, batch):
     net, _, state, _ = network(rule, LAGS[lags], "heun")
-    dense_net = cf.Network(cf.linear, DT, lags=LAGS[lags], lag_bounds=net.lag_bounds[0][1])
+    dense_net = cf.Network(cf.nodes.linear, DT, lags=LAGS[lags], lag_bounds=net.lag_bounds[0][1])
     couple = SEEN_RULES[rule][0]
     places = NETWORK.target, NETWORK.source
     dense = loss_over(lambda w: jnp.zeros((N, N)).at[places].set(w), dense_net, state, couple)
@@ -317,12 +317,14 @@ def test_forward_mode_of_a_delayed_run_is_its_reverse_mode():
 def test_lengths_and_speed_in_params_go_with_the_edges(interpolate):
     lengths = np.where(SQUARE != 0, np.random.default_rng(4).uniform(3, 9, SQUARE.shape), 3.0)
     bounds = cf.lag_bounds(lengths, (4.0, 6.0), DT)
-    net = cf.Network(cf.linear, DT, lag_bounds=bounds, interpolate=interpolate)
+    net = cf.Network(cf.nodes.linear, DT, lag_bounds=bounds, interpolate=interpolate)
     couple = SEEN_RULES["diffusive"][0]
-    start = cf.LinearState(jnp.asarray(X0))
+    start = cf.nodes.LinearState(jnp.asarray(X0))
 
     def end(conn, lengths, speed):
-        params = cf.Params(cf.LinearParams(a=-1.0), couple(conn), lengths=lengths, speed=speed)
+        params = cf.Params(
+            cf.nodes.LinearParams(a=-1.0), couple(conn), lengths=lengths, speed=speed
+        )
         state = net.init(start, params, history=0.3)
         return cf.simulate(net, state, params, STEPS, record="x")[1][::5].sum()
 
@@ -333,7 +335,7 @@ def test_lengths_and_speed_in_params_go_with_the_edges(interpolate):
 
 def test_lags_as_a_matrix_go_with_a_sparse_connection_too():
     net, params, state, _ = network("diffusive", LAGS["mixed"], "heun")
-    other = cf.Network(cf.linear, DT, lags=LAGS["mixed"], lag_bounds=net.lag_bounds[0][1])
+    other = cf.Network(cf.nodes.linear, DT, lags=LAGS["mixed"], lag_bounds=net.lag_bounds[0][1])
     got = cf.simulate(other, state, params, STEPS, record="x")[1]
     assert_close(got, cf.simulate(net, state, params, STEPS, record="x")[1], ulps=2**10)
 
@@ -346,12 +348,12 @@ def test_no_array_of_targets_by_sources_is_ever_made():
     target, source = rng.integers(0, LARGE, (2, 3 * LARGE))
     conn = cf.sparse_from_edges(target, source, rng.random(len(target)), (LARGE, LARGE))
     lags = rng.integers(0, 40, conn.edges)
-    net = cf.Network(cf.linear, 0.1, lags=lags)
+    net = cf.Network(cf.nodes.linear, 0.1, lags=lags)
 
     def loss(weights, k):
         conn_here = eqx.tree_at(lambda c: c.weights, conn, weights)
-        params = cf.Params(cf.LinearParams(), cf.DiffusiveCoupling(conn_here, k), noise=0.1)
-        start = cf.LinearState(jnp.ones(LARGE))
+        params = cf.Params(cf.nodes.LinearParams(), cf.DiffusiveCoupling(conn_here, k), noise=0.1)
+        start = cf.nodes.LinearState(jnp.ones(LARGE))
         state = net.init(start, params, key=jax.random.key(0))
         return cf.simulate(net, state, params, 40)[0].node.x.sum()
 

@@ -40,27 +40,27 @@ def train(t, period=8.0, width=2.5, rise=None, count=3):
 
 # The stimulus, and f(t) by hand; each is multiplied by 1.5 and the pattern.
 CASES = {
-    "constant": (cf.ConstantStimulus(1.5, PATTERN), lambda t: 1.0),
-    "step": (cf.StepStimulus(1.5, 4.0, pattern=PATTERN), lambda t: float(t >= 4)),
-    "pulse": (cf.StepStimulus(1.5, 4.0, 9.0, pattern=PATTERN), lambda t: float(4 <= t < 13)),
+    "constant": (cf.stimuli.Constant(1.5, PATTERN), lambda t: 1.0),
+    "step": (cf.stimuli.Step(1.5, 4.0, pattern=PATTERN), lambda t: float(t >= 4)),
+    "pulse": (cf.stimuli.Step(1.5, 4.0, 9.0, pattern=PATTERN), lambda t: float(4 <= t < 13)),
     "smooth pulse": (
-        cf.StepStimulus(1.5, 4.0, 9.0, rise=2.0, pattern=PATTERN),
+        cf.stimuli.Step(1.5, 4.0, 9.0, rise=2.0, pattern=PATTERN),
         lambda t: smooth((t - 4) / 2) - smooth((t - 13) / 2),
     ),
-    "train": (cf.PulseTrainStimulus(1.5, 4.0, 8.0, 2.5, count=3, pattern=PATTERN), train),
+    "train": (cf.stimuli.PulseTrain(1.5, 4.0, 8.0, 2.5, count=3, pattern=PATTERN), train),
     "smooth train": (
-        cf.PulseTrainStimulus(1.5, 4.0, 8.0, 2.5, count=3, rise=1.5, pattern=PATTERN),
+        cf.stimuli.PulseTrain(1.5, 4.0, 8.0, 2.5, count=3, rise=1.5, pattern=PATTERN),
         lambda t: train(t, rise=1.5),
     ),
     "sine": (
-        cf.SineStimulus(1.5, 40.0, phase=0.3, pattern=PATTERN),
+        cf.stimuli.Sine(1.5, 40.0, phase=0.3, pattern=PATTERN),
         lambda t: np.sin(2 * np.pi * 0.04 * t + 0.3),
     ),
     "ramp": (
-        cf.RampStimulus(1.5, 4.0, 20.0, pattern=PATTERN),
+        cf.stimuli.Ramp(1.5, 4.0, 20.0, pattern=PATTERN),
         lambda t: min(max((t - 4) / 20, 0), 1),
     ),
-    "data": (cf.SampledStimulus(DATA, 10.0, 1.5, onset=3.0, pattern=PATTERN), sampled),
+    "data": (cf.stimuli.Sampled(DATA, 10.0, 1.5, onset=3.0, pattern=PATTERN), sampled),
 }
 SMOOTH = {
     "sine": CASES["sine"][0],
@@ -102,9 +102,9 @@ def test_every_number_of_a_smooth_stimulus_has_its_gradient(name):
 
 
 def test_a_hard_edge_has_no_gradient_and_says_so():
-    slope = jax.grad(lambda onset: cf.StepStimulus(2.0, onset)(4.1))(4.0)
+    slope = jax.grad(lambda onset: cf.stimuli.Step(2.0, onset)(4.1))(4.0)
     assert slope == 0
-    assert "no gradient" in cf.StepStimulus.__doc__
+    assert "no gradient" in cf.stimuli.Step.__doc__
 
 
 def test_an_edge_on_a_step_is_at_that_step_however_it_rounds():
@@ -112,22 +112,22 @@ def test_an_edge_on_a_step_is_at_that_step_however_it_rounds():
         for dtype in ("float32", "float64"):
             t = jnp.arange(200).astype(dtype) * dt
             for n in (3, 7, 51):
-                step = jax.vmap(cf.StepStimulus(1.0, onset=n * 10 * dt / 10, duration=9 * dt))(t)
+                step = jax.vmap(cf.stimuli.Step(1.0, onset=n * 10 * dt / 10, duration=9 * dt))(t)
                 assert np.flatnonzero(step).tolist() == list(range(n, n + 9))
-            train = cf.PulseTrainStimulus(1.0, 3 * dt, period=10 * dt, width=4 * dt)
+            train = cf.stimuli.PulseTrain(1.0, 3 * dt, period=10 * dt, width=4 * dt)
             assert [n for n in range(200) if n >= 3 and (n - 3) % 10 < 4] == np.flatnonzero(
                 jax.vmap(train)(t)
             ).tolist()
 
 
 def test_data_may_hold_its_ends_and_its_samples():
-    data = cf.SampledStimulus(DATA, 10.0, onset=3.0, interpolate="previous", outside="hold")
+    data = cf.stimuli.Sampled(DATA, 10.0, onset=3.0, interpolate="previous", outside="hold")
     for t, row in ((0.0, 0), (12.9, 0), (13.0, 1), (23.0, 2), (99.0, 2)):
         assert data(t).tolist() == DATA[row].tolist()
 
 
 def test_sums_are_flat_and_take_any_function():
-    a, b = cf.ConstantStimulus(1.0), cf.SineStimulus(2.0)
+    a, b = cf.stimuli.Constant(1.0), cf.stimuli.Sine(2.0)
     total = a + b + (lambda t: t) + (a + b)
     assert len(total.parts) == 5
     assert_close(total(0.3), 2 * (a(0.3) + b(0.3)) + 0.3, ulps=4)
@@ -139,12 +139,12 @@ def test_sums_are_flat_and_take_any_function():
 def test_stimuli_in_a_run(lags):
     """x' = input: the run adds up the stimulus, and its gradient; the steps are those by hand."""
     stimulus = CASES["smooth pulse"][0] + CASES["sine"][0] + CASES["data"][0]
-    net = cf.Network(cf.linear, 0.5, lags=lags, scheme="euler")
+    net = cf.Network(cf.nodes.linear, 0.5, lags=lags, scheme="euler")
 
     def run(stimulus):
         coupling = cf.AdditiveCoupling(0 * directed(N, N))
-        params = cf.Params(cf.LinearParams(a=0.0), coupling, external={"x": stimulus})
-        state = net.init(cf.LinearState(jnp.zeros(N)), params)
+        params = cf.Params(cf.nodes.LinearParams(a=0.0), coupling, external={"x": stimulus})
+        state = net.init(cf.nodes.LinearState(jnp.zeros(N)), params)
         return cf.simulate(net, state, params, 70, record="x")[1]
 
     def by_hand(stimulus):
@@ -163,15 +163,15 @@ def test_stimuli_in_a_run(lags):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (lambda: cf.StepStimulus(1.0, 0.0, duration=-1.0), "`duration` must be positive"),
-        (lambda: cf.StepStimulus(1.0, 0.0, rise=0.0), "`rise` must be positive .*hard edge"),
-        (lambda: cf.StepStimulus(1.0, 0.0, 2.0, rise=3.0), "not be longer than `duration`"),
-        (lambda: cf.PulseTrainStimulus(period=0.0), "`period` must be positive"),
-        (lambda: cf.PulseTrainStimulus(period=9.0, width=10.0), "must fit into `period`"),
-        (lambda: cf.RampStimulus(duration=0.0), "`duration` must be positive"),
-        (lambda: cf.SampledStimulus([1.0]), "two samples or more"),
-        (lambda: cf.SampledStimulus([1.0, np.nan]), "`values` must be finite; at 1 it is nan"),
-        (lambda: cf.SampledStimulus([1.0, 2.0], interpolate="cubic"), "'linear', 'previous'"),
+        (lambda: cf.stimuli.Step(1.0, 0.0, duration=-1.0), "`duration` must be positive"),
+        (lambda: cf.stimuli.Step(1.0, 0.0, rise=0.0), "`rise` must be positive .*hard edge"),
+        (lambda: cf.stimuli.Step(1.0, 0.0, 2.0, rise=3.0), "not be longer than `duration`"),
+        (lambda: cf.stimuli.PulseTrain(period=0.0), "`period` must be positive"),
+        (lambda: cf.stimuli.PulseTrain(period=9.0, width=10.0), "must fit into `period`"),
+        (lambda: cf.stimuli.Ramp(duration=0.0), "`duration` must be positive"),
+        (lambda: cf.stimuli.Sampled([1.0]), "two samples or more"),
+        (lambda: cf.stimuli.Sampled([1.0, np.nan]), "`values` must be finite; at 1 it is nan"),
+        (lambda: cf.stimuli.Sampled([1.0, 2.0], interpolate="cubic"), "'linear', 'previous'"),
     ],
 )
 def test_wrong_stimuli_are_refused(wrong, message):
@@ -180,8 +180,10 @@ def test_wrong_stimuli_are_refused(wrong, message):
 
 
 def test_a_stimulus_of_another_size_is_refused():
-    net = cf.Network(cf.linear, 0.5)
-    stimulus = cf.ConstantStimulus(1.0, pattern=jnp.ones(1))  # would broadcast
-    params = cf.Params(cf.LinearParams(), cf.AdditiveCoupling(np.eye(3)), external={"x": stimulus})
+    net = cf.Network(cf.nodes.linear, 0.5)
+    stimulus = cf.stimuli.Constant(1.0, pattern=jnp.ones(1))  # would broadcast
+    params = cf.Params(
+        cf.nodes.LinearParams(), cf.AdditiveCoupling(np.eye(3)), external={"x": stimulus}
+    )
     with refuses(r"`external` on `x` must have shape \(\) or \(3,\), not \(1,\)"):
-        net(net.init(cf.LinearState(jnp.ones(3)), params), params)
+        net(net.init(cf.nodes.LinearState(jnp.ones(3)), params), params)

@@ -45,13 +45,13 @@ def test_a_surface_is_the_oracle_with_tracts_from_regions_onto_vertices(rule):
         "local": cf.Wire("x", into="x"),
         "long": cf.Wire(lambda state: WHERE.mean(state.x), into="x"),
     }
-    net = cf.Network(cf.linear, DT, couplings=wires, lags={"long": LAGS})
+    net = cf.Network(cf.nodes.linear, DT, couplings=wires, lags={"long": LAGS})
     couplings = {
         "local": cf.DiffusiveCoupling(cf.to_sparse(KERNEL), 0.3),
         "long": cf.RegionalCoupling(make(TRACTS, 0.8), WHERE),
     }
-    params = cf.Params(cf.LinearParams(a=-1.0), couplings)
-    state = net.init(cf.LinearState(jnp.asarray(X0)), params, history={"long": PAST})
+    params = cf.Params(cf.nodes.LinearParams(a=-1.0), couplings)
+    state = net.init(cf.nodes.LinearState(jnp.asarray(X0)), params, history={"long": PAST})
 
     def run(k):
         there = eqx.tree_at(lambda p: p.coupling["long"].coupling.k, params, k)

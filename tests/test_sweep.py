@@ -167,11 +167,11 @@ import jax, jax.numpy as jnp, numpy as np
 import coupling_fn as cf
 
 conn = cf.sparse_from_edges(np.arange(7), np.roll(np.arange(7), 2), np.linspace(0.5, 2, 7), (7, 7))
-net = cf.Network(cf.linear, 0.1, lags=np.arange(8, 15))
+net = cf.Network(cf.nodes.linear, 0.1, lags=np.arange(8, 15))
 
 def run(k):
-    params = cf.Params(cf.LinearParams(), cf.DiffusiveCoupling(conn, k), noise=0.1)
-    x0 = cf.LinearState(jnp.arange(7.0))
+    params = cf.Params(cf.nodes.LinearParams(), cf.DiffusiveCoupling(conn, k), noise=0.1)
+    x0 = cf.nodes.LinearState(jnp.arange(7.0))
     state = net.init(x0, params, key=jax.random.key(0))
     return cf.simulate(net, state, params, 20)[0].node.x
 

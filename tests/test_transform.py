@@ -18,16 +18,18 @@ BOUNDS = [(0.0, 1.0), (-1.0, 0.0), (-0.1, 0.3), (2.0, 1e6), (-65.0, -64.0), (1e-
 @given(exponent=st.floats(-6, 6))
 def test_positive_goes_there_and_back(dtype, exponent):
     x = jnp.asarray(10.0**exponent, dtype)
-    u = cf.positive().inverse(x)
+    u = cf.transforms.positive().inverse(x)
     assert u.dtype == x.dtype
     # near 0, u = log x: its rounding, |u| <= 14, is a relative one of x
-    assert_close(cf.positive().forward(u), x, ulps=16)
+    assert_close(cf.transforms.positive().forward(u), x, ulps=16)
 
 
 def test_positive_is_the_softplus():
     u = np.asarray([-700.0, -20.0, -1.0, 0.0, 1.0, 30.0])
-    assert_close(cf.positive().forward(jnp.asarray(u)), np.log1p(np.exp(u)), ulps=8)
-    assert_close(cf.positive().inverse(jnp.asarray(1e-6)), np.log(np.expm1(1e-6)), ulps=8)
+    assert_close(cf.transforms.positive().forward(jnp.asarray(u)), np.log1p(np.exp(u)), ulps=8)
+    assert_close(
+        cf.transforms.positive().inverse(jnp.asarray(1e-6)), np.log(np.expm1(1e-6)), ulps=8
+    )
 
 
 @DTYPES
@@ -35,7 +37,7 @@ def test_positive_is_the_softplus():
 def test_bounded_goes_there_and_back(dtype, bounds, share):
     lower, upper = bounds
     x = jnp.asarray(lower + (upper - lower) * share, dtype)
-    k = cf.bounded(lower, upper)
+    k = cf.transforms.bounded(lower, upper)
     # x itself is known to a rounding of its bounds, and |u| <= 7
     assert_close(k.forward(k.inverse(x)), x, ulps=16, scale=max(abs(lower), abs(upper)))
     assert k.inverse(x).dtype == k.forward(x).dtype == x.dtype
@@ -47,19 +49,26 @@ def test_ranges_hold_everywhere(dtype, bounds):
     far = np.concatenate([np.linspace(-1e4, 1e4, 1001), np.linspace(-120, 120, 10_001)])
     u = jnp.asarray(far, dtype)
     lower, upper = (np.asarray(b, dtype) for b in bounds)
-    x = np.asarray(cf.bounded(lower, upper).forward(u))
+    x = np.asarray(cf.transforms.bounded(lower, upper).forward(u))
     assert ((lower < x) & (x < upper)).all()
-    assert (cf.positive().forward(u) > 0).all()
+    assert (cf.transforms.positive().forward(u) > 0).all()
 
 
 def test_a_range_at_its_ends_starts_again():
-    for transform in (cf.positive(), cf.bounded(0.0, 1.0), cf.bounded(-0.1, 0.3)):
+    for transform in (
+        cf.transforms.positive(),
+        cf.transforms.bounded(0.0, 1.0),
+        cf.transforms.bounded(-0.1, 0.3),
+    ):
         for u in (-1e3, 1e3):
             end = transform.forward(jnp.asarray(u, "float32"))
             assert np.isfinite(transform.inverse(end))
 
 
-@pytest.mark.parametrize("transform", [cf.positive(), cf.bounded(-1.0, 3.0), cf.identity()])
+@pytest.mark.parametrize(
+    "transform",
+    [cf.transforms.positive(), cf.transforms.bounded(-1.0, 3.0), cf.transforms.identity()],
+)
 def test_increasing_with_finite_gradients(transform):
     u = jnp.linspace(-200.0, 200.0, 4001)
     assert (jnp.diff(transform.forward(u)) >= 0).all()
@@ -70,7 +79,7 @@ def test_increasing_with_finite_gradients(transform):
 
 
 def test_bounds_one_an_element():
-    k = cf.bounded(jnp.asarray([0.0, -1.0]), jnp.asarray([1.0, 5.0]))
+    k = cf.transforms.bounded(jnp.asarray([0.0, -1.0]), jnp.asarray([1.0, 5.0]))
     assert_close(k.forward(jnp.zeros(2)), np.asarray([0.5, 2.0]))
     with refuses(match=r"must have shape \(\) or \(3,\), not \(2,\)"):
         k.inverse(jnp.full(3, 0.5))
@@ -79,25 +88,25 @@ def test_bounds_one_an_element():
 @DTYPES
 def test_bounded_is_the_logistic_sigmoid(dtype):
     u = np.asarray([-3.0, 0.0, 0.5, 4.0], dtype)
-    got = cf.bounded(-1.0, 3.0).forward(jnp.asarray(u))
+    got = cf.transforms.bounded(-1.0, 3.0).forward(jnp.asarray(u))
     assert_close(got, (-1 + 4 / (1 + np.exp(-u))).astype(dtype), ulps=8)
 
 
 def test_identity_changes_nothing():
     x = jnp.asarray([-1.0, 2.0])
-    assert cf.identity().forward(x) is cf.identity().inverse(x) is x
+    assert cf.transforms.identity().forward(x) is cf.transforms.identity().inverse(x) is x
 
 
 @pytest.mark.parametrize("x", [0.0, -1.0, np.inf, np.nan])
 def test_positive_refuses(x):
     with refuses(match=f"above 0 and finite; it is {x}"):
-        cf.positive().inverse(jnp.asarray([1.0, x]))
+        cf.transforms.positive().inverse(jnp.asarray([1.0, x]))
 
 
 @pytest.mark.parametrize("x", [0.5, 2.0, 2.5, -1.0, np.nan])
 def test_bounded_refuses(x):
     with refuses(match=rf"bounded to \(0.5, 2.0\) must lie strictly between; it is {x}"):
-        cf.bounded(0.5, 2).inverse(jnp.asarray(x))
+        cf.transforms.bounded(0.5, 2).inverse(jnp.asarray(x))
 
 
 @pytest.mark.parametrize(
@@ -112,7 +121,7 @@ def test_bounded_refuses(x):
 )
 def test_bounds_that_are_none(bounds, match):
     with refuses(match=match):
-        cf.bounded(*bounds)
+        cf.transforms.bounded(*bounds)
 
 
 W = np.asarray([[0.0, 1.5, 0.0], [0.2, 0.0, 0.7], [0.0, 3.0, 0.0]])
@@ -120,11 +129,19 @@ EDGES = W > 0
 BOTH = np.asarray([[0.0, 1.5, 0.0], [1.5, 0.5, 0.7], [0.0, 0.7, 0.0]])
 MAPS = np.asarray([[-1.0, 0.2, 0.8], [0.5, -1.0, 0.5]])
 SHAPED = {  # a transform, a value in its range, how many numbers it moves
-    "masked": (cf.masked(EDGES, cf.positive()), W, 4),
-    "masked both ways": (cf.masked(BOTH > 0, cf.positive(), symmetric=True), BOTH, 3),
-    "symmetric": (cf.symmetric(3), BOTH, 6),
-    "low rank": (cf.low_rank(W, 1), W + np.outer([1.0, -2.0, 0.5], [0.3, 0.1, 2.0]), 6),
-    "regional": (cf.regional(MAPS, cf.positive()), np.log1p(np.exp(0.3 - 0.4 * MAPS[0])), 3),
+    "masked": (cf.transforms.masked(EDGES, cf.transforms.positive()), W, 4),
+    "masked both ways": (
+        cf.transforms.masked(BOTH > 0, cf.transforms.positive(), symmetric=True),
+        BOTH,
+        3,
+    ),
+    "symmetric": (cf.transforms.symmetric(3), BOTH, 6),
+    "low rank": (cf.transforms.low_rank(W, 1), W + np.outer([1.0, -2.0, 0.5], [0.3, 0.1, 2.0]), 6),
+    "regional": (
+        cf.transforms.regional(MAPS, cf.transforms.positive()),
+        np.log1p(np.exp(0.3 - 0.4 * MAPS[0])),
+        3,
+    ),
 }
 SHAPES = pytest.mark.parametrize(("transform", "x", "count"), SHAPED.values(), ids=SHAPED)
 
@@ -152,10 +169,10 @@ def test_what_shaped_ones_keep():
     assert (both == both.T).all() and ((both > 0) == (BOTH > 0)).all()
     change = SHAPED["low rank"][0].forward(jnp.arange(6.0)[:, None]) - W
     assert_close(change, np.outer([0, 1, 2], [3, 4, 5.0]), ulps=8)
-    raw = cf.regional(MAPS).forward(jnp.asarray([1.0, 2.0, 0.5]))
+    raw = cf.transforms.regional(MAPS).forward(jnp.asarray([1.0, 2.0, 0.5]))
     assert_close(raw, 1.0 + 2.0 * MAPS[0] + 0.5 * MAPS[1], ulps=8)
     # From the connectome itself, where both factors could be 0, there is a way down.
-    low = cf.low_rank(W, 2)
+    low = cf.transforms.low_rank(W, 2)
     slope = jax.grad(lambda u: jnp.sum((low.forward(u) - W - 1.0) ** 2))(
         low.inverse(jnp.asarray(W))
     )
@@ -165,18 +182,21 @@ def test_what_shaped_ones_keep():
 @pytest.mark.parametrize(
     ("make", "match"),
     [
-        (lambda: cf.masked(np.zeros((2, 2), bool)), "`mask` must have an entry"),
-        (lambda: cf.masked(EDGES, symmetric=True).inverse(W), r"at \(0, 1\) it is 1.5, not 0.2"),
-        (lambda: cf.masked(np.triu(EDGES), symmetric=True), "`mask` must be symmetric"),
-        (lambda: cf.masked(EDGES).inverse(W + 1.0), r"at \(0, 0\) it is 1.0, not 0.0"),
-        (lambda: cf.masked(EDGES, cf.positive()).inverse(-W), "above 0"),
-        (lambda: cf.masked(EDGES).inverse(np.ones(3)), r"must have shape \(3, 3\)"),
-        (lambda: cf.symmetric(3).inverse(W), r"at \(0, 1\) it is 1.5, not 0.2"),
-        (lambda: cf.low_rank(W, 0), "`rank` must be from 1"),
-        (lambda: cf.low_rank(W, 1).inverse(W + np.eye(3)), "one of rank 1; it is not"),
-        (lambda: cf.regional([0.0, np.nan]), "`maps` must be finite"),
+        (lambda: cf.transforms.masked(np.zeros((2, 2), bool)), "`mask` must have an entry"),
         (
-            lambda: cf.regional(MAPS[0]).inverse(np.asarray([1.0, 0.0, 0.0])),
+            lambda: cf.transforms.masked(EDGES, symmetric=True).inverse(W),
+            r"at \(0, 1\) it is 1.5, not 0.2",
+        ),
+        (lambda: cf.transforms.masked(np.triu(EDGES), symmetric=True), "`mask` must be symmetric"),
+        (lambda: cf.transforms.masked(EDGES).inverse(W + 1.0), r"at \(0, 0\) it is 1.0, not 0.0"),
+        (lambda: cf.transforms.masked(EDGES, cf.transforms.positive()).inverse(-W), "above 0"),
+        (lambda: cf.transforms.masked(EDGES).inverse(np.ones(3)), r"must have shape \(3, 3\)"),
+        (lambda: cf.transforms.symmetric(3).inverse(W), r"at \(0, 1\) it is 1.5, not 0.2"),
+        (lambda: cf.transforms.low_rank(W, 0), "`rank` must be from 1"),
+        (lambda: cf.transforms.low_rank(W, 1).inverse(W + np.eye(3)), "one of rank 1; it is not"),
+        (lambda: cf.transforms.regional([0.0, np.nan]), "`maps` must be finite"),
+        (
+            lambda: cf.transforms.regional(MAPS[0]).inverse(np.asarray([1.0, 0.0, 0.0])),
             "it is off by|is off by",
         ),
     ],
@@ -192,7 +212,7 @@ def test_a_masked_fit_moves_only_edges():
         lambda p: jnp.sum((p["conn"] - target - 0.1) ** 2),
         {"conn": jnp.asarray(W)},
         where=lambda p: p["conn"],
-        transform=cf.masked(EDGES),
+        transform=cf.transforms.masked(EDGES),
         optimizer=optax.sgd(0.4),
         steps=40,
         progress=False,

@@ -44,7 +44,7 @@ def test_a_linear_model_has_the_errors_of_the_textbook():
     assert_close(given.covariance, covariance * 4 / variance, ulps=2**12)
     # the same as a negative log-likelihood, and through a transform, which changes no error
     loss = lambda p: jnp.sum(residuals(p) ** 2) / (2 * variance)
-    ranges = (cf.bounded(-1.0, 2.0), cf.positive())
+    ranges = (cf.transforms.bounded(-1.0, 2.0), cf.transforms.positive())
     for options in ({}, {"transform": ranges}):
         got = cf.uncertainty(loss, at(BEST), where=where, **options)
         assert_close(np.append(*got.error), errors, ulps=2**20)  # its slope is 0 to rounding
@@ -58,7 +58,11 @@ def test_intervals_keep_to_their_range():
     loss = lambda p: (
         ((p["k"] - 0.02) / 0.05) ** 2 / 2 + jnp.sum(((p["share"] - at["share"]) / 0.2) ** 2) / 2
     )
-    ranges = (cf.positive(), cf.bounded(0.0, 1.0), cf.bounded(0.0, 1.0))
+    ranges = (
+        cf.transforms.positive(),
+        cf.transforms.bounded(0.0, 1.0),
+        cf.transforms.bounded(0.0, 1.0),
+    )
     with pytest.warns(UserWarning, match="Not identified"):
         got = cf.uncertainty(loss, at, where=parts, transform=ranges)
     assert_close(got.error[:2], (np.asarray(0.05), np.full(2, 0.2)), ulps=2**12)
@@ -80,7 +84,7 @@ def test_intervals_keep_to_their_range():
 def test_one_number_for_an_edge_both_ways():
     target = jnp.asarray([[0.0, 1.0], [1.2, 0.0]])
     p = {"conn": jnp.asarray([[0.0, 1.1], [1.1, 0.0]])}
-    tied = cf.masked(np.eye(2) == 0, symmetric=True)
+    tied = cf.transforms.masked(np.eye(2) == 0, symmetric=True)
     loss = lambda p: jnp.sum((p["conn"] - target) ** 2) / (2 * 0.1**2)
     got = cf.uncertainty(loss, p, where=lambda p: p["conn"], transform=tied)
     half = 0.1 / np.sqrt(2)
@@ -114,9 +118,9 @@ def test_where_there_is_no_minimum_it_says_so():
 @pytest.mark.thorough
 def test_of_a_delayed_network_both_informations_agree():
     W = jnp.asarray([[0.0, 0.9], [0.4, 0.0]])
-    net = cf.Network(cf.linear, dt=0.5, scheme="euler", lags=jnp.asarray([[2, 5], [3, 2]]))
-    params = cf.Params(cf.LinearParams(a=-0.6), cf.AdditiveCoupling(W, k=0.5))
-    state = net.init(cf.LinearState(jnp.asarray([1.0, -0.5])), params)
+    net = cf.Network(cf.nodes.linear, dt=0.5, scheme="euler", lags=jnp.asarray([[2, 5], [3, 2]]))
+    params = cf.Params(cf.nodes.LinearParams(a=-0.6), cf.AdditiveCoupling(W, k=0.5))
+    state = net.init(cf.nodes.LinearState(jnp.asarray([1.0, -0.5])), params)
 
     def run(p, derivative="reverse"):
         return cf.simulate(net, state, p, steps=12, record="x", derivative=derivative)[1]
@@ -141,7 +145,7 @@ def test_a_profile_of_a_parabola_is_its_interval():
     sure = cf.uncertainty(loss, at(BEST), where=where)
     ks = BEST[2] + sure.error[1] * jnp.linspace(-3, 3, 25)
     rest = lambda p: p["a"]
-    got = cf.profile(loss, at(BEST), along=lambda p: p["b"], values=ks, where=rest)
+    got = cf.profile_likelihood(loss, at(BEST), along=lambda p: p["b"], values=ks, where=rest)
     z = np.sqrt(2 * 1.92)
     wanted = [BEST[2] - z * sure.error[1], BEST[2] + z * sure.error[1]]
     assert np.allclose(got.interval, wanted, rtol=0, atol=0.01 * sure.error[1])
@@ -149,7 +153,7 @@ def test_a_profile_of_a_parabola_is_its_interval():
     others = DESIGN[:, :2]  # what is left for the others at each k
     by_hand = [np.linalg.lstsq(others, DATA - DESIGN[:, 2] * k, rcond=None)[0] for k in ks]
     assert_close(got.leaves, np.stack(by_hand), ulps=2**26)
-    alone = cf.profile(loss, at(BEST), along=lambda p: p["b"], values=ks)
+    alone = cf.profile_likelihood(loss, at(BEST), along=lambda p: p["b"], values=ks)
     assert (alone.losses >= got.losses - 1e-9).all() and alone.losses[0] > got.losses[0] + 0.01
 
 
@@ -157,7 +161,9 @@ def test_a_flat_profile_says_so():
     loss = lambda p: (p["a"][0] * p["b"] - 1.0) ** 2
     ks = jnp.linspace(0.5, 2.0, 7)
     with pytest.warns(UserWarning, match=r"below and above the best params\['b'\]"):
-        got = cf.profile(loss, at(TRUE), along=lambda p: p["b"], values=ks, where=lambda p: p["a"])
+        got = cf.profile_likelihood(
+            loss, at(TRUE), along=lambda p: p["b"], values=ks, where=lambda p: p["a"]
+        )
     assert got.interval == (-np.inf, np.inf)
     assert_close(got.leaves[:, 0], 1 / ks, ulps=2**28)
 
@@ -219,12 +225,12 @@ def test_a_block_bootstrap_keeps_neighbours_together():
             "must be finite at `params`",
         ),
         (
-            lambda: cf.profile(mean_loss, at(BEST), along=where, values=jnp.arange(3.0)),
+            lambda: cf.profile_likelihood(mean_loss, at(BEST), along=where, values=jnp.arange(3.0)),
             ValueError,
             "`along` must give one number",
         ),
         (
-            lambda: cf.profile(
+            lambda: cf.profile_likelihood(
                 mean_loss, at(BEST), along=lambda p: p["b"], values=jnp.arange(3.0)[::-1]
             ),
             ValueError,

@@ -14,8 +14,8 @@ from jax import lax
 from jax.experimental.sparse import BCOO
 
 import coupling_fn as cf
-from coupling_fn._dimensions import Misfit, units_of
-from coupling_fn._units import Quantity, Solver, read_unit, write_unit
+from coupling_fn._core._units import Quantity, Solver, read_unit, write_unit
+from coupling_fn._diagnose._dimensions import Misfit, units_of
 
 N = 3
 W = jnp.asarray([[0.0, 1.0, 0.5], [2.0, 0.0, 0.0], [0.0, 3.0, 0.0]])
@@ -24,10 +24,8 @@ ONES = jnp.ones(N)
 
 def parts_of(name):
     """A node of the catalog with its parameters and a state."""
-    kind = next(k for k in vars(cf) if k.lower() == name.replace("_", "") + "params")
     node = cf.nodes.catalog()[name]
-    state = getattr(cf, kind.removesuffix("Params") + "State")
-    return node, getattr(cf, kind)(), state(*[ONES] * len(node.states))
+    return node, node.Params(), node.State(*[ONES] * len(node.states))
 
 
 def checked(name, coupling, units=None, **options):
@@ -68,7 +66,7 @@ def test_a_unit_is_read_and_written(text, written):
 @pytest.mark.parametrize("text", ["", "mV/", "mX", "2 mV", "mV ms)", "(mV", "mV^x", "mV$", "V^"])
 def test_what_is_no_unit_is_refused(text):
     with refuses(rf"The unit of `v` must be one as .* not {re.escape(repr(text))}: "):
-        cf.node(states={"v": text}, inputs=[])
+        cf.nodes.node(states={"v": text}, inputs=[])
 
 
 def test_unknown_units_are_solved_for():
@@ -95,7 +93,7 @@ def test_a_node_fits_with_itself(name):
     assert not report.findings, f"\n{report}"
     assert set(report.facts) >= {"coupling.conn", "coupling.b"}
     for unit in node.implied:  # and it is needed
-        without = cf.node(states=node.state_units, inputs=node.input_units)(
+        without = cf.nodes.node(states=node.state_units, inputs=node.input_units)(
             lambda *args: cf.nodes.catalog()[name](*args)
         )
         _, params, x = parts_of(name)
@@ -127,7 +125,7 @@ def test_docstrings_say_the_units_that_the_code_has():
         for field in dataclasses.fields(params):
             count += 1
             assert told[field.name] == [field.metadata["unit"]], f"{name}.{field.name}"
-    for kind in (cf.PulseTrainStimulus, cf.SineStimulus, cf.RampStimulus, cf.StepStimulus):
+    for kind in (cf.stimuli.PulseTrain, cf.stimuli.Sine, cf.stimuli.Ramp, cf.stimuli.Step):
         for field in dataclasses.fields(kind):
             if unit := field.metadata.get("unit"):
                 count += 1
@@ -174,7 +172,7 @@ def test_rules_that_are_not_separable_and_sums_and_functions_of_the_state():
 
 
 def test_what_varies_in_time():
-    sine = cf.SineStimulus(0.1, frequency=10.0) + cf.PulseTrainStimulus(0.3, width=5.0, rise=1.0)
+    sine = cf.stimuli.Sine(0.1, frequency=10.0) + cf.stimuli.PulseTrain(0.3, width=5.0, rise=1.0)
     report = checked("jansen_rit", cf.AdditiveCoupling(W), external={"y4": sine})
     assert not report.findings, f"\n{report}"
     assert {report.facts[path] for path in report.facts if "amplitude" in path} == {"1/ms"}
@@ -185,7 +183,7 @@ def test_what_varies_in_time():
 # --- what does not fit ----------------------------------------------------------------------------
 
 
-@cf.node(states={"v": "mV", "w": "mV"}, inputs={"v": "mV/ms"})
+@cf.nodes.node(states={"v": "mV", "w": "mV"}, inputs={"v": "mV/ms"})
 def membrane(state, inputs, params):
     return {
         "v": -state["v"] / params["tau"] + inputs["v"],
@@ -193,22 +191,22 @@ def membrane(state, inputs, params):
     }
 
 
-@cf.node(states={"v": "mV"}, inputs={"v": "mV/ms"})
+@cf.nodes.node(states={"v": "mV"}, inputs={"v": "mV/ms"})
 def forgetful(state, inputs, params):
     return {"v": -state["v"] + inputs["v"]}
 
 
-@cf.node(states={"v": "mV"}, inputs={"v": "mV"})
+@cf.nodes.node(states={"v": "mV"}, inputs={"v": "mV"})
 def undivided(state, inputs, params):
     return {"v": inputs["v"] - state["v"]}
 
 
-@cf.node(states={"v": "mV"}, inputs={"v": "mV/ms"})
+@cf.nodes.node(states={"v": "mV"}, inputs={"v": "mV/ms"})
 def exponential(state, inputs, params):
     return {"v": jnp.exp(state["v"] - params["theta"]) * 1.0 + inputs["v"]}
 
 
-@cf.node(states={"v": "mV"}, inputs={"v": "mV/ms"})
+@cf.nodes.node(states={"v": "mV"}, inputs={"v": "mV/ms"})
 def thresholded(state, inputs, params):
     fired = jnp.where(state["v"] > 30.0, 0.0, state["v"])
     return {"v": -fired / params["tau"] + inputs["v"]}
@@ -267,14 +265,14 @@ MISFITS = {
     "a stimulus in mV": (
         lambda: own(
             membrane,
-            external={"v": cf.SineStimulus(2.0)},
+            external={"v": cf.stimuli.Sine(2.0)},
             units={"external.v.amplitude": "mV"},
         ),
         "The external input to v is in mV; the node wants mV/ms.",
     ),
     "an onset in s": (
         lambda: own(
-            membrane, external={"v": cf.StepStimulus(2.0)}, units={"external.v.onset": "s"}
+            membrane, external={"v": cf.stimuli.Step(2.0)}, units={"external.v.onset": "s"}
         ),
         "In the external input to v, `time - external.v.onset` is of ms with 10^3 ms",
     ),
@@ -336,7 +334,7 @@ def test_wrong_arguments_are_refused():
         own(membrane, units={"coupling.con": "1"})
     with refuses("The unit of `coupling.k` must be one as"):
         own(membrane, units={"coupling.k": "per ms"})
-    mute = cf.node(states=["v"], inputs=["v"])(lambda state, inputs, params: state)
+    mute = cf.nodes.node(states=["v"], inputs=["v"])(lambda state, inputs, params: state)
     with refuses("must say the units of its states and inputs"):
         own(mute)
     with refuses(r"`x0` must have the states \('v', 'w'\); \['w'\] are missing"):

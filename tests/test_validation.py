@@ -30,7 +30,7 @@ def run(
     return cf.simulate(net, state, params, steps)[1]
 
 
-linear = partial(run, cf.linear, node_params=cf.LinearParams(a=0.0))
+linear = partial(run, cf.nodes.linear, node_params=cf.nodes.LinearParams(a=0.0))
 
 
 # 1. Exact propagation
@@ -44,7 +44,7 @@ def test_a_chain_passes_integers_on_that_can_be_counted_by_hand():
     lags[1, 0], lags[2, 1] = 2, 3
     x = linear(
         cf.AdditiveCoupling(conn),
-        cf.LinearState(np.array([1.0, 0.0, 0.0])),
+        cf.nodes.LinearState(np.array([1.0, 0.0, 0.0])),
         1.0,
         8,
         lags=lags,
@@ -70,7 +70,7 @@ def test_integer_weights_and_lags_propagate_exactly():
                 ]
             )
         )
-    start = cf.LinearState(past[5].astype(float))
+    start = cf.nodes.LinearState(past[5].astype(float))
     history = np.array(past[5 - lags.max() : 5], float)
     x = linear(
         cf.AdditiveCoupling(conn), start, 1.0, 12, lags=lags, scheme="euler", history=history
@@ -86,14 +86,14 @@ def test_relabelled_regions_run_the_same():
     lags = np.random.default_rng(1).integers(0, 5, (5, 5))
     grid = np.ix_(order, order)
     both = [
-        linear(cf.KuramotoCoupling(w), cf.LinearState(x), 0.1, 12, lags=d).x
+        linear(cf.KuramotoCoupling(w), cf.nodes.LinearState(x), 0.1, 12, lags=d).x
         for w, x, d in [(W, X0, lags), (W[grid], X0[order], lags[grid])]
     ]
     assert_close(both[1], both[0][:, order], ulps=256)
 
 
 def test_no_lag_is_no_delay():
-    coupling, start = cf.DiffusiveCoupling(W), cf.LinearState(X0)
+    coupling, start = cf.DiffusiveCoupling(W), cf.nodes.LinearState(X0)
     plain = linear(coupling, start, 0.1, 12).x
     for lags in (0, np.zeros((5, 5), int)):
         assert_close(linear(coupling, start, 0.1, 12, lags=lags).x, plain, ulps=256)
@@ -110,7 +110,7 @@ def test_diffusion_is_a_power_of_a_matrix(scheme):
         np.linalg.matrix_power(-A, p) / factorial(p)
         for p in range({"euler": 1, "heun": 2, "rk4": 4}[scheme] + 1)
     )
-    x = linear(cf.DiffusiveCoupling(W, k), cf.LinearState(X0), dt, n, scheme=scheme).x
+    x = linear(cf.DiffusiveCoupling(W, k), cf.nodes.LinearState(X0), dt, n, scheme=scheme).x
     assert_close(x[-1], np.linalg.matrix_power(step, n) @ X0, ulps=256)
     assert_close(x[0], step @ X0)
 
@@ -121,7 +121,7 @@ def test_symmetric_diffusion_conserves_the_mean_and_is_stable_up_to_its_bound():
     for factor, grows in [(0.99, False), (1.01, True)]:
         x = linear(
             cf.DiffusiveCoupling(S, factor * bound / 0.1),
-            cf.LinearState(X0),
+            cf.nodes.LinearState(X0),
             0.1,
             800,
             scheme="euler",
@@ -136,7 +136,9 @@ def test_diffusion_is_the_exponential_and_so_is_its_slope_in_k():
     laplacian = np.diag(S.sum(axis=1)) - S
 
     def end(k):
-        return linear(cf.DiffusiveCoupling(S, k), cf.LinearState(X0), t / n, n, scheme="rk4").x[-1]
+        return linear(
+            cf.DiffusiveCoupling(S, k), cf.nodes.LinearState(X0), t / n, n, scheme="rk4"
+        ).x[-1]
 
     k = jnp.array(0.4)
     wanted = scipy.linalg.expm(-0.4 * laplacian * t) @ X0
@@ -160,12 +162,12 @@ def test_covariance_of_linear_noise_is_that_of_the_chain():
     """C = A C Aᵀ + dt σ² I exactly, for Euler–Maruyama; and C(s) = A^s C."""
     dt, sigma, runs, steps = 0.2, 0.3, 64, 4000
     conn = 0.5 * W / np.abs(np.linalg.eigvals(W)).max()
-    net = cf.Network(cf.linear, dt, scheme="euler")
-    params = cf.Params(cf.LinearParams(a=-1.0), cf.AdditiveCoupling(conn), noise=sigma)
+    net = cf.Network(cf.nodes.linear, dt, scheme="euler")
+    params = cf.Params(cf.nodes.LinearParams(a=-1.0), cf.AdditiveCoupling(conn), noise=sigma)
 
     @jax.vmap
     def sample(key):
-        state = net.init(cf.LinearState(jnp.zeros(5)), params, key=key)
+        state = net.init(cf.nodes.LinearState(jnp.zeros(5)), params, key=key)
         x = cf.simulate(net, state, params, steps, record="x")[1][100:]
         return x.T @ x / len(x), x[10:].T @ x[:-10] / (len(x) - 10)
 
@@ -184,9 +186,9 @@ def test_covariance_of_linear_noise_is_that_of_the_chain():
 @pytest.mark.parametrize(("factor", "grows"), [(0.97, False), (1.03, True)])
 def test_additive_coupling_is_stable_up_to_its_largest_eigenvalue(factor, grows):
     k = factor / np.linalg.eigvals(W).real.max()
-    node_params = cf.LinearParams(a=-1.0)
-    coupling, start = cf.AdditiveCoupling(W, k), cf.LinearState(jnp.ones(5))
-    x = run(cf.linear, coupling, start, 0.05, 1600, node_params=node_params).x
+    node_params = cf.nodes.LinearParams(a=-1.0)
+    coupling, start = cf.AdditiveCoupling(W, k), cf.nodes.LinearState(jnp.ones(5))
+    x = run(cf.nodes.linear, coupling, start, 0.05, 1600, node_params=node_params).x
     assert (jnp.abs(x[-1]).max() > jnp.abs(x[800]).max()) == grows
 
 
@@ -195,14 +197,14 @@ def test_additive_coupling_is_stable_up_to_its_largest_eigenvalue(factor, grows)
 
 def test_an_uncoupled_hopf_node_cycles_at_its_own_amplitude_and_frequency():
     a, omega = np.array([0.04, 0.25, 1.0]), np.array([0.1, 0.3, 0.5])
-    start = cf.HopfState(jnp.full(3, 0.1), jnp.zeros(3))
+    start = cf.nodes.HopfState(jnp.full(3, 0.1), jnp.zeros(3))
     z = run(
-        cf.hopf,
+        cf.nodes.hopf,
         cf.DiffusiveCoupling(np.zeros((3, 3))),
         start,
         0.05,
         6000,
-        node_params=cf.HopfParams(a=a, omega=omega),
+        node_params=cf.nodes.HopfParams(a=a, omega=omega),
         scheme="rk4",
     )
     amplitude = np.hypot(*z)[-2000:]
@@ -220,12 +222,12 @@ def test_an_uncoupled_hopf_node_cycles_at_its_own_amplitude_and_frequency():
 def test_amplitude_death_of_two_oscillators(K, detuning, dead):
     """Dead iff K > 1 and Δ > 2 √(2K - 1)."""
     z = run(
-        cf.hopf,
+        cf.nodes.hopf,
         cf.DiffusiveCoupling(np.array([[0.0, 1.0], [1.0, 0.0]]), K),
-        cf.HopfState(jnp.array([0.5, 0.3]), jnp.array([0.0, 0.2])),
+        cf.nodes.HopfState(jnp.array([0.5, 0.3]), jnp.array([0.0, 0.2])),
         0.02,
         5000,
-        node_params=cf.HopfParams(a=1.0, omega=np.array([1.0, 1.0 + detuning])),
+        node_params=cf.nodes.HopfParams(a=1.0, omega=np.array([1.0, 1.0 + detuning])),
     )
     assert (np.hypot(*z)[-500:].max() < 0.01) == dead
 
@@ -236,9 +238,13 @@ PAIR = np.array([[0.0, 1.0], [1.0, 0.0]])
 
 
 def pair(k, detuning, dt=0.02, steps=5000, **options):
-    node_params = cf.KuramotoParams(omega=jnp.array([1.0, 1.0]) + jnp.array([0.0, 1.0]) * detuning)
-    coupling, start = cf.KuramotoCoupling(PAIR, k), cf.KuramotoState(jnp.array([0.0, 0.3]))
-    return run(cf.kuramoto, coupling, start, dt, steps, node_params=node_params, **options).theta
+    node_params = cf.nodes.KuramotoParams(
+        omega=jnp.array([1.0, 1.0]) + jnp.array([0.0, 1.0]) * detuning
+    )
+    coupling, start = cf.KuramotoCoupling(PAIR, k), cf.nodes.KuramotoState(jnp.array([0.0, 0.3]))
+    return run(
+        cf.nodes.kuramoto, coupling, start, dt, steps, node_params=node_params, **options
+    ).theta
 
 
 def test_two_oscillators_lock_at_the_phase_of_their_detuning():
@@ -267,12 +273,12 @@ def test_synchrony_of_many_oscillators_follows_the_lorentzian_law(K, r):
     n = 400
     omega = 0.5 * np.tan(np.pi * ((np.arange(n) + 0.5) / n - 0.5))
     theta = run(
-        cf.kuramoto,
+        cf.nodes.kuramoto,
         cf.KuramotoCoupling(np.full((n, n), 1 / n), K),
-        cf.KuramotoState(np.random.default_rng(0).uniform(0, 2 * np.pi, n)),
+        cf.nodes.KuramotoState(np.random.default_rng(0).uniform(0, 2 * np.pi, n)),
         0.05,
         1200,
-        node_params=cf.KuramotoParams(omega=omega),
+        node_params=cf.nodes.KuramotoParams(omega=omega),
     ).theta
     order = np.abs(np.exp(1j * np.asarray(theta[-400:])).mean(axis=1)).mean()
     assert order == pytest.approx(r, abs=0.08 if r == 0 else 0.03)  # 1 / √400 is 0.05
@@ -292,12 +298,12 @@ def test_delayed_oscillators_turn_at_the_frequency_of_yeung_and_strogatz(lag):
     assert abs(omega - K * np.sin(Omega * tau) - Omega) < 1e-14
     past = Omega * dt * np.arange(-lag, 0)[:, None] + np.zeros((1, 2))
     theta = run(
-        cf.kuramoto,
+        cf.nodes.kuramoto,
         cf.KuramotoCoupling(PAIR, K),
-        cf.KuramotoState(jnp.zeros(2)),
+        cf.nodes.KuramotoState(jnp.zeros(2)),
         dt,
         100,
-        node_params=cf.KuramotoParams(omega=omega),
+        node_params=cf.nodes.KuramotoParams(omega=omega),
         lags=lag,
         scheme="euler",
         history=past,
@@ -309,17 +315,19 @@ def test_delayed_oscillators_turn_at_the_frequency_of_yeung_and_strogatz(lag):
 def test_the_slope_of_the_frequency_in_the_delay_is_that_of_theory():
     """dΩ/dτ = -K Ω cos Ωτ / (1 + K τ cos Ωτ), through lengths and speed."""
     omega, K, dt, tau = 1.0, 0.4, 0.05, 0.825  # between two steps, where the read has a slope
-    net = cf.Network(cf.kuramoto, dt, lag_bounds=(0, 30), interpolate="linear", scheme="euler")
+    net = cf.Network(
+        cf.nodes.kuramoto, dt, lag_bounds=(0, 30), interpolate="linear", scheme="euler"
+    )
 
     def frequency(tau):
         params = cf.Params(
-            cf.KuramotoParams(omega=omega),
+            cf.nodes.KuramotoParams(omega=omega),
             cf.KuramotoCoupling(PAIR, K),
             lengths=jnp.broadcast_to(tau * 3.0, (2, 2)),
             speed=3.0,
         )
         history = dt * jnp.arange(-30.0, 0.0)[:, None] + jnp.zeros((1, 2))
-        state = net.init(cf.KuramotoState(jnp.zeros(2)), params, history=history)
+        state = net.init(cf.nodes.KuramotoState(jnp.zeros(2)), params, history=history)
         theta = cf.simulate(net, state, params, 1200, record="theta")[1][:, 0]
         return (theta[-1] - theta[-2]) / dt
 
@@ -336,12 +344,12 @@ def test_the_slope_of_the_frequency_in_the_delay_is_that_of_theory():
 def delayed(dt, steps, lag, b=-1.0, a=0.0, start=1.0, **options):
     """x' = a x + b x(t - τ) of one region on itself."""
     return run(
-        cf.linear,
+        cf.nodes.linear,
         cf.AdditiveCoupling(np.array([[b]])),
-        cf.LinearState(jnp.array([start])),
+        cf.nodes.LinearState(jnp.array([start])),
         dt,
         steps,
-        node_params=cf.LinearParams(a=a),
+        node_params=cf.nodes.LinearParams(a=a),
         lags=np.array([[lag]]),
         **options,
     ).x[:, 0]
@@ -393,8 +401,10 @@ def test_diffusive_coupling_with_delays_uses_the_present_own_state():
     dt = 0.01
     tau = 2.0 * np.pi / (2 * np.linalg.eigvalsh(laplacian).max())
     options = dict(lags=round(tau / dt), scheme="heun")
-    own = linear(cf.DiffusiveCoupling(S), cf.LinearState(X0), dt, 3000, **options).x
-    delayed_too = linear(cf.AdditiveCoupling(-laplacian), cf.LinearState(X0), dt, 3000, **options).x
+    own = linear(cf.DiffusiveCoupling(S), cf.nodes.LinearState(X0), dt, 3000, **options).x
+    delayed_too = linear(
+        cf.AdditiveCoupling(-laplacian), cf.nodes.LinearState(X0), dt, 3000, **options
+    ).x
     assert np.ptp(own[-1]) < 1e-3 * np.ptp(X0)
     assert np.ptp(delayed_too[-1]) > 1e3 * np.ptp(X0)
 
@@ -407,7 +417,9 @@ def test_gradient_of_an_eigenvector_amplitude_is_that_of_the_exact_chain():
     n, dt = 15, 0.1
 
     def end(k, conn):
-        return (linear(cf.DiffusiveCoupling(conn, k), cf.LinearState(X0), dt, n).x[-1] ** 2).sum()
+        return (
+            linear(cf.DiffusiveCoupling(conn, k), cf.nodes.LinearState(X0), dt, n).x[-1] ** 2
+        ).sum()
 
     def exact(k, conn):
         A = dt * k * (np.diag(conn.sum(axis=1)) - conn)
@@ -441,7 +453,7 @@ ORDERS = [
 @pytest.mark.parametrize(("scheme", "hold", "delay", "order"), ORDERS)
 def test_each_scheme_has_its_order_in_a_network(scheme, hold, delay, order):
     """Errors at t = 1 of steps of 1/32 and 1/64, against RK4 of 1/256 or, delayed, Heun of 1/1024."""
-    start = cf.HopfState(X0, X0[::-1])
+    start = cf.nodes.HopfState(X0, X0[::-1])
     lengths = np.full((5, 5), 0.25) + np.random.default_rng(0).integers(0, 4, (5, 5)) / 8
 
     def end(scheme, hold, steps):
@@ -450,12 +462,12 @@ def test_each_scheme_has_its_order_in_a_network(scheme, hold, delay, order):
         rows = 0 if delay is None else lags.max()
         # A past that arrives smoothly at the start: x(t) = x0 + t x'(0) is smooth enough.
         z = run(
-            cf.hopf,
+            cf.nodes.hopf,
             cf.KuramotoCoupling(W, 0.7),
             start,
             dt,
             steps,
-            node_params=cf.HopfParams(a=-0.3, omega=2.0),
+            node_params=cf.nodes.HopfParams(a=-0.3, omega=2.0),
             couplings=cf.Wire("x", into="x"),
             lags=lags,
             scheme=scheme,
@@ -470,7 +482,7 @@ def test_each_scheme_has_its_order_in_a_network(scheme, hold, delay, order):
 
 
 def test_holding_the_coupling_is_the_fields_habit_and_its_error_is_larger():
-    coupling, start = cf.DiffusiveCoupling(W, 0.7), cf.LinearState(X0)
+    coupling, start = cf.DiffusiveCoupling(W, 0.7), cf.nodes.LinearState(X0)
     exact = scipy.linalg.expm(-0.7 * L * 2.0) @ X0
     errors = [
         np.abs(linear(coupling, start, 0.1, 20, hold=hold).x[-1] - exact).max()
@@ -481,12 +493,12 @@ def test_holding_the_coupling_is_the_fields_habit_and_its_error_is_larger():
 
 def test_every_leaf_of_params_has_a_finite_gradient_where_nothing_happens():
     """At rest, at synchrony, with k = 0: the places where an optimiser starts."""
-    net = cf.Network(cf.hopf, 0.1, lags=3)
-    params = cf.Params(cf.HopfParams(), cf.DiffusiveCoupling(W, 0.0))
+    net = cf.Network(cf.nodes.hopf, 0.1, lags=3)
+    params = cf.Params(cf.nodes.HopfParams(), cf.DiffusiveCoupling(W, 0.0))
 
     @eqx.filter_grad
     def slope(params):
-        state = net.init(cf.HopfState(jnp.zeros(5), jnp.zeros(5)), params)
+        state = net.init(cf.nodes.HopfState(jnp.zeros(5), jnp.zeros(5)), params)
         return (cf.simulate(net, state, params, 12, record="x")[1] ** 2).sum()
 
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(slope(params)))

@@ -1,4 +1,4 @@
-"""What is wrong with a connectome, a network or a run, in words."""
+"""What is wrong with a network or a run, in words."""
 
 from ._after import diagnose_run as diagnose_run
 from ._before import diagnose as diagnose

@@ -5,13 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from .._check import as_float, known, require_positive, require_positive_number
-from .._edges import Edges, parts_of
-from .._network import Network
-from .._observe._synchrony import ABOVE_CHANCE
-from .._params import Params
-from .._states import names_of
-from .._types import Scalar
+from .._connectome import Edges, parts_of
+from .._core import Scalar, as_float, known, names_of, require_positive, require_positive_number
+from .._network import Network, Params
+from ..observe._synchrony import ABOVE_CHANCE
 from ._before import diagnose
 from ._causes import Context, context_of
 from ._report import Finding, Report, about, regions, report

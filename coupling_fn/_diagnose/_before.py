@@ -7,14 +7,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from .._check import known, require_positive_number
-from .._connectome import Connectome
-from .._edges import Edges, edges_of, spectral_radius
-from .._network import Network
-from .._noise import is_noise
-from .._params import Params
-from .._sparse import SparseConnection
-from .._types import Scalar
+from .._connectome import Connectome, Edges, SparseConnection, edges_of, spectral_radius
+from .._core import Scalar, known, require_positive_number
+from .._network import Network, Params
+from ..noise._noise import is_noise
 from ._lengths import look_at_tracts
 from ._orientation import look_at_orientation
 from ._report import Finding, Report, report

@@ -8,11 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._edges import Edges
-from .._network import Network
-from .._params import Params
-from .._states import names_of
-from .._types import PyTree
+from .._connectome import Edges
+from .._core import PyTree, names_of
+from .._network import Network, Params
 from ._before import is_driven
 from ._report import Finding
 from ._rule import edges_of_part, look_at_rule, one_strength, parts

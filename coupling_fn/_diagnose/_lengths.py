@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._check import require_real, require_shape
-from .._edges import Edges
+from .._connectome import Edges
+from .._core import require_real, require_shape
 from ._report import Finding, count, pairs
 
 SPEEDS = (0.5, 30.0)  # what axons conduct at, unmyelinated to thick [mm/ms]

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from .._check import require_shape
-from .._edges import Edges, along, edges_of
+from .._connectome import Edges, along, edges_of
+from .._core import require_shape
 from ._report import Finding, regions
 
 SURE = 4.0  # standard deviations

@@ -6,9 +6,9 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from .._connectome import Edges, edges_of
 from .._coupling import SumCoupling
-from .._edges import Edges, edges_of
-from .._params import Params
+from .._network import Params
 from ._report import Finding
 
 PROBES = 3  # sources that are moved

@@ -9,11 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._linear import fixed_point, jacobians
-from .._network import Network
-from .._params import Params
-from .._states import names_of
-from .._types import PyTree
+from .._analysis import fixed_point, jacobians
+from .._core import PyTree, names_of
+from .._network import Network, Params
 from ._report import Finding
 from ._rule import one_strength, strengths_of
 

@@ -8,15 +8,26 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from .._check import require_names
+from .._core import (
+    PyTree,
+    Quantity,
+    Solver,
+    Unit,
+    checked_unit,
+    container,
+    get,
+    names_of,
+    read,
+    read_unit,
+    refill,
+    require_names,
+    times,
+    write_unit,
+)
 from .._coupling import SumCoupling
-from .._dimensions import Misfit, units_of
-from .._network import Network
-from .._noise import is_noise
-from .._params import Params
-from .._states import container, get, names_of, read, refill
-from .._types import PyTree
-from .._units import Quantity, Solver, Unit, checked_unit, read_unit, times, write_unit
+from .._network import Network, Params
+from ..noise._noise import is_noise
+from ._dimensions import Misfit, units_of
 from ._report import Finding, Report, report
 from ._stability import states_of
 
@@ -30,7 +41,7 @@ def check_units(
     r"""Say where the units of a network do not fit, the first place first.
 
     Units are worked out along the network's own program, without a number: those of states and inputs
-    from what the node says (`cf.node(states={"v": "mV"}, inputs={"v": "mV/ms"})`), those of the
+    from what the node says (`cf.nodes.node(states={"v": "mV"}, inputs={"v": "mV/ms"})`), those of the
     library's parameters from where they are defined, and those that nothing tells, as the weights',
     from what they would have to be. A misfit is a sum or a comparison of different units, a function
     such as exp of what has one, or a result of another unit than the place it goes to: what a coupling
@@ -56,7 +67,7 @@ def check_units(
         A. Kennedy, Types for Units-of-Measure: Theory and Practice, CEFP (2009), for the inference.
 
     Example:
-        >>> @cf.node(states={"v": "mV"}, inputs={"v": "mV/ms"})
+        >>> @cf.nodes.node(states={"v": "mV"}, inputs={"v": "mV/ms"})
         ... def membrane(state, inputs, params):
         ...     return {"v": -state["v"] / params["tau"] + inputs["v"]}
         >>> net = cf.Network(membrane, dt=0.1)
@@ -72,7 +83,7 @@ def check_units(
     name = getattr(node, "__name__", "node")
     if set(node.state_units) != set(node.states) or set(node.input_units) != set(node.inputs):
         raise ValueError(
-            f"The node {name} must say the units of its states and inputs: @coupling_fn.node(states="
+            f"The node {name} must say the units of its states and inputs: @coupling_fn.nodes.node(states="
             '{"v": "mV"}, inputs={"v": "mV/ms"}).'
         )
     solver = Solver()

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from .._edges import Edges, parts_of
+from .._connectome import Edges, parts_of
 from ._report import Finding, count, pairs, regions
 
 OUTLIER = 30.0  # times the next smaller weight, among OUTLIER_AMONG weights or more

@@ -70,10 +70,5 @@ def uncoupled(name: str, scheme: str) -> float:
 
 
 def node_types(node: str):
-    """The state and the parameters that go with a node: `NodeNameState`, `NodeNameParams`."""
-    (camel,) = [
-        n.removesuffix("Params")
-        for n in vars(cf)
-        if n.endswith("Params") and n.removesuffix("Params").lower() == node.replace("_", "")
-    ]
-    return getattr(cf, f"{camel}State"), getattr(cf, f"{camel}Params")
+    """The classes of the state and the parameters of a node."""
+    return cf.nodes.catalog()[node].State, cf.nodes.catalog()[node].Params

@@ -1,0 +1,316 @@
+"""`python -m coupling_fn`: couple, simulate, sweep k, fit k. The first example of the library.
+
+The model is a network of oscillators just below their bifurcation, kept going by noise. Their
+coupling is additive and delayed: the stronger it is, the nearer it brings the network as a whole to
+its bifurcation, and so k can be read from which regions vary together. `--node` takes another model.
+"""
+
+import argparse
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import coupling_fn as cf
+
+from ..observe._objectives import require_fc
+from ._presets import PRESETS, Preset
+
+STRENGTHS = 16  # values of k, evenly spaced in log k
+RUNS = 16  # at once, with a key each: as good as one long run for FC, and faster
+START, SAMPLE = 500.0, 10.0  # left out of each run, and from one sample to the next [pace]
+FIT_STEPS = 15
+
+
+class Task(NamedTuple):
+    """What is asked: a network on a connectome, and the functional connectivity to reach."""
+
+    connectome: cf.Connectome
+    preset: Preset  # the node, its noise, and the k to look at
+    target_fc: jax.Array | None  # None: simulate it at `preset.true_k`
+    net: cf.Network
+    params: cf.Params
+    duration: float  # [ms]
+    seed: int
+
+
+# --- the model -----------------------------------------------------------------------------------
+
+
+def build_network(
+    connectome: cf.Connectome, preset: Preset, dt: float, speed: float
+) -> tuple[cf.Network, cf.Params]:
+    """Couple one node a region along the connectome, with the delays of its tracts."""
+    if connectome.lengths is None:
+        raise ValueError("The connectome holds no tract lengths; add some with save_connectome.")
+    weights = cf.normalize(connectome.weights, by="symmetric")
+    lags = cf.lags(connectome.lengths, speed=speed, dt=dt, weights=weights)
+    net = cf.Network(preset.node, dt=dt, lags=lags)
+    return net, cf.Params(preset.params, preset.coupling(weights), preset.noise)
+
+
+def steps_per_sample(task: Task) -> int:
+    """Count the steps from one sample to the next."""
+    return max(1, round(SAMPLE * task.preset.pace / task.net.dt))
+
+
+def make_run(task: Task) -> Callable[[Any, jax.Array], tuple[jax.Array, jax.Array]]:
+    """Give the function that simulates: k and a random key to signals and phases, (time, region)."""
+    net, preset, regions = task.net, task.preset, len(task.connectome)
+    rest = preset.state(**{name: jnp.full(regions, x) for name, x in preset.rest.items()})
+    every = steps_per_sample(task)
+    times = (START * preset.pace, task.duration)
+    start, samples = (math.ceil(time / net.dt / every) for time in times)
+    steps = (start + samples) * every
+
+    def one(params, key):
+        state = net.init(rest, params, key=key)
+        record = lambda state: preset.observe(state.node)  # noqa: E731
+        return cf.simulate(net, state, params, steps, record=record, every=every)[1]
+
+    def run(k, key):
+        params = eqx.tree_at(lambda p: p.coupling.k, task.params, jnp.asarray(k))
+        observed = jax.vmap(one, in_axes=(None, 0))(params, jax.random.split(key, RUNS))
+        observed = jax.tree.map(lambda x: x[:, start:], observed)
+        if "phase" not in observed:
+            observed["phase"] = jax.vmap(cf.observe.instantaneous_phase)(observed["signal"])
+        return tuple(observed[name].reshape(-1, regions) for name in ("signal", "phase"))
+
+    return run
+
+
+# --- the whole story -----------------------------------------------------------------------------
+
+
+class Solution(NamedTuple):
+    """What came out: the scan and fit of k, and the run at that k."""
+
+    target_fc: jax.Array
+    search: cf.KSearch
+    signals: jax.Array
+    measures: dict[str, float]
+
+
+def solve(task: Task, *, progress: bool) -> Solution:
+    """Sweep k, fit it by gradient from the best of the sweep, and look at the run there."""
+    run = make_run(task)
+    target_key, key = jax.random.split(jax.random.key(task.seed))
+    target_fc = task.target_fc
+    if target_fc is None:
+        target, _ = jax.jit(run)(task.preset.true_k, target_key)
+        target_fc = cf.observe.functional_connectivity(target)
+    search = find(task, run, target_fc, key, progress=progress)
+    signals, phases = jax.jit(run)(search.k, key)
+    fc = cf.observe.functional_connectivity(signals)
+    measures = {
+        "synchrony": cf.observe.synchrony(phases),
+        "chance_synchrony": cf.observe.chance_synchrony(phases),
+        "metastability": cf.observe.metastability(phases),
+        "fc_correlation": cf.observe.fc_correlation(fc, target_fc),
+        "fc_rmse": cf.observe.fc_rmse(fc, target_fc),
+    }
+    return Solution(target_fc, search, signals, {name: x.item() for name, x in measures.items()})
+
+
+def find(
+    task: Task,
+    run: Callable[[Any, jax.Array], Any],
+    target_fc: jax.Array,
+    key: jax.Array,
+    ks: Any = None,
+    *,
+    progress: bool,
+) -> cf.KSearch:
+    """Find k by the rmse of FC: its correlation is nearly as high far beyond the best k."""
+    return cf.find_k(
+        lambda k: run(k, key),
+        target_fc,
+        ks=np.geomspace(*task.preset.ks, STRENGTHS) if ks is None else ks,
+        objective=cf.observe.fc_rmse,
+        fit_steps=FIT_STEPS,
+        chunk=8,
+        progress=progress,
+    )
+
+
+def summarise(task: Task, solution: Solution) -> dict[str, Any]:
+    """Gather the numbers that go to result.json; what is not finite becomes null."""
+    search, weights = solution.search, task.connectome.weights
+    structure = {"weights": weights, "log(1 + weights)": jnp.log1p(jnp.abs(weights))}
+    fit, names = search.fit, ("synchrony", "metastability", "fc_correlation", "fc_rmse")
+    numbers = {
+        "version": cf.__version__,
+        "regions": len(task.connectome),
+        "true_k": task.preset.true_k if task.target_fc is None else None,
+        "fitted_k": search.k,
+        **solution.measures,
+        "regime": cf.name_regime(
+            solution.measures["synchrony"],
+            len(task.connectome),
+            solution.measures["chance_synchrony"],
+        ),
+        "working_range": list(search.working_range),
+        "reasons": list(search.reasons),
+        "fc_correlation_of_structure": {
+            name: cf.observe.fc_correlation(x, solution.target_fc).item()
+            for name, x in structure.items()
+        },
+        "fit": {"k": fit.path.tolist(), "fc_rmse": fit.losses.tolist()} if fit else None,
+        "sweep": {
+            "k": search.ks.tolist(),
+            **{name: getattr(search, name).tolist() for name in names},
+            "regime": list(search.regimes),
+        },
+    }
+    infinite = lambda x: isinstance(x, float) and not math.isfinite(x)  # noqa: E731
+    return jax.tree.map(lambda x: None if infinite(x) else x, numbers)
+
+
+def print_summary(summary: dict[str, Any]) -> None:
+    """Print what came out, in a few lines."""
+    k, true_k = summary["fitted_k"], summary["true_k"]
+    truth = f"; the target was made with {true_k:g} ({k / true_k - 1:+.1%})" if true_k else ""
+    print(f"\nFitted k = {k:.4f}, {summary['regime']}{truth}.")
+    print(f"FC correlation {summary['fc_correlation']:.3f}, rmse {summary['fc_rmse']:.3f}.")
+    of_structure = (f"{name} {r:.3f}" for name, r in summary["fc_correlation_of_structure"].items())
+    print(f"FC correlation of structure alone: {', '.join(of_structure)}.")
+
+
+def draw(path: Path, task: Task, solution: Solution) -> None:
+    """Draw the report: both connectivities, the sweep with the fit on it, and some signals."""
+    from matplotlib.figure import Figure
+
+    search, x = solution.search, solution.signals
+    fit, k, reached = search.fit, search.k, solution.measures["fc_correlation"]
+    figure = Figure(figsize=(11.5, 9), layout="constrained")
+    (target, simulated), (sweep, signals) = figure.subplots(2, 2)
+    cf.plot.fc(solution.target_fc, target, title="FC, target")
+    title = f"FC, simulated at k = {k:.3g}: correlation {reached:.2f}"
+    cf.plot.fc(cf.observe.functional_connectivity(x), simulated, title=title)
+    names = {"fc_rmse": "FC rmse", "fc_correlation": "FC correlation", "synchrony": "synchrony"}
+    curves = {name: getattr(search, column) for column, name in names.items()}
+    cf.plot.sweep(
+        search.ks,
+        curves,
+        sweep,
+        best=k,
+        working_range=search.working_range if math.isfinite(search.working_range[0]) else None,
+        fits={"fit": (fit.path, fit.losses)} if fit else {},
+    )
+    sweep.set_title("Sweep and fit of k")
+    apart = max(1, x.shape[1] // 12)
+    stretch = x[: min(200, len(x) // RUNS), ::apart]
+    times = task.net.dt * steps_per_sample(task) * np.arange(1, len(stretch) + 1)
+    cf.plot.signals(times, stretch, signals)
+    signals.set(title="Signals", ylabel=f"1 in {apart} regions")
+    signals.set_yticks([])
+    figure.savefig(path, dpi=90)
+
+
+# --- the command line ----------------------------------------------------------------------------
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the whole story on what the command line asks for."""
+    parser = make_parser()
+    options = parser.parse_args(arguments)
+    try:
+        task = make_task(options)
+        options.out.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError, TypeError, ImportError) as error:
+        parser.error(" ".join(str(error).split()))
+    print(f"{options.connectome or 'Synthetic connectome'}: {len(task.connectome)} regions.")
+    print(f"Target FC: {options.target_fc or f'simulated at k = {task.preset.true_k:g}'}.")
+    try:
+        solution = solve(task, progress=not options.quiet)
+    except FloatingPointError as error:
+        parser.exit(1, f"{error} The option is --dt.\n")
+    print(f"\n{solution.search}")
+    summary = summarise(task, solution)
+    plain = lambda x: x if isinstance(x, int | float | str | None) else str(x)  # noqa: E731
+    summary["options"] = {name: plain(value) for name, value in vars(options).items()}
+    summary["model"] = {
+        "coupling": type(task.params.coupling).__name__,
+        "noise": task.preset.noise,
+        **{name: np.asarray(x).tolist() for name, x in vars(task.preset.params).items()},
+    }
+    print_summary(summary)
+    result, report = options.out / "result.json", options.out / "report.png"
+    result.write_text(json.dumps(summary, indent=1) + "\n")
+    try:
+        draw(report, task, solution)
+    except ImportError as error:
+        print(f"Wrote {result}, and no picture. {error}")
+    else:
+        print(f"Wrote {result} and {report}.")
+
+
+class Parser(argparse.ArgumentParser):
+    """Says in one line what is wrong."""
+
+    def error(self, message: str) -> Any:
+        """Leave with exit code 2."""
+        self.exit(2, f"{self.prog}: error: {message}\n")
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Declare the options."""
+    parser = Parser(prog="python -m coupling_fn", description="Sweep and fit k on a connectome.")
+    add = parser.add_argument
+    add("--connectome", metavar="FILE", help=".zip (TVB) or .npz; default: a synthetic one")
+    add("--target-fc", metavar="FILE", help=".npz (its key fc), .npy or .csv; default: simulated")
+    add("--nodes", type=int, help="regions of the synthetic connectome (default: 68)")
+    add("--node", choices=PRESETS, default="hopf", help="the model of a region (default: hopf)")
+    add("--dt", type=float, help="time step [ms] (default: 1, or less for faster nodes)")
+    add("--speed", type=float, default=10.0, help="of conduction [mm/ms] (default: %(default)s)")
+    add(
+        "--duration",
+        type=float,
+        help=f"of each of {RUNS} runs [s] (default: 2; with a faster node less, as dt)",
+    )
+    add("--seed", type=int, default=0, help="of connectome and noise (default: %(default)s)")
+    add("--out", type=Path, default=Path(), metavar="DIR", help="for result.json and report.png")
+    add("--quiet", action="store_true", help="no progress bars")
+    return parser
+
+
+def make_task(options: argparse.Namespace) -> Task:
+    """Read the files and check the numbers, before anything is simulated."""
+    preset = PRESETS[options.node]
+    options.dt = preset.pace if options.dt is None else options.dt
+    options.duration = 2.0 * preset.pace if options.duration is None else options.duration
+    for name, most in (("dt", SAMPLE * preset.pace), ("speed", 1e6), ("duration", 1e6)):
+        if not 0 < getattr(options, name) <= most:
+            value = getattr(options, name)
+            raise ValueError(f"--{name} must be above 0 and up to {most:g}, not {value}.")
+    if options.connectome and options.nodes is not None:
+        raise ValueError("--nodes is for the synthetic connectome: leave it or --connectome out.")
+    if options.connectome:
+        connectome = cf.load_connectome(options.connectome)
+    else:
+        nodes = 68 if options.nodes is None else options.nodes
+        connectome = cf.synthetic_connectome(nodes, jax.random.key(options.seed))
+    if len(connectome) < 3:
+        raise ValueError(f"FC is compared over 3 regions or more, not {len(connectome)}.")
+    target_fc = load_fc(Path(options.target_fc), len(connectome)) if options.target_fc else None
+    net, params = build_network(connectome, preset, options.dt, options.speed)
+    return Task(connectome, preset, target_fc, net, params, 1000 * options.duration, options.seed)
+
+
+def load_fc(path: Path, regions: int) -> jax.Array:
+    """Read a functional connectivity of so many regions."""
+    try:
+        file: Any = np.loadtxt(path, delimiter=",") if path.suffix == ".csv" else np.load(path)
+        fc = jnp.asarray(file["fc"] if path.suffix == ".npz" else file, float)
+    except Exception as error:  # a damaged file can raise nearly anything
+        raise ValueError(f"Cannot read {path} as functional connectivity: {error}") from error
+    fc = require_fc(str(path), fc, regions)
+    if not (jnp.abs(fc) <= 1).all():
+        raise ValueError(f"{path} must hold correlations, from -1 to 1; some are not.")
+    return fc

@@ -1,0 +1,224 @@
+"""A setting of each node model in which its coupling shows: for `python -m coupling_fn --node`."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from jax import Array
+
+import coupling_fn as cf
+
+
+class Preset(NamedTuple):
+    """A node near where its coupling decides what the network does.
+
+    The weights that it is for have a spectral radius of about 1.
+    """
+
+    node: cf.nodes.Node
+    params: Any
+    noise: Any
+    ks: tuple[float, float]  # the range that is swept
+    true_k: float  # of the target that is made up
+    rest: dict[str, float]  # where every region starts
+    coupling: Any = cf.AdditiveCoupling
+    signal: Callable[[Any], Array] | str = "x"  # what regions are compared by
+    phase: Callable[[Any], Array] | None = None  # None: that of the signal
+    pace: float = 1.0  # the default time step, with which samples and runs go along [ms]
+
+    def state(self, **values: Array) -> Any:
+        """Give a state of the node."""
+        return self.node.State(**values)
+
+    def observe(self, state: Any) -> dict[str, Array]:
+        """Give what is measured of a state of the node."""
+        signal = self.signal(state) if callable(self.signal) else getattr(state, self.signal)
+        return {"signal": signal} | ({"phase": self.phase(state)} if self.phase else {})
+
+
+def _turn(state: Any) -> Array:
+    return jnp.atan2(state.y, state.x)
+
+
+_OSCILLATOR: dict[str, Any] = {"rest": {"x": 0.0, "y": 0.0}, "phase": _turn}
+_ROTOR: dict[str, Any] = {
+    "rest": {"theta": 0.0},
+    "coupling": cf.KuramotoCoupling,
+    "signal": lambda state: jnp.sin(state.theta),
+    "phase": lambda state: state.theta,
+}
+_PYRAMIDAL: dict[str, Any] = {
+    "coupling": cf.SigmoidalJansenRitCoupling,
+    "signal": lambda state: state.y1 - state.y2,
+}
+_SEIZING: dict[str, Any] = {"coupling": cf.DiffusiveCoupling, "signal": "x1", "pace": 0.1}
+
+PRESETS = {
+    "hopf": Preset(
+        cf.nodes.hopf, cf.nodes.HopfParams(a=-0.02), 0.02, (0.005, 0.1), 0.048, **_OSCILLATOR
+    ),
+    "stuart_landau": Preset(
+        cf.nodes.stuart_landau,
+        cf.nodes.StuartLandauParams(a=-0.02, omega=0.0628, shear=0.2),
+        0.02,
+        (0.005, 0.1),
+        0.048,
+        **_OSCILLATOR,
+    ),
+    "linear": Preset(
+        cf.nodes.linear, cf.nodes.LinearParams(a=-0.02), 0.02, (0.002, 0.0195), 0.012, {"x": 0.0}
+    ),
+    "threshold_linear": Preset(
+        cf.nodes.threshold_linear,
+        cf.nodes.ThresholdLinearParams(b=0.1, tau=20.0),
+        0.02,
+        (0.05, 0.95),
+        0.6,
+        {"x": 0.1},
+    ),
+    "horn": Preset(
+        cf.nodes.horn,
+        cf.nodes.HornParams(alpha=0.4, omega=0.0628, gamma=0.02),
+        {"y": 0.01},
+        (0.01, 0.09),
+        0.07,
+        **{**_OSCILLATOR, "phase": None},
+    ),
+    "kuramoto": Preset(
+        cf.nodes.kuramoto, cf.nodes.KuramotoParams(omega=0.0628), 0.1, (0.002, 0.1), 0.02, **_ROTOR
+    ),
+    "xy": Preset(cf.nodes.xy, cf.nodes.XYParams(), 0.1, (0.002, 0.1), 0.02, **_ROTOR),
+    "fitzhugh_nagumo": Preset(
+        cf.nodes.fitzhugh_nagumo,
+        cf.nodes.FitzHughNagumoParams(tau=4.0, current=0.3),
+        {"v": 0.15},
+        (0.005, 0.15),  # beyond 0.2 oscillations die, and FC is that of weaker coupling again
+        0.05,
+        {"v": -1.2, "w": -0.6},
+        cf.DiffusiveCoupling,
+        "v",
+    ),
+    "van_der_pol": Preset(
+        cf.nodes.van_der_pol,
+        cf.nodes.VanDerPolParams(tau=15.0),
+        {"y": 0.3},
+        (0.003, 0.3),
+        0.05,
+        {"x": 1.0, "y": 0.0},
+        cf.DiffusiveCoupling,
+    ),
+    "generic_2d_oscillator": Preset(
+        cf.nodes.generic_2d_oscillator,
+        cf.nodes.Generic2dOscillatorParams(
+            a=0.0, e=0.0, g=-0.5
+        ),  # rests at 0, below its Hopf bifurcation
+        {"V": 0.01},
+        (0.4, 7.5),
+        2.8,
+        {"V": 0.0, "W": 0.0},
+        signal="V",
+    ),
+    "wilson_cowan": Preset(
+        cf.nodes.wilson_cowan,
+        cf.nodes.WilsonCowanParams(P=1.0),
+        0.003,
+        (0.1, 4.0),
+        1.0,
+        {"E": 0.1, "I": 0.1},
+        signal="E",
+    ),
+    "jansen_rit": Preset(
+        cf.nodes.jansen_rit,
+        cf.nodes.JansenRitParams(),
+        {"y4": 0.1},
+        (1.0, 100.0),
+        20.0,
+        dict.fromkeys(cf.nodes.jansen_rit.states, 0.0),
+        **_PYRAMIDAL,
+    ),
+    "wendling": Preset(
+        cf.nodes.wendling,
+        cf.nodes.WendlingParams(),
+        {"y6": 0.02},
+        (5.0, 90.0),
+        60.0,
+        dict.fromkeys(cf.nodes.wendling.states, 0.0),
+        **_PYRAMIDAL,
+    ),
+    "reduced_wong_wang": Preset(
+        cf.nodes.reduced_wong_wang,
+        cf.nodes.ReducedWongWangParams(),
+        0.005,
+        (0.05, 0.6),
+        0.4,
+        {"S": 0.1},
+        signal="S",
+    ),
+    "wong_wang_exc_inh": Preset(
+        cf.nodes.wong_wang_exc_inh,
+        cf.nodes.WongWangExcInhParams(),
+        0.005,
+        (0.03, 0.5),
+        0.25,
+        {"S_e": 0.1, "S_i": 0.1},
+        signal="S_e",
+    ),
+    "montbrio_pazo_roxin": Preset(
+        cf.nodes.montbrio_pazo_roxin,
+        cf.nodes.MontbrioPazoRoxinParams(tau=10.0),
+        {"V": 0.01},
+        (4.0, 24.0),
+        16.0,
+        {"r": 0.103, "V": -0.15},  # the upper of its two states, which rings at 50 Hz
+        signal="r",
+        pace=0.5,
+    ),
+    "coombes_byrne": Preset(
+        cf.nodes.coombes_byrne,
+        cf.nodes.CoombesByrneParams(),
+        {"V": 0.2},
+        (0.02, 2.0),
+        0.3,
+        {"r": 1.0, "V": -1.0, "g": 1.5, "q": 0.0},
+        signal="r",
+        pace=0.05,
+    ),
+    "epileptor": Preset(
+        cf.nodes.epileptor,
+        cf.nodes.EpileptorParams(r=0.01),
+        {"x1": 0.2, "x2": 0.05, "y2": 0.05},
+        (0.1, 5.0),
+        2.0,
+        {"x1": -1.6, "y1": -10.0, "z": 3.0, "x2": -1.0, "y2": 0.0, "g": -0.1},
+        **_SEIZING,
+    ),
+    "epileptor_2d": Preset(
+        cf.nodes.epileptor_2d,
+        cf.nodes.Epileptor2dParams(r=0.01),
+        {"x1": 0.1},
+        (0.1, 10.0),
+        3.0,
+        {"x1": -1.6, "z": 3.0},
+        **_SEIZING,
+    ),
+    "larter_breakspear": Preset(
+        cf.nodes.larter_breakspear,
+        cf.nodes.LarterBreakspearParams(),
+        {"V": 0.01},
+        (0.5, 25.0),
+        10.0,
+        {"V": -0.2, "W": 0.1, "Z": 0.0},
+        cf.HyperbolicTangentCoupling,
+        "V",
+        pace=0.5,
+    ),
+    "lorenz": Preset(
+        cf.nodes.lorenz,
+        cf.nodes.LorenzParams(tau=100.0),
+        0.05,
+        (0.01, 0.5),
+        0.2,
+        {"x": 1.0, "y": 1.0, "z": 20.0},
+        cf.DiffusiveCoupling,
+    ),
+}

@@ -1,0 +1,205 @@
+"""Graph measures that are read next to connectomes and functional connectivities.
+
+Clustering and communities come from networkx, with `coupling_fn[graph]`, on the host.
+"""
+
+from typing import Any, Literal
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.experimental.sparse import BCOO
+from jaxtyping import Float, Int
+
+from .._core import (
+    as_float,
+    known,
+    require_choice,
+    require_finite,
+    require_nonnegative,
+    require_square,
+)
+from ._aggregate import in_strength, matrix_shape, stored
+from ._sparse import SparseConnection, Weights, edge_sums, source_sums, to_sparse
+
+Direction = Literal["in", "out"]
+
+
+def degree(conn: Weights, direction: Direction = "in") -> Int[Array, " region"]:
+    """Count the connections of each region: weights that are not 0.
+
+    Connections are counted as given, those of a region with itself too: leave them out first, with
+    `without_self_connections`, and weak ones with `threshold`.
+
+    Args:
+        conn: weights, or a functional connectivity with a threshold. [any unit]
+        direction: "in", those a region receives by, its row, or "out", those it sends by.
+
+    Returns:
+        The number of connections. [1]
+
+    Raises:
+        ValueError: if `conn` is not square, or there is no such direction.
+
+    Source:
+        M. Rubinov, O. Sporns, NeuroImage 52, 1059 (2010).
+
+    Example:
+        >>> conn = jnp.array([[0.0, 2.0, 1.0], [0.0, 0.0, 0.0], [0.0, 3.0, 0.0]])
+        >>> cf.degree(conn).tolist(), cf.degree(conn, "out").tolist()
+        ([2, 0, 1], [0, 2, 1])
+    """
+    conn, axis = _conn(conn), _axis(direction)
+    sparse = isinstance(conn, SparseConnection)
+    weights = conn.weights if sparse else conn.data if isinstance(conn, BCOO) else conn
+    require_finite("conn", weights)  # NaN is not 0, and would count
+    if sparse:
+        return _of_edges(conn, (weights != 0).astype(conn.target.dtype), axis)
+    return stored(conn).sum(axis=axis)
+
+
+def strength(conn: Weights, direction: Direction = "in") -> Float[Array, " region"]:
+    r"""Add up the weights of each region's connections: the row sums $\sum_j W_{ij}$, or the column sums.
+
+    Args:
+        conn: weights, or a functional connectivity. [any unit]
+        direction: "in", what a region receives, its row, or "out", what it sends.
+
+    Returns:
+        The sums. [unit of `conn`]
+
+    Raises:
+        ValueError: if `conn` has not two axes, or there is no such direction.
+
+    Source:
+        M. Rubinov, O. Sporns, NeuroImage 52, 1059 (2010).
+
+    Example:
+        >>> conn = jnp.array([[0.0, 2.0, 1.0], [0.0, 0.0, 0.0], [0.0, 3.0, 0.0]])
+        >>> cf.strength(conn).tolist(), cf.strength(conn, "out").tolist()
+        ([3.0, 0.0, 3.0], [0.0, 5.0, 1.0])
+    """
+    axis = _axis(direction)
+    matrix_shape(conn)  # it need not be square: a surface has more vertices than regions
+    if isinstance(conn, SparseConnection):
+        return _of_edges(conn, conn.weights, axis)
+    conn = conn if isinstance(conn, BCOO) else as_float("conn", conn)
+    return in_strength(conn if axis else conn.T)
+
+
+def clustering(conn: Weights) -> Float[Array, " region"]:
+    r"""Measure how many of a region's neighbours are connected too, by weight.
+
+    The geometric mean of the weights of each triangle, over the largest weight, averaged over the
+    triangles that a region could have; of directed connections over all their directions.
+    Connections of a region with itself do not count.
+
+    Args:
+        conn: weights, 0 or more; where they are not symmetric, they are directed. [any unit]
+
+    Returns:
+        The clustering coefficients, in [0, 1]. [1]
+
+    Raises:
+        ValueError: if `conn` is not square, or has entries that are negative, infinite or NaN.
+        TypeError: if `conn` is traced: this runs on the host.
+        ImportError: if networkx is missing.
+
+    Source:
+        J.-P. Onnela et al., Phys. Rev. E 71, 065103 (2005); G. Fagiolo, Phys. Rev. E 76, 026107
+        (2007), for directed ones.
+
+    Example:
+        >>> triangle = jnp.ones((3, 3)) - jnp.eye(3)
+        >>> cf.clustering(jnp.pad(triangle, (0, 1))).tolist()  # and one on its own
+        [1.0, 1.0, 1.0, 0.0]
+    """
+    networkx, graph, matrix = _graph(conn)
+    found = networkx.clustering(graph, weight="weight")
+    return jnp.asarray([found[region] for region in range(matrix.shape[0])], matrix.dtype)
+
+
+def modularity(
+    conn: Weights, *, resolution: float = 1.0, seed: int = 0
+) -> tuple[Float[Array, ""], Int[Array, " region"]]:
+    """Divide regions into communities (Louvain), and measure how well they divide.
+
+    Modularity is the share of weight within communities, less what it would be if the same
+    strengths were connected by chance.
+
+    Args:
+        conn: weights, 0 or more; where they are not symmetric, they are directed. [any unit]
+        resolution: above 1 for more and smaller communities. [1]
+        seed: of the order in which regions are tried: other seeds may find other communities.
+
+    Returns:
+        The modularity, and the community of each region, numbered by their first regions. [1]
+
+    Raises:
+        ValueError: if `conn` is not square, has no connection, or has entries that are negative,
+            infinite or NaN.
+        TypeError: if `conn` is traced: this runs on the host.
+        ImportError: if networkx is missing.
+
+    Source:
+        M. Newman, PNAS 103, 8577 (2006); V. Blondel et al., J. Stat. Mech. P10008 (2008).
+
+    Example:
+        >>> two = jax.scipy.linalg.block_diag(jnp.ones((3, 3)), jnp.ones((2, 2)))
+        >>> value, community = cf.modularity(cf.without_self_connections(two))
+        >>> community.tolist(), round(float(value), 3)  # 1 - (6² + 2²) / 8²
+        ([0, 0, 0, 1, 1], 0.375)
+    """
+    networkx, graph, matrix = _graph(conn)
+    if not graph.size():
+        raise ValueError("`conn` must have a connection: without one there are no communities.")
+    found = networkx.community.louvain_communities(
+        graph, weight="weight", resolution=resolution, seed=seed
+    )
+    value = networkx.community.modularity(graph, found, weight="weight", resolution=resolution)
+    community = np.zeros(matrix.shape[0], int)
+    for number, members in enumerate(sorted(found, key=min)):
+        community[list(members)] = number
+    return jnp.asarray(value, matrix.dtype), jnp.asarray(community)
+
+
+def _of_edges(conn: SparseConnection, values: Array, axis: int) -> Array:
+    return edge_sums(conn, values) if axis else source_sums(conn, values)
+
+
+def _conn(conn: Any) -> Any:
+    conn = conn if isinstance(conn, BCOO | SparseConnection) else as_float("conn", conn)
+    require_square("conn", conn)
+    return conn
+
+
+def _axis(direction: str) -> int:
+    require_choice("direction", direction, ("in", "out"))
+    return 1 if direction == "in" else 0
+
+
+def _graph(conn: Any) -> tuple[Any, Any, Any]:
+    """The connectome as networkx has it, where `matrix[u, v]` is from u to v."""
+    if not known(conn):
+        raise TypeError("`conn` must have values: networkx runs on the host, outside of jit.")
+    try:
+        import networkx
+    except ImportError as error:
+        raise ImportError(
+            "Clustering and communities need networkx: pip install 'coupling_fn[graph]'",
+            name="networkx",
+        ) from error
+    conn = _conn(conn)
+    conn = to_sparse(conn) if isinstance(conn, BCOO) else conn
+    hint = "Of a functional connectivity, take `abs` or a part."
+    if isinstance(conn, SparseConnection):
+        matrix = conn.to_scipy().copy()
+        matrix.eliminate_zeros()
+        values, directed, build = matrix.data, (matrix != matrix.T).nnz, "from_scipy_sparse_array"
+    else:
+        matrix = values = np.asarray(conn)
+        directed, build = not np.array_equal(matrix, matrix.T), "from_numpy_array"
+    require_finite("conn", values)
+    require_nonnegative("conn", values, hint)
+    kind = networkx.DiGraph if directed else networkx.Graph
+    return networkx, getattr(networkx, build)(matrix.T, create_using=kind), matrix

@@ -1,0 +1,288 @@
+"""Finding the coupling strength: scan from weak to strong, say what was seen, refine by gradient."""
+
+import math
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.typing import ArrayLike
+from jaxtyping import Num
+
+from .._core import Scalar, as_count, as_float, known, require_finite
+from ..observe import (
+    chance_synchrony,
+    fc_correlation,
+    fc_rmse,
+    functional_connectivity,
+    instantaneous_phase,
+    metastability,
+    synchrony,
+)
+from ..observe._objectives import require_fc
+from ..observe._synchrony import ABOVE_CHANCE
+from ..transforms import Transform
+from ._fit import FitResult, fit
+from ._sweep import sweep
+
+KS = np.geomspace(0.01, 1.0, 16)
+SATURATED = 0.8  # the synchrony at which the working range ends
+REGIMES = ("uncoupled", "working range", "over-synchronised", "exploding")
+RATIO = Transform(jnp.exp, jnp.log)  # a step of the optimiser multiplies k, whatever its size
+
+
+class KSearch(eqx.Module):
+    """What `find_k` found; printed, it is the table of the scan and the reasons.
+
+    Attributes:
+        k: the strength that agrees best with the target.
+        working_range: the smallest and largest k of the scan that synchronise, but not wholly; NaN
+            if there is none.
+        reasons: how k was found, and what to doubt, a sentence each.
+        ks: the strengths of the scan.
+        regimes: at each, what the coupling does, by `name_regime`.
+        synchrony: at each, from 0 to 1.
+        chance: at each, the synchrony that these signals would have by chance.
+        metastability: likewise.
+        fc_correlation: with the target, likewise.
+        fc_rmse: likewise.
+        objective: what was made small, likewise.
+        fit: the fit from the best of the scan; None if there was none.
+
+    Example:
+        >>> search = cf.KSearch(
+        ...     *(0.1, (0.1, 0.1), ("So it is.",), np.array([0.1]), ("working range",)),
+        ...     *(np.array([0.3]) for _ in range(6)),
+        ...     fit=None,
+        ... )
+        >>> print(search)
+               k  synchrony  metastability  FC correlation  FC rmse  regime
+             0.1      0.300          0.300           0.300    0.300  working range
+        So it is.
+    """
+
+    k: float
+    working_range: tuple[float, float]
+    reasons: tuple[str, ...]
+    ks: np.ndarray
+    regimes: tuple[str, ...]
+    synchrony: np.ndarray
+    chance: np.ndarray
+    metastability: np.ndarray
+    fc_correlation: np.ndarray
+    fc_rmse: np.ndarray
+    objective: np.ndarray
+    fit: FitResult | None
+
+    def __str__(self) -> str:
+        lines = ["       k  synchrony  metastability  FC correlation  FC rmse  regime"]
+        columns = self.ks, self.synchrony, self.metastability, self.fc_correlation, self.fc_rmse
+        for row in zip(*columns, self.regimes, strict=True):
+            lines.append("{:8.4g}  {:9.3f}  {:13.3f}  {:14.3f}  {:7.3f}  {}".format(*row))
+        return "\n".join([*lines, *self.reasons])
+
+
+def find_k(
+    run: Callable[[Any], Any],
+    target_fc: Num[ArrayLike, "region region"],
+    *,
+    ks: Num[ArrayLike, " k"] = KS,
+    objective: Callable[[Any, Any], Any] = fc_rmse,
+    fit_steps: int = 15,
+    chunk: int | None = None,
+    progress: bool = True,
+) -> KSearch:
+    r"""Find the coupling strength at which a network's functional connectivity is that of data.
+
+    All of `ks` are run at once. In between the onset of synchrony and its saturation is the working
+    range (`name_regime`). From the finite run that agrees best, k is then refined by gradient, in its
+    logarithm.
+
+    Args:
+        run: pure function from a k to signals, (time, region), usually a `simulate` with its start
+            left out; or to a pair of signals and phases, where they are not `instantaneous_phase`'s.
+            Let every k see the same random key: curves are smooth then.
+        target_fc: the connectivity to reach, of the same regions. [1]
+        ks: strengths to scan, rising from small ones.
+        objective: of a simulated connectivity and the target, what to make small. Correlation alone
+            (`fc_correlation_distance`) is nearly as good far beyond the best k.
+        fit_steps: steps of the gradient; 0 leaves it at the scan.
+        chunk: how many k to run at once, as for `sweep`.
+        progress: show bars on stderr, as `sweep` and `fit` do.
+
+    Returns:
+        k, the curves, the working range, and the reasons in words.
+
+    Raises:
+        ValueError: if `target_fc` is not symmetric, not finite, constant or of another size than the
+            signals; or `ks` are not positive and rising.
+        TypeError: if `run` gives neither one array nor two alike.
+        FloatingPointError: if no run is finite.
+
+    Example:
+        >>> t = jnp.linspace(0.0, 60.0, 300)[:, None]
+        >>> own = jnp.sin(t * jnp.array([[1.0, 1.7, 2.6, 3.1]]))
+        >>> def run(k):  # the more k, the more of what all have in common
+        ...     return own + k * jnp.sin(2.2 * t) * jnp.array([[1.0, 2.0, 3.0, 4.0]])
+        >>> search = cf.find_k(run, cf.observe.functional_connectivity(run(0.3)), progress=False)
+        >>> round(search.k, 2)
+        0.3
+    """
+    ks = as_float("ks", ks)
+    if ks.ndim != 1 or not ks.size:
+        raise ValueError(f"`ks` must be strengths in a row; its shape is {ks.shape}.")
+    require_finite("ks", ks)
+    if not known(ks) or not (np.diff(np.concatenate([[0.0], np.asarray(ks, float)])) > 0).all():
+        raise ValueError(f"`ks` must be known, positive and rising, not {ks}.")
+    fit_steps = as_count("fit_steps", fit_steps)
+    given: Any = jax.eval_shape(run, ks[0])
+    parts = given if isinstance(given, tuple) else (given,)
+    shapes: list[Any] = [getattr(part, "shape", ()) for part in parts]
+    if len(parts) not in (1, 2) or shapes[0] != shapes[-1] or len(shapes[0]) != 2:
+        raise TypeError(
+            f"`run` must give signals, one array (time, region), or signals and phases, not {given}."
+        )
+    regions = shapes[0][1]
+    target_fc = require_fc("target_fc", target_fc, regions).astype(parts[0].dtype)
+
+    def observe(k):
+        signals, *phases = jax.tree.leaves(run(k))
+        return functional_connectivity(signals), *(phases or [instantaneous_phase(signals)])
+
+    def measure(k):
+        fc, phases = observe(k)
+        return {
+            "synchrony": synchrony(phases),
+            "chance": chance_synchrony(phases),
+            "metastability": metastability(phases),
+            "fc_correlation": fc_correlation(fc, target_fc),
+            "fc_rmse": fc_rmse(fc, target_fc),
+            "objective": objective(fc, target_fc),
+        }
+
+    swept = sweep(measure, ks, chunk=chunk, progress=progress)
+    curves = {name: np.asarray(curve) for name, curve in swept.items()}
+    ks = np.asarray(ks)
+    finite = np.asarray(np.isfinite(np.stack(list(curves.values()))).all(axis=0))
+    if not finite.any():
+        raise FloatingPointError("No run of the scan is finite: try smaller `ks`, or a smaller dt.")
+    best = int(np.where(finite, curves["objective"], np.inf).argmin())
+    k, refined = ks[best].item(), None
+    rates = np.where(finite, curves["synchrony"], np.nan).tolist()
+    levels = zip(rates, curves["chance"].tolist(), strict=True)
+    regimes = np.array([name_regime(rate, regions, chance) for rate, chance in levels])
+    working = regimes == REGIMES[1]
+    reasons = [*_on_synchrony(ks, curves["synchrony"], curves["chance"], regimes)]
+    reasons += _on_agreement(ks, curves, finite, best, working)
+    if fit_steps:
+
+        def loss(params):
+            return objective(observe(params["k"])[0], target_fc)
+
+        try:
+            with warnings.catch_warnings():  # what `fit` warns of stands among the reasons
+                ours = "No step was better than the start|The fit stopped early"
+                warnings.filterwarnings("ignore", ours, RuntimeWarning)
+                refined = fit(
+                    loss,
+                    {"k": jnp.asarray(ks[best])},
+                    where=lambda p: p["k"],
+                    optimizer=refinement(fit_steps),
+                    steps=fit_steps,
+                    transform=RATIO,
+                    progress=progress,
+                )
+        except ValueError as error:  # its gradient is not finite: the scan stands
+            reasons.append(f"k was not refined by gradient. {error}")
+        else:
+            k = float(refined.params["k"])
+            went = (
+                f"By gradient k went from {ks[best]:.4g} to {k:.4g}, the objective from "
+                f"{refined.losses[0]:.4g} to {refined.loss:.4g}."
+                if refined.best_step
+                else f"By gradient no k was better than {k:.4g}: it is the minimum, or the runs are "
+                "too long, or chaotic, to have a gradient that is of use."
+            )
+            reasons.append(f"{went} {refined.stopped}".rstrip())
+    ends = tuple(ks[working][[0, -1]].tolist()) if working.any() else (math.nan, math.nan)
+    return KSearch(k, ends, tuple(reasons), ks, tuple(regimes.tolist()), **curves, fit=refined)
+
+
+def refinement(steps: int) -> optax.GradientTransformation:
+    """The optimiser that refines the logarithm of k: steps of a tenth at first, of nothing at last."""
+    return optax.adam(optax.cosine_decay_schedule(0.1, steps), b1=0.5, b2=0.9)
+
+
+def name_regime(synchrony: Scalar, regions: int, chance: Scalar | None = None) -> str:
+    r"""Name what a coupling does to so many regions, by how synchronous they are.
+
+    Synchrony sets in where it exceeds 1.4 times what it is by chance, and is saturated above 0.8.
+
+    Args:
+        synchrony: the order parameter, averaged over time. [1]
+        regions: how many there are.
+        chance: what it is by chance, `chance_synchrony(phases)`; by default that of phases that go
+            round evenly, $\sqrt{\pi / N} / 2$ of $N$ regions. [1]
+
+    Returns:
+        "uncoupled", "working range", "over-synchronised", or "exploding" where it is not finite.
+
+    Example:
+        >>> [cf.name_regime(r, regions=68) for r in (0.1, 0.4, 0.9, float("nan"))]
+        ['uncoupled', 'working range', 'over-synchronised', 'exploding']
+    """
+    if not math.isfinite(synchrony):
+        return REGIMES[3]
+    if synchrony > SATURATED:
+        return REGIMES[2]
+    level = math.sqrt(math.pi / regions) / 2 if chance is None else float(chance)
+    return REGIMES[int(synchrony >= ABOVE_CHANCE * level)]
+
+
+def _on_synchrony(ks, synchrony, chance, regimes):
+    _, working, saturated, exploding = (regimes == regime for regime in REGIMES)
+    finite, begun = ~exploding, working | saturated
+    if exploding.any():
+        yield f"The runs explode at k = {ks[~finite][0]:.4g}: a smaller k, or dt, is needed there."
+    if not begun.any():
+        most = np.where(finite, synchrony, -np.inf).argmax()
+        yield (
+            f"Synchrony does not set in up to k = {ks[-1]:.4g}: it stays at {synchrony[most]:.2f}, "
+            f"where regions without coupling would have {chance[most]:.2f}. Scan larger k, or look "
+            "at the connectome."
+        )
+    elif begun[0]:
+        yield f"Regions are synchronous from the first k, {ks[0]:.4g}, on: scan smaller ones too."
+    else:
+        yield (
+            f"Synchrony sets in at about k = {ks[begun][0]:.4g}, where it is "
+            f"{synchrony[begun][0]:.2f}; regions without coupling would have {chance[begun][0]:.2f}."
+        )
+    if saturated.any():
+        yield f"It is saturated from k = {ks[saturated][0]:.4g} on, above {SATURATED}."
+    elif begun.any():
+        yield f"It is not saturated up to k = {ks[-1]:.4g}."
+    if working.any():
+        yield f"The working range is about k = {ks[working][0]:.4g} to {ks[working][-1]:.4g}."
+
+
+def _on_agreement(ks, curves, finite, best, working):
+    correlation = np.where(finite, curves["fc_correlation"], -np.inf)
+    yield (
+        f"FC agrees best at k = {ks[best]:.4g} of the scan: rmse {curves['fc_rmse'][best]:.3f}, "
+        f"correlation {correlation[best]:.3f}."
+    )
+    if correlation.argmax() != best:
+        highest = int(correlation.argmax())
+        yield (
+            f"Correlation is highest at k = {ks[highest]:.4g}, {correlation[highest]:.3f}; there the "
+            f"rmse is {curves['fc_rmse'][highest]:.3f}."
+        )
+    if best in (0, len(ks) - 1):
+        yield "That is an end of the scan: the best k may lie beyond it."
+    if not working[best]:
+        yield "That is outside of the working range: mind whether the model is of use there."

@@ -1,0 +1,239 @@
+"""One function over many values: a parameter sweep."""
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.typing import ArrayLike
+
+from .._core import (
+    PART,
+    WHOLE,
+    Interrupted,
+    PyTree,
+    _checkpoint,
+    as_count,
+    known,
+    mesh_of,
+    progress_bar,
+    shard_map,
+    traced,
+)
+
+
+def sweep(
+    fn: Callable[[Any], PyTree],
+    values: PyTree,
+    *,
+    chunk: int | None = None,
+    save: str | os.PathLike[str] | None = None,
+    devices: Sequence[Any] | None = None,
+    progress: bool = True,
+) -> PyTree:
+    """Run `fn` on each of many values, all at once or `chunk` at a time.
+
+    This is `jax.vmap(fn)(values)`, compiled once: a later call with the same `fn` object and
+    shapes compiles nothing, while a new `lambda` is a new function. Chunks bound the memory
+    that the runs need while they run; the results of all of them stay on the device, so let
+    `fn` return what is asked, not trajectories.
+
+    Inside your own `jit`, `vmap` or `grad` it is `jax.vmap`, or `jax.lax.map` by chunks, without
+    a bar.
+
+    Args:
+        fn: pure function of one value, returning any pytree of arrays.
+        values: an array, or any pytree of arrays, whose leading axis counts the values; a
+            mapping of arrays comes from `grid`.
+        chunk: how many run at once; all of them if None. The last chunk is filled up with its
+            last value, to keep one shape, and the surplus is dropped.
+        save: a folder, made if need be, that each finished chunk is written to. The same call goes on
+            from there if it was killed, and loses at most the chunk in flight; another function, or
+            other values, chunk or version of JAX, are refused.
+        devices: spread the values of a chunk over these, `jax.devices()` say: as many of them on
+            each, which talk to each other no further. Results are those of one device.
+        progress: show a bar on stderr, a step a chunk. Needs tqdm, which the extra
+            `coupling_fn[progress]` installs; without it there is no bar.
+
+    Returns:
+        What `fn` returns, each leaf a JAX array with one more axis in front, in the order of
+        `values`. With `save` they are NumPy arrays: finished chunks leave the device.
+
+    Raises:
+        ValueError: if `values` is empty, a leaf has no leading axis, two leading axes differ in
+            length, `chunk` is 0, `devices` is empty, `save` holds another sweep or a damaged one,
+            or either comes inside of `jit`, `vmap` or `grad`.
+        TypeError: if `save` is given and `fn` returns random keys.
+        OSError: if `save` cannot be written; the chunks before are as they were.
+        Interrupted: on Ctrl-C, with the finished chunks.
+
+    Example:
+        The strength at which a run ends highest, three strengths at once:
+
+        >>> import equinox as eqx
+        >>> params = {"k": jnp.asarray(0.0), "drive": jnp.asarray([1.0, 2.0])}
+        >>> def run(k):
+        ...     p = eqx.tree_at(lambda p: p["k"], params, k)
+        ...     return jnp.sum(p["drive"] * p["k"] * (3.0 - p["k"]))
+        >>> ks = jnp.linspace(0.0, 3.0, 7)
+        >>> ends = cf.sweep(run, ks, chunk=3, progress=False)
+        >>> ends.shape, float(ks[ends.argmax()])
+        ((7,), 1.5)
+    """
+    size = _length(values)
+    if chunk is not None:
+        chunk = as_count("chunk", chunk)
+        if chunk == 0:
+            raise ValueError("`chunk` must be at least 1; None runs all values at once.")
+    if devices is not None and not len(devices):
+        raise ValueError("`devices` is empty; `jax.devices()` are all there are.")
+    if not known(fn, values):
+        if devices is not None:
+            raise ValueError("`devices` is not for inside of jit, vmap or grad: spread those.")
+        if save is not None:
+            raise ValueError("`save` writes files, which is not for inside of jit, vmap or grad.")
+        return jax.vmap(fn)(values) if chunk is None else jax.lax.map(fn, values, batch_size=chunk)
+    chunk = min(chunk or size, size)
+    if save is not None and traced():
+        raise ValueError("`save` writes files, which is not for inside of jit.")
+    disk = None if save is None else _Disk(Path(save), fn, values, chunk)
+    results = []
+    joined = lambda: _joined(results, size, np if disk else jnp)  # noqa: E731
+    try:
+        with progress_bar(size, "sweep", progress) as advance:
+            for first in range(0, size, chunk):
+                done = disk.read(first) if disk else None
+                if done is None:
+                    rows = np.minimum(np.arange(first, first + chunk), size - 1)
+                    whole = chunk == size
+                    part = values if whole else jax.tree.map(lambda x, rows=rows: x[rows], values)
+                    done = jax.block_until_ready(_batch(fn, part, tuple(devices or ())))
+                    if disk:
+                        done = disk.write(first, done)
+                results.append(done)
+                advance(min(chunk, size - first))
+    except KeyboardInterrupt:
+        raise Interrupted(joined() if results else None) from None
+    return joined()
+
+
+def _joined(results: list[PyTree], size: int, numpy: Any) -> PyTree:
+    """All chunks in one, without what fills up the last."""
+    if len(results) == 1:
+        return results[0]
+    return jax.tree.map(lambda *parts: numpy.concatenate(parts)[:size], *results)
+
+
+class _Disk:
+    """The finished chunks of a sweep in a folder, a file each."""
+
+    def __init__(self, folder: Path, fn: Callable[[Any], PyTree], values: PyTree, chunk: int):
+        part = jax.tree.map(lambda x: x[:chunk], values)
+        traced, self.like = jax.make_jaxpr(jax.vmap(fn), return_shape=True)(part)
+        _checkpoint.require_no_keys("fn", self.like)
+        numbers = (values, np.asarray(chunk))
+        self.folder = folder
+        self.marks = _checkpoint.fingerprint("function", traced, "values or chunk", numbers)
+
+    def read(self, first: int) -> PyTree:
+        found = _checkpoint.read_checkpoint(self._file(first), self.marks, "sweep")
+        return None if found is None else _checkpoint.as_tree("result", found, self.like)
+
+    def write(self, first: int, done: PyTree) -> PyTree:
+        """Write a chunk, and give it back as arrays of the host."""
+        arrays = _checkpoint.as_arrays("result", done)
+        _checkpoint.write_checkpoint(self._file(first), arrays, self.marks)
+        return jax.tree.map(np.asarray, done)
+
+    def _file(self, first: int) -> Path:
+        return self.folder / f"sweep-{first:08d}.npz"
+
+
+@eqx.filter_jit
+def _batch(fn: Callable[[Any], PyTree], values: PyTree, devices: tuple[Any, ...]) -> PyTree:
+    if not devices:
+        return jax.vmap(fn)(values)
+    size = len(jax.tree.leaves(values)[0])
+    each = -(-size // len(devices))
+    # Filled up to as many on each; and each works on its own, where `jit` alone would have all
+    # devices hold the past of all delayed runs.
+    rows = np.minimum(np.arange(each * len(devices)), size - 1)
+    mesh = mesh_of(devices)
+    arrays, rest = eqx.partition(fn, eqx.is_array)
+
+    def several(arrays, values):
+        return jax.vmap(eqx.combine(arrays, rest))(values)
+
+    spread = shard_map(several, mesh, (WHOLE, PART), PART)
+    done = spread(arrays, jax.tree.map(lambda x: x[rows], values))
+    return jax.tree.map(lambda x: x[:size], done)
+
+
+def _length(values: PyTree) -> int:
+    lengths = {}
+    for path, leaf in jax.tree.leaves_with_path(values):
+        name = f"values{jax.tree_util.keystr(path)}"
+        if np.ndim(leaf) == 0:
+            raise ValueError(
+                f"`{name}` must be an array with a leading axis, one entry a value; it is "
+                f"{leaf!r}. Wrap a list of numbers in jnp.asarray, repeat what stays the same or "
+                "leave it to `fn`."
+            )
+        lengths[name] = np.shape(leaf)[0]
+    if not lengths or 0 in lengths.values():
+        raise ValueError("`values` is empty: there is nothing to sweep over.")
+    if len(set(lengths.values())) > 1:
+        listed = ", ".join(f"{name}: {n}" for name, n in lengths.items())
+        raise ValueError(
+            f"All leaves of `values` must have leading axes of one length, not {listed}. For all "
+            "combinations of several axes, use grid."
+        )
+    return next(iter(lengths.values()))
+
+
+def grid(**axes: ArrayLike | Sequence[Any]) -> dict[str, Array]:
+    """Give all combinations of some axes, flattened, as values for `sweep`.
+
+    The last axis varies fastest (C order): a result `r` goes back onto the axes as
+    `r.reshape(len(k), len(speed), *r.shape[1:])`.
+
+    Args:
+        **axes: the values of each axis, by name. Each keeps its dtype.
+
+    Returns:
+        One array a name, each with an entry a combination.
+
+    Raises:
+        ValueError: if there is no axis, or one is empty or has not one dimension.
+
+    Example:
+        >>> k, speed = jnp.asarray([0.0, 0.5, 1.0]), jnp.asarray([3.0, 6.0])
+        >>> values = cf.grid(k=k, speed=speed)
+        >>> values["k"].tolist(), values["speed"].tolist()
+        ([0.0, 0.0, 0.5, 0.5, 1.0, 1.0], [3.0, 6.0, 3.0, 6.0, 3.0, 6.0])
+        >>> delay = cf.sweep(lambda v: v["k"] / v["speed"], values, progress=False)
+        >>> delay.reshape(len(k), len(speed)).shape
+        (3, 2)
+    """
+    if not axes:
+        raise ValueError("A grid needs at least one axis, as in grid(k=ks, speed=speeds).")
+    arrays = {name: _axis(name, axis) for name, axis in axes.items()}
+    for name, axis in arrays.items():
+        if axis.ndim != 1 or axis.size == 0:
+            raise ValueError(
+                f"`{name}` must be one axis of at least one value; its shape is {axis.shape}."
+            )
+    mesh = jnp.meshgrid(*arrays.values(), indexing="ij")
+    return {name: points.ravel() for name, points in zip(arrays, mesh, strict=True)}
+
+
+def _axis(name: str, values: Any) -> Array:
+    try:
+        return jnp.asarray(values)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"`{name}` must be an array, not {type(values).__name__}.") from error

@@ -1,0 +1,63 @@
+"""The right-hand side of a network, for solvers of differential equations."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from .._core import PyTree
+from ..noise import Coloured
+from ..noise._noise import named
+from ._network import Network
+from ._params import Params
+
+
+class VectorField(eqx.Module):
+    """`field(t, y, args)`: the rate of change of a network without delays, a callable pytree."""
+
+    net: Network
+    params: Params
+
+    def __call__(self, t: Any, y: PyTree, args: Any = None) -> PyTree:
+        """The derivative of the node's state `y` at time `t` [ms]; `args` is not read."""
+        del args
+        net, links = self.net, self.net.links(self.params)
+        t = jnp.asarray(t, jax.tree.leaves(y)[0].dtype)
+        nothing = (None,) * len(links)
+        inputs = net.inputs(links, y, self.params.external or {}, t, nothing, nothing)
+        return net.derivative(y, inputs, self.params)
+
+
+def vector_field(net: Network, params: Params) -> VectorField:
+    """Give a network to a solver with steps of its own: diffrax takes the result as a term.
+
+    Args:
+        net: a network without delays; its `dt` and `scheme` are not read.
+        params: its parameters, without noise.
+
+    Returns:
+        A function `(t [ms], y, args) -> dy/dt [state/ms]` of the node's state, a pytree whose
+        leaves are those of `net` and `params`: gradients pass through it.
+
+    Raises:
+        ValueError: if the network has delays or the parameters have noise.
+
+    Example:
+        >>> net = cf.Network(cf.nodes.linear, dt=0.1)
+        >>> params = cf.Params(cf.nodes.LinearParams(a=-1.0), cf.AdditiveCoupling(jnp.eye(2), k=0.5))
+        >>> field = cf.vector_field(net, params)
+        >>> field(0.0, cf.nodes.LinearState(jnp.asarray([2.0, 4.0])), None).x.tolist()
+        [-1.0, -2.0]
+    """
+    if net.delayed:
+        raise ValueError(
+            "The network has delays: its rate of change depends on the past, which a solver of "
+            "ordinary differential equations does not keep. Use simulate."
+        )
+    if params.noise is not None or named(params.external, Coloured):
+        raise ValueError(
+            "Noise in `params` is no part of a rate of change. Leave it out, and give the solver its "
+            "own term for noise."
+        )
+    return VectorField(net, params)

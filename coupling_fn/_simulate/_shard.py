@@ -1,0 +1,122 @@
+"""The nodes of a network spread over devices."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+from jax.experimental.sparse import BCOO
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from .._connectome import Layout, SparseConnection, over_devices, to_sparse
+from .._core import PART, WHOLE, is_key, known, mesh_of
+from .._network import Network, Params, State
+
+
+def shard(
+    net: Network, state: State, params: Params, devices: Sequence[Any]
+) -> tuple[Network, State, Params]:
+    """Spread the nodes of a network over devices: then simulate, differentiate and fit as before.
+
+    Each device has as many consecutive nodes, their state, and the weights and lags of the edges
+    onto them, dense or sparse. It computes what those nodes do, and keeps what all nodes sent for as
+    long as a lag reaches back. Devices exchange what was sent once a block of steps, as long as the
+    smallest lag allows (8 to 32 steps), over edges that are nearer once a step. Results are those of
+    one device to rounding, with the same random numbers.
+
+    Exchanges of a gradient are as many again, and a parameter of the node that is one number for all
+    (not k) adds a small one a step: give it as one a node, and it does not.
+
+    Where something lies is all that differs: a `record`, an input or a coupling of your own is
+    written for all nodes as ever, and JAX moves what it takes.
+
+    Args:
+        net: the network.
+        state: where to start, from `Network.init`, or from a run.
+        params: its parameters; other values of them, also of other runs of a `vmap`, need not be
+            spread again, only a `SparseConnection` of other edges.
+        devices: `jax.devices()`, say; those of several processes too (`jax.distributed`), where each
+            process calls this with the same values.
+
+    Returns:
+        The same three, to be used together.
+
+    Raises:
+        ValueError: if there are no devices, or the number of nodes is no multiple of theirs.
+        TypeError: if something is traced: spread what you have outside of `jit`, `vmap` and `grad`.
+
+    Example:
+        >>> net = cf.Network(cf.nodes.linear, dt=0.1, lags=20)
+        >>> params = cf.Params(cf.nodes.LinearParams(), cf.AdditiveCoupling(jnp.eye(4)))
+        >>> state = net.init(cf.nodes.LinearState(jnp.ones(4)), params)
+        >>> net, state, params = cf.shard(net, state, params, jax.devices()[:1])
+        >>> cf.simulate(net, state, params, steps=100)[1].x.shape
+        (100, 4)
+    """
+    if not len(devices):
+        raise ValueError("`devices` is empty; `jax.devices()` are all there are.")
+    if not known(net, state, params):
+        raise TypeError(
+            "Nodes are spread over devices outside of jit, vmap and grad, which follow."
+        )
+    nodes = len(jax.tree.leaves(state.node)[0])
+    if nodes % len(devices):
+        raise ValueError(
+            f"{nodes} nodes do not go evenly over {len(devices)} devices: take fewer devices, or add "
+            "nodes without a connection."
+        )
+    return spread(net, state, params, mesh_of(devices), _put)
+
+
+Put = Callable[[Any, NamedSharding], Any]
+
+
+def spread(
+    net: Network, state: State, params: Params, mesh: Mesh, put: Put
+) -> tuple[Network, State, Params]:
+    """`shard`, where `put` says how each array comes to where it is to lie."""
+    nodes = len(jax.tree.leaves(state.node)[0])
+
+    def along(spec: PartitionSpec) -> Callable[[Any], Any]:
+        return lambda x: put(x, NamedSharding(mesh, spec)) if eqx.is_array_like(x) else x
+
+    whole, part = along(WHOLE), along(PART)
+    of_past = along(PartitionSpec(None, *PART))
+
+    def place(x: Any) -> Any:
+        if isinstance(x, BCOO):
+            x = to_sparse(x)
+        if not isinstance(x, SparseConnection):
+            return part(x) if np.shape(x)[:1] == (nodes,) else whole(x)
+        if x.shape == (nodes, nodes):
+            x = over_devices(x, mesh)
+        return jax.tree.map(place_rows, x, is_leaf=lambda y: isinstance(y, Layout))
+
+    def place_rows(x: Any) -> Any:
+        if not isinstance(x, Layout) or x.rows.mesh is None:
+            return jax.tree.map(whole, x)
+        return Layout(jax.tree.map(part, x.rows), part(x.edge), whole(x.place))
+
+    def place_past(x: Any) -> Any:
+        return of_past(x) if x.shape[1] == nodes else whole(x)
+
+    sparse = lambda x: isinstance(x, BCOO | SparseConnection)  # noqa: E731
+    net, params = jax.tree.map(place, (net, params), is_leaf=sparse)
+    object.__setattr__(net, "mesh", mesh)  # of the copy that `map` made
+    placed = State(
+        node=jax.tree.map(part, state.node),
+        history=jax.tree.map(place_past, state.history),
+        step=whole(state.step),
+        key=whole(state.key),
+        origin=jax.tree.map(whole, state.origin),
+        noise=jax.tree.map(place_past, state.noise),
+    )
+    return net, placed, params
+
+
+def _put(x: Any, where: NamedSharding) -> Any:
+    if isinstance(x, jax.Array) and is_key(x):  # `device_put` does not take keys to other processes
+        data = jax.device_put(jax.random.key_data(x), where)  # (JAX 0.10.2)
+        return jax.random.wrap_key_data(data, impl=jax.random.key_impl(x))
+    return jax.device_put(x, where)

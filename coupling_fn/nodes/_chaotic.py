@@ -1,0 +1,222 @@
+"""Nodes that are chaotic on their own: Lorenz, Larter–Breakspear."""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax.numpy as jnp
+from jax import Array
+
+from .._core import PerTarget, Scalar, parameter
+from ._node import node
+
+
+class LorenzState(NamedTuple):
+    """State of `lorenz`: x, y and z, each `(region,)`."""
+
+    x: Array
+    y: Array
+    z: Array
+
+
+class LorenzParams(eqx.Module):
+    """Parameters of `lorenz`; each a scalar or one a region.
+
+    Attributes:
+        sigma: Prandtl number. [1]
+        rho: Rayleigh number over its critical value. [1]
+        beta: geometry of the cell. [1]
+        tau: what one unit of the source's time lasts. [ms]
+
+    Example:
+        >>> cf.nodes.LorenzParams(rho=14.0).rho.item()  # not chaotic
+        14.0
+    """
+
+    sigma: Scalar | PerTarget = parameter("sigma", 10.0, "1")
+    rho: Scalar | PerTarget = parameter("rho", 28.0, "1")
+    beta: Scalar | PerTarget = parameter("beta", 8 / 3, "1")
+    tau: Scalar | PerTarget = parameter("tau", 1.0, "ms")
+
+
+@node(
+    state=LorenzState,
+    params=LorenzParams,
+    states={"x": "1", "y": "1", "z": "1"},
+    inputs={"x": "1/ms", "y": "1/ms", "z": "1/ms"},
+    ranges={"x": (-20.0, 20.0), "y": (-30.0, 30.0), "z": (0.0, 50.0)},
+)
+def lorenz(state: LorenzState, inputs, params: LorenzParams) -> LorenzState:
+    r"""Turn chaotically about two points.
+
+    $\tau\dot x = \sigma (y - x) + \tau I_x$, $\tau\dot y = x (\rho - z) - y + \tau I_y$,
+    $\tau\dot z = x y - \beta z + \tau I_z$. By default x is coupled into x.
+
+    Args:
+        state: x, y, z. [1]
+        inputs: x, y, z, added to the rates. [1/ms]
+        params: `LorenzParams`.
+
+    Source:
+        E. N. Lorenz, J. Atmos. Sci. 20 (1963) 130-141, eqs. 25-27.
+
+    Example:
+        >>> one, none = jnp.ones(1), cf.nodes.LorenzState(0.0, 0.0, 0.0)
+        >>> rate = cf.nodes.lorenz(cf.nodes.LorenzState(one, 2 * one, one), none, cf.nodes.LorenzParams(beta=2.0))
+        >>> rate.x.tolist(), rate.y.tolist(), rate.z.tolist()
+        ([10.0], [25.0], [0.0])
+    """
+    p, (x, y, z) = params, state
+    return LorenzState(
+        p.sigma * (y - x) / p.tau + inputs.x,
+        (x * (p.rho - z) - y) / p.tau + inputs.y,
+        (x * y - p.beta * z) / p.tau + inputs.z,
+    )
+
+
+class LarterBreakspearState(NamedTuple):
+    """State of `larter_breakspear`: V, W and Z, each `(region,)`."""
+
+    V: Array
+    W: Array
+    Z: Array
+
+
+class LarterBreakspearParams(eqx.Module):
+    """Parameters of `larter_breakspear`; each a scalar or one a region.
+
+    Voltages and conductances are in units of the source's scaling, without dimension.
+
+    Attributes:
+        g_Ca: conductance of the calcium channels. [1]
+        g_K: of the potassium channels. [1]
+        g_Na: of the sodium channels. [1]
+        g_L: of the leak. [1]
+        V_Ca: Nernst potential of calcium. [1]
+        V_K: of potassium. [1]
+        V_Na: of sodium. [1]
+        V_L: of the leak. [1]
+        T_Ca: potential at which half of the calcium channels are open. [1]
+        T_K: of the potassium channels. [1]
+        T_Na: of the sodium channels. [1]
+        d_Ca: spread of that potential among the calcium channels. [1]
+        d_K: among the potassium channels. [1]
+        d_Na: among the sodium channels. [1]
+        V_T: threshold of the pyramidal cells. [1]
+        d_V: its spread: a fixed point below 0.55, a cycle, chaos above 0.59. [1]
+        Z_T: threshold of the interneurons. [1]
+        d_Z: its spread. [1]
+        Q_V_max: largest firing rate of the pyramidal cells. [1]
+        Q_Z_max: largest firing rate of the interneurons. [1]
+        a_ee: weight from pyramidal cells onto pyramidal cells. [1]
+        a_ei: from pyramidal cells onto interneurons. [1]
+        a_ie: from interneurons onto pyramidal cells. [1]
+        a_ne: from outside onto pyramidal cells. [1]
+        a_ni: from outside onto interneurons. [1]
+        current: drive from outside. [1]
+        r_NMDA: NMDA receptors for each AMPA receptor. [1]
+        C: share of the excitation that comes from other regions. [1]
+        phi: rate of the potassium channels at this temperature. [1]
+        tau_K: time constant of the potassium channels. [ms]
+        b: rate of the interneurons. [1/ms]
+        t_scale: how many times faster everything goes. [1]
+
+    Example:
+        >>> cf.nodes.LarterBreakspearParams(d_V=0.5).d_V.item()  # a fixed point
+        0.5
+    """
+
+    g_Ca: Scalar | PerTarget = parameter("g_Ca", 1.1, "1")
+    g_K: Scalar | PerTarget = parameter("g_K", 2.0, "1")
+    g_Na: Scalar | PerTarget = parameter("g_Na", 6.7, "1")
+    g_L: Scalar | PerTarget = parameter("g_L", 0.5, "1")
+    V_Ca: Scalar | PerTarget = parameter("V_Ca", 1.0, "1")
+    V_K: Scalar | PerTarget = parameter("V_K", -0.7, "1")
+    V_Na: Scalar | PerTarget = parameter("V_Na", 0.53, "1")
+    V_L: Scalar | PerTarget = parameter("V_L", -0.5, "1")
+    T_Ca: Scalar | PerTarget = parameter("T_Ca", -0.01, "1")
+    T_K: Scalar | PerTarget = parameter("T_K", 0.0, "1")
+    T_Na: Scalar | PerTarget = parameter("T_Na", 0.3, "1")
+    d_Ca: Scalar | PerTarget = parameter("d_Ca", 0.15, "1")
+    d_K: Scalar | PerTarget = parameter("d_K", 0.3, "1")
+    d_Na: Scalar | PerTarget = parameter("d_Na", 0.15, "1")
+    V_T: Scalar | PerTarget = parameter("V_T", 0.0, "1")
+    d_V: Scalar | PerTarget = parameter("d_V", 0.65, "1")
+    Z_T: Scalar | PerTarget = parameter("Z_T", 0.0, "1")
+    d_Z: Scalar | PerTarget = parameter("d_Z", 0.7, "1")
+    Q_V_max: Scalar | PerTarget = parameter("Q_V_max", 1.0, "1")
+    Q_Z_max: Scalar | PerTarget = parameter("Q_Z_max", 1.0, "1")
+    a_ee: Scalar | PerTarget = parameter("a_ee", 0.4, "1")
+    a_ei: Scalar | PerTarget = parameter("a_ei", 2.0, "1")
+    a_ie: Scalar | PerTarget = parameter("a_ie", 2.0, "1")
+    a_ne: Scalar | PerTarget = parameter("a_ne", 1.0, "1")
+    a_ni: Scalar | PerTarget = parameter("a_ni", 0.4, "1")
+    current: Scalar | PerTarget = parameter("current", 0.3, "1")
+    r_NMDA: Scalar | PerTarget = parameter("r_NMDA", 0.25, "1")
+    C: Scalar | PerTarget = parameter("C", 0.1, "1")
+    phi: Scalar | PerTarget = parameter("phi", 0.7, "1")
+    tau_K: Scalar | PerTarget = parameter("tau_K", 1.0, "ms")
+    b: Scalar | PerTarget = parameter("b", 0.1, "1/ms")
+    t_scale: Scalar | PerTarget = parameter("t_scale", 1.0, "1")
+
+
+def _open(potential, threshold, spread):
+    """The share of channels whose threshold, spread about its mean, has been passed."""
+    return (1 + jnp.tanh((potential - threshold) / spread)) / 2
+
+
+@node(
+    state=LarterBreakspearState,
+    params=LarterBreakspearParams,
+    states={"V": "1", "W": "1", "Z": "1"},
+    inputs={"V": "1"},
+    ranges={"V": (-1.5, 1.5), "W": (-1.5, 1.5), "Z": (-1.5, 1.5)},
+    implied=["ms"],
+)
+def larter_breakspear(
+    state: LarterBreakspearState, inputs, params: LarterBreakspearParams
+) -> LarterBreakspearState:
+    r"""Spike through ion channels, within a loop of excitation and inhibition.
+
+    With $Q = (1 - C)\, a_{ee} Q_V + C a_{ee} I_V$, the excitation from the own and the other regions,
+
+    $\dot V = -(g_{Ca} + r_{NMDA} Q)\, m_{Ca} (V - V_{Ca}) - (g_{Na} m_{Na} + Q) (V - V_{Na})
+    - g_K W (V - V_K) - g_L (V - V_L) - a_{ie} Z Q_Z + a_{ne} c$,
+    $\dot W = \varphi\, (m_K - W) / \tau_K$, $\dot Z = b\, (a_{ni} c + a_{ei} V Q_V)$,
+
+    where $m_{ion} = (1 + \tanh((V - T_{ion})/\delta_{ion}))/2$ and
+    $Q_V = Q_{Vmax} (1 + \tanh((V - V_T)/\delta_V))/2$, $Q_Z$ likewise of Z.
+
+    The input is the mean of the firing rates $Q_V$ of other regions: couple V with
+    `HyperbolicTangentCoupling(conn, a=0.5, sigma=0.65)`, sigma being d_V, and rows of `conn` that
+    sum to 1.
+
+    Args:
+        state: V: potential of pyramidal cells; W: share of open potassium channels; Z: potential of
+            interneurons. [1]
+        inputs: V: firing rate. [1]
+        params: `LarterBreakspearParams`.
+
+    Source:
+        M. Breakspear, J. R. Terry and K. J. Friston, Network 14 (2003) 703-732, with the
+        parameters of J. Alstott et al., PLoS Comput. Biol. 5 (2009) e1000408, as The Virtual Brain
+        has them (g_Ca, a_ee and d_Z differ slightly).
+
+    Example:
+        >>> state = cf.nodes.LarterBreakspearState(jnp.array([-0.5]), jnp.array([0.5]), jnp.array([0.0]))
+        >>> rate = cf.nodes.larter_breakspear(
+        ...     state, cf.nodes.LarterBreakspearState(0.0, 0.0, 0.0), cf.nodes.LarterBreakspearParams()
+        ... )
+        >>> print(rate.V.round(2), rate.W.round(2))
+        [0.17] [-0.33]
+    """
+    p, (V, W, Z) = params, state
+    Q_V = p.Q_V_max * _open(V, p.V_T, p.d_V)
+    Q_Z = p.Q_Z_max * _open(Z, p.Z_T, p.d_Z)
+    excitation = p.a_ee * ((1 - p.C) * Q_V + p.C * inputs.V)
+    calcium = (p.g_Ca + p.r_NMDA * excitation) * _open(V, p.T_Ca, p.d_Ca) * (V - p.V_Ca)
+    sodium = (p.g_Na * _open(V, p.T_Na, p.d_Na) + excitation) * (V - p.V_Na)
+    others = p.g_K * W * (V - p.V_K) + p.g_L * (V - p.V_L)
+    dV = -calcium - sodium - others - p.a_ie * Z * Q_Z + p.a_ne * p.current
+    dW = p.phi * (_open(V, p.T_K, p.d_K) - W) / p.tau_K
+    dZ = p.b * (p.a_ni * p.current + p.a_ei * V * Q_V)
+    return LarterBreakspearState(p.t_scale * dV, p.t_scale * dW, p.t_scale * dZ)

@@ -1,0 +1,109 @@
+"""Nodes that are an angle alone: Kuramoto and XY."""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax.numpy as jnp
+from jax import Array
+
+from .._core import PerTarget, Scalar, parameter
+from ._node import node
+
+TURN = (0.0, 2 * 3.141592653589793)
+
+
+class KuramotoState(NamedTuple):
+    """State of `kuramoto`: the phase theta, `(region,)`."""
+
+    theta: Array
+
+
+class KuramotoParams(eqx.Module):
+    """Parameters of `kuramoto`.
+
+    Attributes:
+        omega: angular frequency, a scalar or one a region; the default is 40 Hz. [rad/ms]
+
+    Example:
+        >>> cf.nodes.KuramotoParams(omega=jnp.array([0.1, 0.2])).omega.shape
+        (2,)
+    """
+
+    omega: Scalar | PerTarget = parameter("omega", 0.08 * 3.141592653589793, "rad/ms")
+
+
+@node(
+    state=KuramotoState,
+    params=KuramotoParams,
+    states={"theta": "rad"},
+    inputs={"theta": "rad/ms"},
+    ranges={"theta": TURN},
+)
+def kuramoto(state: KuramotoState, inputs, params: KuramotoParams) -> KuramotoState:
+    r"""Turn at the own frequency: $\dot\theta = \omega + I_\theta$; couple with `KuramotoCoupling`.
+
+    Args:
+        state: theta. [rad]
+        inputs: theta, added to the frequency. [rad/ms]
+        params: `KuramotoParams`.
+
+    Source:
+        Y. Kuramoto, Chemical Oscillations, Waves, and Turbulence (1984), ch. 5.
+
+    Example:
+        >>> theta, none = cf.nodes.KuramotoState(jnp.zeros(2)), cf.nodes.KuramotoState(jnp.zeros(2))
+        >>> cf.nodes.kuramoto(theta, none, cf.nodes.KuramotoParams(omega=0.25)).theta.tolist()
+        [0.25, 0.25]
+    """
+    return KuramotoState(params.omega + inputs.theta + 0 * state.theta)
+
+
+class XYState(NamedTuple):
+    """State of `xy`: the angle theta, `(region,)`."""
+
+    theta: Array
+
+
+class XYParams(eqx.Module):
+    """Parameters of `xy`; each a scalar or one a region.
+
+    Attributes:
+        field: rate at which the external field turns the spin towards angle 0. [1/ms]
+
+    Example:
+        >>> cf.nodes.XYParams(field=0.1).field.item()
+        0.1...
+    """
+
+    field: Scalar | PerTarget = parameter("field", 0.0, "1/ms")
+
+
+@node(
+    state=XYState,
+    params=XYParams,
+    states={"theta": "rad"},
+    inputs={"theta": "rad/ms"},
+    ranges={"theta": TURN},
+)
+def xy(state: XYState, inputs, params: XYParams) -> XYState:
+    r"""Relax as a planar spin: $\dot\theta = -h \sin\theta + I_\theta$; couple with `KuramotoCoupling`.
+
+    With symmetric weights the network goes downhill in the energy of the XY model,
+    $-\frac{k}{2} \sum_{ij} W_{ij} \cos(\theta_i - \theta_j) - h \sum_i \cos\theta_i$; with noise of
+    standard deviation $\sqrt{2T}$ it samples that model at temperature $T$.
+
+    Args:
+        state: theta. [rad]
+        inputs: theta, added to the rate. [rad/ms]
+        params: `XYParams`.
+
+    Source:
+        P. M. Chaikin and T. C. Lubensky, Principles of Condensed Matter Physics (1995), sections 3.6
+        (the model) and 8.6 (its relaxation).
+
+    Example:
+        >>> up, none = cf.nodes.XYState(jnp.array([jnp.pi / 2])), cf.nodes.XYState(jnp.zeros(1))
+        >>> cf.nodes.xy(up, none, cf.nodes.XYParams(field=0.5)).theta.tolist()
+        [-0.5]
+    """
+    return XYState(-params.field * jnp.sin(state.theta) + inputs.theta)

@@ -1,0 +1,163 @@
+"""Exact mean fields of quadratic integrate-and-fire neurons: Montbrió–Pazó–Roxin, Coombes–Byrne."""
+
+from typing import NamedTuple
+
+import equinox as eqx
+from jax import Array
+
+from .._core import PerTarget, Scalar, parameter
+from ._node import node
+
+PI = 3.141592653589793
+
+
+class MontbrioPazoRoxinState(NamedTuple):
+    """State of `montbrio_pazo_roxin`: firing rate r and mean potential V, each `(region,)`."""
+
+    r: Array
+    V: Array
+
+
+class MontbrioPazoRoxinParams(eqx.Module):
+    """Parameters of `montbrio_pazo_roxin`; each a scalar or one a region.
+
+    Attributes:
+        tau: membrane time constant. [ms]
+        Delta: half width of the neurons' excitabilities. [1]
+        eta: their centre. [1]
+        J: synaptic weight. [1]
+        current: constant current. [1]
+
+    Example:
+        >>> cf.nodes.MontbrioPazoRoxinParams(J=14.5).J.item()
+        14.5
+    """
+
+    tau: Scalar | PerTarget = parameter("tau", 1.0, "ms")
+    Delta: Scalar | PerTarget = parameter("Delta", 1.0, "1")
+    eta: Scalar | PerTarget = parameter("eta", -5.0, "1")
+    J: Scalar | PerTarget = parameter("J", 15.0, "1")
+    current: Scalar | PerTarget = parameter("current", 0.0, "1")
+
+
+@node(
+    state=MontbrioPazoRoxinState,
+    params=MontbrioPazoRoxinParams,
+    states={"r": "kHz", "V": "1"},
+    inputs={"V": "1"},
+    coupled=[("r", "V")],
+    ranges={"r": (0.0, 2.0), "V": (-2.0, 1.5)},
+    bounds={"r": (0.0, None)},
+)
+def montbrio_pazo_roxin(
+    state: MontbrioPazoRoxinState, inputs, params: MontbrioPazoRoxinParams
+) -> MontbrioPazoRoxinState:
+    r"""Follow the rate and potential of infinitely many quadratic integrate-and-fire neurons.
+
+    $\tau\dot r = \Delta/(\pi\tau) + 2 r V$,
+    $\tau\dot V = V^2 + \eta + J\tau r + c - (\pi\tau r)^2 + I_V$ with the current $c$.
+
+    The input enters beside the current: unlike a rate it has no 1/ms. By default r is coupled into
+    V, as spikes are: couple with `AdditiveCoupling`.
+
+    Args:
+        state: r [kHz], V [1].
+        inputs: V: current. [1]
+        params: `MontbrioPazoRoxinParams`.
+
+    Source:
+        E. Montbrió, D. Pazó and A. Roxin, Phys. Rev. X 5 (2015) 021028, eq. 12; J and eta of its
+        fig. 2 (bistable).
+
+    Example:
+        >>> state = cf.nodes.MontbrioPazoRoxinState(jnp.array([0.0]), jnp.array([2.0]))
+        >>> rate = cf.nodes.montbrio_pazo_roxin(
+        ...     state, cf.nodes.MontbrioPazoRoxinState(0.0, 0.0), cf.nodes.MontbrioPazoRoxinParams(Delta=jnp.pi)
+        ... )
+        >>> rate.r.tolist(), rate.V.tolist()
+        ([1.0], [-1.0])
+    """
+    p, (r, V) = params, state
+    quenched = V * V - (PI * p.tau * r) ** 2
+    return MontbrioPazoRoxinState(
+        (p.Delta / (PI * p.tau) + 2 * r * V) / p.tau,
+        (quenched + p.eta + p.J * p.tau * r + p.current + inputs.V) / p.tau,
+    )
+
+
+class CoombesByrneState(NamedTuple):
+    """State of `coombes_byrne`: r, V, the conductance g and q, its rate, each `(region,)`."""
+
+    r: Array
+    V: Array
+    g: Array
+    q: Array
+
+
+class CoombesByrneParams(eqx.Module):
+    """Parameters of `coombes_byrne`; each a scalar or one a region.
+
+    Attributes:
+        Delta: half width of the neurons' excitabilities. [1]
+        alpha: rate of the synapse. [1/ms]
+        v_syn: its reversal potential. [1]
+        kappa: its strength within the region. [1]
+        eta: centre of the neurons' excitabilities. [1]
+
+    Example:
+        >>> cf.nodes.CoombesByrneParams(kappa=2.0).kappa.item()
+        2.0
+    """
+
+    Delta: Scalar | PerTarget = parameter("Delta", 0.5, "1")
+    alpha: Scalar | PerTarget = parameter("alpha", 0.95, "1/ms")
+    v_syn: Scalar | PerTarget = parameter("v_syn", -10.0, "1")
+    kappa: Scalar | PerTarget = parameter("kappa", 1.0, "1")
+    eta: Scalar | PerTarget = parameter("eta", 20.0, "1")
+
+
+@node(
+    state=CoombesByrneState,
+    params=CoombesByrneParams,
+    states={"r": "kHz", "V": "1", "g": "1", "q": "1"},
+    inputs={"V": "1", "q": "1"},
+    coupled=[("r", "q")],
+    ranges={"r": (0.0, 6.0), "V": (-10.0, 10.0), "g": (1.0, 2.0), "q": (-0.5, 0.7)},
+    bounds={"r": (0.0, None)},
+    implied=["ms"],
+)
+def coombes_byrne(
+    state: CoombesByrneState, inputs, params: CoombesByrneParams
+) -> CoombesByrneState:
+    r"""Follow such neurons behind a synapse whose conductance takes its time.
+
+    $\dot r = \Delta/\pi + 2 r V - g r$, $\dot V = V^2 - (\pi r)^2 + \eta + g\,(v_{syn} - V) + I_V$,
+    $\dot g = \alpha q$, $\dot q = \alpha\,(\kappa\pi r + I_q - g - 2 q)$.
+
+    These are the source's equations for $z$, with $(1 - \bar z)/(1 + \bar z) = \pi r + i V$; one unit
+    of its time is 1 ms. By default r is coupled into q, where the source's synapse hears of firing.
+    The Virtual Brain couples it into V instead, as a current: `Wire("r", into="V")`.
+
+    Args:
+        state: r [kHz], V [1], g [1], q [1].
+        inputs: V: current; q: what the synapse receives. [1]
+        params: `CoombesByrneParams`.
+
+    Source:
+        S. Coombes and Á. Byrne, in: Nonlinear Dynamics in Computational Neuroscience (2019), 1-16,
+        its next-generation model of one population.
+
+    Example:
+        >>> state = cf.nodes.CoombesByrneState(*jnp.array([[0.0], [2.0], [1.0], [0.0]]))
+        >>> none = cf.nodes.CoombesByrneState(0.0, 0.0, 0.0, 0.0)
+        >>> rate = cf.nodes.coombes_byrne(state, none, cf.nodes.CoombesByrneParams(alpha=0.5))
+        >>> rate.V.tolist(), rate.q.tolist()
+        ([12.0], [-0.5])
+    """
+    p, (r, V, g, q) = params, state
+    return CoombesByrneState(
+        p.Delta / PI + 2 * r * V - g * r,
+        V * V - (PI * r) ** 2 + p.eta + g * (p.v_syn - V) + inputs.V,
+        p.alpha * q,
+        p.alpha * (p.kappa * PI * r + inputs.q - g - 2 * q),
+    )

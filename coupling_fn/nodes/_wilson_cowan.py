@@ -1,0 +1,112 @@
+"""The Wilson–Cowan node: an excitatory and an inhibitory population."""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+from jax import Array
+
+from .._core import PerTarget, Scalar, parameter
+from ._node import node
+
+
+class WilsonCowanState(NamedTuple):
+    """State of `wilson_cowan`: E and I, each `(region,)`."""
+
+    E: Array
+    I: Array  # noqa: E741  (the model's name for it)
+
+
+class WilsonCowanParams(eqx.Module):
+    """Parameters of `wilson_cowan`; each a scalar or one a region.
+
+    Attributes:
+        c_ee: weight from E onto E. [1]
+        c_ei: weight from I onto E. [1]
+        c_ie: weight from E onto I. [1]
+        c_ii: weight from I onto I. [1]
+        tau_e: time constant of E. [ms]
+        tau_i: time constant of I. [ms]
+        a_e: steepness of E's response. [1]
+        b_e: threshold of E's response. [1]
+        a_i: steepness of I's response. [1]
+        b_i: threshold of I's response. [1]
+        P: constant drive of E. [1]
+        Q: constant drive of I. [1]
+        k_e: largest fraction of E that can answer. [1]
+        k_i: largest fraction of I that can answer. [1]
+        r_e: how much of E's active fraction is refractory. [1]
+        r_i: how much of I's active fraction is refractory. [1]
+        shift: how much of the response without drive is taken off: all of it (1) as in the source,
+            or none (0), a plain logistic function. [1]
+
+    Example:
+        >>> cf.nodes.WilsonCowanParams(P=1.25).P.item()
+        1.25
+    """
+
+    c_ee: Scalar | PerTarget = parameter("c_ee", 16.0, "1")
+    c_ei: Scalar | PerTarget = parameter("c_ei", 12.0, "1")
+    c_ie: Scalar | PerTarget = parameter("c_ie", 15.0, "1")
+    c_ii: Scalar | PerTarget = parameter("c_ii", 3.0, "1")
+    tau_e: Scalar | PerTarget = parameter("tau_e", 8.0, "ms")
+    tau_i: Scalar | PerTarget = parameter("tau_i", 8.0, "ms")
+    a_e: Scalar | PerTarget = parameter("a_e", 1.3, "1")
+    b_e: Scalar | PerTarget = parameter("b_e", 4.0, "1")
+    a_i: Scalar | PerTarget = parameter("a_i", 2.0, "1")
+    b_i: Scalar | PerTarget = parameter("b_i", 3.7, "1")
+    P: Scalar | PerTarget = parameter("P", 1.25, "1")
+    Q: Scalar | PerTarget = parameter("Q", 0.0, "1")
+    k_e: Scalar | PerTarget = parameter("k_e", 1.0, "1")
+    k_i: Scalar | PerTarget = parameter("k_i", 1.0, "1")
+    r_e: Scalar | PerTarget = parameter("r_e", 1.0, "1")
+    r_i: Scalar | PerTarget = parameter("r_i", 1.0, "1")
+    shift: Scalar | PerTarget = parameter("shift", 1.0, "1")
+
+
+def _response(x, steepness, threshold, shift):
+    """A sigmoid that, shifted by 1, is 0 without input."""
+    idle = shift * jax.nn.sigmoid(-steepness * threshold)
+    return jax.nn.sigmoid(steepness * (x - threshold)) - idle
+
+
+@node(
+    state=WilsonCowanState,
+    params=WilsonCowanParams,
+    states={"E": "1", "I": "1"},
+    inputs={"E": "1", "I": "1"},
+    ranges={"E": (0.0, 1.0), "I": (0.0, 1.0)},
+)
+def wilson_cowan(state: WilsonCowanState, inputs, params: WilsonCowanParams) -> WilsonCowanState:
+    r"""Let an excitatory and an inhibitory population drive each other.
+
+    $\tau_e\dot E = -E + (k_e - r_e E)\, S_e(c_{ee}E - c_{ei}I + P + I_E)$, and
+    $\tau_i\dot I = -I + (k_i - r_i I)\, S_i(c_{ie}E - c_{ii}I + Q + I_I)$, with
+    $S(x) = 1/(1 + e^{-a(x - b)}) - \mathrm{shift}/(1 + e^{ab})$.
+
+    The inputs enter inside the responses, as drives: unlike a rate they have no 1/ms.
+
+    Args:
+        state: E, I: fractions that are active. [1]
+        inputs: E, I: drives. [1]
+        params: `WilsonCowanParams`.
+
+    Source:
+        H. R. Wilson and J. D. Cowan, Biophys. J. 12 (1972) 1-24, eqs. 11-12, with the parameters
+        of its fig. 11 (limit cycle; k and r of 1); tau of 8 ms.
+
+    Example:
+        >>> state = cf.nodes.WilsonCowanState(jnp.array([0.0]), jnp.array([0.0]))
+        >>> rest = cf.nodes.wilson_cowan(state, cf.nodes.WilsonCowanState(0.0, 0.0), cf.nodes.WilsonCowanParams(P=0.0))
+        >>> rest.E.tolist()
+        [0.0]
+    """
+    E, I = state.E, state.I  # noqa: E741
+    drive_e = params.c_ee * E - params.c_ei * I + params.P + inputs.E
+    drive_i = params.c_ie * E - params.c_ii * I + params.Q + inputs.I
+    answer_e = _response(drive_e, params.a_e, params.b_e, params.shift)
+    answer_i = _response(drive_i, params.a_i, params.b_i, params.shift)
+    return WilsonCowanState(
+        (-E + (params.k_e - params.r_e * E) * answer_e) / params.tau_e,
+        (-I + (params.k_i - params.r_i * I) * answer_i) / params.tau_i,
+    )

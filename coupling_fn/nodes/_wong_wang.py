@@ -1,0 +1,265 @@
+"""Wong–Wang nodes: synaptic gating, of one population or of an excitatory and an inhibitory one."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax.numpy as jnp
+from jax import Array
+
+from .._core import PerTarget, Scalar, as_count, parameter, require_one_or_each, require_positive
+from ._node import node
+
+# The even part of x / (1 - exp(-x)) in powers of x^2: its Bernoulli numbers, B_2n / (2n)!.
+_EVEN = (1, 1 / 12, -1 / 720, 1 / 30240, -1 / 1209600)
+
+
+def _ramp(x):
+    """The soft ramp x / (1 - exp(-x)), where both sides of the fraction may vanish or overflow."""
+    # A series wide enough that one exponential will do for the rest, whose 1 - exp keeps its digits.
+    near = jnp.abs(x) < 0.15
+    square, even = jnp.minimum(x * x, 0.0225), _EVEN[-1]
+    for coefficient in _EVEN[-2::-1]:
+        even = coefficient + square * even
+    far = jnp.where(near, 1.0, jnp.maximum(x, -80.0))  # below it the ramp is 0, and exp overflows
+    return jnp.where(near, x / 2 + even, far / (1 - jnp.exp(-far)))
+
+
+def _fired(current, a, b, d):
+    """The firing rate at an input current [kHz]."""
+    return _ramp(d * (a * current - b)) / d
+
+
+class ReducedWongWangState(NamedTuple):
+    """State of `reduced_wong_wang`: the gating S, `(region,)`."""
+
+    S: Array
+
+
+class ReducedWongWangParams(eqx.Module):
+    """Parameters of `reduced_wong_wang`; each a scalar or one a region.
+
+    Attributes:
+        a: gain of the response. [kHz/nA]
+        b: its threshold. [kHz]
+        d: its curvature. [ms]
+        gamma: gating for each spike. [1]
+        tau: time constant of the gating. [ms]
+        w: recurrence. [1]
+        J_N: synaptic coupling. [nA]
+        I_0: constant input. [nA]
+
+    Example:
+        >>> cf.nodes.ReducedWongWangParams(w=0.9).w.item()
+        0.9...
+    """
+
+    a: Scalar | PerTarget = parameter("a", 0.270, "kHz/nA")
+    b: Scalar | PerTarget = parameter("b", 0.108, "kHz")
+    d: Scalar | PerTarget = parameter("d", 154.0, "ms")
+    gamma: Scalar | PerTarget = parameter("gamma", 0.641, "1")
+    tau: Scalar | PerTarget = parameter("tau", 100.0, "ms")
+    w: Scalar | PerTarget = parameter("w", 0.6, "1")
+    J_N: Scalar | PerTarget = parameter("J_N", 0.2609, "nA")
+    I_0: Scalar | PerTarget = parameter("I_0", 0.33, "nA")
+
+
+@node(
+    state=ReducedWongWangState,
+    params=ReducedWongWangParams,
+    states={"S": "1"},
+    inputs={"S": "1"},
+    ranges={"S": (0.0, 1.0)},
+    bounds={"S": (0.0, 1.0)},
+)
+def reduced_wong_wang(
+    state: ReducedWongWangState, inputs, params: ReducedWongWangParams
+) -> ReducedWongWangState:
+    r"""Excite oneself through slow synapses (the dynamic mean field of one population).
+
+    $\dot S = -S/\tau + (1 - S)\, \gamma H(w J_N S + I_0 + J_N I_S)$, with
+    $H(x) = (a x - b) / (1 - e^{-d (a x - b)})$.
+
+    The input enters inside the response, times $J_N$: couple S with `AdditiveCoupling`.
+
+    Args:
+        state: S. [1]
+        inputs: S: gating received. [1]
+        params: `ReducedWongWangParams`.
+
+    Source:
+        G. Deco et al., J. Neurosci. 33 (2013) 11239-11252 (in kHz and ms here), with
+        w = 0.6 and I_0 = 0.33 nA as The Virtual Brain has them (0.9 and 0.3 there).
+
+    Example:
+        >>> S, none = cf.nodes.ReducedWongWangState(jnp.array([0.5])), cf.nodes.ReducedWongWangState(0.0)
+        >>> cf.nodes.reduced_wong_wang(S, none, cf.nodes.ReducedWongWangParams(gamma=0.0, tau=64.0)).S.tolist()
+        [-0.0078125]
+    """
+    p, S = params, state.S
+    current = p.w * p.J_N * S + p.I_0 + p.J_N * inputs.S
+    rate = _fired(current, p.a, p.b, p.d)
+    return ReducedWongWangState(-S / p.tau + (1 - S) * p.gamma * rate)
+
+
+class WongWangExcInhState(NamedTuple):
+    """State of `wong_wang_exc_inh`: the gating S_e and S_i, each `(region,)`."""
+
+    S_e: Array
+    S_i: Array
+
+
+class WongWangExcInhParams(eqx.Module):
+    """Parameters of `wong_wang_exc_inh`; each a scalar or one a region.
+
+    Attributes:
+        a_e: gain of the excitatory response. [kHz/nA]
+        b_e: its threshold. [kHz]
+        d_e: its curvature. [ms]
+        gamma_e: excitatory gating for each spike. [1]
+        tau_e: time constant of the excitatory gating. [ms]
+        w_p: excitatory recurrence. [1]
+        W_e: share of the constant input that excites. [1]
+        a_i: gain of the inhibitory response. [kHz/nA]
+        b_i: its threshold. [kHz]
+        d_i: its curvature. [ms]
+        gamma_i: inhibitory gating for each spike. [1]
+        tau_i: time constant of the inhibitory gating. [ms]
+        W_i: share of the constant input that reaches the inhibitory population. [1]
+        J_N: excitatory synaptic coupling. [nA]
+        J_i: feedback inhibition; `balance_inhibition` finds it. [nA]
+        I_0: constant input. [nA]
+        I_ext: further input to the excitatory population. [nA]
+
+    Example:
+        >>> cf.nodes.WongWangExcInhParams(J_i=jnp.array([1.0, 1.2])).J_i.shape
+        (2,)
+    """
+
+    a_e: Scalar | PerTarget = parameter("a_e", 0.310, "kHz/nA")
+    b_e: Scalar | PerTarget = parameter("b_e", 0.125, "kHz")
+    d_e: Scalar | PerTarget = parameter("d_e", 160.0, "ms")
+    gamma_e: Scalar | PerTarget = parameter("gamma_e", 0.641, "1")
+    tau_e: Scalar | PerTarget = parameter("tau_e", 100.0, "ms")
+    w_p: Scalar | PerTarget = parameter("w_p", 1.4, "1")
+    W_e: Scalar | PerTarget = parameter("W_e", 1.0, "1")
+    a_i: Scalar | PerTarget = parameter("a_i", 0.615, "kHz/nA")
+    b_i: Scalar | PerTarget = parameter("b_i", 0.177, "kHz")
+    d_i: Scalar | PerTarget = parameter("d_i", 87.0, "ms")
+    gamma_i: Scalar | PerTarget = parameter("gamma_i", 1.0, "1")
+    tau_i: Scalar | PerTarget = parameter("tau_i", 10.0, "ms")
+    W_i: Scalar | PerTarget = parameter("W_i", 0.7, "1")
+    J_N: Scalar | PerTarget = parameter("J_N", 0.15, "nA")
+    J_i: Scalar | PerTarget = parameter("J_i", 1.0, "nA")
+    I_0: Scalar | PerTarget = parameter("I_0", 0.382, "nA")
+    I_ext: Scalar | PerTarget = parameter("I_ext", 0.0, "nA")
+
+
+@node(
+    state=WongWangExcInhState,
+    params=WongWangExcInhParams,
+    states={"S_e": "1", "S_i": "1"},
+    inputs={"S_e": "1", "S_i": "1"},
+    coupled=[("S_e", "S_e")],
+    ranges={"S_e": (0.0, 1.0), "S_i": (0.0, 1.0)},
+    bounds={"S_e": (0.0, 1.0), "S_i": (0.0, 1.0)},
+    implied=["nA"],
+)
+def wong_wang_exc_inh(
+    state: WongWangExcInhState, inputs, params: WongWangExcInhParams
+) -> WongWangExcInhState:
+    r"""Balance an excitatory population by an inhibitory one (the dynamic mean field of both).
+
+    $\dot S_e = -S_e/\tau_e
+    + (1 - S_e)\, \gamma_e H_e(w_p J_N S_e - J_i S_i + W_e I_0 + I_{ext} + J_N I_{S_e})$,
+    $\dot S_i = -S_i/\tau_i + \gamma_i H_i(J_N S_e - S_i + W_i I_0 + J_N I_{S_i})$, with
+    $H(x) = (a x - b) / (1 - e^{-d (a x - b)})$.
+
+    Inputs enter inside the responses, times $J_N$. By default S_e is coupled into S_e; feedforward
+    inhibition is a second coupling, `Wire("S_e", into="S_i")`. `balance_inhibition` finds the J_i
+    at which every region fires at one low rate, whatever it receives.
+
+    Args:
+        state: S_e, S_i. [1]
+        inputs: S_e, S_i: gating received. [1]
+        params: `WongWangExcInhParams`.
+
+    Source:
+        G. Deco et al., J. Neurosci. 34 (2014) 7886-7898 (in kHz and ms).
+
+    Example:
+        >>> one, none = jnp.ones(1), cf.nodes.WongWangExcInhState(0.0, 0.0)
+        >>> params = cf.nodes.WongWangExcInhParams(gamma_i=0.0, tau_e=64.0, tau_i=8.0)
+        >>> rate = cf.nodes.wong_wang_exc_inh(cf.nodes.WongWangExcInhState(one, one), none, params)
+        >>> rate.S_e.tolist(), rate.S_i.tolist()
+        ([-0.015625], [-0.125])
+    """
+    p, (S_e, S_i) = params, state
+    I_e = p.w_p * p.J_N * S_e - p.J_i * S_i + p.W_e * p.I_0 + p.I_ext + p.J_N * inputs.S_e
+    I_i = p.J_N * S_e - S_i + p.W_i * p.I_0 + p.J_N * inputs.S_i
+    return WongWangExcInhState(
+        -S_e / p.tau_e + (1 - S_e) * p.gamma_e * _fired(I_e, p.a_e, p.b_e, p.d_e),
+        -S_i / p.tau_i + p.gamma_i * _fired(I_i, p.a_i, p.b_i, p.d_i),
+    )
+
+
+def balance_inhibition(
+    params: WongWangExcInhParams,
+    coupling: Callable[..., Any],
+    regions: int,
+    rate: Scalar | PerTarget = 0.003,
+) -> WongWangExcInhParams:
+    r"""Set the feedback inhibition at which every region fires at a given rate.
+
+    Without noise the fixed point at that rate has a closed form but for two scalar roots: S_e from
+    the rate, the excitatory current from the inverse of its response, S_i from its own equation, and
+    J_i from what then has to be taken off. The source's search gives the same, up to its noise.
+
+    Args:
+        params: all parameters but J_i, which is replaced.
+        coupling: what drives S_e by S_e, as `coupling(source, target)`; delays do not matter.
+        regions: number of regions.
+        rate: the firing rate of the excitatory population, one for all or one a region. [kHz]
+
+    Returns:
+        The parameters with J_i, one a region. It has gradients with respect to all of the others
+        and to the coupling.
+
+    Source:
+        G. Deco et al., J. Neurosci. 34 (2014) 7886-7898, "Feedback inhibition control" (3 Hz).
+
+    Example:
+        >>> coupling = cf.AdditiveCoupling(jnp.array([[0.0, 1.0], [0.0, 0.0]]), k=2.0)
+        >>> params = cf.nodes.balance_inhibition(cf.nodes.WongWangExcInhParams(), coupling, regions=2)
+        >>> bool(params.J_i[0] > params.J_i[1])  # region 0 is driven by region 1
+        True
+    """
+    regions = as_count("regions", regions)
+    require_positive("rate", rate, "kHz")
+    require_one_or_each("rate", rate, regions)
+    p = params
+    driven = p.tau_e * p.gamma_e * rate
+    S_e = jnp.broadcast_to(driven / (1 + driven), (regions,))
+    x = p.d_e * rate  # the ramp is convex and above x: from here Newton comes down on the root
+    for _ in range(12):
+        slope = _slope(x)
+        x = x - (_ramp(x) - p.d_e * rate) / slope
+    I_e = (x / p.d_e + p.b_e) / p.a_e
+    S_i = jnp.zeros_like(S_e)  # and from here it comes up on this one
+    for _ in range(12):
+        current = p.J_N * S_e - S_i + p.W_i * p.I_0
+        gain = p.tau_i * p.gamma_i
+        excess = S_i - gain * _fired(current, p.a_i, p.b_i, p.d_i)
+        slope = 1 + gain * p.a_i * _slope(p.d_i * (p.a_i * current - p.b_i))
+        S_i = S_i - excess / slope
+    received = p.J_N * coupling(S_e, S_e)
+    J_i = (p.w_p * p.J_N * S_e + p.W_e * p.I_0 + p.I_ext + received - I_e) / S_i
+    return eqx.tree_at(lambda p: p.J_i, params, J_i)
+
+
+def _slope(x):
+    """The derivative of the ramp, from the ramp: r' = r (1 + 1/x - r/x), without its 0 / 0."""
+    near = jnp.abs(x) < 0.01
+    safe = jnp.where(near, 1.0, x)
+    ramp = _ramp(safe)
+    return jnp.where(near, 0.5 + x / 6 - x**3 / 180, ramp * (1 + (1 - ramp) / safe))

@@ -1,0 +1,356 @@
+"""BOLD by the Balloon–Windkessel model: blood flow, volume and oxygen, driven by activity.
+
+The state is kept as its distance from rest. So rest is exactly 0, and in float32 a change of
+1e-6 a step is not lost against a volume of 1.
+"""
+
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+from jax.typing import ArrayLike
+from jaxtyping import Float, Num
+
+from .._core import (
+    SCHEMES,
+    Scalar,
+    as_float,
+    known,
+    parameter,
+    require_choice,
+    require_positive,
+    require_positive_number,
+    require_shape,
+)
+from ._average import into_periods
+
+Coefficients = Literal["buxton", "classical", "revised"]
+Variant = Literal["friston2000", "friston2003", "stephan2007"]
+
+
+class BalloonParams(eqx.Module):
+    r"""What blood and vessels are like; the defaults are those of Friston et al. (2003).
+
+    Each is a scalar or one value a region. Rates are in 1/s, as published; times in ms.
+
+    Args:
+        kappa: decay of the vasodilatory signal, $\kappa$. [1/s]
+        gamma: feedback of the flow on it, $\gamma$. [1/s²]
+        tau: transit time of blood, $\tau$. [ms]
+        alpha: stiffness of the vessels (Grubb), $\alpha$. [1]
+        rho: share of oxygen extracted at rest, $\rho$ or $E_0$. [1]
+        V0: share of venous blood at rest, $V_0$. BOLD is in its unit: 0.02 gives a fraction, 2 a
+            percentage. [1 or %]
+        epsilon: signal inside the vessels over the one outside, $\epsilon$. [1]
+        TE: echo time of the scanner. [ms]
+        theta0: frequency offset at the surface of a vessel, $\vartheta_0$; goes with the field
+            strength, here 1.5 T. [Hz]
+        r0: slope of the relaxation rate inside against saturation, $r_0$; so does this. [1/s]
+        coefficients: "buxton": $k_1 = 7 \rho,\ k_2 = 2,\ k_3 = 2 \rho - 0.2$. "classical":
+            $k_1 = (1 - V_0)\, 4.3\, \vartheta_0 \rho\, TE,\ k_2 = 2 \rho,\ k_3 = 1 - \epsilon$,
+            with $V_0$ a fraction. "revised": $k_1 = 4.3\, \vartheta_0 \rho\, TE,\ k_2 = \epsilon
+            r_0 \rho\, TE,\ k_3 = 1 - \epsilon$. Or a function from these parameters to the three.
+        linear: read BOLD from its linear form.
+
+    Raises:
+        ValueError: if a rate or time is not positive, or `rho` is not between 0 and 1.
+
+    Source:
+        K. Friston, L. Harrison, W. Penny, NeuroImage 19, 1273 (2003); K. Stephan et al., NeuroImage
+        38, 387 (2007), for the coefficients.
+
+    Example:
+        >>> cf.observe.BalloonParams(tau=1000.0).tau.item()
+        1000.0
+    """
+
+    kappa: Scalar = parameter("kappa", 0.65)
+    gamma: Scalar = parameter("gamma", 0.41)
+    tau: Scalar = parameter("tau", 980.0)
+    alpha: Scalar = parameter("alpha", 0.32)
+    rho: Scalar = parameter("rho", 0.34)
+    V0: Scalar = parameter("V0", 0.02)
+    epsilon: Scalar = parameter("epsilon", 1.0)
+    TE: Scalar = parameter("TE", 40.0)
+    theta0: Scalar = parameter("theta0", 40.3)
+    r0: Scalar = parameter("r0", 25.0)
+    coefficients: Coefficients | Callable[..., Any] = eqx.field(default="buxton", static=True)
+    linear: bool = eqx.field(default=False, static=True)
+
+    def __check_init__(self):
+        for name in ("kappa", "gamma", "tau", "alpha", "rho"):
+            require_positive(name, getattr(self, name))
+        if known(self.rho) and (np.asarray(self.rho) >= 1).any():
+            raise ValueError(f"`rho` must be below 1, a share of the oxygen, not {self.rho}.")
+        if not callable(self.coefficients):
+            require_choice("coefficients", self.coefficients, _COEFFICIENTS)
+
+
+class BalloonState(NamedTuple):
+    """How far blood and vessels are from rest, in each region; all 0 at rest.
+
+    Attributes:
+        s: vasodilatory signal. [1/s]
+        f: blood flow, less 1, its value at rest. [1]
+        v: venous volume, less 1. [1]
+        q: deoxyhaemoglobin, less 1. [1]
+    """
+
+    s: Float[Array, " region"]
+    f: Float[Array, " region"]
+    v: Float[Array, " region"]
+    q: Float[Array, " region"]
+
+
+def balloon_params(variant: Variant) -> BalloonParams:
+    """Give the parameters of a published variant of the Balloon–Windkessel model.
+
+    - "friston2003": of dynamic causal modelling, also used by Deco and others. BOLD as a fraction.
+    - "friston2000": as first estimated; a slower signal, stiffer vessels. BOLD as a fraction.
+    - "stephan2007": the revised, nonlinear form with the values that dynamic causal modelling
+      takes at 1.5 T since then. BOLD in percent.
+
+    Args:
+        variant: one of these names.
+
+    Raises:
+        ValueError: if there is no such variant.
+
+    Source:
+        K. Friston et al., NeuroImage 12, 466 (2000); K. Friston, L. Harrison, W. Penny, NeuroImage
+        19, 1273 (2003); K. Stephan et al., NeuroImage 38, 387 (2007).
+
+    Example:
+        >>> params = cf.observe.balloon_params("stephan2007")
+        >>> params.coefficients, params.V0.item()
+        ('revised', 4.0)
+    """
+    require_choice("variant", variant, _VARIANTS)
+    return BalloonParams(**_VARIANTS[variant])
+
+
+def balloon_init(activity: Num[ArrayLike, " region"]) -> BalloonState:
+    """Give the state at rest, of as many regions and the dtype that `activity` has.
+
+    Example:
+        >>> cf.observe.balloon_init(jnp.ones(2)).f.tolist()
+        [0.0, 0.0]
+    """
+    activity = as_float("activity", activity)
+    if activity.ndim != 1:
+        raise ValueError(f"`activity` must have shape (region,), not {activity.shape}.")
+    rest = jnp.zeros_like(activity)
+    return BalloonState(rest, rest, rest, rest)
+
+
+def balloon_windkessel(
+    state: BalloonState, activity: Num[ArrayLike, " region"], params: BalloonParams
+) -> BalloonState:
+    r"""Give the rate of change of flow, volume and oxygen, driven by activity.
+
+    With $f, v, q$ whole, 1 at rest (the state holds them less 1), and $z$ the activity:
+
+    $\dot s = z - \kappa s - \gamma (f - 1), \quad \dot f = s$
+
+    $\tau \dot v = f - v^{1/\alpha}, \quad
+    \tau \dot q = f (1 - (1 - \rho)^{1/f}) / \rho - v^{1/\alpha - 1} q$
+
+    A constant $z$ ends at $f = 1 + z / \gamma$. Where activity is so far below rest that the flow
+    is no longer positive, the result is not finite.
+
+    Args:
+        state: where blood and vessels are.
+        activity: $z$, how far activity is from its level at rest. [1/s²]
+        params: the parameters.
+
+    Returns:
+        The rates. [unit of the state/ms]
+
+    Source:
+        K. Friston, L. Harrison, W. Penny, NeuroImage 19, 1273 (2003), eq. 3.
+
+    Example:
+        >>> still = cf.observe.balloon_init(jnp.ones(1))
+        >>> rate = cf.observe.balloon_windkessel(still, jnp.ones(1), cf.observe.BalloonParams())
+        >>> float(rate.s[0]), float(rate.f[0])  # only the signal reacts at once
+        (0.001, 0.0)
+    """
+    s, f, v, q = state
+    # (1 - rho)^(1/f) and v^(1/alpha), each less its value at rest, without cancellation.
+    log_kept = jnp.log1p(-params.rho)
+    extraction = -jnp.expm1(-log_kept * f / (1 + f)) * (1 - params.rho) / params.rho
+    outflow = jnp.expm1(jnp.log1p(v) / params.alpha)
+    per_volume = jnp.expm1(jnp.log1p(v) * (1 / params.alpha - 1))
+    return BalloonState(
+        s=(activity - params.kappa * s - params.gamma * f) / 1000,
+        f=s / 1000,
+        v=(f - outflow) / params.tau,
+        q=(f + (1 + f) * extraction - per_volume - q - per_volume * q) / params.tau,
+    )
+
+
+def balloon_step(
+    state: BalloonState,
+    activity: Num[ArrayLike, " region"],
+    params: BalloonParams,
+    dt: float,
+    scheme: Literal["euler", "heun", "rk4"] = "heun",
+) -> BalloonState:
+    """Take one step, through which the activity is held: for a scan of your own.
+
+    Args:
+        state: from `balloon_init`, or the step before.
+        activity: how far it is from its level at rest, at the end of the step. [1/s²]
+        params: the parameters.
+        dt: time step. [ms]
+        scheme: of integration.
+
+    Returns:
+        The state after the step; `balloon_bold` reads it.
+
+    Raises:
+        ValueError: if there is no such scheme.
+
+    Example:
+        A network that carries its BOLD along, and records it every 100 steps:
+
+        >>> net = cf.Network(cf.nodes.linear, dt=1.0)
+        >>> params = cf.Params(cf.nodes.LinearParams(a=-0.1), cf.AdditiveCoupling(jnp.ones((2, 2))))
+        >>> start = net.init(cf.nodes.LinearState(jnp.ones(2)), params), cf.observe.balloon_init(jnp.ones(2))
+        >>> def step(state, params):
+        ...     network, blood = state
+        ...     network = net(network, params)
+        ...     return network, cf.observe.balloon_step(blood, network.node.x, cf.observe.BalloonParams(), dt=1.0)
+        >>> read = lambda state: cf.observe.balloon_bold(state[1], cf.observe.BalloonParams())
+        >>> _, bold = cf.simulate(step, start, params, steps=1000, record=read, every=100)
+        >>> bold.shape
+        (10, 2)
+    """
+    require_choice("scheme", scheme, SCHEMES)
+    require_positive_number("dt", dt, "ms")
+    activity = as_float("activity", activity)
+    require_shape("activity", activity, np.shape(state[0]), meaning="As in the state.")
+    rate = lambda state, at: balloon_windkessel(state, activity, params)  # noqa: E731
+    return SCHEMES[scheme](rate, state, float(dt))
+
+
+def balloon_bold(state: BalloonState, params: BalloonParams) -> Float[Array, " region"]:
+    r"""Read the BOLD signal from flow, volume and oxygen: 0 at rest.
+
+    $y = V_0 (k_1 (1 - q) + k_2 (1 - q / v) + k_3 (1 - v))$, or where the parameters say linear
+    $y = V_0 ((k_1 + k_2) (1 - q) + (k_3 - k_2) (1 - v))$.
+
+    Args:
+        state: where blood and vessels are.
+        params: the parameters; they say which $k_1, k_2, k_3$.
+
+    Returns:
+        The change of the signal against rest. [unit of `params.V0`]
+
+    Source:
+        R. Buxton et al., Magn. Reson. Med. 39, 855 (1998); K. Stephan et al., NeuroImage 38, 387
+        (2007), eqs. 11 and 12.
+
+    Example:
+        >>> cf.observe.balloon_bold(cf.observe.balloon_init(jnp.ones(1)), cf.observe.BalloonParams()).tolist()
+        [0.0]
+    """
+    _, _, v, q = state
+    coefficients = params.coefficients
+    k1, k2, k3 = (coefficients if callable(coefficients) else _COEFFICIENTS[coefficients])(params)
+    if params.linear:
+        return params.V0 * ((k2 - k3) * v - (k1 + k2) * q)
+    return params.V0 * (k2 * (v - q) / (1 + v) - k1 * q - k3 * v)
+
+
+def bold_from_balloon(
+    activity: Num[ArrayLike, "time region"],
+    dt: float,
+    period: float,
+    params: BalloonParams | None = None,
+    *,
+    state: BalloonState | None = None,
+    scheme: Literal["euler", "heun", "rk4"] = "heun",
+) -> tuple[BalloonState, Float[Array, "sample region"]]:
+    """Turn a record of activity into BOLD by the Balloon–Windkessel model.
+
+    Sample m is at time (m + 1) · period; activity n is held through the step that ends at its
+    time, (n + 1) · dt. The last state is all that a further record needs: two halves give the
+    whole. Nothing depends on when a record began.
+
+    Args:
+        activity: how far it is from its level at rest, as `simulate` records. [1/s²]
+        dt: time from one sample of it to the next. [ms]
+        period: time from one BOLD sample to the next (TR), a multiple of dt. [ms]
+        params: from `BalloonParams` or `balloon_params`; None is Friston et al. (2003).
+        state: where blood and vessels are before the record; None is at rest.
+        scheme: of integration.
+
+    Returns:
+        The last state, and BOLD. [unit of `params.V0`]
+
+    Raises:
+        ValueError: if `period` is not a multiple of dt, `activity` is not (time, region) or not a
+            whole number of periods long, or `state` is of other regions.
+
+    Source:
+        K. Friston, L. Harrison, W. Penny, NeuroImage 19, 1273 (2003).
+
+    Example:
+        >>> activity = jnp.ones((60_000, 1))  # a minute of constant activity
+        >>> state, bold = cf.observe.bold_from_balloon(activity, dt=1.0, period=2000.0)
+        >>> bold.shape, round(1 + float(state.f[0]), 3)  # 1 + 1 / gamma
+        ((30, 1), 3.439)
+    """
+    blocks = into_periods("activity", activity, dt, period)
+    params = BalloonParams() if params is None else params
+    require_choice("scheme", scheme, SCHEMES)
+    state = balloon_init(blocks[0, 0]) if state is None else state
+    for name, x in zip(state._fields, state, strict=True):
+        require_shape(f"state.{name}", x, blocks.shape[2:], meaning="One value a region.")
+    return _run(state, blocks, params, float(dt), scheme)
+
+
+@eqx.filter_jit
+def _run(state, blocks, params, dt, scheme):
+    def one(state, activity):
+        return balloon_step(state, activity, params, dt, scheme), None
+
+    @jax.checkpoint  # a gradient keeps a state a period, not one a step
+    def through_period(state, block):
+        state, _ = lax.scan(one, state, block)
+        return state, balloon_bold(state, params)
+
+    return lax.scan(through_period, state, blocks)
+
+
+def _buxton(p: BalloonParams) -> tuple[Any, Any, Any]:
+    return 7 * p.rho, 2, 2 * p.rho - 0.2
+
+
+def _classical(p: BalloonParams) -> tuple[Any, Any, Any]:
+    return (1 - p.V0) * 4.3 * p.theta0 * p.rho * p.TE / 1000, 2 * p.rho, 1 - p.epsilon
+
+
+def _revised(p: BalloonParams) -> tuple[Any, Any, Any]:
+    echo = p.rho * p.TE / 1000
+    return 4.3 * p.theta0 * echo, p.epsilon * p.r0 * echo, 1 - p.epsilon
+
+
+_COEFFICIENTS = {"buxton": _buxton, "classical": _classical, "revised": _revised}
+_VARIANTS: dict[str, dict[str, Any]] = {
+    "friston2003": {},
+    "friston2000": {"kappa": 1 / 1.54, "gamma": 1 / 2.46, "alpha": 0.33},
+    "stephan2007": {
+        "kappa": 0.64,
+        "gamma": 0.32,
+        "tau": 2000.0,
+        "rho": 0.4,
+        "V0": 4.0,
+        "coefficients": "revised",
+    },
+}

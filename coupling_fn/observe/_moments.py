@@ -1,0 +1,133 @@
+"""Means and covariances of signals that come in parts, of which none is kept."""
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+from jax.typing import ArrayLike
+from jaxtyping import Float, Int, Num
+
+from .._core import as_float, require_shape
+from ._connectivity import as_series, root, within
+
+
+class Moments(eqx.Module):
+    """What is known of signals so far: from `moments_init`, by `moments_step`.
+
+    Attributes:
+        count: samples so far. [1]
+        origin: the first sample, which the others are measured from. [unit of the signals]
+        offset: the mean, measured from there. [unit of the signals]
+        comoment: the sum over samples of the products of two regions' deviations. [unit²]
+
+    Example:
+        >>> signals = jnp.array([[1.0, 4.0], [3.0, 0.0]])
+        >>> moments = cf.observe.moments_step(cf.observe.moments_init(signals[0]), signals)
+        >>> moments.mean.tolist(), moments.covariance.tolist()
+        ([2.0, 2.0], [[1.0, -2.0], [-2.0, 4.0]])
+    """
+
+    count: Int[Array, ""]
+    origin: Float[Array, " region"]
+    offset: Float[Array, " region"]
+    comoment: Float[Array, "region region"]
+
+    @property
+    def mean(self) -> Float[Array, " region"]:
+        """The mean of each region. [unit of the signals]."""
+        return self.origin + self.offset
+
+    @property
+    def covariance(self) -> Float[Array, "region region"]:
+        """The covariance, divided by the number of samples. [unit²]."""
+        return self.comoment / jnp.maximum(self.count, 1).astype(self.comoment.dtype)
+
+
+def moments_init(like: Num[ArrayLike, " region"]) -> Moments:
+    """Give the moments of no samples, of as many regions and the dtype that `like` has.
+
+    Example:
+        >>> int(cf.observe.moments_init(jnp.zeros(3)).count)
+        0
+    """
+    like = as_float("like", like)
+    require_shape("like", like, (like.size,), meaning="One value a region.")
+    nothing = jnp.zeros_like(like)
+    return Moments(jnp.zeros((), jnp.int32), nothing, nothing, jnp.outer(nothing, nothing))
+
+
+def moments_step(moments: Moments, signals: Num[ArrayLike, "time region"]) -> Moments:
+    r"""Add some samples to the moments of those before.
+
+    With $n_a, n_b$ samples, means $m_a, m_b$, comoments $M_a, M_b$ and $\delta = m_b - m_a$:
+    $m = m_a + \delta\, n_b / n$ and $M = M_a + M_b + \delta \delta^T n_a n_b / n$. All are
+    measured from the first sample, so a signal of 1e-3 around -65 keeps its digits in float32. Of
+    order parameters, `kuramoto_order_parameter(phases)[:, None]`, the mean is the synchrony, and the
+    root of the covariance the metastability.
+
+    Args:
+        moments: of the samples before, from `moments_init`.
+        signals: one sample or more, of the same regions. [any unit, one for each region]
+
+    Raises:
+        ValueError: if `signals` is not (time, region), or of other regions.
+
+    Source:
+        T. Chan, G. Golub, R. LeVeque, The American Statistician 37, 242 (1983), eq. 2.1.
+
+    Example:
+        A functional connectivity of a run of which no record is kept:
+
+        >>> net = cf.Network(cf.nodes.linear, dt=0.1)
+        >>> coupling = cf.AdditiveCoupling(jnp.array([[0.0, 0.5], [0.0, 0.0]]))
+        >>> params = cf.Params(cf.nodes.LinearParams(a=-1.0), coupling, noise=0.1)
+        >>> start = net.init(cf.nodes.LinearState(jnp.zeros(2)), params, key=jax.random.key(0))
+        >>> online = (cf.observe.moments_init(jnp.zeros(2)), cf.observe.moments_step)
+        >>> _, moments = cf.simulate(
+        ...     net, start, params, steps=6000, record="x", checkpoint=1000, reduce=online
+        ... )
+        >>> _, x = cf.simulate(net, start, params, steps=6000, record="x")
+        >>> kept = cf.observe.functional_connectivity(x)
+        >>> bool(jnp.allclose(cf.observe.fc_from_moments(moments), kept, atol=1e-5))
+        True
+    """
+    signals = as_series("signals", signals, samples=1)
+    regions = moments.origin.shape
+    require_shape("signals", signals, (len(signals), *regions), meaning="The regions so far.")
+    before, more = moments.count, len(signals)
+    origin = lax.stop_gradient(jnp.where(before == 0, signals[0], moments.origin))
+    x = signals - origin[None]
+    mean = x.mean(axis=0)
+    apart = x - mean[None]
+    own = jnp.matmul(apart.T, apart, precision=lax.Precision.HIGHEST)
+    count = before + more
+    share = more / count.astype(x.dtype)
+    delta = mean - moments.offset
+    between = jnp.outer(delta, delta) * (before.astype(x.dtype) * share)
+    offset = moments.offset + delta * share
+    return Moments(count, origin, offset, moments.comoment + own + between)
+
+
+def fc_from_moments(moments: Moments) -> Float[Array, "region region"]:
+    r"""Correlate every region's signal with every other's: `functional_connectivity`, afterwards.
+
+    $C_{ij} = M_{ij} / \sqrt{M_{ii} M_{jj}}$. The diagonal is exactly 1, and a region that does not
+    vary has correlation 0, with gradient 0, with all others.
+
+    Args:
+        moments: of two samples or more.
+
+    Returns:
+        The correlations, symmetric, in [-1, 1]. [1]
+
+    Example:
+        >>> t = jnp.linspace(0, 2 * jnp.pi, 100, endpoint=False)
+        >>> signals = jnp.stack([jnp.sin(t), jnp.sin(t + jnp.pi / 3)], axis=1)
+        >>> half = cf.observe.moments_step(cf.observe.moments_init(signals[0]), signals[:50])
+        >>> cf.observe.fc_from_moments(cf.observe.moments_step(half, signals[50:])).round(3).tolist()  # cos(π/3)
+        [[1.0, 0.5], [0.5, 1.0]]
+    """
+    spread = root(jnp.diagonal(moments.comoment))
+    per = jnp.where(spread == 0, 0, 1 / jnp.where(spread == 0, 1, spread))
+    fc = within(moments.comoment * jnp.outer(per, per), -1, 1)
+    return jnp.where(np.eye(len(fc), dtype=bool) & ~jnp.isnan(fc), 1, fc)

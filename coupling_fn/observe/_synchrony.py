@@ -1,0 +1,201 @@
+"""How far regions oscillate in step, from their signals or their phases."""
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.typing import ArrayLike
+from jaxtyping import Complex, Float, Num
+
+from ._connectivity import as_series, deviations, root, within
+
+# Synchrony counts as such from this multiple of what uncoupled regions would have by chance.
+ABOVE_CHANCE = 1.4
+
+
+def analytic_signal(signals: Num[ArrayLike, "time region"]) -> Complex[Array, "time region"]:
+    r"""Add to each real signal its Hilbert transform as the imaginary part.
+
+    $x + i H[x]$: the spectrum with negative frequencies set to 0 and positive ones doubled. The
+    mean is kept. The transform takes the signal as periodic: the first and the last cycles are
+    off where it is not.
+
+    Args:
+        signals: one column a region; for a phase that means something, narrow-band. [any unit]
+
+    Returns:
+        The analytic signal; its real part is `signals`. [unit of `signals`]
+
+    Raises:
+        ValueError: if `signals` is not (time, region) or is empty.
+        TypeError: if `signals` is complex.
+
+    Source:
+        S. L. Marple, IEEE Trans. Signal Process. 47, 2600 (1999).
+
+    Example:
+        >>> t = jnp.linspace(0, 2 * jnp.pi, 64, endpoint=False)
+        >>> z = cf.observe.analytic_signal(3 * jnp.cos(t)[:, None])
+        >>> jnp.abs(z[:3, 0]).round(3).tolist()  # the amplitude
+        [3.0, 3.0, 3.0]
+    """
+    signals = as_series("signals", signals, samples=1)
+    # Frequency 0 and, of an even number, the highest stand alone: they are their own negative.
+    n = len(signals)
+    cycles = np.arange(n)
+    gain = (cycles * 2 < n).astype(int) + ((cycles > 0) & (cycles * 2 <= n))
+    spectrum = jnp.fft.fft(signals, axis=0)
+    return jnp.fft.ifft(spectrum * jnp.asarray(gain[:, None], spectrum.dtype), axis=0)
+
+
+def instantaneous_phase(signals: Num[ArrayLike, "time region"]) -> Float[Array, "time region"]:
+    """Read the phase of each region's oscillation about its mean, at each time.
+
+    The angle of the `analytic_signal` of the centred signal: 0 at a maximum, π/2 a quarter of a
+    cycle later. Where there is no oscillation (a region that does not vary) it is 0, with
+    gradient 0.
+
+    Args:
+        signals: two samples or more; narrow-band, or the phase means little. [any unit]
+
+    Returns:
+        Phases in [-π, π]. [rad]
+
+    Raises:
+        ValueError: if `signals` is not (time, region) or has fewer than two samples.
+        TypeError: if `signals` is complex.
+
+    Source:
+        M. G. Rosenblum et al., Phys. Rev. Lett. 76, 1804 (1996).
+
+    Example:
+        >>> t = jnp.linspace(0, 2 * jnp.pi, 8, endpoint=False)
+        >>> phases = cf.observe.instantaneous_phase(5 + jnp.cos(t - 0.75 * jnp.pi)[:, None])
+        >>> (phases[:3, 0] / jnp.pi).round(3).tolist()
+        [-0.75, -0.5, -0.25]
+    """
+    z = analytic_signal(deviations(as_series("signals", signals, samples=2)))
+    # At the origin an angle has no derivative; (1, 0) stands in for it.
+    nowhere = z == 0
+    return jnp.atan2(jnp.where(nowhere, 0, z.imag), jnp.where(nowhere, 1, z.real))
+
+
+def kuramoto_order_parameter(phases: Num[ArrayLike, "time region"]) -> Float[Array, " time"]:
+    r"""Measure at each time how far the regions are in phase.
+
+    $r(t) = |\langle e^{i \phi_j(t)} \rangle_j|$: 1 where all phases are equal, near 0 where they
+    are spread over the cycle. Where it is exactly 0 its gradient is 0.
+
+    Args:
+        phases: one column a region; at a single time, `phases[None]`. [rad]
+
+    Returns:
+        The order parameter, in [0, 1]. [1]
+
+    Raises:
+        ValueError: if `phases` is not (time, region) or is empty.
+        TypeError: if `phases` is complex.
+
+    Source:
+        Y. Kuramoto, Chemical Oscillations, Waves, and Turbulence (1984), ch. 5.
+
+    Example:
+        >>> phases = jnp.array([[0.3, 0.3], [0.0, jnp.pi / 2], [0.0, jnp.pi]])
+        >>> cf.observe.kuramoto_order_parameter(phases).round(3).tolist()
+        [1.0, 0.707, 0.0]
+    """
+    phases = as_series("phases", phases, samples=1)
+    square = jnp.cos(phases).mean(axis=1) ** 2 + jnp.sin(phases).mean(axis=1) ** 2
+    return within(root(square), 0, 1)
+
+
+def synchrony(phases: Num[ArrayLike, "time region"]) -> Float[Array, ""]:
+    r"""Average the order parameter over time.
+
+    $\langle r(t) \rangle_t$, with $r$ the `kuramoto_order_parameter`.
+
+    Args:
+        phases: one column a region. [rad]
+
+    Returns:
+        The synchrony, in [0, 1]. [1]
+
+    Raises:
+        ValueError: if `phases` is not (time, region) or is empty.
+        TypeError: if `phases` is complex.
+
+    Source:
+        M. Shanahan, Chaos 20, 013108 (2010).
+
+    Example:
+        >>> phases = jnp.array([[0.3, 0.3], [0.0, jnp.pi]])
+        >>> round(float(cf.observe.synchrony(phases)), 3)
+        0.5
+    """
+    return kuramoto_order_parameter(phases).mean()
+
+
+def chance_synchrony(phases: Num[ArrayLike, "time region"]) -> Float[Array, ""]:
+    r"""Work out the synchrony that these phases would have if each region went its own way.
+
+    $\sqrt{|\langle m_i \rangle|^2 + \pi\,(1 - \langle |m_i|^2 \rangle) / 4 N}$, with $m_i = \langle
+    e^{i \phi_i(t)} \rangle_t$. Phases that go round evenly have $m_i = 0$, and this is $\sqrt{\pi / N} /
+    2$. Those of a signal that is no sine linger where its waveform does, and regions with one waveform
+    then agree more without any coupling. Where phases hardly go round, $\langle |m_i|^2 \rangle > 1/2$,
+    time cannot tell a waveform from being locked, and this is that of even phases.
+
+    Args:
+        phases: one column a region, over many cycles. [rad]
+
+    Returns:
+        The synchrony, in [0, 1]. [1]
+
+    Raises:
+        ValueError: if `phases` is not (time, region) or is empty.
+        TypeError: if `phases` is complex.
+
+    Example:
+        >>> t = jnp.arange(1000.0)[:, None] * jnp.array([[0.1, 0.17, 0.23, 0.31]])
+        >>> uneven = t + 0.8 * jnp.cos(t)  # quick on one side of the circle, slow on the other
+        >>> [round(float(measure(uneven)), 2) for measure in (cf.observe.synchrony, cf.observe.chance_synchrony)]
+        [0.55, 0.55]
+        >>> round(float(cf.observe.chance_synchrony(t)), 2)
+        0.44
+    """
+    phases = as_series("phases", phases, samples=1)
+    x, y = jnp.cos(phases).mean(axis=0), jnp.sin(phases).mean(axis=0)
+    own = (x**2 + y**2).mean()
+    common = x.mean() ** 2 + y.mean() ** 2
+    even = np.pi / 4 / phases.shape[1]
+    return within(root(jnp.where(own > 0.5, even, common + even * (1 - own))), 0, 1)
+
+
+def metastability(phases: Num[ArrayLike, "time region"]) -> Float[Array, ""]:
+    r"""Measure how much the order parameter varies over time.
+
+    $\sqrt{\langle (r(t) - \langle r \rangle_t)^2 \rangle_t}$, with $r$ the
+    `kuramoto_order_parameter`: the standard deviation over all samples (divided by their number,
+    not one less), as Deco et al. take it; Shanahan's index is its square, averaged over
+    communities. Where $r$ is constant it is 0, with gradient 0.
+
+    Args:
+        phases: two samples or more of each region. [rad]
+
+    Returns:
+        The metastability, in [0, 0.5]. [1]
+
+    Raises:
+        ValueError: if `phases` is not (time, region) or has fewer than two samples.
+        TypeError: if `phases` is complex.
+
+    Source:
+        M. Shanahan, Chaos 20, 013108 (2010); G. Deco et al., Sci. Rep. 7, 3095 (2017).
+
+    Example:
+        >>> phases = jnp.array([[0.3, 0.3], [0.0, jnp.pi]])
+        >>> round(float(cf.observe.metastability(phases)), 3)
+        0.5
+    """
+    r = kuramoto_order_parameter(as_series("phases", phases, samples=2))
+    # From the first sample, so that a constant is at distance 0 exactly.
+    r = r - r[0]
+    return root(jnp.square(r - r.mean()).mean())

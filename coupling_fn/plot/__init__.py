@@ -1,0 +1,11 @@
+"""Pictures of connectomes, signals and fits."""
+
+from ._matrices import connectome as connectome
+from ._matrices import fc as fc
+from ._matrices import fcd as fcd
+from ._searches import fit as fit
+from ._searches import sweep as sweep
+from ._signals import order_parameter as order_parameter
+from ._signals import phase_portrait as phase_portrait
+from ._signals import signals as signals
+from ._signals import spectrum as spectrum
