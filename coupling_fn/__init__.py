@@ -66,8 +66,14 @@ from ._diagnose import Report as Report
 from ._diagnose import check_units as check_units
 from ._diagnose import diagnose as diagnose
 from ._diagnose import diagnose_run as diagnose_run
+from ._fit import Bootstrap as Bootstrap
 from ._fit import FitResult as FitResult
 from ._fit import KSearch as KSearch
+from ._fit import LogDensity as LogDensity
+from ._fit import Minibatches as Minibatches
+from ._fit import ProfileLikelihood as ProfileLikelihood
+from ._fit import Starts as Starts
+from ._fit import Uncertainty as Uncertainty
 from ._fit import bootstrap as bootstrap
 from ._fit import find_k as find_k
 from ._fit import fit as fit
@@ -82,6 +88,7 @@ from ._fit import uncertainty as uncertainty
 from ._network import Network as Network
 from ._network import Params as Params
 from ._network import State as State
+from ._network import VectorField as VectorField
 from ._network import Wire as Wire
 from ._network import vector_field as vector_field
 from ._simulate import shard as shard

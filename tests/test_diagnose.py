@@ -12,6 +12,7 @@ from helpers import refuses
 from jax.experimental.sparse import BCOO
 
 import coupling_fn as cf
+from coupling_fn._connectome import _edge_list
 from coupling_fn._connectome._edge_list import edges_of, parts_of, spectral_radius
 from coupling_fn._diagnose._stability import _is_linear, stability
 

@@ -1,6 +1,7 @@
-"""The rooms of the house: who may import whom, and what importing the package does not do."""
+"""The rooms of the house: who may import whom, what is public, and what importing does not do."""
 
 import ast
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -10,124 +11,183 @@ import pytest
 import coupling_fn as cf
 
 PACKAGE = Path(cf.__file__).parent
+REPOSITORY = PACKAGE.parent
 pytestmark = pytest.mark.every_case  # cheap, or each of its own kind
 
-FAMILIES = ["linear", "phase", "hopf", "relaxation", "chaotic", "wilson_cowan"]
-FAMILIES += ["jansen_rit", "wong_wang", "quadratic", "epileptor"]
-# Ground floor first: a module imports only from lower floors.
-FLOORS = [
-    {"_check", "_units", "_devices"},
-    {"_rows"},
-    {"_sparse"},
-    {"_types", "_progress", "_sparse_graph"},
-    {"_dimensions"},
-    {"_checkpoint"},
-    {"_connectome"},
-    {"_files", "_synthetic"},
-    {"_aggregate"},
-    {"_coupling", "_edges"},
-    {"_delay", "_surface"},
-    {"_nodes._node"},
-    {f"_nodes._{family}" for family in FAMILIES},
-    {"_nodes.nodes"},
-    {"_nodes"},
-    {"_integrate", "_stimulus", "_noise"},
-    {"_past", "_plan", "_batch", "_pack"},
-    {"_states"},
-    {"_params"},
-    {"_link", "_kick"},
-    {"_network"},
-    {"_blocks", "_field"},
-    {"_linear"},
-    {"_covariance"},
-    {"_stability"},
-    {"_engine", "_finite", "_shard"},
-    {"_simulate"},
-    {"_observe"},
-    {"_objective"},
-    {"_transform"},
-    {"_sweep"},
-    {"_leaves", "_batches"},
-    {"_descent"},
-    {"_fit"},
-    {"_least_squares", "_uncertainty", "_profile", "_bootstrap", "_density", "_find"},
-    {"_diagnose"},
-    {"_plot"},
-    {"__init__"},
-    {"_presets"},
-    {"__main__"},
-]
-FLOOR = {module: floor for floor, modules in enumerate(FLOORS) for module in modules}
+# The rooms, ground floor first, and the floors of modules within each: a room imports from lower
+# rooms alone, and a module from lower modules of its room.
+ROOMS = {
+    "_core": (
+        "_check _devices _progress _units | _types | _batching _checkpoint _named _packing _schemes"
+    ),
+    "_connectome": (
+        "_padded_rows | "
+        "_sparse | "
+        "_aggregate _sparse_surgery | "
+        "_connectome _graph | "
+        "_edge_list _files _synthetic"
+    ),
+    "_coupling": "_coupling | _surface",
+    "nodes": (
+        "_node | "
+        "_chaotic _epileptor _hopf _jansen_rit _linear _phase _quadratic _relaxation "
+        "_wilson_cowan _wong_wang | "
+        "_catalog"
+    ),
+    "noise": "_noise | _increments",
+    "stimuli": "_stimuli",
+    "_delays": "_delay _plan _windows | _blocks",
+    "_network": "_link _params | _network | _vector_field",
+    "_simulate": "_blocked _finite _shard | _simulate",
+    "observe": (
+        "_connectivity | "
+        "_average _dynamics _moments _sensors _synchrony | "
+        "_bold _kernels _spectrum | "
+        "_objectives"
+    ),
+    "_analysis": "_linear | _covariance | _stability",
+    "transforms": "_transforms",
+    "_fit": (
+        "_leaves _minibatches _sweep | "
+        "_descent _log_density | "
+        "_fit | "
+        "_bootstrap _find_k _least_squares _profile_likelihood _uncertainty"
+    ),
+    "_diagnose": (
+        "_dimensions _report _signals | "
+        "_lengths _orientation _rule _weights | "
+        "_stability | "
+        "_before _units | "
+        "_causes | "
+        "_after"
+    ),
+    "plot": "_canvas | _matrices _searches _signals",
+    "_command": "_presets | _job",
+}
+FLOORS = {room: [floor.split() for floor in floors.split("|")] for room, floors in ROOMS.items()}
+MODULES = [(room, path) for room in ROOMS for path in sorted((PACKAGE / room).glob("*.py"))]
+NAMESPACES = [room for room in ROOMS if not room.startswith("_")]
+LONGEST, MOST_MODULES, LONGEST_PAGE = 400, 13, 100
 
 
-def modules():
-    for path in sorted(PACKAGE.rglob("*.py")):
-        parts = list(path.relative_to(PACKAGE).with_suffix("").parts)
-        if len(parts) > 1 and parts[-1] == "__init__":
-            parts = parts[:-1]
-        yield ".".join(parts), path
+def imports(path):
+    """What a module of a room imports from the package: `(room or None, module or None, name)`.
 
-
-def imports(name, path):
-    """The modules of the package that a module imports, by their names in it."""
-    here = [] if path.name == "__main__.py" else name.split(".")
-    here = here if path.name == "__init__.py" and name != "__init__" else here[:-1]
+    The room is None for its own, and the module is None where the way in is the room itself.
+    """
     for statement in ast.walk(ast.parse(path.read_text())):
         if isinstance(statement, ast.Import):
-            for alias in statement.names:
-                if alias.name.split(".")[0] == "coupling_fn":
-                    yield ".".join(alias.name.split(".")[1:]) or "__init__"
+            assert not any(a.name.startswith("coupling_fn.") for a in statement.names)
+            continue
         if not isinstance(statement, ast.ImportFrom):
             continue
-        module = (statement.module or "").split(".") if statement.module else []
+        parts = (statement.module or "").split(".") if statement.module else []
         if statement.level == 0:
-            if module[0] == "coupling_fn":
-                yield ".".join(module[1:]) or "__init__"
+            assert parts[0] != "coupling_fn", f"{path}: imports within the package are relative"
             continue
-        base = here[: len(here) - statement.level + 1]
-        if module:
-            yield ".".join(base + module)
-        else:  # from . import x
-            for alias in statement.names:
-                inner = ".".join([*base, alias.name])
-                yield inner if inner in dict(modules()) else ".".join(base) or "__init__"
+        for alias in statement.names:
+            if statement.level == 1:
+                yield None, parts[0] if parts else alias.name, alias.name
+            elif parts:
+                yield parts[0], parts[1] if len(parts) > 1 else None, alias.name
+            else:
+                yield alias.name, None, alias.name
 
 
-def floor_of(module):
-    """A room that is a package has one floor, unless its own rooms have floors."""
-    while module not in FLOOR and "." in module:
-        module = module.rpartition(".")[0]
-    return FLOOR.get(module)
+def floor_in(room, module):
+    found = [n for n, floor in enumerate(FLOORS[room]) if module in floor]
+    assert found, f"{room}/{module}.py has no floor: say in ROOMS where it belongs"
+    return found[0]
 
 
-@pytest.mark.parametrize(("name", "path"), list(modules()), ids=[name for name, _ in modules()])
-def test_a_module_imports_only_from_lower_floors(name, path):
-    floor = floor_of(name)
-    assert floor is not None, f"{name} has no floor: say in FLOORS where it belongs"
-    for other in imports(name, path):
-        same_room = "." in name and other.split(".")[0] == name.split(".")[0]
-        inner = other.startswith(f"{name}.")
-        assert floor_of(other) is not None, f"{name} imports {other}, which has no floor"
-        if not (inner or same_room):
-            assert floor_of(other) < floor, f"{name} imports {other}, which is not below it"
+def handed_out(room):
+    """What the `__init__` of a room hands out."""
+    tree = ast.parse((PACKAGE / room / "__init__.py").read_text())
+    return [a.name for s in tree.body if isinstance(s, ast.ImportFrom) for a in s.names]
+
+
+@pytest.mark.parametrize(("room", "path"), MODULES, ids=[f"{r}.{p.stem}" for r, p in MODULES])
+def test_imports_go_down_and_through_the_way_in(room, path):
+    rooms = list(ROOMS)
+    for other, module, name in imports(path):
+        if other is None:
+            if path.stem != "__init__":
+                below = floor_in(room, module) < floor_in(room, path.stem)
+                assert below, f"{room}/{path.stem} imports {module}, which is not below it"
+            continue
+        assert rooms.index(other) < rooms.index(room), f"{room}/{path.stem} imports {other}"
+        if other not in NAMESPACES:
+            assert module is None, f"{room}/{path.stem} goes to {other}/{module}, past its way in"
+        elif module is not None:  # what only the house uses of a namespace
+            assert name not in handed_out(other), f"take {name} from {other} itself"
 
 
 def test_the_parser_sees_imports():
     """So that the test above cannot pass by seeing nothing."""
-    found = {name: set(imports(name, path)) for name, path in modules()}
-    assert {"_aggregate", "_check", "_types"} <= found["_coupling"]
-    assert "_check" in found["_nodes._node"]
-    assert "_nodes" in found["_network"]
-    assert "_nodes._node" in found["_nodes"]
-    assert "_network" in found["__init__"]
+    network = set(imports(PACKAGE / "_network" / "_network.py"))
+    assert {("_core", None, "require_names"), ("_delays", None, "checked_lags")} <= network
+    assert (None, "_params", "Params") in network
+    assert ("noise", "_increments", "noises_of") in network
 
 
-def test_every_public_name_is_handed_out_once():
+def test_every_room_has_its_floor():
+    assert {path.parent.name for path in PACKAGE.glob("*/__init__.py")} == set(ROOMS)
+
+
+@pytest.mark.parametrize("room", [room for room in ROOMS if room.startswith("_")])
+def test_a_room_hands_out_what_others_take(room):
+    taken = {
+        name for other, path in MODULES for there, _, name in imports(path) if there == room
+    } | {name for name in vars(cf) if not name.startswith("_")}
+    unused = set(handed_out(room)) - taken
+    assert not unused or room == "_command", f"{room} hands out {unused}, which nobody takes"
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_is_small_enough_to_know(room):
+    modules = [path for path in (PACKAGE / room).glob("*.py") if path.stem != "__init__"]
+    assert len(modules) <= MOST_MODULES
+    for path in modules:
+        lines = len(path.read_text().splitlines())
+        reason = "Longer than 400 lines because" in path.read_text()
+        assert lines <= LONGEST or reason, f"{path.name} has {lines} lines, and gives no reason"
+
+
+FOLDERS = [PACKAGE, *(PACKAGE / room for room in ROOMS), REPOSITORY / "tests"]
+FOLDERS += [REPOSITORY / "benchmarks"]
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_every_folder_has_a_page(folder):
+    page = folder / "README.md"
+    assert page.is_file(), f"{folder.name} has no README.md"
+    text = page.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= LONGEST_PAGE
+    missing = [name for name in public_names().get(folder.name, {}) if f"`{name}`" not in text]
+    assert not missing, f"{folder.name}/README.md does not name {missing}"
+
+
+def public_names():
+    """From each room to its public names: those on `cf.`, and those of the namespaces."""
+    found = {room: {} for room in ROOMS}
+    for name, x in vars(cf).items():
+        if name.startswith("_") or inspect.ismodule(x):
+            continue
+        found[x.__module__.split(".")[1]][name] = x
+    for room in NAMESPACES:
+        found[room] |= {name: getattr(getattr(cf, room), name) for name in handed_out(room)}
+    return found
+
+
+def test_every_public_name_has_one_address():
     tree = ast.parse((PACKAGE / "__init__.py").read_text())
     names = [a for s in tree.body if isinstance(s, ast.ImportFrom) for a in s.names]
     assert all(alias.name == alias.asname for alias in names)
-    assert len({alias.name for alias in names}) == len(names)
     assert not [alias.name for alias in names if alias.name.startswith("_")]
+    addresses = [(id(x), name) for room in public_names().values() for name, x in room.items()]
+    assert len({address for address, _ in addresses}) == len(addresses)
+    flat = {alias.name for alias in names} - set(NAMESPACES)
+    assert 80 <= len(flat) <= 95
 
 
 SCRIPT = """

@@ -38,12 +38,12 @@ def euler(rate: Rate, x: PyTree, dt: float, noise: PyTree = None) -> PyTree:
 
 def heun(rate: Rate, x: PyTree, dt: float, noise: PyTree = None) -> PyTree:
     """Order 2, the trapezoid; with noise, its stochastic form (Stratonovich)."""
-    first, kick = rate(x, 0.0), _at(noise, x)
-    guess = _moved(x, dt, first, kick)
+    first, increment = rate(x, 0.0), _at(noise, x)
+    guess = _moved(x, dt, first, increment)
     second = rate(guess, 1.0)
     if callable(noise):
-        kick = _mean((0.5, kick), (0.5, noise(guess)))
-    return _moved(x, dt, _mean((0.5, first), (0.5, second)), kick)
+        increment = _mean((0.5, increment), (0.5, noise(guess)))
+    return _moved(x, dt, _mean((0.5, first), (0.5, second)), increment)
 
 
 def rk4(rate: Rate, x: PyTree, dt: float, noise: PyTree = None) -> PyTree:

@@ -43,7 +43,7 @@ class Coupling(eqx.Module):
     Attributes:
         conn: `conn[i, j]` is from source `j` onto target `i`: an array, a `SparseConnection` or a BCOO.
         k: coupling strength, a scalar or one a target.
-        relative: whether the result stays the same when all states shift together. States are
+        shift_invariant: whether the result stays the same when all states shift together. States are
             then measured from one of them: at -65 mV, regions 1 uV apart keep their digits.
 
     Example:
@@ -62,7 +62,7 @@ class Coupling(eqx.Module):
 
     conn: eqx.AbstractVar[Any]
     k: eqx.AbstractVar[Any]
-    relative: ClassVar[bool] = False
+    shift_invariant: ClassVar[bool] = False
     reads_target: ClassVar[bool] = False
 
     def __check_init__(self):
@@ -87,7 +87,7 @@ class Coupling(eqx.Module):
 
     def __call__(self, source: Source, target: Target | None = None) -> Num[Array, " target"]:
         sent, own = require_source_and_target(self, source, target)
-        if self.relative:
+        if self.shift_invariant:
             origin = lax.stop_gradient(own[0])  # the result does not depend on it
             sent, own = sent - origin, own - origin
         sums = jax.tree.map(lambda m: weighted_sum(self.conn, m), self.send(sent))
@@ -137,7 +137,7 @@ def require_source_and_target(coupling: Any, source: Any, target: Any) -> tuple[
     source = as_float("source", source)
     require_shape("source", source, (sources,), (targets, sources), meaning=_shapes(coupling))
     if target is None:
-        if coupling.relative or coupling.reads_target:
+        if coupling.shift_invariant or coupling.reads_target:
             raise TypeError(f"{type(coupling).__name__} reads the `target` state as well: pass it.")
         return source, None
     target = as_float("target", target)
@@ -164,7 +164,7 @@ class DiffusiveCoupling(Coupling):
 
     conn: Weights = eqx.field(converter=_conn)
     k: Strength = parameter("k", 1.0, "1")
-    relative: ClassVar[bool] = True
+    shift_invariant: ClassVar[bool] = True
 
     def send(self, source):
         """The state itself."""
@@ -537,7 +537,7 @@ class KuramotoCoupling(Coupling):
 
     conn: Weights = eqx.field(converter=_conn)
     k: Strength = parameter("k", 1.0, "1")
-    relative: ClassVar[bool] = True
+    shift_invariant: ClassVar[bool] = True
 
     def send(self, source):
         """Two channels: sin(s - t) = sin s cos t - cos s sin t."""
@@ -621,7 +621,7 @@ class CustomCoupling(eqx.Module):
     parameters: dict[str, Array]
     fn: Callable[..., Any] = eqx.field(static=True)
 
-    relative: ClassVar[bool] = False
+    shift_invariant: ClassVar[bool] = False
     reads_target: ClassVar[bool] = False
 
     def __init__(self, fn: Callable[..., Any], conn: Any, k: Any = 1.0, **parameters: Any):
@@ -672,7 +672,7 @@ class EdgeCoupling(eqx.Module):
     parameters: dict[str, Array]
     fn: Callable[..., Any] = eqx.field(static=True)
 
-    relative: ClassVar[bool] = False
+    shift_invariant: ClassVar[bool] = False
     reads_target: ClassVar[bool] = True
 
     def __init__(self, fn: Callable[..., Any], conn: Any, k: Any = 1.0, **parameters: Any):

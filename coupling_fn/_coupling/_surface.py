@@ -131,9 +131,9 @@ class RegionalCoupling(Coupling):
         return self.coupling.k
 
     @property
-    def relative(self):  # pyright: ignore[reportIncompatibleVariableOverride]
+    def shift_invariant(self):  # pyright: ignore[reportIncompatibleVariableOverride]
         """As the rule between regions."""
-        return self.coupling.relative
+        return self.coupling.shift_invariant
 
     @property
     def reads_target(self):  # pyright: ignore[reportIncompatibleVariableOverride]

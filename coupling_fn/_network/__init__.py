@@ -10,4 +10,5 @@ from ._params import Params as Params
 from ._params import State as State
 from ._params import Wire as Wire
 from ._params import require_state as require_state
+from ._vector_field import VectorField as VectorField
 from ._vector_field import vector_field as vector_field

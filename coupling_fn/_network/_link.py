@@ -78,9 +78,9 @@ class SeparableLink(_Signals):
         return self.now is not None
 
     @property
-    def relative(self) -> bool:
+    def shift_invariant(self) -> bool:
         """Whether states are measured from an origin."""
-        return self.coupling.relative
+        return self.coupling.shift_invariant
 
     def delayed(self, rows: Array, now: Any, origin: Array | None, *, far: bool = True) -> PyTree:
         """Sum what arrives at the time of row `now`, of what left `lags` rows before."""
@@ -96,7 +96,7 @@ class SeparableLink(_Signals):
 
     def receive(self, past: PyTree, source: Array, target: Any, origin: Array | None) -> Array:
         """The input, from the past's sums and the present state."""
-        if origin is None and self.relative:
+        if origin is None and self.shift_invariant:
             own = source if self.source == self.target else target
             origin = lax.stop_gradient(own[0])  # without a past, the nearest one is at hand
         sums = past
@@ -116,7 +116,7 @@ class SeenLink(_Signals):
 
     close: int = eqx.field(static=True)
 
-    relative = False
+    shift_invariant = False
     far = ()
 
     @property

@@ -46,7 +46,7 @@ from .._delays import (
     within_bounds,
 )
 from ..nodes import Node, catalog
-from ..noise._increments import Kick, check_external, external_of, noises_of
+from ..noise._increments import NoiseIncrement, check_external, external_of, noises_of
 from ._link import Link, SeenLink, Tap, separable_link
 from ._params import Params, State, Wire, require_state
 
@@ -272,9 +272,9 @@ class Network(eqx.Module):
         }
         origins = origins_of(links, state)
         past = [past_of(links, rows, origins, after) for after in self.reads]
-        kick = self.kick(state.key, state.step, state.node, params)
-        paths = (state.noise, self.later(state.noise, kick, params))
-        x = self.advance(links, state.node, state.step, params, past, origins, kick, paths)
+        increment = self.noise_increment(state.key, state.step, state.node, params)
+        paths = (state.noise, self.update_noise(state.noise, increment, params))
+        x = self.advance(links, state.node, state.step, params, past, origins, increment, paths)
         history = {key: row[1:] for key, row in rows.items()}
         return state._replace(node=x, history=history, step=state.step + 1, noise=paths[1])
 
@@ -322,7 +322,15 @@ class Network(eqx.Module):
         return tuple(links)
 
     def advance(
-        self, links, x: PyTree, step: Array, params: Params, past, origins, kick: Kick, paths
+        self,
+        links,
+        x: PyTree,
+        step: Array,
+        params: Params,
+        past,
+        origins,
+        increment: NoiseIncrement,
+        paths,
     ) -> PyTree:
         """The node's next state, given the delayed part of its input at the step's start and end.
 
@@ -361,7 +369,7 @@ class Network(eqx.Module):
             added: dict[str, Any] = {n: values.get(f"noise.{n}", 0.0) for n in self.node.states}
             return refill(rates, {name: get(rates, name) + added[name] for name in added})
 
-        noise = partial(noises.added, kick) if kick.white else kick.fixed
+        noise = partial(noises.added, increment) if increment.white else increment.fixed
         x = SCHEMES[self.scheme](rate, x, self.dt, noise)
         if not self.bounds:
             return x
@@ -381,15 +389,17 @@ class Network(eqx.Module):
             driven[link.into] = driven.get(link.into, 0.0) + received
         return container(x, self.node.inputs, driven, first)
 
-    def kick(self, key: Any, step: Array, x: PyTree, params: Params) -> Kick:
+    def noise_increment(self, key: Any, step: Array, x: PyTree, params: Params) -> NoiseIncrement:
         """Draw what a step needs; it depends on the key and the number of the step alone."""
         noises = noises_of(self.node.states, params.noise, params.external)
-        return noises.kick(key, step, x, self.dt, self.substeps)
+        return noises.increment(key, step, x, self.dt, self.substeps)
 
-    def later(self, memory: dict[str, Array], kick: Kick, params: Params) -> dict[str, Array]:
+    def update_noise(
+        self, noise_state: dict[str, Array], increment: NoiseIncrement, params: Params
+    ) -> dict[str, Array]:
         """The memories of noise one step later."""
-        return noises_of(self.node.states, params.noise, params.external).later(
-            memory, kick, self.dt / self.substeps
+        return noises_of(self.node.states, params.noise, params.external).update(
+            noise_state, increment, self.dt / self.substeps
         )
 
     def derivative(self, x: PyTree, inputs: Any, params: Params) -> PyTree:
@@ -514,7 +524,7 @@ def past_of(links: tuple[Link, ...], rows: dict[str, Array], origins: Any, after
 def origins_of(links: tuple[Link, ...], state: State) -> tuple[Array | None, ...]:
     """What each delayed link measures states from, where only differences matter to its rule."""
     origin = lax.stop_gradient(state.origin)
-    return tuple(origin.get(link.key) if link.relative else None for link in links)
+    return tuple(origin.get(link.key) if link.shift_invariant else None for link in links)
 
 
 def _by_name(argument: str, value: Any, couplings: Mapping[str, Any]) -> dict[str, Any]:

@@ -139,7 +139,7 @@ def _block(
         packed = by_node(net.mesh, packed)
         count = jnp.arange(size, dtype=number.dtype)
         x = unpack(packed)
-        kicks = jax.vmap(lambda n: net.kick(state.key, n, x, params))(number + count)
+        kicks = jax.vmap(lambda n: net.noise_increment(state.key, n, x, params))(number + count)
         row = jax.tree.map(lambda now, then: jnp.concatenate([now[None], then]), arriving, sums)
         far_reads = tuple(
             jax.tree.map(lambda x, ahead=ahead: x[ahead : ahead + size], row) for ahead in net.reads
@@ -168,7 +168,7 @@ def _block(
             past = [arriving_at(*each) for each in zip(far_reads, (nearby, after), strict=False)]
             # Beyond the end the state stands still; and time, where input is perhaps not defined.
             at = jnp.minimum(number + n, end - 1) if blocks.beyond else number + n
-            later = net.later(noise, kick, params)
+            later = net.update_noise(noise, kick, params)
             paths = (noise, later)
             x = net.advance(links, unpack(packed), at, params, past, origins, kick, paths)
             moved = (repack(x, packed), later)

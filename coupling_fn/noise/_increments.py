@@ -13,7 +13,7 @@ from .._core import PyTree, get, refill, require_names, require_one_or_each
 from ._noise import START, Coloured, White, draw, is_noise, named, require_regions, with_values
 
 
-class Kick(NamedTuple):
+class NoiseIncrement(NamedTuple):
     """What chance brings to one step.
 
     Attributes:
@@ -64,7 +64,9 @@ class Noises(NamedTuple):
             for name, noise in self.coloured.items()
         }
 
-    def kick(self, key: Any, step: Array, x: PyTree, dt: float, substeps: int) -> Kick:
+    def increment(
+        self, key: Any, step: Array, x: PyTree, dt: float, substeps: int
+    ) -> NoiseIncrement:
         """Draw what a step needs; it depends on the key and the number of the step alone."""
         self.require_key(key)
         first = jax.tree.leaves(x)[0]
@@ -96,9 +98,11 @@ class Noises(NamedTuple):
             if isinstance(noise, White)
         }
         paths = {name: draws(of(name, noise)) for name, noise in self.coloured.items()}
-        return Kick(fixed, white, paths)
+        return NoiseIncrement(fixed, white, paths)
 
-    def later(self, memory: dict[str, Array], kick: Kick, dt: float) -> dict[str, Array]:
+    def update(
+        self, memory: dict[str, Array], increment: NoiseIncrement, dt: float
+    ) -> dict[str, Array]:
         """The memories after a step, in which they are moved on every `dt`."""
         moved = dict(memory)
         for name, noise in self.coloured.items():
@@ -107,22 +111,22 @@ class Noises(NamedTuple):
                     f"The state holds no memory for the noise `{name}`: start the run with the "
                     "`params` that have it, net.init(x0, params, key=...)."
                 )
-            for xi in kick.paths[name]:
-                moved[name] = noise.later(moved[name], xi, dt)
+            for xi in increment.paths[name]:
+                moved[name] = noise.update(moved[name], xi, dt)
         return moved
 
     def values(self, memory: dict[str, Array]) -> dict[str, Array]:
         """What those with a memory are now."""
         return {name: noise.value(memory[name]) for name, noise in self.coloured.items()}
 
-    def added(self, kick: Kick, x: PyTree) -> PyTree:
+    def added(self, increment: NoiseIncrement, x: PyTree) -> PyTree:
         """What white noise adds at a state."""
         first = jax.tree.leaves(x)[0]
         added = {
-            name: jnp.zeros_like(first) if kick.fixed is None else get(kick.fixed, name)
+            name: jnp.zeros_like(first) if increment.fixed is None else get(increment.fixed, name)
             for name in self.states
         }
-        for name, increment in kick.white.items():
+        for name, increment in increment.white.items():
             amplitude = self.of_state[name].amplitude(x)
             what = f"amplitude` of the noise `noise.{name}"
             require_one_or_each(what, amplitude, len(first))

@@ -80,13 +80,13 @@ class Coloured(eqx.Module):
         ...     def start(self, xi):
         ...         return 0 * xi
         ...
-        ...     def later(self, memory, xi, dt):
-        ...         return memory + dt**0.5 * xi
+        ...     def update(self, state, xi, dt):
+        ...         return state + dt**0.5 * xi
         ...
-        ...     def value(self, memory):
-        ...         return self.sigma * memory[0]
+        ...     def value(self, state):
+        ...         return self.sigma * state[0]
         >>> noise = Walk(jnp.array(0.5))
-        >>> noise.value(noise.later(jnp.zeros((1, 2)), jnp.array([[2.0, -4.0]]), 1.0)).tolist()
+        >>> noise.value(noise.update(jnp.zeros((1, 2)), jnp.array([[2.0, -4.0]]), 1.0)).tolist()
         [1.0, -2.0]
     """
 
@@ -98,11 +98,11 @@ class Coloured(eqx.Module):
         """Give the memory at t = 0, from standard normal numbers `(component, region)`."""
 
     @abc.abstractmethod
-    def later(self, memory: Array, xi: Array, dt: float) -> Array:
+    def update(self, state: Array, xi: Array, dt: float) -> Array:
         """Give the memory one dt [ms] later, from new standard normal numbers of its shape."""
 
     @abc.abstractmethod
-    def value(self, memory: Array) -> Array:
+    def value(self, state: Array) -> Array:
         """Give the value of the path, `(region,)`. [unit of the rate or input it adds to]."""
 
 
@@ -260,13 +260,13 @@ class OrnsteinUhlenbeck(Coloured):
         """Draw from the stationary distribution."""
         return xi
 
-    def later(self, memory, xi, dt):
+    def update(self, state, xi, dt):
         """Forget some, and add as much."""
-        return _forget(memory, xi, dt / self.tau)
+        return _forget(state, xi, dt / self.tau)
 
-    def value(self, memory):
+    def value(self, state):
         """Give the path."""
-        return self.sigma * memory[0]
+        return self.sigma * state[0]
 
 
 class Pink(Coloured):
@@ -343,20 +343,20 @@ class Pink(Coloured):
         """Draw from the stationary distribution."""
         return xi
 
-    def later(self, memory, xi, dt):
+    def update(self, state, xi, dt):
         """Let each process forget with its own time constant."""
-        return _forget(memory, xi, (dt / self.tau)[:, None])
+        return _forget(state, xi, (dt / self.tau)[:, None])
 
-    def value(self, memory):
+    def value(self, state):
         """Give the path."""
-        return self.sigma * memory.sum(axis=0) / math.sqrt(self.components)
+        return self.sigma * state.sum(axis=0) / math.sqrt(self.components)
 
 
-def _forget(memory: Array, xi: Array, part: Array) -> Array:
+def _forget(state: Array, xi: Array, part: Array) -> Array:
     """The exact update of processes of unit variance."""
     if jnp.ndim(part) == 1:
         part = part[None]
-    return jnp.exp(-part) * memory + jnp.sqrt(-jnp.expm1(-2 * part)) * xi
+    return jnp.exp(-part) * state + jnp.sqrt(-jnp.expm1(-2 * part)) * xi
 
 
 def _require_sigma(noise: Any) -> None:
