@@ -23,19 +23,6 @@ def refuses(match, error=ValueError):
         jaxtyping.config.update("jaxtyping_disable", False)
 
 
-def few(cases, every=2):
-    """All cases, of which only one in `every` is run by default; `pytest -m thorough` runs the others.
-
-    For cases that differ in what other tests look at, too: each compiles for about a second.
-    """
-    row = lambda case: case if isinstance(case, tuple) else (case,)
-    mark = pytest.mark.thorough
-    return [
-        case if n % every == 0 else pytest.param(*row(case), marks=mark)
-        for n, case in enumerate(cases)
-    ]
-
-
 def assert_close(got, wanted, ulps=256, scale=None):
     """Every leaf within `ulps` roundings of the size of the wanted array (or of `scale`)."""
     got_leaves, got_tree = jax.tree.flatten(got)

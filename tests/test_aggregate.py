@@ -38,6 +38,7 @@ def by_hand(conn, messages):
     return out
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("messages", MESSAGES)
 @pytest.mark.parametrize("form", FORMS)

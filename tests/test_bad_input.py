@@ -13,8 +13,6 @@ from jax.experimental.sparse import BCOO
 
 import coupling_fn as cf
 
-pytestmark = pytest.mark.every_case  # cheap, or each of its own kind
-
 N = 3
 W = np.array([[0.0, 1.0, 0.5], [2.0, 0.0, 0.0], [0.0, 3.0, 0.1]])
 X = jnp.arange(3.0)

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import assert_close, few
+from helpers import assert_close
 
 import coupling_fn as cf
 from coupling_fn._delays._plan import WEIGHT, choose_block, fit_blocks, split
@@ -65,7 +65,7 @@ def in_two_runs(net, state, params, steps, **how):
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("least", few([32, 1]))
+@pytest.mark.parametrize("least", [32, 1])
 def test_a_gradient_goes_through_a_run_and_the_one_before_it(least):
     """The program is the same, and JAX keeps it; but only the second start varies."""
 
@@ -101,8 +101,9 @@ def test_runs_of_a_sweep_share_their_weights():
     assert copies("k", jnp.linspace(0.1, 1.0, RUNS)) == 0
 
 
+@pytest.mark.every(2)
 @pytest.mark.optimised
-@pytest.mark.parametrize("leaf", few(["conn", "k"]))
+@pytest.mark.parametrize("leaf", ["conn", "k"])
 def test_a_gradient_keeps_the_trajectory_and_not_what_edges_carried(leaf):
     def memory(steps):
         params, run = delayed_run(dtype=jnp.float32, steps=steps)
@@ -131,6 +132,7 @@ def test_an_edge_is_in_the_block_or_apart():
     assert parts.far
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize("steps", [1, 31, 32, 2048, 2049, 10_000])
 def test_blocks_cover_a_run_with_less_than_a_stretch_beyond_it(steps):
     blocks = fit_blocks(32, steps, lag=50)

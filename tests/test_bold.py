@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import TRANSFORMS, assert_close, few, refuses
+from helpers import TRANSFORMS, assert_close, refuses
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -83,8 +83,9 @@ def kernel_by_hand(x, h, dt, every):
 # --- Balloon–Windkessel
 
 
-@pytest.mark.parametrize("scheme", ["euler", "heun"])
+@pytest.mark.every(2)
 @pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("scheme", ["euler", "heun"])
 def test_balloon_is_its_equations(variant, scheme):
     params, fraction = cf.observe.balloon_params(variant), PUBLISHED[variant][5]
     got = cf.observe.bold_from_balloon(SHORT, 10.0, 200.0, params, scheme=scheme)[1]
@@ -93,6 +94,7 @@ def test_balloon_is_its_equations(variant, scheme):
     np.testing.assert_allclose(got, wanted, rtol=0, atol=1e-13 * fraction)
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize("linear", [False, True])
 @pytest.mark.parametrize("coefficients", ["buxton", "classical", "revised", "own"])
 def test_bold_is_read_with_the_coefficients_asked_for(coefficients, linear):
@@ -121,6 +123,7 @@ def test_bold_is_read_with_the_coefficients_asked_for(coefficients, linear):
     assert_close(cf.observe.balloon_bold(state, params), v0 * wanted, ulps=64)
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize("z", [-0.2, 0.0, 0.1, 1.5])
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_constant_activity_ends_at_its_fixed_point(variant, z):
@@ -136,8 +139,9 @@ def test_constant_activity_ends_at_its_fixed_point(variant, z):
     np.testing.assert_allclose(np.ravel(still), 0, atol=1e-15)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.every(2)
 @pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_rest_is_0_and_stays_0(variant, dtype):
     params = cf.observe.balloon_params(variant)
     state, bold = cf.observe.bold_from_balloon(jnp.zeros((100, 2), dtype), 1.0, 20.0, params)
@@ -164,7 +168,8 @@ def test_halving_dt_of_heun_quarters_the_error():
     assert 3.5 < errors[0] / errors[1] < 5
 
 
-@pytest.mark.parametrize("transform", few(TRANSFORMS))
+@pytest.mark.every(2)
+@pytest.mark.parametrize("transform", TRANSFORMS)
 def test_balloon_under_transformations(transform):
     assert_close(TRANSFORMS[transform](balloon)(jnp.asarray(SHORT)), balloon(SHORT), ulps=64)
 
@@ -259,6 +264,7 @@ def test_constant_activity_gives_the_area_of_the_kernel(kernel, area):
         assert bold[-1, 0] == pytest.approx(3 * area, rel=1e-6)
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize(
     ("lags", "every"), [(1, 1), (7, 1), (20, 20), (35, 20), (700, 20), (7, 20)]
 )
@@ -277,7 +283,8 @@ def test_kernel_bold_is_scipys_convolution():
     np.testing.assert_allclose(got, wanted, rtol=0, atol=1e-13)
 
 
-@pytest.mark.parametrize("transform", few(TRANSFORMS))
+@pytest.mark.every(2)
+@pytest.mark.parametrize("transform", TRANSFORMS)
 def test_kernel_bold_under_transformations(transform):
     bold = lambda x: cf.observe.bold_from_kernel(
         x, cf.observe.gamma_kernel, 1.0, 20.0, length=300.0

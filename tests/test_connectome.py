@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import TRANSFORMS, assert_close, few, refuses
+from helpers import TRANSFORMS, assert_close, refuses
 from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -85,8 +85,9 @@ def by_hand(name, w):
     return out
 
 
+@pytest.mark.every(5)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("transform", few(TRANSFORMS))
+@pytest.mark.parametrize("transform", TRANSFORMS)
 @pytest.mark.parametrize("name", [name for name in EVERY if name != "spectral"])
 def test_each_function_is_its_formula(name, transform, dtype):
     w = (DIRECTED if "laplacian" in name else SIGNED).astype(dtype)
@@ -95,6 +96,7 @@ def test_each_function_is_its_formula(name, transform, dtype):
     assert_close(got, by_hand(name, w).astype(dtype), ulps=8)
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize("name", [name for name in EVERY if name != "spectral"])
 @given(data=st.data())
 def test_each_function_is_its_formula_on_any_weights(name, data):
@@ -102,6 +104,7 @@ def test_each_function_is_its_formula_on_any_weights(name, data):
     assert_close(EVERY[name](w), by_hand(name, w), ulps=16)
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize("name", EVERY)
 @given(data=st.data())
 def test_the_names_of_regions_do_not_matter(name, data):
@@ -151,7 +154,8 @@ def test_spectral_brings_the_radius_to_one(w):
     assert_close(jax.jit(EVERY["spectral"])(w), np.asarray(eager), ulps=1e9)
 
 
-@pytest.mark.parametrize("transform", few(TRANSFORMS))
+@pytest.mark.every(2)
+@pytest.mark.parametrize("transform", TRANSFORMS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_spectral_under_transforms(transform, dtype):
     # A ring of two is the eigenvalue √(2 · 8) = 4; the chain to region 2 adds nothing.
@@ -188,6 +192,7 @@ def test_spectral_gradient_where_two_parts_lead_alike():
     assert np.isfinite(jax.jacobian(EVERY["spectral"])(pairs)).all()
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize("name", EVERY)
 def test_gradients_and_zeros(name):
     if name != "spectral":  # which has its own test
@@ -341,7 +346,8 @@ def test_a_connectome_refuses(arguments, match, error):
         cf.Connectome(*arguments)
 
 
-@pytest.mark.parametrize("slopes", [False, pytest.param(True, marks=pytest.mark.thorough)])
+@pytest.mark.every(2)
+@pytest.mark.parametrize("slopes", [False, True])
 def test_over_edges_each_function_does_the_same(slopes):
     """Without a matrix, and with the same derivatives; on more regions than are made dense."""
     conn = cf.to_sparse(SIGNED)

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import oracle
 import pytest
-from helpers import TRANSFORMS, assert_close, few
+from helpers import TRANSFORMS, assert_close
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from jax.experimental.sparse import BCOO
@@ -87,6 +87,7 @@ def call(name, source, target, conn, k, **parameters):
     return function(*states, conn, k, **parameters)
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", RULES)
@@ -114,6 +115,7 @@ def test_rule_is_its_formula(name, form, dtype):
             assert np.abs(np.asarray(got) - transposed).max() > 0.1
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize("name", RULES)
 def test_defaults_are_those_of_the_table(name):
     cls, function, rule, reads_target, _ = RULES[name]
@@ -126,8 +128,9 @@ def test_defaults_are_those_of_the_table(name):
     assert_close(function(*map(jnp.asarray, states), CONN), wanted, ulps=64)
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.every(2)
 @pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("form", FORMS)
 def test_class_is_the_function(name, form):
     cls, _, _, _, parameters = RULES[name]
     coupling = cls(conn=FORMS[form](CONN), k=0.7, **parameters)
@@ -138,6 +141,7 @@ def test_class_is_the_function(name, form):
         assert (coupling(source) == wanted).all()
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize("name", RULES)
 def test_every_parameter_is_a_leaf_and_none_is_static(name):
     cls, _, _, _, parameters = RULES[name]
@@ -184,6 +188,7 @@ def build(name, conn, k):
     return RULES[name][0](jnp.asarray(conn), k=jnp.asarray(k), **RULES[name][4])
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize("name", RULES)
 @FEW
 @given(network=networks(), data=st.data())
@@ -198,6 +203,7 @@ def test_rule_is_blind_to_the_order_of_regions(name, network, data):
     assert_close(got, wanted, ulps=64, scale=50.0)  # terms of up to 5 · 3 · 6 cancel
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize("name", RULES)
 @FEW
 @given(network=networks())
@@ -262,6 +268,7 @@ def test_diffusive_is_minus_k_times_the_laplacian(network):
     assert_close(run(build("diffusive", conn, k), x, x), -k * (laplacian @ x), ulps=64, scale=100.0)
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize("name", RULES)
 @FEW
 @given(data=st.data())
@@ -314,6 +321,7 @@ def test_gradient_reaches_every_sparse_weight():
     assert_close(sparse.data, dense[tuple(sparse.indices.T)], ulps=64)
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize("name", RULES)
 def test_many_values_of_k_compile_once(name):
     coupled = eqx.filter_jit(eqx.debug.assert_max_traces(lambda c, s, t: c(s, t), max_traces=1))
@@ -352,7 +360,8 @@ def threshold_coupling(source, target, conn, k, threshold=0.5):
     return k * cf.weighted_sum(conn, jnp.where(source > threshold, source, 0.0))
 
 
-@pytest.mark.parametrize("transform", few(TRANSFORMS))
+@pytest.mark.every(5)
+@pytest.mark.parametrize("transform", TRANSFORMS)
 @pytest.mark.parametrize("source", STATES)
 @pytest.mark.parametrize("form", FORMS)
 def test_custom_rule_is_its_formula(form, source, transform):
@@ -382,6 +391,7 @@ def test_parameters_of_a_custom_rule_are_leaves():
     assert len(jax.tree.leaves(coupling)) == 3
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize("source", STATES)
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", ["diffusive", "Kuramoto", "hyperbolic tangent"])
@@ -400,7 +410,8 @@ def test_edge_rule_equals_the_separable_one(name, form, source):
     assert_close(coupling(source, target), wanted, ulps=64)
 
 
-@pytest.mark.parametrize("transform", few(TRANSFORMS))
+@pytest.mark.every(2)
+@pytest.mark.parametrize("transform", TRANSFORMS)
 @pytest.mark.parametrize("form", FORMS)
 def test_edge_rule_is_its_formula(form, transform):
     values, whole = taken_apart(form, CONN)

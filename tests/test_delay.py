@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import TRANSFORMS, assert_close, few, refuses
+from helpers import TRANSFORMS, assert_close, refuses
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax.test_util import check_grads
@@ -156,7 +156,8 @@ def test_what_is_pushed_is_read_back_as_many_steps_later():
         assert history.shape == (4, 3)
 
 
-@pytest.mark.parametrize("transform", few(TRANSFORMS))
+@pytest.mark.every(2)
+@pytest.mark.parametrize("transform", TRANSFORMS)
 @pytest.mark.parametrize("interpolate", [None, "linear"])
 def test_reading_is_its_loop_under_every_transform(interpolate, transform):
     rng = np.random.default_rng(1)

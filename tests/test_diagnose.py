@@ -16,8 +16,6 @@ from coupling_fn._connectome import _edge_list
 from coupling_fn._connectome._edge_list import edges_of, parts_of, spectral_radius
 from coupling_fn._diagnose._stability import _is_linear, stability
 
-pytestmark = pytest.mark.every_case  # cheap, or each of its own kind
-
 N = 12
 RNG = np.random.default_rng(3)
 CONNECTOME = cf.synthetic_connectome(N, jax.random.key(0), symmetric=False)

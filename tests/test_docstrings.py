@@ -13,8 +13,6 @@ import pytest
 
 import coupling_fn as cf
 
-pytestmark = pytest.mark.every_case  # cheap, or each of its own kind
-
 MODULES = ["coupling_fn"] + [
     m.name
     for m in pkgutil.walk_packages(cf.__path__, "coupling_fn.")

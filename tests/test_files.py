@@ -20,8 +20,6 @@ from hypothesis.extra import numpy as hnp
 import coupling_fn as cf
 from coupling_fn._connectome import _files
 
-pytestmark = pytest.mark.every_case  # cheap, or each of its own kind
-
 WEIGHTS = np.array([[0.0, 1.25, -3.0], [2.5, 0.0, 0.1], [0.0, 1e-7, 0.0]])
 LENGTHS = np.array([[0.0, 80.0, 11.5], [79.0, 0.0, 224.0], [12.0, 200.5, 0.0]])
 LABELS = ("L.V1", "R.V1", "Thalamus")

@@ -17,6 +17,7 @@ FACTORS = {
 ORDERS = {"euler": 1, "heun": 2, "rk4": 4}
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("z", [-1.7, 0.3])
 def test_linear_step_is_its_polynomial(z, scheme):

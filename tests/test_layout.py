@@ -12,7 +12,6 @@ import coupling_fn as cf
 
 PACKAGE = Path(cf.__file__).parent
 REPOSITORY = PACKAGE.parent
-pytestmark = pytest.mark.every_case  # cheap, or each of its own kind
 
 # The rooms, ground floor first, and the floors of modules within each: a room imports from lower
 # rooms alone, and a module from lower modules of its room.

@@ -4,7 +4,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import assert_close, few, refuses
+from helpers import assert_close, refuses
 
 import coupling_fn as cf
 
@@ -29,7 +29,8 @@ def run(p, derivative):
     return cf.simulate(NET, STATE, p, steps=12, record="x", derivative=derivative)[1]
 
 
-@pytest.mark.parametrize("derivative", few(["forward", "reverse"]))
+@pytest.mark.every(2)
+@pytest.mark.parametrize("derivative", ["forward", "reverse"])
 def test_a_delayed_network_is_found(derivative):
     pytest.importorskip("optimistix", reason="the extra least-squares is not installed")
     data = run(make(0.5, -0.6), "reverse")

@@ -11,7 +11,7 @@ import node_equations
 import numpy as np
 import oracle
 import pytest
-from helpers import TRANSFORMS, assert_close, few, refuses
+from helpers import TRANSFORMS, assert_close, refuses
 from reference.compare import node_types as types_of
 
 import coupling_fn as cf
@@ -57,6 +57,7 @@ def by_hand(name, states, inputs, params):
     return np.transpose(rates)
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize("transform", ["eager", "jit of vmap"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", NODES)
@@ -115,6 +116,7 @@ def test_default_parameters_are_leaves_with_a_documented_unit(name):
     assert all(re.search(r"\[[^]]+\]$", entry) for entry in entries)
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize("name", NODES)
 def test_node_has_finite_gradients_in_everything(name):
     """At the ends of the range too, in float32, as reverse mode gives them."""
@@ -170,7 +172,8 @@ def run(name, k, dtype="float64", steps=60, conn=CONN):
     return np.stack(cf.simulate(net, state, params, steps, record=None)[0].node)
 
 
-@pytest.mark.parametrize("name", few(NODES, 3))
+@pytest.mark.every(6)
+@pytest.mark.parametrize("name", NODES)
 def test_coupling_changes_the_trajectory_and_float32_stays(name):
     """With k = 0 it would not; a transposed `conn` would give another."""
     k = STRENGTH.get(name, 2.0)

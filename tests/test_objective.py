@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import TRANSFORMS, assert_close, few, refuses
+from helpers import TRANSFORMS, assert_close, refuses
 
 import coupling_fn as cf
 from coupling_fn.observe._objectives import require_fc
@@ -76,6 +76,7 @@ FORMULAS = {
 }
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize("name", OBJECTIVES)
 @pytest.mark.parametrize("transform", ["eager", "jit of vmap"])
 def test_objective_is_its_formula(name, transform):
@@ -83,7 +84,8 @@ def test_objective_is_its_formula(name, transform):
     assert_close(got, np.asarray(FORMULAS[name]()), ulps=1e4)
 
 
-@pytest.mark.parametrize("name", few(OBJECTIVES))
+@pytest.mark.every(2)
+@pytest.mark.parametrize("name", OBJECTIVES)
 def test_gradients_are_finite_and_right_in_both_modes(name):
     f = jax.jit(OBJECTIVES[name])
     x, along = jnp.asarray(X), jnp.asarray(rng.normal(size=X.shape))
@@ -118,7 +120,8 @@ MATCHES = {
 }
 
 
-@pytest.mark.parametrize("name", few(MATCHES))
+@pytest.mark.every(2)
+@pytest.mark.parametrize("name", MATCHES)
 def test_an_exact_match_is_at_0_with_a_finite_gradient(name):
     f, x, target = MATCHES[name]
     value, slope = jax.value_and_grad(f)(jnp.asarray(x), jnp.asarray(target))

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.signal
-from helpers import TRANSFORMS, assert_close, few, refuses
+from helpers import TRANSFORMS, assert_close, refuses
 from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -71,7 +71,8 @@ def test_chance_is_what_regions_without_coupling_have():
     np.testing.assert_allclose(cf.observe.chance_synchrony(locked), even, rtol=1e-12)
 
 
-@pytest.mark.parametrize("transform", few(TRANSFORMS))
+@pytest.mark.every(2)
+@pytest.mark.parametrize("transform", TRANSFORMS)
 @pytest.mark.parametrize("name", MEASURES)
 def test_measure_is_its_formula(name, transform):
     got = TRANSFORMS[transform](MEASURES[name])(jnp.asarray(SIGNALS))
@@ -86,6 +87,7 @@ def test_analytic_signal_of_any_length(samples):
     )
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize("name", MEASURES)
 def test_float32_stays_and_is_near_float64(name):
     got = MEASURES[name](jnp.asarray(SIGNALS, "float32"))
@@ -94,6 +96,7 @@ def test_float32_stays_and_is_near_float64(name):
     np.testing.assert_allclose(got, by_hand(name, SIGNALS), rtol=0, atol=1e-5)
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize("name", MEASURES)
 def test_numpy_integers_are_welcome(name):
     x = (SIGNALS * 4).astype(int)
@@ -143,6 +146,7 @@ def test_fc_far_from_zero_keeps_its_digits_in_float32():
 slope_of_fc = jax.jit(jax.jacrev(cf.observe.functional_connectivity))
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize("level", [0.0, 0.1, -65.3])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_region_that_does_not_vary_correlates_with_none(level, dtype):
@@ -263,6 +267,7 @@ def turn(signals):
     return jnp.cos(phase), jnp.sin(phase)
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize("name", MEASURES)
 def test_gradients_are_those_of_differences(name):
     measure = turn if name == "phase" else MEASURES[name]

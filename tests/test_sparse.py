@@ -7,7 +7,7 @@ import numpy as np
 import oracle
 import pytest
 import scipy.sparse
-from helpers import assert_close, few, refuses
+from helpers import assert_close, refuses
 from jax.experimental.sparse import BCOO, BCSR
 from strategies import directed, shuffled_edges
 
@@ -37,8 +37,9 @@ FORMS = {
 }
 
 
+@pytest.mark.every(2)
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("form", few(FORMS))
 def test_every_form_becomes_the_same_connection(form, dtype):
     dense = DENSE.astype(dtype)
     conn = FORMS[form](dense)
@@ -163,7 +164,8 @@ OWN = jnp.asarray(RNG.normal(size=TARGETS))
 SENT = RNG.normal(size=SOURCES)
 
 
-@pytest.mark.parametrize("rule", few(RULES, 3))
+@pytest.mark.every(3)
+@pytest.mark.parametrize("rule", RULES)
 def test_every_rule_and_its_derivatives_are_those_over_a_matrix(rule):
     def of(make):
         def run(weights, source):
@@ -238,21 +240,20 @@ def network(rule, lags, scheme, **options):
     return net, params, state, judge
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize(
     ("rule", "lags", "scheme"),
-    few(
-        [
-            ("diffusive", "mixed", "euler"),
-            ("diffusive", "from 0", "heun"),
-            ("edge", "from 0", "rk4"),
-            ("Kuramoto", "one for all", "heun"),
-            ("Kuramoto", "from 11", "rk4"),
-            ("custom", "from 0", "heun"),
-            ("diffusive", "none", "heun"),
-            ("edge", "one for all", "euler"),
-            ("edge", "none", "euler"),
-        ]
-    ),
+    [
+        ("diffusive", "mixed", "euler"),
+        ("diffusive", "from 0", "heun"),
+        ("edge", "from 0", "rk4"),
+        ("Kuramoto", "one for all", "heun"),
+        ("Kuramoto", "from 11", "rk4"),
+        ("custom", "from 0", "heun"),
+        ("diffusive", "none", "heun"),
+        ("edge", "one for all", "euler"),
+        ("edge", "none", "euler"),
+    ],
 )
 def test_a_network_is_the_oracle(rule, lags, scheme):
     net, params, state, judge = network(rule, LAGS[lags], scheme)
@@ -274,16 +275,15 @@ def loss_over(make, net, state, couple):
     return loss
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize(
     ("rule", "lags", "batch"),
-    few(
-        [
-            ("Kuramoto", "from 11", True),
-            ("diffusive", "mixed", True),
-            ("edge", "from 0", False),
-            ("diffusive", "from 11", False),
-        ]
-    ),
+    [
+        ("Kuramoto", "from 11", True),
+        ("diffusive", "mixed", True),
+        ("edge", "from 0", False),
+        ("diffusive", "from 11", False),
+    ],
 )
 def test_a_run_over_edges_has_the_gradients_of_one_over_a_matrix(rule, lags, batch):
     net, _, state, _ = network(rule, LAGS[lags], "heun")
@@ -313,7 +313,8 @@ def test_forward_mode_of_a_delayed_run_is_its_reverse_mode():
     assert_close(forward, jax.grad(end)(0.8, "reverse"), ulps=2**10)
 
 
-@pytest.mark.parametrize("interpolate", few(["linear", None]))
+@pytest.mark.every(2)
+@pytest.mark.parametrize("interpolate", ["linear", None])
 def test_lengths_and_speed_in_params_go_with_the_edges(interpolate):
     lengths = np.where(SQUARE != 0, np.random.default_rng(4).uniform(3, 9, SQUARE.shape), 3.0)
     bounds = cf.lag_bounds(lengths, (4.0, 6.0), DT)

@@ -14,6 +14,7 @@ def above(x):
     return x[np.triu_indices(len(x), 1)]
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize("n", [2, 3, 5, 84, 400])
 @pytest.mark.parametrize("symmetric", [True, False])
 def test_it_looks_like_a_connectome(n, symmetric):

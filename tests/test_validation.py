@@ -450,6 +450,7 @@ ORDERS = [
 ]
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize(("scheme", "hold", "delay", "order"), ORDERS)
 def test_each_scheme_has_its_order_in_a_network(scheme, hold, delay, order):
     """Errors at t = 1 of steps of 1/32 and 1/64, against RK4 of 1/256 or, delayed, Heun of 1/1024."""
