@@ -15,6 +15,8 @@ import numpy as np
 from ._problem import SWEEP, TOLERANCE, error, make_problem, reference
 
 PEERS = ("brainmass", "tvboptim", "vbjax")
+# Benchmarks may take from the tests; the tests take nothing from here.
+TESTS = Path(__file__).resolve().parent.parent / "tests"
 EVERYONE = ("coupling_fn", *PEERS, "plain", "numba", "bare")
 
 
@@ -57,10 +59,9 @@ def prepared(case):
 def apart(command, timeout, *, x64):
     """Run a command in a process of its own; None if it took too long."""
     env = os.environ | {"JAX_ENABLE_X64": str(int(x64))}
-    here = Path(__file__).resolve().parent.parent
     try:
         return subprocess.run(
-            command, cwd=here, env=env, timeout=timeout, capture_output=True, text=True
+            command, cwd=TESTS.parent, env=env, timeout=timeout, capture_output=True, text=True
         )
     except subprocess.TimeoutExpired:
         return None

@@ -3,9 +3,9 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
-TESTS = Path(__file__).resolve().parent.parent / "tests"
+from ._harness import TESTS
+
 HEADER = "| simulator | model | node | coupling | scheme | largest error | uncoupled | remark |"
 
 
@@ -29,7 +29,7 @@ def main():
 
 
 def show():
-    sys.path.insert(0, str(TESTS))
+    sys.path.append(str(TESTS))
     from reference.cases import CASES, RUNS
     from reference.compare import error, recorded, uncoupled
 

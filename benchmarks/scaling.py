@@ -11,8 +11,7 @@ import time
 
 import numpy as np
 
-from ._harness import ask
-from ._traffic import traffic
+from ._harness import TESTS, ask
 
 DEGREE, DT, K = 20, 0.1, 0.9
 LAGS = {"no delay": None, "lags 10 to 200": (10, 200), "lags 32 to 200": (32, 200)}
@@ -80,6 +79,9 @@ def network(n, lags):
 def measure(devices, n, lags, repeats):
     """Compile, and perhaps run, in this process; print what it costs."""
     import jax
+
+    sys.path.append(str(TESTS))
+    from traffic import traffic
 
     import coupling_fn as cf
     from coupling_fn._core._devices import mesh_of

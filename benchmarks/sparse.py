@@ -11,42 +11,25 @@ import json
 import sys
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
 from ._harness import ask
+from ._sparse_problem import DT, RUNS, TOLERANCE, Case, K, make_problem, reference
 
-DT, K, RUNS = 0.1, 0.9, np.linspace(0.5, 0.95, 64, dtype=np.float32)
-LAGS = 10, 200  # least and most [steps]
-TOLERANCE = 1e-4
 PRODUCTS = ("scipy", "BCOO", "BCSR")  # beside the libraries
 
 
-@dataclass(frozen=True)
-class Case:
-    """What is asked, without the arrays."""
-
-    n: int
-    degree: int
-    quantity: str = "forward"  # or "sweep", "grad_k"
-    delayed: bool = False
-    heavy: bool = False
-    steps: int = 100
-
-    def __str__(self):
-        degrees = f"degree {self.degree}" + ", heavy-tailed" * self.heavy
-        return f"{self.quantity}, {'delayed' * self.delayed or 'no delay'}, N = {self.n}, {degrees}"
-
-    @property
-    def names(self):
-        if self.delayed:
-            return ("coupling_fn",) if self.n > 500_000 else ("coupling_fn", "tvboptim")
-        peers = () if self.quantity == "forward" and self.n > 500_000 else ("tvboptim",)
-        if self.quantity == "forward":
-            return ("coupling_fn", "scipy", "BCOO", "BCSR", *peers)
-        return ("coupling_fn", "BCOO", *peers)
+def answering(case):
+    """Name who answers a case; peers are not asked about the largest networks."""
+    if case.delayed:
+        return ("coupling_fn",) if case.n > 500_000 else ("coupling_fn", "tvboptim")
+    peers = () if case.quantity == "forward" and case.n > 500_000 else ("tvboptim",)
+    if case.quantity == "forward":
+        return ("coupling_fn", "scipy", "BCOO", "BCSR", *peers)
+    return ("coupling_fn", "BCOO", *peers)
 
 
 def cases(options):
@@ -94,7 +77,7 @@ def main(options, timeout, only, repeats):
             folder = Path(folder)
             np.savez(folder / "problem.npz", **problem, case=json.dumps(asdict(case)))
             wanted = reference(case, problem)
-            for name in case.names:
+            for name in answering(case):
                 if not only or name in only:
                     rows.append(judged(name, case, folder, wanted, edges, timeout, repeats))
                     print(line(rows[-1]), flush=True)
@@ -132,64 +115,6 @@ def line(row):
         f"| {row['name']} | {row['ns_a_weight']:.2f} | {row['us_a_step']:.4g} "
         f"| {row['compile_s']:.1f} | {row['peak_mb']:.0f} | {row['error']:.0e} |"
     )
-
-
-# --- the problem -----------------------------------------------------------------------------------
-
-
-def make_problem(case):
-    rng = np.random.default_rng(0)
-    if case.heavy:
-        degree = (0.5 * case.degree * (1 + rng.pareto(2.0, case.n))).astype(int)
-        degree = np.minimum(degree, 100 * int(np.median(degree)))
-        degree[0] = min(100 * int(np.median(degree)), case.n)
-    else:
-        degree = rng.poisson(case.degree, case.n)
-    degree = np.minimum(degree, case.n // 2)
-    target = np.repeat(np.arange(case.n), degree)
-    source = rng.integers(0, case.n, len(target))
-    key = np.unique(target * np.int64(case.n) + source)
-    target, source = np.divmod(key, case.n)
-    weight = rng.uniform(0.5, 1.5, len(key)) / np.maximum(degree, 1)[target]
-    problem = {"target": target, "source": source, "weight": weight.astype(np.float32)}
-    problem["x0"] = rng.uniform(-1, 1, case.n).astype(np.float32)
-    if case.delayed:
-        problem["lags"] = rng.integers(LAGS[0], LAGS[1] + 1, len(key)).astype(np.int32)
-    return problem
-
-
-def solve(case, problem, k):
-    """The last x, in float64 or complex; before the run, x stood still."""
-    from scipy.sparse import csr_array
-
-    where = problem["target"], problem["source"]
-    weight = problem["weight"].astype(float)
-    x = problem["x0"].astype(type(k))
-    if not case.delayed:
-        conn = csr_array((weight, where), shape=(case.n, case.n))
-        for _ in range(case.steps):
-            x = x + DT * (k * (conn @ x) - x)
-        return x
-    deep = LAGS[1] + 1
-    history = np.repeat(x[None], deep, 0)
-    there = np.unique(where[0])
-    starts = np.searchsorted(where[0], there)
-    for n in range(case.steps):
-        history[n % deep] = x
-        arrived = weight * history[(n - problem["lags"]) % deep, where[1]]
-        received = np.zeros_like(x)
-        received[there] = np.add.reduceat(arrived, starts)
-        x = x + DT * (k * received - x)
-    return x
-
-
-def reference(case, problem):
-    if case.quantity == "forward":
-        return [solve(case, problem, K)]
-    if case.quantity == "sweep":
-        return [solve(case, problem, float(k)) for k in (RUNS[0], RUNS[-1])]
-    x = solve(case, problem, K + 1e-100j)
-    return [(x**2).mean().real, (x**2).mean().imag / 1e-100]
 
 
 # --- who answers -----------------------------------------------------------------------------------

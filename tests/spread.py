@@ -4,21 +4,19 @@
 """
 
 import sys
-from pathlib import Path
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from traffic import traffic
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 case, *process = sys.argv[1:]
 if process:
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
     jax.distributed.initialize(f"127.0.0.1:{process[1]}", 2, int(process[0]))
 
 import coupling_fn as cf  # noqa: E402
-from benchmarks._traffic import traffic  # noqa: E402
 
 N, STEPS, BLOCK = 12, 96, 32
 RNG = np.random.default_rng(0)

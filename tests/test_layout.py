@@ -1,6 +1,7 @@
 """The rooms of the house: who may import whom, what is public, and what importing does not do."""
 
 import ast
+import graphlib
 import inspect
 import subprocess
 import sys
@@ -187,6 +188,36 @@ def test_every_public_name_has_one_address():
     assert len({address for address, _ in addresses}) == len(addresses)
     flat = {alias.name for alias in names} - set(NAMESPACES)
     assert 80 <= len(flat) <= 95
+
+
+def modules_named(path):
+    """Names of what a file of the repository imports, each from the root: `benchmarks._problem`."""
+    for statement in ast.walk(ast.parse(path.read_text())):
+        if isinstance(statement, ast.Import):
+            yield from (alias.name for alias in statement.names)
+        elif isinstance(statement, ast.ImportFrom):
+            folder = path.parents[statement.level - 1] if statement.level else REPOSITORY
+            parts = [*folder.relative_to(REPOSITORY).parts, *(statement.module or "").split(".")]
+            name = ".".join(filter(None, parts))
+            yield name
+            yield from (f"{name}.{alias.name}" for alias in statement.names)
+
+
+def test_the_tests_need_no_benchmark():
+    paths = (REPOSITORY / "tests").rglob("*.py")
+    imported = {(path.name, name) for path in paths for name in modules_named(path)}
+    assert ("test_layout.py", "subprocess") in imported  # so that it cannot pass by seeing nothing
+    assert not [pair for pair in imported if pair[1].split(".")[0] == "benchmarks"]
+
+
+def test_benchmarks_import_each_other_in_one_direction():
+    paths = (REPOSITORY / "benchmarks").rglob("*.py")
+    imported = {
+        ".".join(path.relative_to(REPOSITORY).with_suffix("").parts): {*modules_named(path)}
+        for path in paths
+    }
+    assert "benchmarks._sparse_problem" in imported["benchmarks._peers.tvboptim_sparse"]
+    graphlib.TopologicalSorter(imported).prepare()  # raises where there is a circle
 
 
 SCRIPT = """

@@ -13,7 +13,7 @@ from tvboptim.experimental.network_dynamics.graph import SparseDelayGraph, Spars
 from tvboptim.experimental.network_dynamics.result import NativeSolution
 from tvboptim.experimental.network_dynamics.solvers import Euler
 
-from ..sparse import DT, LAGS, K
+from .._sparse_problem import DT, LAGS, K
 
 
 class Linear(AbstractDynamics):
