@@ -1,15 +1,20 @@
-"""Every example in a docstring runs and prints what it says."""
+"""Public names say what they do, in what units, and show it: and every example runs as printed."""
 
 import doctest
 import importlib
 import inspect
 import pkgutil
+import re
+import types
+import typing
 from operator import attrgetter
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jaxtyping import AbstractArray
 
 import coupling_fn as cf
 
@@ -24,8 +29,6 @@ EXAMPLES = [
     for example in doctest.DocTestFinder(exclude_empty=True).find(importlib.import_module(name))
     if example.examples
 ]
-
-
 NEEDS = {"coupling_fn._fit._least_squares.least_squares": "optimistix"}  # extras
 
 
@@ -41,8 +44,8 @@ def test_example_runs(example, tmp_path, monkeypatch):
     assert not said, "".join(said)
 
 
-def _public():
-    """The address of each public function and class: `simulate`, `nodes.hopf`."""
+def public_addresses():
+    """The address of each public function, class and node: `simulate`, `nodes.hopf`."""
     flat = {name: x for name, x in vars(cf).items() if not name.startswith("_")}
     rooms = {
         name: x
@@ -55,14 +58,78 @@ def _public():
         for name, x in vars(module).items()
         if not name.startswith("_")
     }
-    every = {name: x for name, x in (flat | inside).items() if callable(x)}
-    # The state of a node is shown in the node's own example.
-    return [
-        name for name, x in every.items() if x is not cf.nodes.Node and not hasattr(x, "_fields")
+    return [name for name, x in (flat | inside).items() if callable(x)]
+
+
+PUBLIC = public_addresses()
+# The state of a node is documented and shown by its node, whose `Args` have its units.
+STATES_OF_NODES = {f"nodes.{node.State.__name__}" for node in cf.nodes.catalog().values()}
+# What need not be listed: `source` and `target` of a coupling as a function, which the formula of its
+# class names, and what the library alone writes into a class that it makes.
+UNLISTED = {name: {"source", "target"} for name in PUBLIC if name.endswith("_coupling")} | {
+    "LogDensity": {"loss", "prior", "fitted"},
+    "SparseConnection": {"by_target", "by_source"},
+    "VectorField": {"net", "params"},
+    "nodes.Node": {"args", "kwargs"},
+}
+# At its end in brackets, "[any unit]" if need be; or that of another value: "from `kernel_weights`".
+UNIT = re.compile(r"\[[^]]+\]$|\bfrom `\w+`")
+
+
+def document(name):
+    return inspect.getdoc(attrgetter(name)(cf)) or ""
+
+
+def entries(doc):
+    """From each argument or attribute that a docstring lists to what it says of it."""
+    found = {}
+    for section in re.findall(r"^(?:Args|Attributes):\n((?:(?: {4}.*)?\n?)*)", doc, re.MULTILINE):
+        for entry in re.split(r"\n(?=\S)", inspect.cleandoc("\n" + section)):
+            names, _, text = entry.partition(":")
+            found |= dict.fromkeys(re.findall(r"\w+", names), text.strip())
+    return found
+
+
+def parts(annotation):
+    """The members of a union, and of what stands in it."""
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        for member in typing.get_args(annotation):
+            yield from parts(member)
+    else:
+        yield annotation
+
+
+def is_quantity(annotation):
+    """Whether an annotation asks for real numbers; one that takes any array says too little."""
+    members = [*parts(annotation)]
+    kinds = [x.dtypes for x in members if isinstance(x, type) and issubclass(x, AbstractArray)]
+    floats = any(kind is Any or any("float" in str(dtype) for dtype in kind) for kind in kinds)
+    return bool not in members and (float in members or floats)
+
+
+@pytest.mark.parametrize("name", sorted(set(PUBLIC) - STATES_OF_NODES))
+def test_a_public_name_has_a_contract_and_an_example(name):
+    doc = document(name)
+    assert doc, "no docstring"
+    sections = re.search(r"^(Args|Attributes|Returns|Raises):$", doc, re.MULTILINE)
+    assert sections or "$" in doc or "See `" in doc, "neither a formula nor a contract"
+    assert ">>> " in doc, "no example"
+
+
+@pytest.mark.parametrize("name", sorted(set(PUBLIC) - STATES_OF_NODES))
+def test_a_public_name_documents_each_argument_with_its_unit(name):
+    x = attrgetter(name)(cf)
+    listed = entries(document(name))
+    for other in re.findall(r"See `([\w.]+)`", document(name)):
+        listed = entries(document(other)) | listed
+    parameters = inspect.signature(x).parameters
+    missing = parameters.keys() - listed.keys() - UNLISTED.get(name, set())
+    assert not missing, f"{missing} in neither `Args:` nor `Attributes:`"
+    bare = [
+        argument
+        for argument, parameter in parameters.items()
+        if argument in listed
+        and is_quantity(parameter.annotation)
+        and not UNIT.search(listed[argument])
     ]
-
-
-@pytest.mark.parametrize("name", _public())
-def test_every_public_name_has_a_docstring_with_an_example(name):
-    doc = attrgetter(name)(cf).__doc__
-    assert doc and ">>> " in doc
+    assert not bare, f"{bare} without a unit in brackets at the end"
