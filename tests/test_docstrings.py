@@ -119,12 +119,14 @@ def test_a_public_name_has_a_contract_and_an_example(name):
 @pytest.mark.parametrize("name", sorted(set(PUBLIC) - STATES_OF_NODES))
 def test_a_public_name_documents_each_argument_with_its_unit(name):
     x = attrgetter(name)(cf)
-    listed = entries(document(name))
+    listed = own = entries(document(name))
     for other in re.findall(r"See `([\w.]+)`", document(name)):
         listed = entries(document(other)) | listed
     parameters = inspect.signature(x).parameters
     missing = parameters.keys() - listed.keys() - UNLISTED.get(name, set())
     assert not missing, f"{missing} in neither `Args:` nor `Attributes:`"
+    stale = own.keys() - parameters.keys() if inspect.isfunction(x) else None
+    assert not stale, f"{stale} listed, which it does not take"
     bare = [
         argument
         for argument, parameter in parameters.items()

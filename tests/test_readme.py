@@ -1,4 +1,4 @@
-"""Every python block of the README runs, from top to bottom, and prints what it says."""
+"""Every Python block of the README runs, from top to bottom, and prints what it says."""
 
 import os
 import re
@@ -6,16 +6,23 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 README = Path(__file__).parents[1] / "README.md"
 
 
-def test_every_block_runs_and_prints_what_it_says():
+@pytest.mark.every(2)
+@pytest.mark.parametrize("compiled", ["quickly", "as for a user"])
+def test_every_block_runs_and_prints_what_it_says(compiled):
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
     assert len(blocks) > 10
     program = "\n".join(blocks)
-    # A process of its own: float32 and JAX's own settings, but for the time that compiling takes.
-    environment = os.environ | {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
-    command = [sys.executable, "-c", program]
+    # A process of its own has float32 and JAX's own settings.
+    how = {
+        "quickly": {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"},
+        "as for a user": {"XLA_FLAGS": "", "JAX_DISABLE_MOST_OPTIMIZATIONS": "0"},
+    }
+    command, environment = [sys.executable, "-c", program], os.environ | how[compiled]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     wanted = re.findall(r"^print\(.*\)  # (.+)$", program, re.MULTILINE)

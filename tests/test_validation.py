@@ -1,4 +1,4 @@
-"""Results that must come out: exact-discrete where they can be, numbered as in VALIDATION.md."""
+"""Results that theory demands: exact to rounding where the discrete answer is known, else its law."""
 
 from functools import partial
 from math import factorial
@@ -33,7 +33,7 @@ def run(
 linear = partial(run, cf.nodes.linear, node_params=cf.nodes.LinearParams(a=0.0))
 
 
-# 1. Exact propagation
+# Exact propagation
 
 
 def test_a_chain_passes_integers_on_that_can_be_counted_by_hand():
@@ -78,7 +78,7 @@ def test_integer_weights_and_lags_propagate_exactly():
     assert (np.asarray(x) == np.array(past[6:])).all()
 
 
-# 2. Algebra, of whole runs
+# Algebra, of whole runs
 
 
 def test_relabelled_regions_run_the_same():
@@ -99,7 +99,7 @@ def test_no_lag_is_no_delay():
         assert_close(linear(coupling, start, 0.1, 12, lags=lags).x, plain, ulps=256)
 
 
-# 3. Diffusion on a graph
+# Diffusion on a graph
 
 
 @pytest.mark.parametrize("scheme", ["euler", "heun", "rk4"])
@@ -155,7 +155,7 @@ def test_the_spectrum_of_a_normalised_laplacian_lies_between_0_and_2(normalize):
     assert values.real.max() <= 2
 
 
-# 4. Linear noise
+# Linear noise
 
 
 def test_covariance_of_linear_noise_is_that_of_the_chain():
@@ -192,7 +192,7 @@ def test_additive_coupling_is_stable_up_to_its_largest_eigenvalue(factor, grows)
     assert (jnp.abs(x[-1]).max() > jnp.abs(x[800]).max()) == grows
 
 
-# 5. Hopf
+# Hopf
 
 
 def test_an_uncoupled_hopf_node_cycles_at_its_own_amplitude_and_frequency():
@@ -213,7 +213,7 @@ def test_an_uncoupled_hopf_node_cycles_at_its_own_amplitude_and_frequency():
     np.testing.assert_allclose((phase[-1] - phase[-2001]) / 100.0, omega, atol=1e-8)
 
 
-# 6. Amplitude death
+# Amplitude death
 
 
 @pytest.mark.parametrize(
@@ -232,7 +232,7 @@ def test_amplitude_death_of_two_oscillators(K, detuning, dead):
     assert (np.hypot(*z)[-500:].max() < 0.01) == dead
 
 
-# 7. Two Kuramoto oscillators
+# Two Kuramoto oscillators
 
 PAIR = np.array([[0.0, 1.0], [1.0, 0.0]])
 
@@ -264,7 +264,7 @@ def test_two_oscillators_that_do_not_lock_beat():
     assert frequency == pytest.approx(np.sqrt(1.0 - 4 * 0.4**2), rel=1e-4)  # one step in 50 000
 
 
-# 8. Many Kuramoto oscillators, all to all
+# Many Kuramoto oscillators, all to all
 
 
 @pytest.mark.parametrize(("K", "r"), [(0.5, 0.0), (2.0, np.sqrt(0.5)), (4.0, np.sqrt(0.75))])
@@ -284,7 +284,7 @@ def test_synchrony_of_many_oscillators_follows_the_lorentzian_law(K, r):
     assert order == pytest.approx(r, abs=0.08 if r == 0 else 0.03)  # 1 / √400 is 0.05
 
 
-# 9. Two delayed Kuramoto oscillators
+# Two delayed Kuramoto oscillators
 
 
 @pytest.mark.parametrize("lag", [10, 30])
@@ -338,7 +338,7 @@ def test_the_slope_of_the_frequency_in_the_delay_is_that_of_theory():
     assert slope == pytest.approx(-Omega * cosine / (1 + tau * cosine), rel=1e-3)
 
 
-# 10, 11, 12, 13. Delay equations
+# Delay equations
 
 
 def delayed(dt, steps, lag, b=-1.0, a=0.0, start=1.0, **options):
@@ -409,7 +409,7 @@ def test_diffusive_coupling_with_delays_uses_the_present_own_state():
     assert np.ptp(delayed_too[-1]) > 1e3 * np.ptp(X0)
 
 
-# 17. Gradients, and the orders of the schemes
+# Gradients, and the orders of the schemes
 
 
 def test_gradient_of_an_eigenvector_amplitude_is_that_of_the_exact_chain():
