@@ -1,4 +1,4 @@
-"""What several test files share."""
+"""Helpers that several test files share: tolerances in roundings, transformations, refusals."""
 
 import contextlib
 
@@ -10,10 +10,10 @@ import pytest
 
 @contextlib.contextmanager
 def refuses(match, error=ValueError):
-    """Expect `error` from the library's own checks, without jaxtyping's in front of them.
+    """Expect `error` from the library's own checks, with jaxtyping's checks switched off.
 
-    The suite runs with every annotation checked; a user's program does not, so what a user sees
-    on bad input is tested with that switched off.
+    The suite checks every annotation and a user's program does not, so what a user sees on bad
+    input is tested without these checks.
     """
     jaxtyping.config.update("jaxtyping_disable", True)
     try:
@@ -24,7 +24,7 @@ def refuses(match, error=ValueError):
 
 
 def assert_close(got, wanted, ulps=256, scale=None):
-    """Every leaf within `ulps` roundings of the size of the wanted array (or of `scale`)."""
+    """Require every leaf within `ulps` roundings of the largest wanted value (or of `scale`)."""
     got_leaves, got_tree = jax.tree.flatten(got)
     wanted_leaves, wanted_tree = jax.tree.flatten(wanted)
     assert got_tree == wanted_tree, f"{got_tree} against {wanted_tree}"

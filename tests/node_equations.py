@@ -1,6 +1,9 @@
-"""Every node's equation for one region, in plain numbers: shares no code with what it judges.
+"""Every node's equation for one region, in plain numbers. It shares no code with what it judges.
 
-Each takes the states and the inputs in the order of their names, and the parameters as a dict.
+Each function takes the states and the inputs in the order of their names and the parameters as a dict,
+and returns the rates of change. Where a source has the equation in another form, such as in complex
+numbers, that form is here. `benchmarks/_hand_written.py` has the equations once more, on arrays, as the
+yardstick of speed: what must be right here must be quick there, and neither is read by the library.
 """
 
 from math import exp, pi, sin, tanh
@@ -151,7 +154,7 @@ def montbrio_pazo_roxin(s, c, p):
 
 
 def coombes_byrne(s, c, p):
-    """By the source's complex order parameter z, of which r and V are another view."""
+    """Compute the rates from the source's complex order parameter z, which r and V express otherwise."""
     r, V, g, q = s
     W = complex(pi * r, V)
     z = ((1 - W) / (1 + W)).conjugate()

@@ -1,7 +1,8 @@
-"""A network of scalar loops in float64: shares no code with what it judges.
+"""A network as scalar loops in float64. It shares no code with what it judges.
 
-A rule is `(edge, post)`: what one edge carries, and what becomes of the weighted sum. Lags may be
-whole or fractional; `history[key]` has the oldest row first and the present is not in it.
+A rule is a pair `(edge, post)`: `edge(s, t)` is what one edge carries, and `post(total, i)` turns the
+weighted sum of target i into its input. Lags may be whole or fractional; `history[key]` has the oldest
+row first and leaves the present out.
 """
 
 from collections.abc import Callable
@@ -53,12 +54,12 @@ def kuramoto(k=1.0):
 
 
 def above_threshold(k=1.0, threshold=0.5):
-    """The tutorial's custom rule."""
+    """Return the custom rule of the tutorial: a source counts only above a threshold."""
     return (lambda s, t: s if s > threshold else 0.0), (lambda total, i: at(k, i) * total)
 
 
 def product(k=1.0, gain=1.0):
-    """A rule that reads both ends of an edge and is not a sum of such."""
+    """Return a rule that reads both ends of an edge and is no sum of products of the two."""
     return (lambda s, t: gain * tanh(s * t)), (lambda total, i: at(k, i) * total)
 
 
@@ -68,7 +69,7 @@ def at(value, i):
 
 
 def couple(rule, conn, source, target):
-    """`source` is `(source,)`, or `(target, source)` where each target sees its own."""
+    """Compute the input of each target; `source` is `(source,)`, or `(target, source)` with delays."""
     edge, post = rule
     conn, source, target = np.asarray(conn), np.asarray(source), np.asarray(target)
     out = np.zeros(len(conn))
@@ -82,7 +83,7 @@ def couple(rule, conn, source, target):
     return out
 
 
-# Node dynamics, one region: `(state, inputs) -> derivative`, dicts of floats.
+# Node dynamics of one region: `(state, inputs) -> derivative`, each a dict of floats.
 
 
 def linear(a=-1.0):
@@ -119,7 +120,8 @@ def wilson_cowan():
 class Wire:
     """One coupling onto one input; `source` and `target` are names or functions of the state.
 
-    `reads` says what lies between two steps: the rule's "messages", or the "states" it is given.
+    `reads` says what is interpolated between two steps: the rule's "messages", or the "states" that
+    the rule is given.
     """
 
     rule: tuple
@@ -229,7 +231,7 @@ class Net:
 
     @staticmethod
     def _arrived(lag, when, rows, now):
-        """Which rows a lag reads at `when` within the step, and with what shares."""
+        """Yield the shares and rows that a lag reads at the fraction `when` of the step."""
         whole = floor(lag)
         for part, back in ((1 - (lag - whole), whole), (lag - whole, whole + 1)):
             if part == 0:

@@ -1,6 +1,6 @@
-"""Run by `test_shard.py`: a network on several devices against the same on one.
+"""Compare a network on several devices with the same network on one; `test_shard.py` runs this.
 
-`python spread.py CASE [PROCESS PORT]`: four devices, in this process or half of them in another.
+`python spread.py CASE [PROCESS PORT]`: four devices, all in this process, or two in each of two.
 """
 
 import sys
@@ -21,7 +21,7 @@ import coupling_fn as cf  # noqa: E402
 N, STEPS, BLOCK = 12, 96, 32
 RNG = np.random.default_rng(0)
 W = RNG.normal(size=(N, N)) * (RNG.random((N, N)) < 0.4)
-W[3], W[:, 5], W[7] = 0.0, 0.0, RNG.normal(size=N)  # hears nothing, is not heard, hears all
+W[3], W[:, 5], W[7] = 0.0, 0.0, RNG.normal(size=N)  # no input, no output, input from all
 FAR = RNG.integers(BLOCK, 50, (N, N))
 NEAR = RNG.integers(0, 50, (N, N))
 SPARSE = cf.to_sparse(W.astype("float32"))
@@ -92,9 +92,10 @@ if isinstance(CONN, cf.SparseConnection):
     rows = spread[2].coupling.conn.by_target.rows.source
     assert rows.sharding.shard_shape(rows.shape)[0] == len(rows) // 4
 
-# What is exchanged: what was sent in each block and, on the way back, what its sums were worth; with
-# the past before the run, the origin of the differences, and, at the end, what is seen. The partitioner
-# of JAX 0.6 also moves what each device has: three times the bytes, and of one lag an exchange more.
+# Devices exchange the messages of each block and, in the backward pass, the cotangents of its delayed
+# sums; besides, once per run, the history before the run, the reference of shift-invariant rules, and
+# what the run returns. The partitioner of JAX 0.6 also exchanges what a device has already: three times
+# the bytes, and with one lag for all edges one exchange more per block.
 count, moved = traffic(compiled)["all-gather"]
 if "near" not in case and LAGS is not None:
     blocks, past = STEPS // BLOCK, 128
@@ -103,5 +104,5 @@ if "near" not in case and LAGS is not None:
     assert 2 * blocks <= count <= often * blocks, f"{count} exchanges in {blocks} blocks"
     most = 4 * N * (2 * STEPS + past) * times
     assert moved <= most, f"{moved} bytes in {STEPS} steps, not {most}"
-if case != "dense":  # the one that is always tested
+if case != "dense":  # which the default run tests, and which should be quick
     same(jax.jit(several)(*spread), jax.jit(several)(net, state, params))

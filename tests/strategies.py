@@ -1,34 +1,34 @@
-"""Networks to test on: drawn ones, and a fixed one that no symmetry hides errors in."""
+"""Networks to test on: random ones, and a fixed one without a symmetry that would hide errors."""
 
 import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-SIZES = (1, 2, 5)  # each new size is a compilation
+SIZES = (1, 2, 5)  # every further size is compiled anew
 
 
 def numbers(low=-3.0, high=3.0):
-    """Floats without those that XLA flushes to zero."""
+    """Draw floats, but not subnormal ones, which XLA flushes to zero."""
     return st.floats(low, high, allow_subnormal=False, allow_nan=False)
 
 
 @st.composite
 def weights(draw, n):
-    """Asymmetric weights of both signs, about half of them absent."""
+    """Draw asymmetric weights of both signs, about half of them absent."""
     entry = st.one_of(st.just(0.0), numbers())
     return draw(arrays(np.float64, (n, n), elements=entry))
 
 
 @st.composite
 def networks(draw):
-    """`(source, target, conn, k)` with one k a target."""
+    """Draw `(source, target, conn, k)`, with one k per target."""
     n = draw(st.sampled_from(SIZES))
     state = arrays(np.float64, n, elements=numbers())
     return draw(state), draw(state), draw(weights(n)), draw(state)
 
 
 def directed(targets, sources, seed=0):
-    """Strong, asymmetric weights with zeros, a self-connection, and a target that hears nothing."""
+    """Return strong, asymmetric weights with zeros, a self-connection, and a target without input."""
     rng = np.random.default_rng(seed)
     conn = rng.normal(size=(targets, sources)) * (rng.random((targets, sources)) > 0.3)
     conn[0, 0], conn[targets - 1] = 0.8, 0.0
@@ -36,7 +36,7 @@ def directed(targets, sources, seed=0):
 
 
 def shuffled_edges(conn, rng):
-    """`(target, source, weight)` of the edges in no order, one of them in two halves."""
+    """Return `(target, source, weight)` of the edges in no order, one of them stored in two halves."""
     target, source = np.nonzero(conn)
     order = rng.permutation(len(target))
     target, source = (np.append(x[order], x[order][0]) for x in (target, source))

@@ -17,7 +17,7 @@ MESSAGES = {"one source": RNG.normal(size=5), "one each": RNG.normal(size=(4, 5)
 
 
 def shuffled(conn):
-    """Edges in no order, one of them stored in two halves."""
+    """Return edges in no order, one of them stored in two halves."""
     target, source, values = shuffled_edges(conn, RNG)
     return BCOO((jnp.asarray(values), jnp.stack([target, source], axis=1)), shape=conn.shape)
 

@@ -1,6 +1,6 @@
-"""Wrong uses: each is an error that names the argument, what came, and what should have come.
+"""Wrong uses: each raises an error that names the argument, what it got and what it wants.
 
-The suite's own check of annotations is off here, as it is for a user.
+Jaxtyping's check of annotations is off here, as it is for a user.
 """
 
 import equinox as eqx
@@ -43,14 +43,14 @@ def start(network=None, x0=START, changed=None, **options):
 
 
 def run(network=None, changed=None, steps=3, begun=None, **options):
-    """A run whose state was begun with good parameters."""
+    """Run steps from a state that was begun with good parameters."""
     network = net() if network is None else network
     state = start(network) if begun is None else begun
     return cf.simulate(network, state, params() if changed is None else changed, steps, **options)
 
 
 def swapped(where, value):
-    """Good parameters, one of which is changed past the checks at the door."""
+    """Return good parameters, one of which is changed without the checks that building them makes."""
     return eqx.tree_at(where, params(external={"x": X}), value)
 
 
@@ -545,7 +545,7 @@ def test_refused(problem):
 
 
 def test_nothing_of_a_wrong_run_is_compiled():
-    """The error comes before the work: tracing has not even begun."""
+    """The error comes before any work: tracing has not begun."""
     traced = []
     network = cf.Network(
         cf.nodes.node(states=["x", "y"], inputs=["x"])(lambda *_: traced.append(1)), 0.1
@@ -556,6 +556,6 @@ def test_nothing_of_a_wrong_run_is_compiled():
 
 
 def test_values_are_not_looked_at_under_jit():
-    """Shapes are; a NaN passes, at no cost."""
+    """Shapes are checked there; a NaN passes, since looking for it would cost time."""
     coupled = jax.jit(lambda conn: cf.AdditiveCoupling(conn)(X))(jnp.asarray(NAN))
     assert jnp.isnan(coupled).any()

@@ -1,3 +1,5 @@
+"""Minibatches: no row twice in an epoch, each epoch in another order, and the key decides which."""
+
 import jax
 import jax.numpy as jnp
 import numpy as np

@@ -1,4 +1,4 @@
-"""How a delayed run is computed: what its program holds, beside the numbers that it gives."""
+"""How a delayed run is computed: its blocks, its memory, and what its gradient keeps."""
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,7 @@ REGIONS, RUNS, STEPS = 29, 7, 256
 
 
 def delayed_run(scheme="euler", dtype=jnp.float64, steps=STEPS, least=32, simulate=cf.simulate):
-    """Give params, and a function of them that simulates: lags of so many steps and more."""
+    """Return parameters and a loss of a run with them, whose lags are `least` steps and more."""
     random = np.random.default_rng(0)
     weights = jnp.asarray(random.random((REGIONS, REGIONS)) / REGIONS, dtype)
     lags = jnp.asarray(random.integers(least, least + 60, weights.shape))
@@ -36,7 +36,7 @@ def with_coupling(params, **leaves):
 
 
 def step_by_step(net, state, params, steps, *, record, every):
-    """What `simulate` does, one step at a time, differentiated by JAX."""
+    """Do what `simulate` does one step at a time, so that JAX itself differentiates it."""
 
     def one(state, _):
         state = net(state, params)
@@ -58,7 +58,7 @@ def test_blocks_of_every_size_are_the_step_by_step_run_and_have_its_gradient(lea
 
 
 def in_two_runs(net, state, params, steps, **how):
-    """What `simulate` does, the second half from where the first ended."""
+    """Do what `simulate` does in two calls, the second from where the first ended."""
     state, first = cf.simulate(net, state, params, steps // 2, **how)
     state, second = cf.simulate(net, state, params, steps // 2, **how)
     return state, jnp.concatenate([first, second])
@@ -67,7 +67,7 @@ def in_two_runs(net, state, params, steps, **how):
 @pytest.mark.thorough
 @pytest.mark.parametrize("least", [32, 1])
 def test_a_gradient_goes_through_a_run_and_the_one_before_it(least):
-    """The program is the same, and JAX keeps it; but only the second start varies."""
+    """Both calls share one compiled program, though only the second has a start that varies."""
 
     def of(simulate):
         params, run = delayed_run(steps=160, least=least, simulate=simulate)
@@ -78,7 +78,7 @@ def test_a_gradient_goes_through_a_run_and_the_one_before_it(least):
 
 
 @pytest.mark.parametrize("scheme", ["heun", "rk4"])
-def test_a_scheme_of_more_stages_reads_the_past_no_more_often(scheme):
+def test_a_scheme_of_more_stages_reads_the_history_no_more_often(scheme):
     def reads(scheme):
         params, run = delayed_run(scheme)
         return jax.jit(run).lower(params).as_text().count("stablehlo.gather")

@@ -29,7 +29,7 @@ TVB = dict(kappa=1 / 1.54, gamma=1 / 1.44, tau=980.0, alpha=0.32, rho=0.4, V0=4.
 
 
 def balloon_by_hand(x, dt, numbers, scheme="heun", linear=False, order="together"):
-    """In s and whole units, a region at a time; `order` is when each equation sees the others."""
+    """Integrate in seconds per region; `order` says when each equation sees the update of the others."""
     kappa, gamma, tau, alpha, rho, v0, k1, k2, k3 = numbers
     dt = dt / 1000
 
@@ -71,7 +71,7 @@ def balloon(x, **options):
 
 
 def kernel_by_hand(x, h, dt, every):
-    """Add up the past of each sample, from its own time backwards."""
+    """Add up the kernel over the past of each sample, from its own time backwards."""
     bold = np.zeros((len(x) // every, x.shape[1]))
     for m in range(len(bold)):
         now = (m + 1) * every - 1
@@ -150,7 +150,7 @@ def test_rest_is_0_and_stays_0(variant, dtype):
 
 
 def test_balloon_in_float32_stays_and_keeps_small_changes():
-    """At 0.1 ms a step moves flow and volume by 1e-7: near 1 that would be lost."""
+    """At 0.1 ms a step changes flow and volume by 1e-7, which a float32 near 1 would lose."""
     x = 0.01 * activity(20_000, dt=0.1)
     got = cf.observe.bold_from_balloon(jnp.asarray(x, "float32"), 0.1, 50.0)[1]
     assert got.dtype == "float32"
@@ -159,7 +159,7 @@ def test_balloon_in_float32_stays_and_keeps_small_changes():
 
 
 def test_halving_dt_of_heun_quarters_the_error():
-    """Of activity that is held: then only the scheme is in error."""
+    """The activity is constant, so that only the scheme is in error."""
     held = np.repeat(activity(40, dt=100.0), 64, axis=0)
     bold = {
         n: cf.observe.bold_from_balloon(held[:: 64 // n], 100.0 / n, 1000.0)[1] for n in (1, 2, 64)
@@ -217,7 +217,7 @@ KERNELS = {
 
 
 def kernel_value_by_hand(name, t):
-    """In s, as published."""
+    """Return the kernels as published, of a time in seconds."""
     if t < 0:
         return 0.0
     w = math.sqrt(1 / 0.4 - 1 / (4 * 0.8**2))
@@ -389,7 +389,7 @@ def test_two_halves_are_the_whole_bit_for_bit(road):
 
 @pytest.mark.thorough
 def test_bold_beside_a_run_in_chunks_is_bold_of_its_record():
-    """The road for long runs: the network keeps its fast engine, and no record is kept."""
+    """The way for long runs: the network runs in blocks, and no record of activity is kept."""
     net = cf.Network(cf.nodes.linear, dt=1.0, lags=jnp.array([[3, 5], [4, 3]]))
     coupling = cf.AdditiveCoupling(jnp.array([[0.0, 0.04], [-0.07, 0.0]]))
     params = cf.Params(cf.nodes.LinearParams(a=-0.1), coupling, noise=0.1)
@@ -424,9 +424,9 @@ def test_bold_beside_a_run_in_chunks_is_bold_of_its_record():
 @pytest.mark.parametrize("form", ["linear", "nonlinear"])
 @pytest.mark.parametrize("coefficients", ["classical", "revised"])
 def test_balloon_is_tvbs(coefficients, form):
-    """TVB's classical coefficients are none of the published sets: given as they were observed.
+    """TVB's classical coefficients are none of the published sets, so they are given here as observed.
 
-    Its sample 0 is the initial state, and step n reads input n: the first input is never read.
+    TVB's sample 0 is the initial state and its step n reads input n, so it never reads the first.
     """
     observed = lambda p: (7 * p.rho, 2 * p.rho, 1 - p.epsilon)
     params = cf.observe.BalloonParams(
@@ -450,9 +450,9 @@ def test_balloon_is_tvbs(coefficients, form):
     ],
 )
 def test_kernel_bold_is_tvbs_after_its_known_shift(name, kernel, scale, level):
-    """TVB averages over 4 ms and turns its kernel by one block: the newest gets the oldest's weight.
+    """TVB averages over 4 ms and rotates its kernel by one block: the newest gets the oldest's weight.
 
-    It sums without dt, sets two kernels to a peak of 0.1, and takes k1 V0 off the first one.
+    It sums without dt, scales two kernels to a peak of 0.1, and subtracts k1 V0 from the first one.
     """
     averaged = cf.observe.temporal_average(X, DT, 4.0)
     h = 1000 * np.asarray(kernel(np.arange(0.0, 20_000.0, 4.0)))

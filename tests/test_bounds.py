@@ -1,4 +1,4 @@
-"""States that a network is asked to keep in a range."""
+"""Bounds of states: a network keeps a state in its range, and gradients know it."""
 
 import jax
 import jax.numpy as jnp
@@ -26,7 +26,7 @@ def build(lags, bounds):
 
 
 def by_hand(a, lags, low, high):
-    """The run and its derivative by a: a state that is held does not move with a."""
+    """Compute the run and its derivative in a; a state held at its bound does not depend on a."""
     xs, slopes = [START], [np.zeros(N)]
     for n in range(STEPS):
         x, slope = np.zeros(N), np.zeros(N)

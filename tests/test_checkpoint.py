@@ -1,4 +1,4 @@
-"""Killed fits and sweeps go on, to the bit; others do not."""
+"""Fits, sweeps and runs that were killed resume to the same bits; other ones are refused."""
 
 import errno
 import io
@@ -64,19 +64,19 @@ def test_a_killed_fit_goes_on_to_the_bit(tmp_path, many):
     result = run(tmp_path, callback=lambda step, *_: steps.append(step), **many)
     assert steps == list(range(12, 26))  # three times four rows were saved
     same(result, whole)
-    same(run(tmp_path, loss=loss, **many), whole)  # a finished one is only read
-    same(run(tmp_path, steps=40, **many), run(None, steps=40, **many))  # and goes on if asked
+    same(run(tmp_path, loss=loss, **many), whole)  # a finished fit is only read
+    same(run(tmp_path, steps=40, **many), run(None, steps=40, **many))  # or goes on to more steps
     assert [path.name for path in tmp_path.iterdir()] == ["fit.npz"]
 
 
 def test_a_fit_out_of_patience_goes_on_with_more(tmp_path):
-    """Wherever in a call of several steps it ended."""
+    """The fit resumes wherever in a call of several steps it ended."""
     few = {"patience": 1, "tolerance": 0.05}
     short = run(tmp_path, save_every=50, **few)
     assert "No start was better" in short.stopped and len(short.losses) == 7
     same(short, run(None, callback=lambda *_: None, **few))
     same(run(tmp_path, save_every=50), run(None))
-    same(run(tmp_path, **few), short)  # and the whole one, read with less
+    same(run(tmp_path, **few), short)  # and the longer fit, read as the shorter one
 
 
 def test_ctrl_c_leaves_what_was_done(tmp_path):
@@ -179,7 +179,7 @@ def test_a_killed_sweep_goes_on_to_the_bit(tmp_path, monkeypatch):
     assert len(list(tmp_path.iterdir())) == 2
     (tmp_path / "half.part").write_bytes(b"of a write that was killed")
     got = swept(tmp_path)
-    assert len(calls) == 5  # two were read, the third was lost, and two more were done
+    assert len(calls) == 5  # two were read, the third was lost, and two more were computed
     same(got, whole)
     assert all(isinstance(x, np.ndarray) for x in jax.tree.leaves(got))
     same(swept(tmp_path), whole)
@@ -272,7 +272,7 @@ def test_more_steps_go_on_where_the_stretch_is_not_said(tmp_path):
 
 
 def test_a_start_of_other_types_goes_on(tmp_path):
-    """Of a step of one's own: a Python number, and an array that the step makes float32."""
+    """A user's own step may start from a Python number, and may make an array float32."""
 
     def step(state, params):
         return (state[0] + 1.0, state[1] * params)
@@ -303,7 +303,7 @@ def test_another_run_is_refused(tmp_path):
     with refuses("not for inside of jit"):
         jax.jit(lambda p: long(tmp_path, params=p))(PARAMS)
     with refuses("`save` writes files, which is not for inside of jit"):
-        jax.jit(lambda: long(tmp_path))()  # nothing is traced but what comes out
+        jax.jit(lambda: long(tmp_path))()  # nothing but the result is traced
     with refuses("`save` .* step, record or `save_every` closes over a value"):
         jax.vmap(lambda a: long(tmp_path / "other", record=lambda s: a * s.node.x))(jnp.ones(2))
     with refuses("`save_every` must be a multiple of `every`, 2, not 5"):
@@ -351,7 +351,7 @@ def test_a_disk_that_fails_leaves_what_was_written(tmp_path, monkeypatch, work):
     do(tmp_path)
     before = contents(tmp_path)
     last = max(before)
-    if work != "fit":  # which keeps all in one file, and is asked for more steps
+    if work != "fit":  # a fit keeps all in one file; it is asked for more steps
         (tmp_path / last).unlink()
         before.pop(last)
     more = {"steps": 30} if work == "fit" else {}
@@ -387,7 +387,7 @@ def test_a_folder_that_vanishes_or_is_none(tmp_path, monkeypatch, work):
     whole = do(tmp_path / "whole")
     for module in (_checkpoint, _simulate):
         monkeypatch.setattr(module, "write_checkpoint", vanishing(write))
-    for result in (do(folder), do(folder)):  # the second does again what is gone
+    for result in (do(folder), do(folder)):  # the second one computes again what is gone
         same(
             keyless(result) if work == "run" else result, keyless(whole) if work == "run" else whole
         )
@@ -428,7 +428,7 @@ def test_a_file_of_another_kind_is_refused_and_kept(tmp_path, monkeypatch, work)
 
 
 def test_no_flipped_bit_passes(tmp_path):
-    """Wherever it is: the file is refused, or it reads as it was."""
+    """Wherever one byte is changed, the file is refused or reads as it was."""
     path, marks = tmp_path / "a.npz", {"what": "this"}
     arrays = {"x": np.arange(5.0), "y": np.asarray(jnp.ones((2, 3), "bfloat16"))}
     _checkpoint.write_checkpoint(path, arrays, marks)

@@ -1,3 +1,5 @@
+"""Weights as values: every function against plain loops, dense and sparse."""
+
 import dataclasses
 import math
 
@@ -51,7 +53,7 @@ def weights(signed=False):
 
 
 def by_hand(name, w):
-    """Each formula in plain loops."""
+    """Compute each formula in plain loops."""
     n = len(w)
     out = np.zeros((n, n))
     rows = [sum(abs(w[i, j]) for j in range(n)) for i in range(n)]
@@ -113,7 +115,7 @@ def test_the_names_of_regions_do_not_matter(name, data):
         return  # no loop to scale by
     order = np.array(data.draw(st.permutations(range(len(w)))))
     again = EVERY[name](w[np.ix_(order, order)])
-    # An eigenvalue that is nearly double moves by the root of a rounding.
+    # A rounding moves an eigenvalue that is nearly double by the root of the rounding.
     ulps = 1e9 if name == "spectral" else 16
     assert_close(again, np.asarray(EVERY[name](w))[np.ix_(order, order)], ulps=ulps)
 
@@ -150,7 +152,7 @@ def test_spectral_brings_the_radius_to_one(w):
         return
     eager = cf.normalize(w, by="spectral")
     assert np.abs(np.linalg.eigvals(np.asarray(eager))).max() == pytest.approx(1, abs=1e-6)
-    # A double eigenvalue that is not diagonalisable is known to the root of a rounding only.
+    # A double eigenvalue that is not diagonalisable is known only to the root of a rounding.
     assert_close(jax.jit(EVERY["spectral"])(w), np.asarray(eager), ulps=1e9)
 
 
@@ -349,7 +351,7 @@ def test_a_connectome_refuses(arguments, match, error):
 @pytest.mark.every(2)
 @pytest.mark.parametrize("slopes", [False, True])
 def test_over_edges_each_function_does_the_same(slopes):
-    """Without a matrix, and with the same derivatives; on more regions than are made dense."""
+    """Over a sparse connection of more regions than are made dense; derivatives agree, too."""
     conn = cf.to_sparse(SIGNED)
     places = conn.target, conn.source
     inside = {

@@ -73,7 +73,7 @@ FORMS = {"dense": jnp.asarray, "BCOO": lambda conn: BCOO.fromdense(jnp.asarray(c
 
 
 def taken_apart(form, conn):
-    """The values of a connection, which transforms may act on, and how to put it together."""
+    """Return the weights of a connection, on which transforms act, and how to put it together."""
     conn = FORMS[form](conn)
     if form == "dense":
         return conn, lambda values: values
@@ -81,7 +81,7 @@ def taken_apart(form, conn):
 
 
 def call(name, source, target, conn, k, **parameters):
-    """The rule as a function, whether it reads the target or not."""
+    """Call the rule as a function, with the target where it reads it."""
     _, function, _, reads_target, _ = RULES[name]
     states = (source, target) if reads_target else (source,)
     return function(*states, conn, k, **parameters)
@@ -99,7 +99,7 @@ def test_rule_is_its_formula(name, form, dtype):
     def rule_of(source, target, values, k):
         return call(name, source, target, whole(values), k, **parameters)
 
-    # Jitted in one program: alone, and through vmap.
+    # Both in one jitted program: alone, and through vmap.
     jitted = jax.jit(
         lambda *args: [TRANSFORMS[t](rule_of)(*args) for t in ("eager", "jit of vmap")]
     )
@@ -297,7 +297,7 @@ def test_float32_diffusive_keeps_its_digits_near_synchrony():
 
 
 def test_rules_have_exact_gradients_forward_and_reverse():
-    """All in one function, for the sake of the time that it compiles; it gives their results apart."""
+    """Call all in one function, which compiles sooner, and return their results apart."""
     source, target = jnp.asarray(STATES["one source"][:3]), jnp.asarray(OWN[:3])
     k = jnp.linspace(0.5, 1.0, 3)
     rules = [rule[0](CONN[:3, :3], k, **rule[4]) for rule in RULES.values()]

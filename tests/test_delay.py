@@ -115,7 +115,7 @@ def test_bounds_hold_every_lag_between_them():
     st.sampled_from(["float32", "float64"]),
 )  # fmt: skip
 def test_bounds_hold_the_lags_of_the_same_numbers_in_any_precision(length, speed, dt, dtype):
-    """What `Network` works out from `Params`, in the precision of the run."""
+    """A network computes the lags from lengths and speed in `Params`, in the precision of the run."""
     lengths = jnp.asarray([[length]], dtype)
     smallest, largest = cf.lag_bounds(lengths, float(speed), dt)
     lag = (lengths / jnp.asarray(speed, dtype) / dt).item()

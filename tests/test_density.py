@@ -69,7 +69,7 @@ def test_it_has_gradients_a_start_and_a_way_back():
 
 @pytest.mark.thorough
 def test_densities_integrate_to_one():
-    """Flat on bounds, and over the free entry of a symmetric matrix: the Jacobian is right."""
+    """A flat prior is uniform within bounds and over a symmetric matrix: the Jacobian is right."""
     u = jnp.linspace(-30.0, 30.0, 20_001)
     flat = cf.log_density(
         lambda p: jnp.log(3.0) + 0 * p["k"],
@@ -81,7 +81,7 @@ def test_densities_integrate_to_one():
     assert abs(total - 1) < 1e-9
     edge = cf.transforms.masked(np.eye(2) == 0, cf.transforms.positive(), symmetric=True)
     pair = cf.log_density(
-        lambda p: p["conn"].sum() / 2,  # exponential, of rate 1, in the one number there is
+        lambda p: p["conn"].sum() / 2,  # exponential with rate 1 in the only free entry
         {"conn": jnp.asarray([[0.0, 1.0], [1.0, 0.0]])},
         where=lambda p: p["conn"],
         transform=edge,
@@ -109,7 +109,7 @@ DATA = record(TRUTH) + 0.05 * jax.random.normal(jax.random.key(5), (24, 2))
 
 
 def delayed():
-    """k and two parameters of the node of a delayed network, with noise of 0.05."""
+    """Return the density of k and two node parameters of a delayed network, with noise of 0.05."""
     return cf.log_density(
         lambda p: 0.5 * jnp.sum(((record(p) - DATA) / 0.05) ** 2),
         TRUTH,
@@ -124,7 +124,7 @@ def delayed():
 
 
 def judge(density, draws):
-    """Means and spreads as the curvature tells them, which here is all but exact."""
+    """Means and spreads are those of the curvature, which here is all but exact."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the truth is not where this noise has its minimum
         sure = cf.uncertainty(

@@ -37,7 +37,7 @@ def turned(source, target, conn, k):
 
 
 def ran(net, params, x0, steps, every=1, **options):
-    """The diagnosis of a run."""
+    """Diagnose a run."""
     state = net.init(x0, params, key=jax.random.key(1))
     _, record = cf.simulate(net, state, params, steps, every=every)
     return cf.diagnose_run(record, dt=net.dt * every, net=net, params=params, **options)
@@ -93,7 +93,7 @@ ONE_WAY = np.tril(RAW)
 DELAYED = cf.Network(cf.nodes.linear, 0.1, lags=cf.lags(LENGTHS, speed=3.0, dt=0.1))
 SAMPLES = np.arange(400.0)[:, None]
 
-# Each with the code that must come first, and of a run with its cause.
+# Each fault with the code that must come first, and for a run with its cause.
 FAULTS = {
     # --- it explodes
     "k too large": (lambda: linear(cf.AdditiveCoupling(W, k=3.0)), "exploded", "strong_k"),
@@ -302,7 +302,7 @@ def alarms(report):
 
 
 def test_a_start_that_dies_away_silences_no_region():
-    """As the onset of BOLD: in some regions what goes on is a little more, in some less than 1/1000."""
+    """As at the onset of BOLD, some regions still change by a little more than 1/1000, some by less."""
     t = np.arange(400.0)[:, None]
     rng = np.random.default_rng(0)
     on = rng.normal(size=(400, 12)) * np.linspace(0.3, 0.9, 12) * 1e-3
@@ -387,7 +387,7 @@ def test_of_several_couplings_each_is_named():
 
 
 def reached(conn, start):
-    """Regions that are connected with one, in whatever direction."""
+    """Return the regions that are connected with one, in whatever direction."""
     seen, todo = {start}, [start]
     while todo:
         i = todo.pop()
@@ -460,7 +460,7 @@ def test_the_critical_k_is_that_of_the_analysis():
     report = cf.diagnose(net=net, params=params, x0=x0)
     np.testing.assert_allclose(report.facts["critical k"], 2 / radius, rtol=1e-3)
     assert "critical_k" in report.codes and not alarms(report)
-    # From far below, from above, by what all of several k are multiplied by, and where there is none.
+    # k is far below and far above; several k share a factor; diffusive coupling has no limit.
     for k, factor in ((1e-3, None), (30.0, None), (jnp.array([0.1, 0.2, 0.3]), "0.1, 0.2, 0.3")):
         there = eqx.tree_at(lambda p: p.coupling.k, params, jnp.asarray(k))
         found = stability(net, there, x0)
@@ -494,7 +494,7 @@ def test_a_step_is_too_long_where_the_scheme_says_so(scheme):
         )
         report = cf.diagnose(net=net, params=params, x0=cf.nodes.LinearState(START))
         assert ("long_step" in report.codes) == wrong, f"\n{report}"
-    # Of a slow decay that turns, Euler's steps grow, and those of the others do not.
+    # Euler's steps grow on a slow decay that oscillates, and those of the other schemes do not.
     turning = cf.Network(cf.nodes.hopf, 0.5, scheme=scheme)
     params = cf.Params(
         cf.nodes.HopfParams(a=-0.05, omega=1.0), cf.AdditiveCoupling(1e-9 * W), noise=0.1
@@ -505,7 +505,7 @@ def test_a_step_is_too_long_where_the_scheme_says_so(scheme):
 
 
 def test_values_of_edges_go_with_their_edges():
-    """Also where a weight is NaN, or stored and 0; and lengths by the name of their coupling."""
+    """Also where a weight is NaN, or stored and 0; lengths are given by the name of their coupling."""
     hole, edges = RAW.copy(), np.nonzero(RAW)
     hole[2, 5] = np.nan
     wrong = LENGTHS.copy()

@@ -152,7 +152,7 @@ def test_a_10_hz_rhythm_peaks_at_10_hz():
 
 
 def test_a_rhythm_that_leaves_the_window_is_seen_in_the_last_ones():
-    """Every window is read, up to the end."""
+    """The last window is read, too."""
     x = np.zeros((100, 1))
     x[-1] = 1
     assert cf.observe.power_spectrum(x, 1.0, 20.0, taper="boxcar")[1].sum() > 0
@@ -162,7 +162,7 @@ def test_a_rhythm_that_leaves_the_window_is_seen_in_the_last_ones():
 
 
 def test_fcd_and_fc_are_neurolibs():
-    """By the option that compares whole matrices; neurolib leaves the last window out."""
+    """By the option that compares whole matrices, on what neurolib reads: it omits the last window."""
     x = signals()
     assert_close(cf.observe.functional_connectivity(x), RECORD["neurolib fc"], ulps=64)
     fcd = cf.observe.functional_connectivity_dynamics(x, 1.0, 30.0, 5.0, entries="whole")

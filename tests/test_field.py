@@ -1,3 +1,5 @@
+"""The vector field of a network, against its formula and in adaptive steps."""
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -62,7 +64,7 @@ def test_adaptive_and_fixed_steps_agree():
         stepsize_controller=diffrax.PIDController(rtol=1e-9, atol=1e-9),
     )
     adaptive = jax.tree.map(lambda y: y[-1], solved.ys)
-    assert_close(adaptive, fixed.node, ulps=2**34)  # rk4 at dt 0.1 over 20 ms: 1e-6
+    assert_close(adaptive, fixed.node, ulps=2**34)  # the error of rk4 at dt 0.1 over 20 ms is 1e-6
     moved = max(float(jnp.abs(a - b).max()) for a, b in zip(fixed.node, START, strict=True))
     assert moved > 0.1
 

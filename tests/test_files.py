@@ -1,3 +1,5 @@
+"""Connectomes in files: what each format means, and errors that name the file."""
+
 import builtins
 import bz2
 import os
@@ -31,7 +33,7 @@ def text(x, delimiter=" "):
 
 
 def make_zip(path, **members):
-    """Write members such as weights_txt="..." or, packed, weights_txt_bz2="..."."""
+    """Write members such as weights_txt="..." or, compressed, weights_txt_bz2="..."."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in members.items():
             name = name.replace("_bz2", ".bz2").replace("_txt", ".txt")

@@ -14,7 +14,7 @@ LOADS = jnp.linspace(0.5, 2.0, 12)[None, :]
 
 
 def run(k):
-    """What regions have in common grows with k, more in some than in others."""
+    """Return signals whose common part grows with k, in some regions more than in others."""
     return OWN + k * LOADS * 3 * jnp.sin(TIME / 16)
 
 
@@ -35,7 +35,7 @@ def test_the_best_k_its_range_and_its_reasons():
     assert np.isfinite(search.fit.losses).all() and search.fit.loss < search.fit.losses[0]
     assert text.count("\n") == len(ks) + len(search.reasons)
     assert cf.name_regime(search.synchrony[0], 12) == cf.name_regime(jnp.asarray(0.1), 12)
-    turn = lambda k: (run(k), TIME * jnp.ones((1, 12)))  # phases of its own, all the same
+    turn = lambda k: (run(k), TIME * jnp.ones((1, 12)))  # phases of its own, but as strong
     given = cf.find_k(turn, jnp.corrcoef(run(0.5).T), ks=ks[:2], fit_steps=0, progress=False)
     assert set(given.regimes) == {"over-synchronised"}
     wrong_way = cf.find_k(

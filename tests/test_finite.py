@@ -29,7 +29,7 @@ def network(lags):
 
 
 def by_hand(lags, steps):
-    """The run in plain loops, as a list of states."""
+    """Run in plain loops, and return the list of states."""
     lags = np.zeros((N, N), int) if lags is None else lags
     past = [np.zeros(N)] * 60 + [np.array([1e300, 1.0, -1.0])]
     with np.errstate(over="ignore", invalid="ignore"):
@@ -71,7 +71,7 @@ def test_the_error_says_where_it_began(lags):
     most = max((j for j in sent if CONN[region, j]), key=lambda j: abs(sent[j]), default=None)
     if most is not None:
         assert f"weight times state of region {most} = {sent[most]:.4g}" in told
-    # One step less, and there is nothing to say.
+    # With one step less everything is finite.
     last, _ = cf.simulate(net, state, params, born, record=None, check="finite")
     assert np.isfinite(last.node.x).all()
 
@@ -115,7 +115,7 @@ def test_it_is_refused_where_there_are_no_values(name):
 
     ks = jnp.ones(2) if name == "vmap" else 1.0
     for run in (last, recorded, lambda k: recorded(2.0)):
-        if run in (last, recorded) or name == "jit":  # a run of its own inside vmap is a plain one
+        if run in (last, recorded) or name == "jit":  # inside vmap nothing of it is mapped
             with refuses('`check="finite"` .* cannot be inside `jit`, `vmap` or `grad`'):
                 getattr(jax, name)(run)(ks)
 

@@ -1,3 +1,5 @@
+"""Fits: they find the minimum, keep the best, recover from NaN, and refuse mistakes early."""
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -26,7 +28,7 @@ START = Model(k=jnp.asarray(1.0), gain=jnp.ones(2), conn=jnp.full((2, 2), 0.5))
 
 
 def distance(model):
-    """A bowl around BEST."""
+    """Return a bowl with its minimum at BEST."""
     pairs = zip(jax.tree.leaves(eqx.filter(model, eqx.is_array)), TARGETS, strict=True)
     return jnp.asarray(sum(jnp.sum((x - y) ** 2) for x, y in pairs))
 
@@ -64,7 +66,7 @@ def test_a_bowl_has_its_lowest_point(where):
         lambda m: jax.tree.leaves(where(m)), START, jax.tree.leaves(where(BEST))
     )  # the rest stays
     arrays = [eqx.filter(m, eqx.is_array) for m in (result.params, result.last_params, wanted)]
-    assert_close(arrays[0], arrays[2], ulps=2**28)  # a loss is flat within √eps of its lowest
+    assert_close(arrays[0], arrays[2], ulps=2**28)  # a loss is flat within √eps of its minimum
     assert_close(arrays[1], arrays[2], ulps=8)
     assert jax.tree.structure(result.path) == jax.tree.structure(where(START))
     assert all(x.shape[0] == 61 for x in jax.tree.leaves(result.path))
@@ -83,7 +85,7 @@ def test_lbfgs_finds_the_end_of_the_valley(dtype):
     assert result.params["x"].dtype == result.losses.dtype == result.path[0].dtype == dtype
 
 
-@pytest.mark.optimised  # without, the two programs round differently
+@pytest.mark.optimised  # without optimisations the two programs round differently
 def test_adam_is_the_loop_one_writes_by_hand():
     optimizer = optax.adam(0.03)
 
@@ -121,7 +123,8 @@ def test_every_recorded_loss_is_that_of_its_row():
 
 def test_the_best_is_kept_where_the_loss_grows_again():
     p = {"x": jnp.asarray(1.0)}
-    result = fit(  # steps too long by half: away from 0 in ever larger jumps, after one good one
+    # After one good step each is too long, and goes further away from the minimum than the last.
+    result = fit(
         lambda p: jnp.abs(p["x"] - 0.5) ** 2,
         p,
         where=lambda p: p["x"],
@@ -142,7 +145,7 @@ def test_no_steps_measure_the_start():
 
 
 def test_a_positive_parameter_stays_positive():
-    def loss(p):  # lowest at -1
+    def loss(p):  # the minimum is at -1
         return (p["k"] + 1.0) ** 2
 
     p = {"k": jnp.asarray(0.5)}
@@ -401,12 +404,12 @@ def test_a_loss_that_is_not_one_float(loss, match):
 def test_fit_is_not_for_the_inside_of_jit():
     with refuses(match="outside of jit", error=TypeError):
         jax.jit(lambda m: fit(distance, m, where=lambda m: m[0]).loss)((jnp.asarray(1.0),))
-    with refuses(match="outside of jit", error=TypeError):  # only the loss knows of it
+    with refuses(match="outside of jit", error=TypeError):  # only the loss meets it
         jax.grad(lambda a: fit(lambda k: (k - a) ** 2, START.k, where=lambda k: k).loss)(1.0)
 
 
 def test_after_a_break_the_fit_steps_back_and_goes_on():
-    """Half the way back to the last good point, and half as long steps from there on."""
+    """A retry goes half the way back to the last good point, and halves the steps from there on."""
     p = {"x": jnp.asarray(1.0)}
     optimizer = optax.chain(optax.scale_by_sign(), optax.sgd(0.5))
     result = fit(log_is_nan_below_zero, p, where=lambda p: p["x"], optimizer=optimizer, steps=5)
@@ -427,7 +430,7 @@ def test_after_a_break_the_fit_steps_back_and_goes_on():
 
 
 def two_valleys(p):
-    """The deep one at 2, a shallow one at -1."""
+    """Return a loss with a deep minimum at 2 and a shallow one at -1."""
     return jnp.minimum((p["x"] - 2.0) ** 2, 1.0 + (p["x"] + 1.0) ** 2)
 
 
@@ -531,9 +534,9 @@ def test_patience_and_callback_end_a_fit():
     options = {"where": lambda p: p["x"], "optimizer": optax.sgd(0.5), "steps": 100}
     bowl = lambda p: (p["x"] - 0.5) ** 2 + 1.0
     result = fit(bowl, {"x": jnp.asarray(0.0)}, patience=3, **options)
-    # at the bottom after one step, so three steps in vain after it
+    # one step reaches the minimum, and three more find nothing better
     assert len(result.losses) == 5 and "better for 3 steps" in result.stopped
-    slow = {**options, "optimizer": optax.sgd(0.05)}  # the distance shrinks by 0.9 a step
+    slow = {**options, "optimizer": optax.sgd(0.05)}  # 0.9 of the distance per step
     result = fit(bowl, {"x": jnp.asarray(0.0)}, patience=1, tolerance=0.01, **slow)
     gains = -np.diff(result.losses) / result.losses[:-1]
     assert (gains[:-1] > 0.01).all() and gains[-1] <= 0.01 and len(gains) < 100
@@ -558,7 +561,7 @@ def test_a_fit_that_finds_nothing_better_says_so():
             lambda p: (p["x"] - 0.5) ** 2,
             {"x": jnp.asarray(0.6)},
             where=lambda p: p["x"],
-            optimizer=optax.sgd(1.5),  # each step goes twice as far, to the other side
+            optimizer=optax.sgd(1.5),  # each step lands on the other side, twice as far away
             steps=4,
         )
     assert str(result) == "loss 0.01 at step 0 of 4; 0.01 at first"
@@ -596,7 +599,7 @@ def test_clipped_and_truncated_gradients_are_what_the_docstring_says():
         options = {"where": where, "optimizer": optax.sgd(1e-3), "steps": 1}
         result = fit(lambda p, cut=cut: loss(p, cut), make(1.5), **options)
         slopes.append((result.path[0] - result.path[1]) / 1e-3)
-    assert_close(slopes[0], jax.grad(second_half)(1.5), ulps=2**14)  # a difference of nearby k
+    assert_close(slopes[0], jax.grad(second_half)(1.5), ulps=2**14)  # of a difference quotient
     assert abs(slopes[0] / slopes[1] - 1) > 0.1
     clipped = optax.chain(optax.clip_by_global_norm(1e-3), optax.sgd(1.0))
     result = fit(lambda p: loss(p, False), make(1.5), where=where, optimizer=clipped, steps=1)

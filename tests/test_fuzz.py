@@ -1,4 +1,4 @@
-"""Public functions with one argument wrong: each refuses it by name, or what it gives is right."""
+"""Public functions with one argument wrong: each refuses it by name, or its result is right."""
 
 import re
 from operator import attrgetter
@@ -32,7 +32,7 @@ PARAMS = cf.Params(cf.nodes.LinearParams(a=-4.0), cf.AdditiveCoupling(W), noise=
 REST = NET, PARAMS, cf.nodes.LinearState(jnp.zeros(N))
 WORK = {"step": NET, "state": NET.init(REST[2], PARAMS, key=jax.random.key(0)), "params": PARAMS}
 
-# Public functions with a call that is right.
+# Public functions, each with the arguments of a call that is right.
 CALLS = {
     "weighted_sum": {"conn": W, "messages": X},
     "diffusive_coupling": {**COUPLED, "target": X},
@@ -172,7 +172,7 @@ CALLS = {
 
 
 def used(kind):
-    """A call that builds something that only a run looks at closely, and steps."""
+    """Return a call that builds something which only a run checks closely, and takes a step with it."""
 
     def call(**given):
         made, key = attrgetter(kind)(cf)(**given), jax.random.key(0)
@@ -197,14 +197,14 @@ for name, node in cf.nodes.catalog().items():  # the first two parameters of eac
 USED = {name for name in CALLS if name.startswith(("noise.", "stimuli."))} | {*NODES}
 USED -= {"noise.correlation_factor"}  # which returns an array, not a noise
 
-# By what else an argument may be named: what it does not go with.
+# Other names that an error may give to an argument: those of what it does not fit.
 ALSO = {"pattern": "external", "values": "external", "history": "current", "conn": "messages"}
 ALSO |= {"signals": "target", "phases": "target"}
 ABOVE_0 = {"dt", "speed", "period", "window", "stride", "tau", "low", "high"}
 
 
 def mistakes(kind, name, good):
-    """Wrong values for an argument, with words for them."""
+    """Yield wrong values for an argument, each with words for it."""
     if isinstance(good, bool):
         yield from {"a word": "yes", "None": None}.items()
     elif isinstance(good, str):
@@ -241,7 +241,7 @@ def mistakes(kind, name, good):
 
 
 FEWER = {"an entry less", "a column less", "empty", "a row"}
-# What is another good call: fewer samples or regions, a scalar where there was one a region, ...
+# What makes another good call: fewer samples or regions, a scalar in place of one per region, ...
 RIGHT = {
     "signals": {"an entry less", "a column less"},
     "phases": {"an entry less", "a column less"},
@@ -282,7 +282,7 @@ RIGHT = {
     "maps": {"an entry less", "a column less", "empty", "a row"},
     "low": {"0", "a negative number"},  # a k; of noise it is above 0
 }
-# What is looked at in part, or only for its shape.
+# Arguments of which only a part is read, or only the shape.
 UNREAD = {(cf.observe.subsample, "signals"), (cf.observe.balloon_init, "activity")}
 
 
@@ -305,7 +305,7 @@ def test_an_argument_that_is_wrong_is_refused_by_name(name):
 
 
 def passes(name, call, good, argument, what, bad):
-    """Nothing where an argument is refused by name, or the result shows it; else what came."""
+    """Return None where an argument is refused by name or the result shows it, else what happened."""
     try:
         with np.errstate(all="ignore"):
             result = call(**{**good, argument: bad})
@@ -313,7 +313,7 @@ def passes(name, call, good, argument, what, bad):
         names = "|".join(map(re.escape, (argument, ALSO.get(argument, argument))))
         named = re.search(rf"`[^`]*\b({names})\b", str(error))
         return None if named else f"{type(error).__name__}: {str(error)[:150]}"
-    right = {"infinity"} if name in USED else set()  # a time constant may be
+    right = {"infinity"} if name in USED else set()  # a time constant may be infinite
     if what in right | RIGHT.get(argument, set()) or (call, argument) in UNREAD:
         return None
     if isinstance(result, cf.Report):  # which says what is wrong

@@ -1,4 +1,4 @@
-"""One step of each scheme, against the polynomial that it is."""
+"""One step of each scheme, against the polynomial that it should be."""
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +8,7 @@ from helpers import assert_close
 
 from coupling_fn._core._schemes import SCHEMES, STAGES
 
-# What x' = z x / dt is multiplied by in one step: the start of the series of exp(z).
+# The factor by which one step of x' = z x / dt multiplies x: the first terms of exp(z).
 FACTORS = {
     "euler": lambda z: 1 + z,
     "heun": lambda z: 1 + z + z**2 / 2,
@@ -28,7 +28,7 @@ def test_linear_step_is_its_polynomial(z, scheme):
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_a_rate_of_time_alone_is_integrated_to_the_order(scheme):
-    """Stages are at their own time: x' = p (t / dt)^(p - 1) / dt adds 1 for p up to the order."""
+    """Each stage is at its own time: x' = p (t / dt)^(p - 1) / dt adds 1 for p up to the order."""
     for power in range(1, ORDERS[scheme] + 1):
         rate = lambda x, at, p=power: jnp.array([p * at ** (p - 1) / 0.1])
         assert_close(SCHEMES[scheme](rate, jnp.zeros(1), 0.1), jnp.ones(1), ulps=8)

@@ -71,7 +71,7 @@ LONGEST, MOST_MODULES, LONGEST_PAGE = 400, 13, 100
 
 
 def imports(path):
-    """What a module of a room imports from the package: `(room or None, module or None, name)`.
+    """Yield what a module imports from the package: `(room or None, module or None, name)`.
 
     The room is None for its own, and the module is None where the way in is the room itself.
     """
@@ -101,7 +101,7 @@ def floor_in(room, module):
 
 
 def handed_out(room):
-    """What the `__init__` of a room hands out."""
+    """Return the names that the `__init__` of a room hands out."""
     tree = ast.parse((PACKAGE / room / "__init__.py").read_text())
     return [a.name for s in tree.body if isinstance(s, ast.ImportFrom) for a in s.names]
 
@@ -123,7 +123,7 @@ def test_imports_go_down_and_through_the_way_in(room, path):
 
 
 def test_the_parser_sees_imports():
-    """So that the test above cannot pass by seeing nothing."""
+    """Without this, the test above could pass by seeing nothing."""
     network = set(imports(PACKAGE / "_network" / "_network.py"))
     assert {("_core", None, "require_names"), ("_delays", None, "checked_lags")} <= network
     assert (None, "_params", "Params") in network
@@ -168,7 +168,7 @@ def test_every_folder_has_a_page(folder):
 
 
 def public_names():
-    """From each room to its public names: those on `cf.`, and those of the namespaces."""
+    """Map each room to its public names: those on `cf.`, and those of the namespaces."""
     found = {room: {} for room in ROOMS}
     for name, x in vars(cf).items():
         if name.startswith("_") or inspect.ismodule(x):
@@ -191,7 +191,7 @@ def test_every_public_name_has_one_address():
 
 
 def modules_named(path):
-    """Names of what a file of the repository imports, each from the root: `benchmarks._problem`."""
+    """Yield what a file of the repository imports, by its name from the root: `benchmarks._problem`."""
     for statement in ast.walk(ast.parse(path.read_text())):
         if isinstance(statement, ast.Import):
             yield from (alias.name for alias in statement.names)
@@ -248,7 +248,7 @@ def output_of(script):
 
 
 def test_importing_touches_nothing_and_loads_nothing_heavy():
-    """Beside what JAX and equinox load themselves."""
+    """What JAX and equinox load themselves does not count."""
     theirs, ours = (ast.literal_eval(output_of(script)) for script in (PLAIN, SCRIPT))
     assert set(ours) <= set(theirs)
     assert not {"matplotlib", "tqdm", "networkx"} & set(ours)

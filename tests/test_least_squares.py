@@ -1,3 +1,5 @@
+"""Least squares: known parameters are found, in both modes of differentiation."""
+
 import sys
 
 import equinox as eqx
@@ -52,7 +54,7 @@ def test_a_delayed_network_is_found(derivative):
 
 
 @pytest.mark.parametrize("derivative", ["forward", "reverse"])
-@pytest.mark.parametrize("count", [40, 2])  # many residuals, and fewer than numbers
+@pytest.mark.parametrize("count", [40, 2])  # many residuals, and fewer residuals than numbers
 def test_a_line_is_the_one_of_the_normal_equations(derivative, count):
     pytest.importorskip("optimistix", reason="the extra least-squares is not installed")
     rng = np.random.default_rng(0)
@@ -72,7 +74,7 @@ def test_a_line_is_the_one_of_the_normal_equations(derivative, count):
 def test_steps_are_those_on_all_residuals():
     optimistix = pytest.importorskip("optimistix", reason="the extra is not installed")
     t = jnp.arange(30.0)
-    data = jnp.exp(-0.3 * t) + 0.2 * jnp.sin(3 * t)  # no decay comes near
+    data = jnp.exp(-0.3 * t) + 0.2 * jnp.sin(3 * t)  # no exponential decay comes near
     of = lambda p: p[0] * jnp.exp(-p[1] * t) - data
     solver = optimistix.LevenbergMarquardt(rtol=1e-10, atol=1e-10)
     for steps in range(1, 7):

@@ -15,7 +15,7 @@ LAGS = np.array([[0, 7, 3], [2, 0, 5], [0, 4, 1]])
 
 
 def wilson_cowan(lags=LAGS):
-    """Two couplings with matrices, lags and ways of their own: one sparse, one after a sigmoid."""
+    """Return a network with two couplings of their own weights and lags: one sparse, one sigmoidal."""
     wires = {"E": cf.Wire("E", into="E"), "I": cf.Wire("I", into="E")}
     net = cf.Network(
         cf.nodes.wilson_cowan, 0.1, couplings=wires, lags={"E": lags, "I": 6}, scheme="euler"
@@ -68,7 +68,7 @@ def test_the_fixed_point_follows_its_parameters():
 
 
 def test_a_fixed_point_inside_a_limit_cycle_is_found():
-    """The dynamics lead away from it, from wherever they start."""
+    """The fixed point is unstable: a run leaves it from wherever it starts."""
     net = cf.Network(cf.nodes.wilson_cowan, 0.1, couplings=cf.Wire("E", into="E"))
 
     def search(P):
@@ -112,7 +112,7 @@ def test_derivatives_are_those_of_the_networks_own_steps():
             lasting[:, :, s, j] += sign * rate(moved, None) / (2 * step)
             moment[:, :, s, j] += sign * rate(moved, past) / (2 * step)
     assert_close(now + gains[0] + gains[1], lasting, ulps=1e8)
-    # What is read at lag 0 reads the moment too.
+    # An edge of lag 0 reads the present, which `moment` moves.
     assert_close(now + gains[0] * (LAGS == 0.0).astype(float)[None, :, None, :], moment, ulps=1e8)
     assert_close(delays[0], LAGS * 0.1)
     assert_close(delays[1], np.full((3, 3), 0.6))
@@ -153,7 +153,7 @@ def test_covariance_without_delays_solves_its_equation():
     wanted = kronecker(a, np.diag(np.concatenate([np.zeros(3), sigma**2])))
     got = cf.stationary_covariance(net, params, REST).reshape(6, 6)
     assert_close(got, wanted, ulps=1e3)
-    # By frequencies it is the same: lags of 0 in a network that has others take that road.
+    # Summed over frequencies, as it is with lags, it is the same.
     long_way, _ = hopf(lags=jnp.zeros((3, 3), int), lag_bounds=(0, 1))
     assert_close(cf.stationary_covariance(long_way, params, REST).reshape(6, 6), got, ulps=1e7)
 
@@ -225,7 +225,7 @@ def test_fc_is_differentiable_and_maps(lags):
     numerically = (fc(k + step) - fc(k - step)) / (2 * step)
     forward, backward = jax.jacfwd(fc)(k), jax.jacrev(fc)(k)
     assert_close(forward, backward, ulps=1e5)
-    # Frequencies are held while k moves, which numerically they are not.
+    # The derivative holds the frequencies fixed; a numerical difference does not.
     assert np.abs(forward - numerically).max() < 1e-3 * np.abs(numerically).max()
     assert_close(jax.vmap(fc)(jnp.stack([k / 2, k]))[1], fc(k), ulps=1e4)
 
@@ -256,7 +256,7 @@ def test_the_hopf_network_turns_at_the_spectral_abscissa():
 
     a = jnp.asarray(-0.15)
     assert_close(jax.value_and_grad(critical)(a), (0.15, -1.0), ulps=1e5)
-    assert jnp.isnan(cf.critical_k(net, params, REST, 0.0, 0.01))  # not between these
+    assert jnp.isnan(cf.critical_k(net, params, REST, 0.0, 0.01))  # k is not between these
 
 
 def test_the_delayed_loop_turns_where_hayes_has_it():

@@ -1,4 +1,4 @@
-"""The main job: it recovers the k it should, writes what it says, and refuses in one line."""
+"""The main job: it recovers k, writes the files it names, and refuses bad input in one line."""
 
 import json
 import os
@@ -20,14 +20,14 @@ enable_x64 = jax.experimental.enable_x64 if old else jax.enable_x64
 
 @pytest.mark.optimised
 def test_the_fit_recovers_the_k_that_made_the_target():
-    # The embedded default, with fewer regions and seconds, and two starts that a sweep would not offer.
+    # The default problem with fewer regions and seconds, and two starts that a sweep would not choose.
     with enable_x64(False):
         task = job.make_task(job.make_parser().parse_args(["--nodes", "20", "--duration", "1"]))
         run = jax.jit(job.make_run(task))
         target_key, key = jax.random.split(jax.random.key(0))
         true_k = task.preset.true_k
         target_fc = cf.observe.functional_connectivity(run(true_k, target_key)[0])
-        # Both starts at once, by the descent that `find_k` ends with.
+        # Both starts at once, by the refinement that `find_k` ends with.
         found = cf.fit(
             lambda k: cf.observe.fc_rmse(
                 cf.observe.functional_connectivity(run(k, key)[0]), target_fc
@@ -69,7 +69,7 @@ def test_it_writes_a_result_and_a_picture(monkeypatch, tmp_path, capsys):
 
 @pytest.mark.thorough
 def test_every_node_has_a_preset_that_runs():
-    """Two steps of each, on the wires of the node, from its rest; and what is measured of it."""
+    """Each node takes two steps on its own wires from its rest, and its signal is measured."""
     assert set(job.PRESETS) == set(cf.nodes.catalog())
     weights = cf.normalize(cf.synthetic_connectome(4, jax.random.key(0)).weights, by="symmetric")
     for name, preset in job.PRESETS.items():
@@ -101,7 +101,7 @@ def test_where_every_run_explodes_it_says_what_to_do(monkeypatch, tmp_path, caps
 
 @pytest.fixture
 def files(tmp_path, monkeypatch):
-    """Files to refuse."""
+    """Write files that must be refused."""
     monkeypatch.chdir(tmp_path)
     np.save("four.npy", np.eye(4))
     np.save("large.npy", np.add.outer(np.arange(6.0), np.arange(6.0)))

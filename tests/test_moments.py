@@ -1,4 +1,4 @@
-"""Moments of signals that come in parts, and runs of which no record is kept."""
+"""Moments of signals that arrive in parts, and of runs that keep no record."""
 
 from itertools import pairwise
 

@@ -17,7 +17,7 @@ X = cf.nodes.HopfState(jnp.linspace(-1.0, 1.0, N), jnp.linspace(0.0, 1.0, N) ** 
 
 
 def test_a_step_is_the_node_driven_by_the_coupling():
-    """One Euler step, written out, on the wires that the node itself names."""
+    """Compute one Euler step, written out, on the wires that the node itself names."""
     net = cf.Network(cf.nodes.hopf, dt=0.1, scheme="euler")
     params = cf.Params(cf.nodes.HopfParams(a=-0.3, omega=0.7), cf.DiffusiveCoupling(CONN, k=0.8))
     x, y = map(np.asarray, X)
@@ -88,7 +88,7 @@ def test_the_history_does_not_depend_on_the_speed():
 
 
 def test_two_states_coupled_at_once_is_two_wires():
-    """The Hopf node says (x, x) and (y, y); the same by hand, under two names."""
+    """The Hopf node couples (x, x) and (y, y); two wires with names of their own do the same."""
     coupling = cf.DiffusiveCoupling(CONN, k=0.8)
     default = cf.Network(cf.nodes.hopf, dt=0.1, lags=2)
     wires = {"on x": cf.Wire("x", "x"), "on y": cf.Wire("y", "y")}
@@ -154,7 +154,7 @@ def test_everything_to_fit_is_a_leaf_and_nothing_else():
     assert changed.coupling["a"].parts[0].k == 0.7
 
 
-def test_a_network_has_no_leaves_but_its_lags_and_who_is_near():
+def test_a_network_has_no_leaves_but_its_lags_and_which_edges_are_stepwise():
     for lag, leaves in ((1, 2), (9, 1)):
         net = cf.Network(cf.nodes.hopf, dt=0.1, lags=jnp.full((N, N), lag))
         assert [leaf.shape for leaf in jax.tree.leaves(net)] == [(N, N)] * leaves
@@ -169,7 +169,7 @@ def test_a_wire_reads_its_own_source_as_target_unless_told(wire):
 
 
 def test_a_wire_with_a_target_of_its_own():
-    """x of others is compared with the own y."""
+    """The rule compares the x of the sources with the y of the target."""
     net = cf.Network(cf.nodes.hopf, dt=0.1, couplings=cf.Wire("x", "x", target="y"), scheme="euler")
     coupled = cf.Params(cf.nodes.HopfParams(), cf.DiffusiveCoupling(CONN))
     alone = cf.Params(cf.nodes.HopfParams(), cf.DiffusiveCoupling(0 * CONN))

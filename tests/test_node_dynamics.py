@@ -1,4 +1,4 @@
-"""What the literature says that each model does, on its own or in a small network."""
+"""What the literature reports of each model, on its own or in a small network."""
 
 import jax
 import jax.numpy as jnp
@@ -12,19 +12,19 @@ ALONE = jnp.zeros((1, 1))
 
 
 def run(node, state, params, dt, steps, coupling=None, **wiring):
-    """The trajectory by the most exact scheme, as the node's NamedTuple of `(time, region)`."""
+    """Return the trajectory by the most exact scheme, a state of `(time, region)` arrays."""
     net = cf.Network(node, dt=dt, scheme="rk4", **wiring)
     params = cf.Params(params, cf.AdditiveCoupling(ALONE) if coupling is None else coupling)
     return cf.simulate(net, net.init(state, params), params, steps)[1]
 
 
 def none(node):
-    """No input: a namespace of zeros."""
+    """Return no input: a namespace of zeros."""
     return type("Inputs", (), dict.fromkeys(node.inputs, 0.0))
 
 
 def upcrossings(x, dt):
-    """The times at which x rises through its mean, between steps by straight lines."""
+    """Return the times at which x rises through its mean, interpolated linearly between steps."""
     x = np.asarray(x).ravel()
     x = x - x.mean()
     i = np.flatnonzero((x[:-1] < 0) & (x[1:] >= 0))
@@ -48,7 +48,7 @@ def test_a_threshold_linear_network_settles_where_its_equations_do():
     p, start = cf.nodes.ThresholdLinearParams(tau=2.0), cf.nodes.ThresholdLinearState(jnp.zeros(3))
     x = run(cf.nodes.threshold_linear, start, p, 0.5, 400, cf.AdditiveCoupling(W)).x[-1]
     wanted = np.linalg.solve(np.eye(3) - W, np.ones(3))
-    assert (wanted > 0).all()  # else the threshold would hold
+    assert (wanted > 0).all()  # otherwise the threshold would set the rate
     np.testing.assert_allclose(x, wanted, rtol=1e-9)
 
 
@@ -195,7 +195,7 @@ def test_coombes_byrne_with_a_silent_synapse_is_the_other_without_recurrence():
 
 
 def rates(state, params):
-    """The excitatory firing rates [kHz] that keep S_e where it is."""
+    """Return the excitatory firing rates that keep S_e constant [kHz]."""
     return state / (params.tau_e * params.gamma_e * (1 - state))
 
 

@@ -1,4 +1,4 @@
-"""Every node against its equation, written out once more; its names, parameters and wiring."""
+"""Every node against an independent copy of its equation; its names, parameters and wiring."""
 
 import inspect
 import re
@@ -20,7 +20,7 @@ NODES = cf.nodes.catalog()
 
 
 def drawn(name, regions, dtype, seed=2):
-    """States, inputs and parameters about where the node lives, each region with its own."""
+    """Return states, inputs and parameters within the node's range, different in each region."""
     rng = np.random.default_rng(seed)
     node, (_, params_type) = NODES[name], types_of(name)
     low, high = np.transpose([node.ranges[state] for state in node.states])
@@ -35,7 +35,7 @@ def drawn(name, regions, dtype, seed=2):
 
 
 def applied(name, states, inputs, params):
-    """The node's rates of change `(state, region)`."""
+    """Return the node's rates of change, `(state, region)`."""
     state_type, params_type = types_of(name)
     driven = namedtuple("Inputs", NODES[name].inputs)(*map(jnp.asarray, inputs))
     state, params = state_type(*map(jnp.asarray, states)), params_type(**params)
@@ -43,7 +43,7 @@ def applied(name, states, inputs, params):
 
 
 def by_hand(name, states, inputs, params):
-    """The same by the plain equations, region by region."""
+    """Return the same rates by the plain equations, region by region."""
     equation = getattr(node_equations, name)
     regions = range(np.shape(states)[1])
     rates = [
@@ -70,13 +70,13 @@ def test_node_is_its_equation(name, dtype, transform):
     assert got._fields == node.states
     assert all(x.dtype == dtype for x in got)
     for state, x, y in zip(node.states, got, wanted, strict=True):
-        # A sum whose terms cancel is as exact as its terms: a few times the largest rate or state.
+        # A sum whose terms cancel is no more exact than its terms, here a few times the rate or state.
         scale = max(np.abs(y).max(), _terms(name, state, states, params))
         assert_close(np.asarray(x), y, ulps=128, scale=scale)
 
 
 def _terms(name, state, states, params):
-    """How large single terms of a rate may be where they cancel."""
+    """Return how large the terms of a rate may be where they cancel."""
     if name in ("montbrio_pazo_roxin", "coombes_byrne") and state == "V":
         return (np.pi * np.abs(states[0]).max()) ** 2
     return 0.0
@@ -109,7 +109,7 @@ def test_default_parameters_are_leaves_with_a_documented_unit(name):
     fields = params_type.__dataclass_fields__
     assert len(leaves) == len(fields)
     assert all(isinstance(leaf, jax.Array) and leaf.shape == () for leaf in leaves)
-    # One entry a field, indented; the last line of each ends in its unit.
+    # One indented entry per field, whose last line ends in its unit.
     listed = inspect.getdoc(params_type).partition("Attributes:")[2].partition("Example:")[0]
     entries = re.split(r"\n    (?=\w)", listed.rstrip())[1:]
     assert [entry.partition(":")[0] for entry in entries] == list(fields)
@@ -154,12 +154,12 @@ RULES = {
     "epileptor": cf.DiffusiveCoupling,
     "epileptor_2d": cf.DiffusiveCoupling,
 }
-# Where the state is large beside what couples (pulses in kHz), or what is coupled is slow.
+# Larger where the state is large beside its coupled part (rates in kHz), or the target is slow.
 STRENGTH = {"jansen_rit": 500.0, "wendling": 500.0, "epileptor": 500.0, "epileptor_2d": 500.0}
 
 
 def run(name, k, dtype="float64", steps=60, conn=CONN):
-    """The last states `(state, region)` of a small delayed network on the node's own wiring."""
+    """Return the last states `(state, region)` of a small delayed network on the node's own wires."""
     node, (state_type, params_type) = NODES[name], types_of(name)
     rng = np.random.default_rng(4)
     low, high = np.transpose([node.ranges[state] for state in node.states])
@@ -175,7 +175,7 @@ def run(name, k, dtype="float64", steps=60, conn=CONN):
 @pytest.mark.every(6)
 @pytest.mark.parametrize("name", NODES)
 def test_coupling_changes_the_trajectory_and_float32_stays(name):
-    """With k = 0 it would not; a transposed `conn` would give another."""
+    """With k = 0 it would not change; a transposed `conn` gives another trajectory."""
     k = STRENGTH.get(name, 2.0)
     coupled, uncoupled, turned = run(name, k), run(name, 0.0), run(name, k, conn=CONN.T)
     assert np.isfinite(coupled).all()
@@ -260,7 +260,7 @@ def test_node_parameters_reach_gradients():
 
 
 def test_the_oracles_nodes_are_these():
-    """What judges the networks elsewhere is judged here."""
+    """The oracle's node equations, which judge networks elsewhere, are judged here."""
     rng = np.random.default_rng(5)
     for name, rate in [
         ("linear", oracle.linear(-0.3)),

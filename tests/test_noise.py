@@ -1,4 +1,4 @@
-"""Noise: its law, its path, its gradients; in plain runs and in blocks."""
+"""Noise: its law, its path and its gradients, in stepwise runs and in blocks."""
 
 import equinox as eqx
 import jax
@@ -20,7 +20,7 @@ X0 = cf.nodes.HopfState(jnp.array([0.5, -0.2, 0.1]), jnp.array([0.0, 0.3, -0.6])
 
 
 class Size(eqx.Module):
-    """An amplitude with a parameter of its own."""
+    """An amplitude of multiplicative noise, with a parameter of its own."""
 
     floor: jax.Array
 
@@ -29,7 +29,7 @@ class Size(eqx.Module):
 
 
 def every_kind():
-    """Noise in each way that it can enter."""
+    """Return parameters with noise in each way that it can enter."""
     return cf.Params(
         cf.nodes.HopfParams(a=-0.1, omega=0.6),
         cf.AdditiveCoupling(CONN, k=0.4),
@@ -51,7 +51,7 @@ def start(net, params, key=KEY, history=0.1):
 
 
 def by_hand(params, lags, scheme, steps=STEPS):
-    """The same run as loops over steps; of the library it takes the random numbers alone."""
+    """Compute the same run as loops over steps; only the random numbers are the library's."""
     heun = scheme == "heun"
     z = lambda name, noise, n: np.asarray(draw(name, noise, KEY, n, N, jnp.dtype("float64")))
     x_noise, y_noise = params.noise["x"], params.noise["y"]
@@ -131,10 +131,10 @@ def test_a_run_with_every_kind_is_its_loop(lags, scheme):
 
 
 def test_every_number_of_noise_has_its_gradient_and_keys_are_vmapped():
-    """Reverse against differences; and the batch against single runs."""
+    """Compare reverse mode with differences, and a batch with single runs."""
     net = cf.Network(cf.nodes.hopf, DT, lags=LAGS["blocks"])
     values, rest = eqx.partition(every_kind(), eqx.is_inexact_array)
-    values = jax.tree.map(lambda x: jnp.asarray(np.asarray(x)), values)  # none weakly typed
+    values = jax.tree.map(lambda x: jnp.asarray(np.asarray(x)), values)  # with no weak types
 
     def loss(values, key, derivative="reverse"):
         params = eqx.combine(values, rest)
@@ -185,7 +185,7 @@ def growth(state, inputs, params):
 
 
 def alone(dt, params, regions, steps, scheme="heun", record="x", x0=0.0, key=KEY, **options):
-    """A run of regions that nothing couples."""
+    """Run regions that nothing couples."""
     net = cf.Network(growth, dt, scheme=scheme, **options)
     state = net.init(cf.nodes.LinearState(jnp.full(regions, x0)), params, key=key)
     return cf.simulate(net, state, params, steps, record=record)[1]
@@ -193,7 +193,7 @@ def alone(dt, params, regions, steps, scheme="heun", record="x", x0=0.0, key=KEY
 
 @pytest.mark.parametrize(("scheme", "order"), [("euler", 0.5), ("heun", 1.0)])
 def test_strong_order_on_geometric_brownian_motion(scheme, order):
-    """dX = a X dt + b X dW: of Itô by Euler, of Stratonovich by Heun, along one path refined."""
+    """dX = a X dt + b X dW: Itô's by Euler, Stratonovich's by Heun, on refinements of one path."""
     a, b, regions, finest = -0.4, 0.8, 1000, 2.0**-9
     noise = cf.noise.Multiplicative(lambda s: s.x, sigma=b)
     params = cf.Params(cf.nodes.LinearParams(a=a), noise={"x": noise})
@@ -210,12 +210,12 @@ def test_strong_order_on_geometric_brownian_motion(scheme, order):
 
 
 def test_the_path_is_the_same_at_half_the_step():
-    """Of white noise, and of noise with a memory."""
+    """Both for white and for coloured noise."""
     params = cf.Params(cf.nodes.LinearParams(a=0.0), noise=0.7)
     coarse, fine = (alone(dt, params, N, int(8 / dt), noise_step=0.125) for dt in (0.5, 0.25))
     assert np.abs(coarse - fine[1::2]).max() < 1e-12
     other = alone(0.25, params, N, 32)
-    assert np.abs(coarse - other[1::2]).max() > 0.1  # unless asked for, it is another path
+    assert np.abs(coarse - other[1::2]).max() > 0.1  # without `noise_step` it is another path
     params = cf.Params(cf.nodes.LinearParams(a=0.0), external={"x": cf.noise.Pink(0.7, 5.0, 100.0)})
     record = lambda state: state.noise["external.x"]
     coarse, fine = (
@@ -242,8 +242,8 @@ def test_refined_noise_in_blocks_is_that_step_by_step():
     assert np.abs(other.x - xs.x).max() > 0.01
 
 
-def test_spread_and_memory_do_not_depend_on_dt():
-    """Of white noise the variance grows as σ² t; that of Ornstein–Uhlenbeck is σ², from the start."""
+def test_variance_and_correlation_time_do_not_depend_on_dt():
+    """The variance of white noise grows as σ² t; that of Ornstein–Uhlenbeck is σ² from the start."""
     regions, sigma, tau = 4000, 0.3, 4.0
     ou = cf.noise.OrnsteinUhlenbeck(sigma, tau)
     for dt in (0.25, 2.0):

@@ -13,7 +13,7 @@ rng = np.random.default_rng(0)
 X, Y = rng.normal(size=(2, 60, 4)).cumsum(1)
 FC_X, FC_Y = np.corrcoef(X.T), np.corrcoef(Y.T)
 SPECTRUM = np.abs(rng.normal(size=(11, 4)))
-FCD = np.corrcoef(rng.normal(size=(6, 9)))  # of more windows than the other
+FCD = np.corrcoef(rng.normal(size=(6, 9)))  # with more windows than the other
 
 OBJECTIVES = {
     "fc_correlation_distance": lambda x: cf.observe.fc_correlation_distance(_fc(x), FC_Y),
@@ -32,7 +32,7 @@ def _fc(x):
 
 
 def wasserstein(a, b):
-    """On a fine grid of quantiles that steps where both do."""
+    """Integrate over a fine grid of quantiles that steps where both distributions do."""
     a, b = (np.sort(m[np.triu_indices(len(m), 1)]) for m in (a, b))
     n = len(a) * len(b)
     return np.mean([abs(a[q // len(b)] - b[q // len(a)]) for q in range(n)])

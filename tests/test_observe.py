@@ -46,7 +46,7 @@ def by_hand(name, x):
 
 
 def chance_by_pairs(phases):
-    """The mean of cos(phi_i(s) - phi_j(t)) over pairs of regions and all times s, t of either."""
+    """Return the mean of cos(phi_i(s) - phi_j(t)) over pairs of regions and all times s and t."""
     regions = phases.shape[1]
     pairs = [[np.cos(a[:, None] - b[None, :]).mean() for b in phases.T] for a in phases.T]
     of_others = np.sum(pairs) - np.trace(pairs)
@@ -56,16 +56,14 @@ def chance_by_pairs(phases):
 
 
 def test_chance_is_what_regions_without_coupling_have():
-    """Also of a waveform that is no sine; and locked ones are not taken for that."""
+    """Also for a waveform that is no sine; locked regions are above chance."""
     rng = np.random.default_rng(3)
     turned = np.arange(20_000.0)[:, None] * rng.uniform(0.05, 0.3, 40) + rng.uniform(0, 6, 40)
     for phases in (turned, turned + 0.9 * np.cos(turned)):
         level = cf.observe.chance_synchrony(phases)
         assert abs(level / cf.observe.synchrony(phases) - 1) < 0.05
         assert cf.name_regime(cf.observe.synchrony(phases), 40, level) == "uncoupled"
-    assert (
-        cf.name_regime(cf.observe.synchrony(phases), 40) == "working range"
-    )  # of even phases it would be
+    assert cf.name_regime(cf.observe.synchrony(phases), 40) == "working range"  # of uniform phases
     locked = np.tile(rng.normal(0, 1, 40), (50, 1))
     even = np.sqrt(np.pi / 40) / 2
     np.testing.assert_allclose(cf.observe.chance_synchrony(locked), even, rtol=1e-12)
@@ -92,7 +90,7 @@ def test_analytic_signal_of_any_length(samples):
 def test_float32_stays_and_is_near_float64(name):
     got = MEASURES[name](jnp.asarray(SIGNALS, "float32"))
     assert got.dtype == ("complex64" if name == "analytic" else "float32")
-    # Phases up to 10 rad are themselves rounded to 1e-6, and the measures hardly amplify that.
+    # Phases of up to 10 rad are rounded to 1e-6 themselves, and the measures hardly amplify that.
     np.testing.assert_allclose(got, by_hand(name, SIGNALS), rtol=0, atol=1e-5)
 
 
@@ -271,7 +269,7 @@ def turn(signals):
 @pytest.mark.parametrize("name", MEASURES)
 def test_gradients_are_those_of_differences(name):
     measure = turn if name == "phase" else MEASURES[name]
-    order = 2 if name in {"fc", "fc_rmse", "order"} else 1  # all their pieces; each order compiles
+    order = 2 if name in {"fc", "fc_rmse", "order"} else 1  # all derivatives in one program
     x = jnp.asarray(SIGNALS[:9])
     check_grads(jax.jit(measure), (x,), order=order, modes=("fwd", "rev"), rtol=1e-4, atol=1e-4)
 

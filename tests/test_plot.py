@@ -1,4 +1,4 @@
-"""What is on the axes: not how it looks, but that it is the data, readable and in its units."""
+"""What is on the axes: not how it looks, but that it is the data, legible and with its units."""
 
 import itertools
 import subprocess
@@ -209,7 +209,7 @@ def test_spectrum_of_many_regions_is_their_median_and_range():
     wanted = np.median(power, axis=1)
     wanted[3] = np.nan
     np.testing.assert_allclose(median.get_ydata(), wanted)
-    parts = ax.collections[0].get_paths()  # the frequency without power parts them
+    parts = ax.collections[0].get_paths()  # the frequency without power separates them
     everything = np.concatenate([part.vertices[:, 1] for part in parts])
     assert everything.max() == pytest.approx(power.max())
     shown = [text.get_text() for text in ax.get_legend().get_texts()]
@@ -265,7 +265,7 @@ def test_fit_is_drawn_with_its_loss_and_its_numbers():
     assert best.get_xydata().tolist() == [[FIT.best_step, FIT.losses[FIT.best_step]]]
     assert ax.get_yscale() == "log"
     right = next(other for other in ax.figure.axes if other is not ax)
-    (number,) = right.lines  # w is no number
+    (number,) = right.lines  # w is not finite
     np.testing.assert_array_equal(number.get_ydata(), FIT.path[0])
     assert right.get_ylabel() == "k"
     assert len(ax.get_legend().get_texts()) == 3

@@ -1,8 +1,9 @@
-"""Trajectories against those that The Virtual Brain 2.10 and neurolib 0.6 gave for the same network.
+"""Trajectories against those that The Virtual Brain 2.10 and neurolib 0.6 computed.
 
-1000 steps of 8 regions, weights asymmetric, lags from 0 to 39 steps, float64. The Virtual Brain
-keeps its history and its weights in float32; the weights here are exact in it, but every delayed
-state is rounded to 7 digits, and so is the agreement. neurolib has float64 throughout.
+The network has 8 regions, asymmetric weights and lags from 0 to 39 steps, and takes 1000 steps in
+float64. The Virtual Brain keeps its history and its weights in float32. The weights here are exact in
+float32, but every delayed state is rounded to 7 digits, and so is the agreement. neurolib has float64
+throughout.
 """
 
 import numpy as np
@@ -11,7 +12,7 @@ from reference.cases import CASES, RUNS, connectome
 from reference.compare import error, recorded, uncoupled
 
 TOLERANCE = {"tvb": 1e-5, "neurolib": 1e-12}
-# By default each model under one coupling and scheme; the others are thorough.
+# The default run has each model under one coupling and scheme; the others are thorough.
 EACH_NODE = {case.node: name for name, case in CASES.items()}.values()
 COMPARED = [
     run

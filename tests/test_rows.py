@@ -1,4 +1,4 @@
-"""The sparse product against loops, under each of JAX's transformations, and what it is compiled to."""
+"""Padded rows: the sparse product against loops, under JAX's transformations, and its program."""
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,7 @@ RNG = np.random.default_rng(1)
 
 
 def uneven():
-    """A target that hears nothing, one that hears all, a source that nobody hears."""
+    """Return weights: a target has no input, another has all, and a source has no output."""
     dense = RNG.normal(size=(TARGETS, SOURCES)) * (RNG.random((TARGETS, SOURCES)) < 0.3)
     dense[2], dense[5] = 0.0, RNG.normal(size=SOURCES)
     dense[:, 4] = 0.0
@@ -31,7 +31,7 @@ X = RNG.normal(size=(RUNS, SOURCES))
 
 @pytest.fixture(params=[1, BUCKET])
 def conn(request, monkeypatch):
-    """The same network, with its rows in one bucket or in one for each degree."""
+    """Return the same network with its rows in one bucket, or in one per degree."""
     monkeypatch.setattr("coupling_fn._connectome._padded_rows.BUCKET", request.param)
     made = cf.to_sparse(DENSE)
     widths = {width for _, width in made.by_target.rows.buckets if width}
@@ -101,7 +101,7 @@ def test_a_number_that_is_not_finite_stays_with_those_who_read_it(conn):
     heard = DENSE[:, SOURCES - 1] != 0
     assert 0 < heard.sum() < TARGETS
     np.testing.assert_array_equal(np.isnan(product(conn)(conn.weights, x)), heard)
-    # Behind, too: only the sources that such a target reads.
+    # In the derivative, too: only the sources that such a target reads.
     bar = jnp.ones(TARGETS).at[0].set(jnp.nan)
     (slope,) = jax.vjp(lambda x: product(conn)(conn.weights, x), jnp.asarray(X[0]))[1](bar)
     np.testing.assert_array_equal(np.isnan(slope), DENSE[0] != 0)
@@ -128,7 +128,7 @@ def test_rows_of_any_degree_are_filled_up_by_little():
 
 
 def test_buckets_are_the_best_there_are():
-    """Against all partitions of a few degrees."""
+    """The widths are the best of all partitions of a few degrees."""
     degree = np.repeat([0, 1, 3, 4, 9, 30], [2, 5000, 3000, 90, 700, 40])
 
     def cost(widths):

@@ -158,7 +158,7 @@ def test_refused(problem):
     ("reference", "theirs"), [(None, "None"), ("average", "average"), (1, "B")]
 )
 def test_eeg_is_that_of_tvb(reference, theirs):
-    """Of its monitor, without the noise that this adds by default."""
+    """TVB's monitor is run without the noise that it adds by default."""
     sources = cf.observe.temporal_average(activity()[:2000], 1.0, 20.0)
     got = cf.observe.sensor_signals(sources, lead_field(), reference=reference)
     assert_close(got, np.load(FILE)[f"tvb EEG {theirs}"], ulps=16)

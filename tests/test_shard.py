@@ -19,10 +19,10 @@ CASES += ["dense, no delay", "sparse, no delay"]
 
 
 def start(case, devices, *process):
-    # Compiled as quickly as may be: these are many programs, each run once.
+    # Compile as quickly as possible: these are many programs that each run once.
     flags = f"--xla_force_host_platform_device_count={devices}"
     flags += " --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
-    # Processes must send in one order, and XLA's CPU runs what is independent at the same time.
+    # Processes must send in one order, but XLA runs independent operations concurrently on a CPU.
     flags += " --xla_cpu_enable_concurrency_optimized_scheduler=false"
     environment = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
     environment["JAX_CPU_ENABLE_ASYNC_DISPATCH"] = "0"

@@ -25,7 +25,7 @@ HOPF = cf.nodes.HopfParams(a=-0.2, omega=0.7)
 
 
 def lags_from(smallest, largest, shape=(N, N)):
-    """Unequal lags that reach both ends on edges that exist."""
+    """Return unequal lags of which edges that exist have the smallest and the largest."""
     lags = np.random.default_rng(smallest + largest).integers(smallest, largest + 1, shape)
     lags[0, 0], lags[1, 1] = smallest, largest
     return lags
@@ -42,7 +42,7 @@ LAGS = {
     "one for all": 4,
     "a later one for all": 9,
 }
-# A block of 8 steps, with an edge that goes step by step for three targets, and one of lag 0.
+# Blocks of 8 steps, with stepwise edges of three targets, one of them of lag 0.
 LAGS["mixed"][0, 0], LAGS["mixed"][2, 1], LAGS["mixed"][4, 3] = 0, 2, 5
 K = np.linspace(0.5, 1.5, N)
 THRESHOLD = lambda s, t, conn, k, threshold: (
@@ -93,7 +93,7 @@ def matrix(lags):
 
 @eqx.filter_jit
 def step_by_step(net, state, params, steps):
-    """The public way without `simulate`: a user's own scan."""
+    """Run without `simulate`, in a scan of a user's own."""
 
     def step(state, _):
         state = net(state, params)
@@ -107,7 +107,7 @@ def as_dict(record):
 
 
 def check(net, params, state, judge, x0=X0, steps=STEPS, by_step=False, ulps=2**13, broken=True):
-    """The run is the oracle's, on each road; and far from what broken oracles say."""
+    """Require the run to be the oracle's, in each way, and far from that of broken oracles."""
     wanted = judge.run(x0, steps)
     last, record = cf.simulate(net, state, params, steps)
     assert_close(as_dict(record), wanted, ulps=ulps)
@@ -144,7 +144,7 @@ def broken_oracles(judge):
 
 
 def hopf_case(rule, form, lags, scheme="heun", hold="stage", reads="messages"):
-    """One coupling from x onto x, with an external input on y."""
+    """Return a network with one coupling from x onto x and an external input on y."""
     couple, judged = {**RULES, **SEEN}[rule]
     net = cf.Network(
         cf.nodes.hopf, DT, couplings=cf.Wire("x", into="x"), lags=lags, scheme=scheme, hold=hold
@@ -224,7 +224,7 @@ def test_bcoo_with_padding_and_without_order_is_the_dense_network():
 
 
 def test_a_sum_of_couplings_is_the_oracle():
-    """Feedforward and feedback, each with its own weights, and a custom rule among them."""
+    """Feedforward and feedback, each with its own weights; one of them is a custom rule."""
     feedback = directed(N, N, seed=8)
     (ff, a), (fb, b), (own, c) = RULES["hyperbolic tangent"], RULES["diffusive"], SEEN["custom"]
     net = cf.Network(cf.nodes.hopf, DT, lags=LAGS["from 0"])  # onto x and y, as the node says
@@ -242,7 +242,7 @@ def test_a_sum_of_couplings_is_the_oracle():
 
 @pytest.mark.parametrize("scheme", ["heun", "rk4"])
 def test_couplings_with_lags_of_their_own_are_the_oracle(scheme):
-    """E onto E over long lags, E onto I over one lag, I onto E at once and seeing E's own state."""
+    """E onto E over long lags, E onto I over one lag, I onto E instantaneous and reading its E."""
     x0 = {"E": RNG.uniform(0.1, 0.5, N), "I": RNG.uniform(0.1, 0.5, N)}
     wires = {
         "long": cf.Wire("E", into="E"),
@@ -283,7 +283,7 @@ def test_couplings_with_lags_of_their_own_are_the_oracle(scheme):
 
 
 def test_a_function_of_the_state_is_a_source():
-    """As Jansen and Rit's y1 - y2; its past goes by the coupling's name."""
+    """A source such as Jansen and Rit's y1 - y2; its history has the name of the coupling."""
     couple, rule = RULES["Jansen-Rit"]
     wire = cf.Wire(lambda s: s.x - s.y, into="y")
     net = cf.Network(cf.nodes.hopf, DT, couplings={"pyramidal": wire}, lags=LAGS["from 0"])
@@ -386,7 +386,7 @@ def test_lengths_and_speed_in_params_are_the_lags_they_round_to():
 
 @pytest.mark.every(3)
 @pytest.mark.parametrize("scheme", ["heun", "euler", "rk4"])
-def test_noise_is_one_draw_a_step_from_the_key(scheme):
+def test_noise_is_one_draw_per_step_from_the_key(scheme):
     key = jax.random.key(3)
     amplitude = np.linspace(0.1, 0.9, N)
     net, params, _, judge = hopf_case("diffusive", "dense", LAGS["from 0"], scheme)
@@ -414,7 +414,7 @@ def test_noise_in_all_states_and_its_size():
     start = cf.nodes.HopfState(jnp.zeros(400), jnp.zeros(400))
     last, _ = cf.simulate(net, net.init(start, params, key=jax.random.key(0)), params, 50)
     for state in last.node:
-        assert jnp.var(state) == pytest.approx(1e-6 * 50 * DT, rel=0.25)  # √(2 / 400) is 7 %
+        assert jnp.var(state) == pytest.approx(1e-6 * 50 * DT, rel=0.25)  # a standard error is 7 %
     assert abs(jnp.corrcoef(*last.node)[0, 1]) < 0.2
     other, _ = cf.simulate(net, net.init(start, params, key=jax.random.key(1)), params, 50)
     assert abs(jnp.corrcoef(last.node.x, other.node.x)[0, 1]) < 0.2
@@ -485,7 +485,7 @@ def test_a_node_of_ones_own_with_a_dict_for_a_state_is_the_oracle(lags):
 
 
 def noisy_case(lags="from 3", **options):
-    """Every part of the state in use: history, key, step."""
+    """Return a network that uses every part of the state: history, key and step."""
     net = cf.Network(cf.nodes.hopf, DT, lags=LAGS[lags], **options)
     params = cf.Params(
         HOPF, RULES["Kuramoto"][0](CONN), noise=0.2, external={"x": lambda t: jnp.cos(t)}
@@ -500,7 +500,7 @@ def noisy_case(lags="from 3", **options):
 
 
 def same(a, b):
-    """Bit for bit, keys included."""
+    """Return whether two trees are the same to the bit, keys included."""
     leaves, tree = jax.tree.flatten(a)
     others, other_tree = jax.tree.flatten(b)
     assert tree == other_tree
@@ -512,7 +512,7 @@ def same(a, b):
 @pytest.mark.optimised
 @pytest.mark.parametrize("lags", ["mixed", "from 3", "from 11"])
 def test_two_parts_are_one_run_bit_for_bit(lags):
-    """Also where they divide into other blocks than the whole."""
+    """Also where the parts divide into other blocks than the whole."""
     net, params, state = noisy_case(lags)
     last, record = cf.simulate(net, state, params, 22)
     middle, first = cf.simulate(net, state, params, 11)
@@ -544,8 +544,8 @@ def test_jit_around_it_changes_nothing():
 
 
 @pytest.mark.thorough
-def test_of_no_k_there_are_no_runs():
-    """As `jax.lax.map` of some versions asks for, of what is left over where nothing is."""
+def test_an_empty_batch_has_no_runs():
+    """`jax.lax.map` of some versions asks for an empty batch where its batches go in evenly."""
     net, params, state = noisy_case("from 11")
 
     def run(k, key):
@@ -617,7 +617,7 @@ def test_a_weakly_typed_start_runs():
 
 
 def traces(counter=[]):  # noqa: B006  (what it counts is its state)
-    """A node that counts how often it is traced."""
+    """Return a node that counts how often it is traced."""
 
     @cf.nodes.node(states=["x"], inputs=["x"])
     def counted(state, inputs, params):
@@ -687,7 +687,7 @@ def test_what_is_recorded(lags):
         assert steps.tolist() == list(range(every, 13, every))
         assert (node.x[-1] == last.node.x).all()
         assert_close(node, jax.tree.map(lambda x, n=every: x[n - 1 :: n], each), ulps=16)
-    by_default = run(3)[1]  # the state of the nodes, where nothing is asked for
+    by_default = run(3)[1]  # the state of the nodes is recorded by default
     assert type(by_default) is cf.nodes.HopfState
     assert_close(by_default, jax.tree.map(lambda x: x[2::3], each), ulps=16)
 
@@ -746,7 +746,7 @@ def test_without_history_each_region_was_always_where_it_starts():
 
 
 def test_an_earlier_run_is_a_history():
-    """A run goes on from the record of another: its last rows are the past."""
+    """A run continues from the record of another, whose last rows are its history."""
     net, params, state, _ = hopf_case("Kuramoto", "dense", LAGS["from 3"])
     params = eqx.tree_at(lambda p: p.external, params, None)
     whole = cf.simulate(net, state, params, 30)[1]
@@ -761,7 +761,7 @@ def test_an_earlier_run_is_a_history():
 
 
 def gradient_case(rule, form, *, lags=None, interpolate=None, scheme="heun", hold="stage"):
-    """A loss of everything that can be a leaf, and the values to differentiate it at."""
+    """Return a loss of everything that can be a leaf, and the values at which to differentiate it."""
     couple = {**RULES, **SEEN}[rule][0]
     largest = 8 if interpolate else int(matrix(lags).max())
     smallest = 0 if interpolate is None else 2
@@ -785,7 +785,7 @@ def gradient_case(rule, form, *, lags=None, interpolate=None, scheme="heun", hol
     at = {"params": params, "x0": cf.nodes.HopfState(**jax.tree.map(jnp.asarray, X0))}
     at["history"] = jnp.asarray(past_of(largest)) if largest else None
     values, rest = eqx.partition(at, eqx.is_inexact_array)
-    values = jax.tree.map(lambda x: jnp.asarray(np.asarray(x)), values)  # none weakly typed
+    values = jax.tree.map(lambda x: jnp.asarray(np.asarray(x)), values)  # with no weak types
 
     def loss(values):
         at = eqx.combine(values, rest)
@@ -887,7 +887,7 @@ def test_the_gradient_of_speed_without_interpolation_is_an_error():
 @pytest.mark.every(2)
 @pytest.mark.parametrize("lags", ["from 11", "mixed"])
 def test_stretches_of_blocks_are_the_step_by_step_run(lags, monkeypatch):
-    """A long run moves its past to the front now and then; here every two blocks."""
+    """A long run moves its buffer to the front once per stretch; here a stretch is two blocks."""
     monkeypatch.setattr("coupling_fn._delays._plan.STRETCH", 16)
     net, params, state = noisy_case(lags)
     floats, rest = eqx.partition((params, state), eqx.is_inexact_array)
@@ -902,12 +902,12 @@ def test_stretches_of_blocks_are_the_step_by_step_run(lags, monkeypatch):
 
     (wanted, gradient), (got, got_gradient) = slope(step_by_step), slope(cf.simulate)
     assert_close(got, wanted, ulps=2**12)
-    assert_close(got_gradient, gradient, ulps=2**16)  # 52 noisy steps amplify a rounding
+    assert_close(got_gradient, gradient, ulps=2**16)  # 52 noisy steps amplify roundings
 
 
 @pytest.mark.thorough
 def test_an_input_that_ends_with_the_run_has_a_gradient():
-    """The last block is longer than the run; what an input would be there does not matter."""
+    """The last block reaches past the end of the run, where an external input may be anything."""
     net, params, state = noisy_case("from 11")
 
     def loss(run, gain):
@@ -922,7 +922,7 @@ def test_an_input_that_ends_with_the_run_has_a_gradient():
 
 @pytest.mark.thorough
 def test_a_rule_that_is_not_finite_at_0_takes_any_lags():
-    """Places for edges that are not there, of targets with fewer near ones, carry nothing."""
+    """Targets with fewer stepwise edges than others have padded places, which carry nothing."""
 
     class Logarithm(cf.AdditiveCoupling):
         def send(self, source):
@@ -962,7 +962,7 @@ def test_lags_that_are_not_known_yet_have_long_blocks_too():
     assert cf.Network(cf.nodes.hopf, DT, lag_bounds=(9, 100)).block == 8
 
 
-def test_a_past_too_long_to_index_is_refused():
+def test_a_history_too_long_to_index_is_refused():
     params = cf.Params(HOPF, RULES["diffusive"][0](CONN))
     net = cf.Network(cf.nodes.hopf, DT, lags=LAGS["from 11"])
     state = net.init(cf.nodes.HopfState(**X0), params)

@@ -20,14 +20,14 @@ TARGET, SOURCE = np.nonzero(DENSE)
 
 
 def from_shuffled_edges(conn):
-    """One edge in two halves, one of weight 0."""
+    """Return edges of which one comes in two halves and one has weight 0."""
     return cf.sparse_from_edges(*shuffled_edges(conn, RNG), conn.shape)
 
 
 FORMS = {
     "dense": cf.to_sparse,
     "scipy": lambda conn: cf.to_sparse(scipy.sparse.coo_array(conn)),
-    "BCOO": lambda conn: cf.to_sparse(BCOO.fromdense(conn, nse=conn.size)),  # filled up
+    "BCOO": lambda conn: cf.to_sparse(BCOO.fromdense(conn, nse=conn.size)),  # padded
     "BCSR": lambda conn: cf.to_sparse(BCSR.fromdense(conn)),
     "edges": from_shuffled_edges,
     "back from scipy": lambda conn: cf.to_sparse(cf.to_sparse(conn).to_scipy()),
@@ -63,7 +63,7 @@ def test_stored_zeros_stay_and_weights_may_be_traced():
     places = np.array([0, 1]), np.array([1, 1])
     assert cf.sparse_from_edges(*places, np.array([0.0, 2.0]), shape=(2, 2)).edges == 2
 
-    def end(weight):  # the first and the last are one edge
+    def end(weight):  # the first and the last are the same edge
         ends = np.array([1, 0, 1]), np.array([0, 1, 0])
         conn = cf.sparse_from_edges(*ends, weight, shape=(2, 2))
         return cf.additive_coupling(jnp.array([2.0, 3.0]), conn) @ jnp.array([10.0, 1.0])
@@ -226,7 +226,7 @@ def on_edges(lags):
 
 
 def network(rule, lags, scheme, **options):
-    """A network, params over the sparse connection, where to start, and its judge."""
+    """Return a network, its parameters over the sparse connection, its start, and its oracle."""
     couple, judged = SEEN_RULES[rule]
     net = cf.Network(cf.nodes.linear, DT, lags=on_edges(lags), scheme=scheme, **options)
     params = cf.Params(cf.nodes.LinearParams(a=-1.0), couple(NETWORK))
@@ -341,7 +341,7 @@ def test_lags_as_a_matrix_go_with_a_sparse_connection_too():
     assert_close(got, cf.simulate(net, state, params, STEPS, record="x")[1], ulps=2**10)
 
 
-LARGE = 1009  # no other size in a program is this one
+LARGE = 1009  # a size that nothing else in the program has
 
 
 def test_no_array_of_targets_by_sources_is_ever_made():

@@ -38,7 +38,7 @@ def train(t, period=8.0, width=2.5, rise=None, count=3):
     return total
 
 
-# The stimulus, and f(t) by hand; each is multiplied by 1.5 and the pattern.
+# A stimulus, and its f(t) by hand; 1.5 and the pattern multiply both.
 CASES = {
     "constant": (cf.stimuli.Constant(1.5, PATTERN), lambda t: 1.0),
     "step": (cf.stimuli.Step(1.5, 4.0, pattern=PATTERN), lambda t: float(t >= 4)),
@@ -93,7 +93,7 @@ def test_a_stimulus_keeps_float32(name):
 @pytest.mark.every(2)
 @pytest.mark.parametrize("name", SMOOTH)
 def test_every_number_of_a_smooth_stimulus_has_its_gradient(name):
-    """At times between the kinks, in the middle of a rise too."""
+    """At times between the kinks, one of them within a rise."""
 
     def values(stimulus):
         return jnp.stack([stimulus(t) for t in (5.2, 7.1, 13.3, 21.6)])
@@ -101,7 +101,7 @@ def test_every_number_of_a_smooth_stimulus_has_its_gradient(name):
     check_grads(jax.jit(values), (SMOOTH[name],), order=1, modes=("fwd", "rev"), atol=1e-6)
     slopes = jax.grad(lambda s: (values(s) @ jnp.array([1.0, 2.0, 3.0])).sum())(SMOOTH[name])
     zero = [x for x in jax.tree.leaves(slopes) if not x.any()]
-    assert len(zero) == (name == "train")  # the count of a train has none
+    assert len(zero) == (name == "train")  # the number of pulses in a train has no gradient
 
 
 def test_a_hard_edge_has_no_gradient_and_says_so():
@@ -185,7 +185,7 @@ def test_wrong_stimuli_are_refused(wrong, message):
 
 def test_a_stimulus_of_another_size_is_refused():
     net = cf.Network(cf.nodes.linear, 0.5)
-    stimulus = cf.stimuli.Constant(1.0, pattern=jnp.ones(1))  # would broadcast
+    stimulus = cf.stimuli.Constant(1.0, pattern=jnp.ones(1))  # a shape that would broadcast
     params = cf.Params(
         cf.nodes.LinearParams(), cf.AdditiveCoupling(np.eye(3)), external={"x": stimulus}
     )

@@ -1,4 +1,4 @@
-"""A surface: vertices coupled over short ways, their regions over delayed long ones."""
+"""A surface: vertices coupled over short distances, and their regions over long, delayed tracts."""
 
 import equinox as eqx
 import jax
@@ -59,7 +59,7 @@ def test_a_surface_is_the_oracle_with_tracts_from_regions_onto_vertices(rule):
         return cf.simulate(net, state, there, STEPS, record="x")[1]
 
     def judged(k):
-        """The oracle's sources are as many as its targets: each region's mean, at its vertices."""
+        """The oracle has one source per target: the mean of each region, at its vertices."""
         onto = np.zeros((VERTICES, VERTICES))
         lags = np.ones((VERTICES, VERTICES), int)
         first = [int(np.flatnonzero(r == LABELS)[0]) for r in range(REGIONS)]

@@ -1,3 +1,5 @@
+"""Sweeps: the function at each value as in a loop, in chunks, over devices, with progress."""
+
 import os
 import subprocess
 import sys
@@ -117,7 +119,7 @@ def test_progress_is_on_stderr_and_can_be_off(capsys):
 
 
 def test_without_tqdm_there_is_no_bar(monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "tqdm", None)  # importing it fails
+    monkeypatch.setitem(sys.modules, "tqdm", None)  # so that importing it fails
     assert cf.sweep(run, KS)["end"].shape == (7, 3)
     assert capsys.readouterr().err == ""
 

@@ -1,3 +1,5 @@
+"""Synthetic connectomes: they look like measured ones and repeat by their key."""
+
 import jax
 import jax.numpy as jnp
 import numpy as np

@@ -1,3 +1,5 @@
+"""Transforms: ranges hold, there and back again is the same, gradients are finite."""
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -20,7 +22,7 @@ def test_positive_goes_there_and_back(dtype, exponent):
     x = jnp.asarray(10.0**exponent, dtype)
     u = cf.transforms.positive().inverse(x)
     assert u.dtype == x.dtype
-    # near 0, u = log x: its rounding, |u| <= 14, is a relative one of x
+    # near 0, u = log x, so a rounding of u, |u| <= 14, is a relative error of x
     assert_close(cf.transforms.positive().forward(u), x, ulps=16)
 
 
@@ -38,7 +40,7 @@ def test_bounded_goes_there_and_back(dtype, bounds, share):
     lower, upper = bounds
     x = jnp.asarray(lower + (upper - lower) * share, dtype)
     k = cf.transforms.bounded(lower, upper)
-    # x itself is known to a rounding of its bounds, and |u| <= 7
+    # x is known to a rounding of its bounds, and |u| <= 7
     assert_close(k.forward(k.inverse(x)), x, ulps=16, scale=max(abs(lower), abs(upper)))
     assert k.inverse(x).dtype == k.forward(x).dtype == x.dtype
 
@@ -78,7 +80,7 @@ def test_increasing_with_finite_gradients(transform):
     check_grads(jax.jit(transform.forward), (jnp.asarray([-2.0, 0.5, 3.0]),), order=1)
 
 
-def test_bounds_one_an_element():
+def test_bounds_may_be_one_per_element():
     k = cf.transforms.bounded(jnp.asarray([0.0, -1.0]), jnp.asarray([1.0, 5.0]))
     assert_close(k.forward(jnp.zeros(2)), np.asarray([0.5, 2.0]))
     with refuses(match=r"must have shape \(\) or \(3,\), not \(2,\)"):
@@ -128,7 +130,7 @@ W = np.asarray([[0.0, 1.5, 0.0], [0.2, 0.0, 0.7], [0.0, 3.0, 0.0]])
 EDGES = W > 0
 BOTH = np.asarray([[0.0, 1.5, 0.0], [1.5, 0.5, 0.7], [0.0, 0.7, 0.0]])
 MAPS = np.asarray([[-1.0, 0.2, 0.8], [0.5, -1.0, 0.5]])
-SHAPED = {  # a transform, a value in its range, how many numbers it moves
+SHAPED = {  # a transform, a value in its range, the number of unconstrained values
     "masked": (cf.transforms.masked(EDGES, cf.transforms.positive()), W, 4),
     "masked both ways": (
         cf.transforms.masked(BOTH > 0, cf.transforms.positive(), symmetric=True),
@@ -155,7 +157,7 @@ def test_a_shaped_one_goes_there_and_back(transform, x, count, dtype):
     assert_close(transform.forward(u), x.astype(dtype), ulps=64)
     again = jax.jit(transform.inverse)(jnp.asarray(x, dtype))
     assert_close(again, u, ulps=256)
-    moved = jax.jit(transform.forward)(u + 0.1)  # wherever it goes, it can start again
+    moved = jax.jit(transform.forward)(u + 0.1)  # a fit can start from any value
     assert_close(transform.forward(transform.inverse(moved)), moved, ulps=256)
     check_grads(jax.jit(transform.forward), (u.astype("float64"),), order=1)
     rows = jax.vmap(transform.forward)(jnp.stack([u, u + 0.1]))
@@ -172,7 +174,7 @@ def test_what_shaped_ones_keep():
     assert_close(change, np.outer([0, 1, 2], [3, 4, 5.0]), ulps=8)
     raw = cf.transforms.regional(MAPS).forward(jnp.asarray([1.0, 2.0, 0.5]))
     assert_close(raw, 1.0 + 2.0 * MAPS[0] + 0.5 * MAPS[1], ulps=8)
-    # From the connectome itself, where both factors could be 0, there is a way down.
+    # The base itself is a start with a slope, though both factors could be 0 there.
     low = cf.transforms.low_rank(W, 2)
     slope = jax.grad(lambda u: jnp.sum((low.forward(u) - W - 1.0) ** 2))(
         low.inverse(jnp.asarray(W))

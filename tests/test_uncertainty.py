@@ -1,3 +1,5 @@
+"""Uncertainties: curvature, profile likelihood and bootstrap against closed forms."""
+
 import warnings
 
 import equinox as eqx
@@ -42,7 +44,7 @@ def test_a_linear_model_has_the_errors_of_the_textbook():
     assert got.identified.all() and got.warned == () and got.distance < 1e-6
     given = cf.uncertainty(residuals, at(BEST), where=where, noise=2.0)
     assert_close(given.covariance, covariance * 4 / variance, ulps=2**12)
-    # the same as a negative log-likelihood, and through a transform, which changes no error
+    # a negative log-likelihood gives the same, and so does a transform
     loss = lambda p: jnp.sum(residuals(p) ** 2) / (2 * variance)
     ranges = (cf.transforms.bounded(-1.0, 2.0), cf.transforms.positive())
     for options in ({}, {"transform": ranges}):
@@ -52,7 +54,7 @@ def test_a_linear_model_has_the_errors_of_the_textbook():
 
 @pytest.mark.thorough
 def test_intervals_keep_to_their_range():
-    """A k of 0.02 ± 0.05 is positive, and a share of 0.9 ± 0.2 is below 1."""
+    """The interval of a k of 0.02 ± 0.05 is positive, and that of a share of 0.9 ± 0.2 is below 1."""
     at = {"k": jnp.asarray(0.02), "share": jnp.asarray([0.9, 0.5]), "lost": jnp.asarray(0.3)}
     parts = lambda p: (p["k"], p["share"], p["lost"])
     loss = lambda p: (
@@ -76,7 +78,7 @@ def test_intervals_keep_to_their_range():
         for end, side in ((low, -1), (high, 1)):
             moved = u + side * 1.96 * jnp.reshape(error / slope, jnp.shape(x))
             assert_close(end, rule.forward(moved), ulps=2**12)
-    assert got.lower[2] < 1e-12 and got.upper[2] > 1 - 1e-12  # the data say nothing but the range
+    assert got.lower[2] < 1e-12 and got.upper[2] > 1 - 1e-12  # the data say nothing else
     assert 0 < got.lower[0] < 0.02 < got.upper[0] and (got.upper[1] < 1).all()
 
 
@@ -136,7 +138,7 @@ def test_of_a_delayed_network_both_informations_agree():
         cf.uncertainty(lambda p: run(p, "forward") - data, params, where=pick, noise=0.1),
         cf.uncertainty(lambda p: jnp.sum((run(p) - data) ** 2) / 0.02, params, where=pick),
     ]
-    for got in rows:  # no residuals, so no second derivatives of theirs either
+    for got in rows:  # without residuals there are none of their second derivatives
         assert_close(got.information, wanted, ulps=2**36)  # differences of 1e-6
 
 

@@ -1,4 +1,4 @@
-"""Units that do not fit are found, in words; and those that do are worked out."""
+"""Units that do not fit are reported in words, and those that follow are derived."""
 
 import dataclasses
 import inspect
@@ -23,7 +23,7 @@ ONES = jnp.ones(N)
 
 
 def parts_of(name):
-    """A node of the catalog with its parameters and a state."""
+    """Return a node of the catalog with its parameters and a state."""
     node = cf.nodes.catalog()[name]
     return node, node.Params(), node.State(*[ONES] * len(node.states))
 
@@ -92,7 +92,7 @@ def test_a_node_fits_with_itself(name):
     report = checked(name, cf.AdditiveCoupling(W), noise=0.1)
     assert not report.findings, f"\n{report}"
     assert set(report.facts) >= {"coupling.conn", "coupling.b"}
-    for unit in node.implied:  # and it is needed
+    for unit in node.implied:  # without it the unit is not found
         without = cf.nodes.node(states=node.state_units, inputs=node.input_units)(
             lambda *args: cf.nodes.catalog()[name](*args)
         )
@@ -104,7 +104,7 @@ def test_a_node_fits_with_itself(name):
 
 
 def documented(of):
-    """The units in a docstring, by the name that they are said of."""
+    """Return the units in a docstring, by the name of what has them."""
     told, name = {}, None
     for line in inspect.getdoc(of).partition("Example:")[0].splitlines():
         if found := re.match(r"    (\w+): ", line):

@@ -23,7 +23,7 @@ X0 = np.random.default_rng(0).normal(size=5)
 def run(
     node, coupling, x0, dt, steps, *, node_params, history=None, key=None, noise=None, **options
 ):
-    """The record of all states, `(time, region)` each, and the last state."""
+    """Return the record of all states, `(time, region)` each."""
     net = cf.Network(node, dt, **options)
     params = cf.Params(node_params, coupling, noise=noise)
     state = net.init(x0, params, key=key, history=history)
@@ -289,7 +289,7 @@ def test_synchrony_of_many_oscillators_follows_the_lorentzian_law(K, r):
 
 @pytest.mark.parametrize("lag", [10, 30])
 def test_delayed_oscillators_turn_at_the_frequency_of_yeung_and_strogatz(lag):
-    """In phase Ω = ω - K sin Ωτ. Euler has it exactly: Ω dt a step."""
+    """In phase Ω = ω - K sin Ωτ. Euler is exact: the phases move by Ω dt per step."""
     omega, K, dt = 1.0, 0.6, 0.1
     tau = lag * dt
     Omega = omega
@@ -334,7 +334,7 @@ def test_the_slope_of_the_frequency_in_the_delay_is_that_of_theory():
     Omega, slope = map(float, jax.value_and_grad(frequency)(jnp.array(tau)))
     assert omega - K * np.sin(Omega * tau) == pytest.approx(Omega, abs=1e-4)
     cosine = K * np.cos(Omega * tau)
-    # Between two steps the sine itself is read linearly: (Ω dt)² / 8 = 1e-4 of it.
+    # Between two steps the sine is interpolated linearly, with an error of (Ω dt)² / 8 = 1e-4.
     assert slope == pytest.approx(-Omega * cosine / (1 + tau * cosine), rel=1e-3)
 
 
@@ -342,7 +342,7 @@ def test_the_slope_of_the_frequency_in_the_delay_is_that_of_theory():
 
 
 def delayed(dt, steps, lag, b=-1.0, a=0.0, start=1.0, **options):
-    """x' = a x + b x(t - τ) of one region on itself."""
+    """Run x' = a x + b x(t - τ): one region coupled to itself."""
     return run(
         cf.nodes.linear,
         cf.AdditiveCoupling(np.array([[b]])),
@@ -395,7 +395,7 @@ def test_a_strong_leak_is_stable_for_every_delay():
 
 
 def test_diffusive_coupling_with_delays_uses_the_present_own_state():
-    """-k L x(t - τ) is unstable beyond π / (2 k λ_max); with the own state of now it never is."""
+    """-k L x(t - τ) is unstable beyond π / (2 k λ_max); with the target's present state it never is."""
     S = W + W.T
     laplacian = np.diag(S.sum(axis=1)) - S
     dt = 0.01
@@ -453,7 +453,7 @@ ORDERS = [
 @pytest.mark.every(2)
 @pytest.mark.parametrize(("scheme", "hold", "delay", "order"), ORDERS)
 def test_each_scheme_has_its_order_in_a_network(scheme, hold, delay, order):
-    """Errors at t = 1 of steps of 1/32 and 1/64, against RK4 of 1/256 or, delayed, Heun of 1/1024."""
+    """Errors at t = 1 with steps of 1/32 and 1/64, against RK4 at 1/256 or, delayed, Heun at 1/1024."""
     start = cf.nodes.HopfState(X0, X0[::-1])
     lengths = np.full((5, 5), 0.25) + np.random.default_rng(0).integers(0, 4, (5, 5)) / 8
 
@@ -461,7 +461,7 @@ def test_each_scheme_has_its_order_in_a_network(scheme, hold, delay, order):
         dt = 1 / steps
         lags = None if delay is None else np.rint(lengths / dt).astype(int)
         rows = 0 if delay is None else lags.max()
-        # A past that arrives smoothly at the start: x(t) = x0 + t x'(0) is smooth enough.
+        # The history must meet the start smoothly: x(t) = x0 + t x'(0) is smooth enough.
         z = run(
             cf.nodes.hopf,
             cf.KuramotoCoupling(W, 0.7),

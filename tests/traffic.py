@@ -1,11 +1,11 @@
-"""What the devices of a compiled program send each other, counted from its text."""
+"""Count what the devices of a compiled program send each other, from the program's text."""
 
 import re
 from collections import Counter
 from math import prod
 
 KINDS = "all-gather|all-reduce|reduce-scatter|all-to-all|collective-permute|collective-broadcast"
-# The result's shape, which comes before the name; of an operation in two halves, the first counts.
+# The shape of the result stands before the name; an operation in two halves counts by its first.
 OPERATION = re.compile(rf"= \(?(.*?)\)? (?:{KINDS})(?:-start)?\(")
 KIND = re.compile(rf" ({KINDS})(?:-start)?\(")
 SHAPE = re.compile(r"\b[a-z]+(\d+)\[([\d,]*)\]")
@@ -14,9 +14,9 @@ CALL = re.compile(r"(?:to_apply|calls|body|condition|branch_computations)=\{?%?(
 
 
 def traffic(compiled):
-    """Exchanges and the bytes of their results on each device, `{kind: (count, bytes)}`, of one run.
+    """Count the exchanges of one run and the bytes of their results: `{kind: (count, bytes)}`.
 
-    What stands in a loop counts once a turn; so each device gets `bytes` less its own share.
+    An exchange in a loop counts once per turn. A device receives `bytes` less its own share.
     """
     computations, entry = parts(compiled.as_text())
     turns = Counter({entry: 1})
@@ -39,7 +39,7 @@ def traffic(compiled):
 
 
 def parts(text):
-    """The lines of each computation, and the name of the one that is run."""
+    """Return the lines of each computation by name, and the name of the entry computation."""
     computations, entry, name = {}, None, None
     for line in text.splitlines():
         head = re.match(r"(ENTRY )?%?([\w.-]+) .*\{$", line)
@@ -53,7 +53,7 @@ def parts(text):
 
 
 def size(shapes):
-    """Bytes of one or several results."""
+    """Count the bytes of one or several results."""
     return sum(
         int(bits) // 8 * prod(int(n) for n in dims.split(",") if n)
         for bits, dims in SHAPE.findall(shapes)

@@ -1,4 +1,4 @@
-"""What was run: a model in its simulator's words, and the same in ours.
+"""What was run: a model in its simulator's names, and the same in ours.
 
 This module needs neither simulator nor JAX, so that the script that records and the test that
 compares can both read it.
@@ -49,7 +49,7 @@ class Case:
 
 
 def connectome() -> tuple[np.ndarray, np.ndarray]:
-    """Asymmetric weights, exact in float32, that sum to about 1 in each row; lags of 0 to 39 steps."""
+    """Return weights that sum to about 1 per row, asymmetric and exact in float32; lags are 0 to 39."""
     rng = np.random.default_rng(20)
     weights = rng.integers(1, 64, (REGIONS, REGIONS)) / 256
     weights[rng.uniform(size=weights.shape) < 0.2] = 0
@@ -61,14 +61,14 @@ def connectome() -> tuple[np.ndarray, np.ndarray]:
 
 
 def start(case: Case) -> np.ndarray:
-    """Where each region starts and has always been, `(state, region)`."""
+    """Return the state in which each region starts and has always been, `(state, region)`."""
     rng = np.random.default_rng(21)
     low, high = np.transpose(case.start)
     return rng.uniform(low, high, (REGIONS, len(low))).T
 
 
 def tvb(model, node, start, links, couplings, dt, theirs=None, ours=None, note=""):
-    """A model of The Virtual Brain under several couplings, each `(name, k, parameters)`."""
+    """Yield a model of The Virtual Brain under several couplings, each `(name, k, parameters)`."""
     for name, k, args in couplings:
         rule, their_args = {
             "Difference": ("DiffusiveCoupling", {"a": k}),
@@ -96,7 +96,7 @@ def tvb(model, node, start, links, couplings, dt, theirs=None, ours=None, note="
 
 
 def _scaled(k, args):
-    """TVB's sigmoid has no k of its own: it scales both ends."""
+    """Scale both ends of TVB's sigmoid by k, of which it has none of its own."""
     return {name: k * x if name in ("cmin", "cmax") else x for name, x in args.items()}
 
 
@@ -105,7 +105,7 @@ TANH = {"a": 0.5, "b": 1.3, "midpoint": 0.1, "sigma": 0.8}
 
 
 def usual(k, **more):
-    """The couplings that suit most models, at comparable strengths."""
+    """Return the couplings that suit most models, at comparable strengths."""
     return [
         ("Difference", k, {}),
         ("Linear", k, {"b": 0.05 * k}),
@@ -230,7 +230,7 @@ def _tvb_cases():
 
 
 def neurolib(model, node, start, links, couplings, theirs, ours, note=""):
-    """A model of neurolib: Euler alone, at its dt of 0.1 ms."""
+    """Yield a model of neurolib, which has Euler alone, at its dt of 0.1 ms."""
     for kind, k in couplings:
         yield Case(
             simulator="neurolib",

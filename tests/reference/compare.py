@@ -1,4 +1,4 @@
-"""The recorded cases in coupling_fn, and how far it is from what was recorded."""
+"""Run the recorded cases in coupling_fn, and measure how far it is from what was recorded."""
 
 import warnings
 from functools import cache
@@ -15,7 +15,7 @@ from .cases import CASES, EVERY, STEPS, start
 
 @cache
 def recorded() -> dict[str, np.ndarray]:
-    """What the simulators gave, by case and scheme."""
+    """Return what the simulators computed, by case and scheme."""
     with np.load(Path(__file__).with_name("trajectories.npz")) as file:
         return dict(file)
 
@@ -23,10 +23,10 @@ def recorded() -> dict[str, np.ndarray]:
 def ours(
     name: str, scheme: str, *, k: float = 1.0, weights: np.ndarray | None = None
 ) -> np.ndarray:
-    """The states `(time, state, region)` after every 50 steps, in float64.
+    """Compute the states `(time, state, region)` after every 50 steps, in float64.
 
-    `k` multiplies every coupling strength, and `weights` replaces the recorded ones: to see that
-    the comparison notices.
+    `k` multiplies every coupling strength, and `weights` replaces the recorded weights: so a test
+    can see that the comparison notices.
     """
     case, file = CASES[name], recorded()
     weights = file["weights"] if weights is None else weights
@@ -40,7 +40,7 @@ def ours(
         wires[f"{into}{i}"] = cf.Wire(source, into)
         couplings[f"{into}{i}"] = getattr(cf, case.rule)(weights, **args)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".* rounded to none")  # one is meant to be
+        warnings.filterwarnings("ignore", message=".* rounded to none")  # of one edge on purpose
         lags = cf.lags(file["lengths"], speed=case.speed, dt=case.dt)
     net = cf.Network(
         node,
@@ -58,17 +58,17 @@ def ours(
 
 
 def error(name: str, scheme: str, **changes) -> float:
-    """The largest difference, of any state, relative to the largest value of that state."""
+    """Return the largest difference of any state, relative to the largest value of that state."""
     reference = recorded()[f"{name}-{scheme}"]
     size = np.abs(reference).max(axis=(0, 2), keepdims=True)
     return float((np.abs(ours(name, scheme, **changes) - reference) / size).max())
 
 
 def uncoupled(name: str, scheme: str) -> float:
-    """How far the simulator's own trajectory is from that without coupling, by the same measure."""
+    """Return how far the simulator's trajectory is from its own without coupling, by that measure."""
     return float(recorded()[f"{name}-{scheme}-uncoupled"])
 
 
 def node_types(node: str):
-    """The classes of the state and the parameters of a node."""
+    """Return the classes of the state and the parameters of a node."""
     return cf.nodes.catalog()[node].State, cf.nodes.catalog()[node].Params

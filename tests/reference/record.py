@@ -19,7 +19,7 @@ from reference.cases import CASES, EVERY, REGIONS, STEPS, Case, connectome, star
 
 
 def by_tvb(case: Case, scheme: str, weights: np.ndarray, lengths: np.ndarray, *, off=False):
-    """The states `(time, state, region)` after every 50 steps; `off` uncouples the regions."""
+    """Run TVB: the states `(time, state, region)` after every 50 steps; `off` uncouples the regions."""
     from tvb.simulator.lab import connectivity, coupling, integrators, models, monitors, simulator
 
     arrays = lambda values: {name: np.array([float(x)]) for name, x in values.items()}
@@ -64,7 +64,7 @@ THEIR_NAMES = {
 
 
 def by_neurolib(case: Case, scheme: str, weights: np.ndarray, lengths: np.ndarray, *, off=False):
-    """The same; neurolib has Euler alone."""
+    """Run neurolib: the same states. It has Euler alone."""
     from neurolib.models import fhn, hopf, wc, ww
 
     assert scheme == "euler"
@@ -73,7 +73,7 @@ def by_neurolib(case: Case, scheme: str, weights: np.ndarray, lengths: np.ndarra
     given = {"dt": case.dt, "duration": STEPS * case.dt, "signalV": case.speed, "sigma_ou": 0.0}
     given |= case.theirs | case.their_args | ({"K_gl": 0.0} if off else {})
     for name, value in given.items():
-        if name in model.params:  # the kind of coupling is a choice of some models only
+        if name in model.params:  # not every model offers a choice of coupling
             external = name.endswith("_ext")
             model.params[name] = np.full(REGIONS, value) if external else value
     initial, states = THEIR_NAMES[case.model]

@@ -18,7 +18,7 @@ PERIOD = 500.0  # [ms]
 
 
 def activity(steps=STEPS, dt=DT):
-    """Slow and fast, unlike in each region, and not at rest: (time, region)."""
+    """Return activity (time, region): slow and fast, different in each region, and not at rest."""
     t = dt * np.arange(1, steps + 1)[:, None] / 1000
     slow = np.sin(2 * np.pi * t * np.array([0.05, 0.031, 0.083]) + np.array([0.0, 1.0, 2.0]))
     fast = np.sin(2 * np.pi * t * np.array([9.7, 11.3, 6.1]))
@@ -26,7 +26,7 @@ def activity(steps=STEPS, dt=DT):
 
 
 def signals():
-    """Samples of three noisy regions whose correlations change: (time, region)."""
+    """Return samples (time, region) of three noisy regions whose correlations change."""
     rng = np.random.default_rng(3)
     common, own = rng.normal(size=(240, 1)), rng.normal(size=(240, 3))
     return own + common * np.sin(np.arange(240)[:, None] / np.array([30, 40, 50]))
@@ -80,7 +80,7 @@ def from_tvb(kept):
 
 
 def lead_field():
-    """What four electrodes see of three regions."""
+    """Return the lead field of four electrodes over three regions."""
     return np.random.default_rng(5).normal(size=(4, 3))
 
 
