@@ -1,1 +1,1 @@
-"""How fast the library is, next to its peers, on one and the same problem."""
+"""Measure the library next to its peers, on one and the same problem, answers compared first."""

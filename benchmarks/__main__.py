@@ -1,4 +1,4 @@
-"""`python -m benchmarks [NAME ...]`: the same problem in this library and in its peers."""
+"""`python -m benchmarks [NAME ...]`: ask the library and its peers the same questions."""
 
 import argparse
 import importlib
@@ -52,7 +52,7 @@ class Options:
         return self.dt or usual
 
     def connectomes(self, *usual):
-        """Give the one in a file, then synthetic ones; with `--n`, those of these sizes alone."""
+        """Yield the connectome in a file, then synthetic ones; with `--n`, only those of these sizes."""
         real = None
         if self.connectome:
             with np.load(self.connectome) as file:
@@ -62,7 +62,7 @@ class Options:
         yield from (("synthetic", n) for n in self.sizes(*usual) if n != real)
 
     def variants(self, small):
-        """Give schemes with dtypes: the usual, and on a small network what departs from it."""
+        """Return pairs of scheme and dtype: the usual pair, and on a small network others, too."""
         if self.scheme or self.dtype or not small:
             return list(product(self.scheme or ["euler"], self.dtype or ["float32"]))
         others = [("heun", "float32"), ("heun_held", "float32"), ("euler", "float64")]

@@ -1,6 +1,8 @@
 """The equations of every node as one would write them by hand, on arrays, in plain JAX.
 
-Each takes the states and the inputs in the order of their names, and the parameters as a dict.
+Each function takes the states and the inputs in the order of their names, and the parameters as a dict.
+`tests/node_equations.py` has the equations once more, on plain numbers, as what judges the library;
+these are what it must be as fast as.
 """
 
 from math import pi

@@ -1,4 +1,4 @@
-"""Ask the same of everyone, each in a process of its own; judge the answers; then show times."""
+"""Ask everyone the same, each in a process of its own; judge the answers; then show times."""
 
 import json
 import os
@@ -21,7 +21,7 @@ EVERYONE = ("coupling_fn", *PEERS, "plain", "numba", "bare")
 
 
 def compare(case, names, repeats, timeout, rounds=1):
-    """Have everyone answer a case: a row each, of what it cost or why there is no cost.
+    """Have everyone answer a case: a row per implementation, of its cost or why it has none.
 
     With several rounds everyone takes turns, and the round with the smallest median counts: a
     machine that others use too is slow for seconds at a time, and never too fast.
@@ -42,7 +42,7 @@ def compare(case, names, repeats, timeout, rounds=1):
     for r in rows:
         if peers and "us_per_step" in r:
             r["times_fastest_peer"] = min(peers) / r["us_per_step"]
-    name = Path(case.connectome).name  # not where it lies on this machine
+    name = Path(case.connectome).name  # without the folders of this machine
     answered = {"title": str(case), "case": asdict(replace(case, connectome=name)), "rows": rows}
     if "uncoupled" in expected:
         answered["uncoupled"] = float(expected["uncoupled"])
@@ -51,13 +51,13 @@ def compare(case, names, repeats, timeout, rounds=1):
 
 @lru_cache(maxsize=1)
 def prepared(case):
-    """Make a problem and its reference once for both dtypes: at N = 1000 it is slow."""
+    """Make a problem and its reference once for both dtypes: with 1000 regions it is slow."""
     problem = make_problem(case)
     return problem, reference(problem)
 
 
 def apart(command, timeout, *, x64):
-    """Run a command in a process of its own; None if it took too long."""
+    """Run a command in a process of its own; return None if it took too long."""
     env = os.environ | {"JAX_ENABLE_X64": str(int(x64))}
     try:
         return subprocess.run(
@@ -68,7 +68,7 @@ def apart(command, timeout, *, x64):
 
 
 def ask(name, command, timeout):
-    """What a process printed last, as JSON; or why there is no answer."""
+    """Return what a process printed last, as JSON, or why there is no answer."""
     done = apart(command, timeout, x64=False)
     if done is None:
         return {"name": name, "failed": f"took more than {timeout} s"}
@@ -108,7 +108,7 @@ def table(answered):
     if "uncoupled" in answered:
         lines += [f"Without the coupling, x differs by {answered['uncoupled']:.0%}.", ""]
     lines += [
-        f"| | µs a step{each} | spread | speed, fastest peer = 1 | compile, s | temp, MB | error |",
+        f"| | µs per step{each} | spread | speed, fastest peer = 1 | compile, s | temp, MB | error |",
         "|---|---|---|---|---|---|---|",
     ]
     for r in answered["rows"]:

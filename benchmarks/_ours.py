@@ -1,4 +1,4 @@
-"""coupling_fn: the network as its README writes it, with k and conn new at each call."""
+"""coupling_fn: the network as its README writes it, with new k and conn in each call."""
 
 import jax.numpy as jnp
 
@@ -16,7 +16,7 @@ SCHEME = {
 def build(problem):
     case, dtype = problem.case, problem.case.dtype
     lags = jnp.asarray(problem.lags, jnp.int32) if case.delayed else None
-    wire = cf.Wire("x", into="x")  # without it, `hopf` couples y too
+    wire = cf.Wire("x", into="x")  # by default `hopf` couples y, too
     net = cf.Network(cf.nodes.hopf, case.dt, couplings=wire, lags=lags, **SCHEME[case.scheme])
     node = cf.nodes.HopfParams(a=jnp.asarray(A, dtype), omega=jnp.asarray(OMEGA, dtype))
     x0 = cf.nodes.HopfState(*(jnp.asarray(v, dtype) for v in (problem.x0, problem.y0)))

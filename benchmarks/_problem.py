@@ -6,7 +6,7 @@ A network of Stuart-Landau (Hopf) nodes, coupled diffusively in x over a dense c
     dy_i = (a - x_i^2 - y_i^2) y_i + omega x_i
 
 Before t = 0 every node is where it starts. `W[i, j]` and `d[i, j]` are from j to i, and W is
-not symmetric: on a symmetric one, whoever transposes it passes unseen.
+not symmetric: on a symmetric one, nobody would notice who transposes it.
 """
 
 import json
@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 
 SPEED = 3.0  # [mm/ms]
-# [1/ms], 8 Hz, k as strong as the node. Faster, the network at dt 1 ms is chaotic, and no two
-# float32 runs agree. Here a slip of one lag shows by 5e-3, and one of a single strong edge by 5e-4.
+# [1/ms]; 8 Hz, and k is as strong as the node. A faster network is chaotic at dt 1 ms, and no two
+# float32 runs agree. Here lags that are wrong by one step change x by 5e-3, and the lag of a single
+# strong edge by 5e-4.
 A, OMEGA, K = 0.05, 0.05, 0.06
 SWEEP = np.linspace(0.01, 0.1, 32)
 
@@ -36,7 +37,7 @@ class Case:
     delayed: bool = True
     dt: float = 0.1  # [ms]
     steps: int = 2000
-    scheme: str = "euler"  # or "heun" (coupling at each stage), "heun_held" (once a step)
+    scheme: str = "euler"  # or "heun" (coupling at each stage), "heun_held" (once per step)
     dtype: str = "float32"
 
     def __str__(self):
@@ -72,7 +73,7 @@ def load_problem(path):
 def make_problem(case):
     rng = np.random.default_rng(0)
     weights, lengths = connectome(case.connectome, case.n, rng)
-    weights = weights * rng.uniform(0.5, 1.5, weights.shape)  # directed, whatever it was
+    weights = weights * rng.uniform(0.5, 1.5, weights.shape)  # directed, even if it was symmetric
     np.fill_diagonal(weights, 0)
     weights /= weights.sum(1).mean()
     lags = np.zeros(weights.shape, int)
@@ -86,7 +87,7 @@ def make_problem(case):
 
 
 def connectome(source, n, rng):
-    """Weights and lengths [mm], from a file or made: log-normal, weaker with distance."""
+    """Return weights and lengths [mm], from a file or synthetic: log-normal, weaker with distance."""
     if source != "synthetic":
         with np.load(source) as file:
             return file["weights"].astype(float), file["lengths"].astype(float)
@@ -98,7 +99,7 @@ def connectome(source, n, rng):
 
 
 def solve(problem, k=K, weights=None):
-    """Record x, `(steps, N)`: the formula, a step at a time; complex where `k` or `weights` is."""
+    """Compute x, `(steps, N)`, by the formula, step by step; complex where `k` or `weights` is."""
     case = problem.case
     weights = problem.weights if weights is None else weights
     n, longest = len(weights), int(problem.lags.max())
@@ -140,13 +141,13 @@ TOLERANCE = {"float32": 2e-4, "float64": 1e-10}  # relative
 
 
 def directions(problem):
-    """Two changes of the present weights, of either sign and not symmetric."""
+    """Return two changes of the weights, of either sign and not symmetric."""
     rng = np.random.default_rng(1)
     return [problem.weights * rng.uniform(-1, 1, problem.weights.shape) for _ in range(2)]
 
 
 def reference(problem):
-    """All that `error` needs to judge a result, as a dict of arrays."""
+    """Compute all that `error` needs to judge a result, as a dict of arrays."""
     quantity = problem.case.quantity
     if quantity == "forward":
         x, alone = solve(problem), solve(problem, 0.0)
@@ -162,7 +163,7 @@ def reference(problem):
 
 
 def error(problem, result, expected):
-    """How far a result, a list of arrays, is from the reference, relative to its size."""
+    """Measure how far a result, a list of arrays, is from the reference, relative to its size."""
     quantity = problem.case.quantity
     if quantity == "forward":
         return distance(result[0], expected["x"])

@@ -51,7 +51,7 @@ def make_problem(case):
 
 
 def solve(case, problem, k):
-    """The last x, in float64 or complex; before the run, x stood still."""
+    """Compute the last x, in float64 or complex; before the run x was constant."""
     from scipy.sparse import csr_array
 
     where = problem["target"], problem["source"]

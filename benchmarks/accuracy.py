@@ -10,7 +10,7 @@ HEADER = "| simulator | model | node | coupling | scheme | largest error | uncou
 
 
 def main():
-    """Print the table in a process of its own, in float64, and give its rows."""
+    """Print the table in a process of its own, in float64, and return its rows."""
     print(f"# {__doc__}\n", flush=True)
     rows = []
     env = os.environ | {"JAX_ENABLE_X64": "1"}

@@ -1,8 +1,8 @@
 """How many analytic FCs does a simulation of the same network cost?
 
-Hopf nodes near rest, 84 regions, float32: a scan of k by `analytic_fc`, one after the other, against
-one run that is long enough to estimate FC from, of 10 minutes at dt 0.1 ms (of which half a minute is
-run, and taken twenty times).
+Hopf nodes near rest, 84 regions, float32. A scan of k by `analytic_fc`, one k after the other, against
+one run that is long enough to estimate FC: 10 minutes at dt 0.1 ms, of which half a minute is run and
+counted twenty times.
 """
 
 import time
@@ -17,7 +17,7 @@ MINUTES, DT, SCANNED, WITH_DELAYS = 10, 0.1, 256, 8
 
 
 def main(connectome):
-    """Print the table, and give its rows."""
+    """Print the table, and return its rows."""
     print(f"# {__doc__}\n", flush=True)
     if connectome:
         with np.load(connectome) as file:
@@ -36,7 +36,7 @@ def main(connectome):
 
     def simulated(net):
         def run(k):
-            steps = round(MINUTES * 60_000 / DT / 20)  # a twentieth: a step costs what a step costs
+            steps = round(MINUTES * 60_000 / DT / 20)  # a twentieth: every step costs the same
             state = net.init(rest, params(k), key=jax.random.key(0))
             return cf.simulate(net, state, params(k), steps, record=None)[0].node.x
 
@@ -57,7 +57,7 @@ def main(connectome):
 
 
 def timed(function, *args):
-    """The better of two times, after one to compile [s]."""
+    """Return the better of two times [s], after a call that compiles."""
     jax.block_until_ready(function(*args))
     times = []
     for _ in range(2):

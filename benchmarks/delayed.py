@@ -1,4 +1,4 @@
-"""Time a delayed step, where every tract has a lag of its own."""
+"""How long is a delayed step, where every tract has a lag of its own?"""
 
 from ._problem import Case
 

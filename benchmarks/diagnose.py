@@ -1,7 +1,7 @@
 """How long does `diagnose` take on 10^4 regions?
 
-`python -m benchmarks diagnose`: sparse weights and lengths of so many regions, with a second matrix to
-compare the orientation with; the first call, in seconds of the processor.
+`python -m benchmarks diagnose`: sparse weights and lengths of so many regions, and a second matrix for
+the check of orientation. The time is that of the first call, in seconds of the processor.
 """
 
 import time
@@ -18,7 +18,7 @@ LIMIT = 5.0  # [s]
 
 
 def sparse_connectome(regions, degree):
-    """Weights from random sources, log-normal; and a length for each edge, in its order."""
+    """Return log-normal weights from random sources, and lengths in the order of the edges."""
     rng = np.random.default_rng(0)
     drawn = np.repeat(np.arange(regions), degree) * regions
     keys = np.unique(drawn + rng.integers(0, regions, regions * degree))
@@ -29,7 +29,7 @@ def sparse_connectome(regions, degree):
 
 
 def main():
-    """Print a table, and give its rows."""
+    """Print a table, and return its rows."""
     print(f"# {__doc__.splitlines()[0]}\n")
     print("| regions | edges | s | findings |", "|---" * 4 + "|", sep="\n")
     rows = []

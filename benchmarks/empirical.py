@@ -18,7 +18,7 @@ HEADER = "| node | k | critical k | simulated | rmse | analytic, same k | analyt
 
 
 def models(weights, lags):
-    """Three nodes near rest, each with the range of k in which its coupling matters."""
+    """Yield three nodes near rest, each with the range of k in which its coupling matters."""
     additive = cf.AdditiveCoupling(weights)
     regions = len(weights)
     rest = jnp.zeros(regions)
@@ -50,7 +50,7 @@ def at(params, k):
 
 
 def simulated(net, params, x0, k):
-    """Signals of several runs in a row; every k sees the same noise."""
+    """Return the signals of several runs, one after the other; every k gets the same noise."""
 
     def one(key):
         state = net.init(x0, params, key=key)
@@ -65,7 +65,7 @@ def simulated(net, params, x0, k):
 def answer(name, net, params, x0, bounds, fc):
     began = time.perf_counter()
     ks = jnp.geomspace(*bounds, SCANNED)
-    # The analytic columns are of the network without its delays, whose scan takes moments.
+    # The analytic columns are of the network without delays, of which a scan takes seconds.
     instant = cf.Network(net.node, net.dt, couplings=dict(net.wires))
     analytic = jax.jit(
         jax.vmap(
@@ -90,7 +90,7 @@ def answer(name, net, params, x0, bounds, fc):
 
 
 def main(connectome):
-    """Print the table, and give its rows."""
+    """Print the table, and return its rows."""
     print(f"# {__doc__}\n", flush=True)
     if not connectome:
         print("Skipped, for want of --connectome or COUPLING_FN_CONNECTOME.\n")
@@ -110,7 +110,7 @@ def main(connectome):
     for model in models(balanced, lags):
         row = answer(*model, fc)
         rows.append(row)
-        # An analytic FC there is only below the critical k.
+        # There is an analytic FC only below the critical k.
         shown = [x if isinstance(x, str) else f"{x:.3g}" for x in row.values()]
         cells = ["none" if x == "nan" else x for x in shown]
         print("|", " | ".join(cells), "|", flush=True)

@@ -1,8 +1,8 @@
 """What does `simulate(check="finite")` cost a run that is finite?
 
-`python -m benchmarks finite`: the same run without and with the check take turns, recording every step,
-which is the most there can be to look at; the median of the ratios of neighbours counts, which the
-machine's moods leave alone.
+`python -m benchmarks finite`: the same run without and with the check, in turns. Every step is recorded,
+so that there is as much to check as possible. What counts is the median ratio of neighbouring runs,
+which does not depend on how busy the machine is.
 """
 
 import json
@@ -16,7 +16,7 @@ CASES = (("at once", 84, 5000), ("delayed", 84, 5000), ("delayed", 370, 1000))
 
 
 def problem(kind, regions):
-    """Hopf nodes, diffusive coupling, Euler, float32."""
+    """Return a network of Hopf nodes, its state and parameters: diffusive coupling, Euler, float32."""
     import jax.numpy as jnp
 
     import coupling_fn as cf
@@ -31,11 +31,11 @@ def problem(kind, regions):
 
 
 def main():
-    """Print a table, and give its rows."""
+    """Print a table, and return its rows."""
     import coupling_fn as cf
 
     print(f"# {__doc__.splitlines()[0]}\n")
-    print("| | regions | steps | off, us a step | on | cost |", "|---" * 6 + "|", sep="\n")
+    print("| | regions | steps | off, us per step | on | cost |", "|---" * 6 + "|", sep="\n")
     rows = []
     for kind, regions, steps in CASES:
         net, state, params = problem(kind, regions)

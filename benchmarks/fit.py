@@ -1,9 +1,9 @@
 """How long does it take from data to the k that made them?
 
 A delayed network of Hopf nodes, x recorded at every step; the loss is the mean squared difference
-from data made at the k to be found. Each library's own fitter starts at half of it. Whoever ends
-further away than 1 % has no time. Compiling counts: the first column begins with the data. Two lengths:
-one where compiling is most of it, and 2 s of signals, as short as a fit of FC may be.
+from data made at the k to be found. Each library's own fitter starts at half of it; one that ends
+more than 1 % away gets no time. Compiling counts: the first column begins with the data. There are two
+lengths: one where compiling takes most of the time, and 2 s of signals, about the least for a fit of FC.
 """
 
 import importlib
@@ -22,7 +22,7 @@ from ._problem import Case, K, load_problem, make_problem, solve
 
 NAMES = ("scan", "least_squares", "lbfgs", "adam", "adam by hand", "tvboptim", "brainmass")
 START, RATE, STEPS, NEAR = K / 2, 2e-3, 60, 0.01
-SCANNED = START / 8, START * 8, 32  # as little is known of k as that
+SCANNED = START / 8, START * 8, 32  # k is known no better than that
 
 
 def main(options, timeout):
@@ -61,7 +61,7 @@ def line(row):
 
 
 def measure(name, folder):
-    """Fit twice in this process, and print when and what came out."""
+    """Fit twice in this process, and print how long it took and what came out."""
     problem = load_problem(folder / "problem.npz")
     data = np.load(folder / "data.npy").astype(problem.case.dtype)
     times = []
@@ -116,7 +116,7 @@ def overhead():
 
 
 def ours(problem, derivative):
-    """Give the run and where a fit of it begins, with k and all else as arrays."""
+    """Return the run and the parameters where a fit of it begins, all of them arrays."""
     import jax.numpy as jnp
 
     import coupling_fn as cf
@@ -165,7 +165,7 @@ def with_least_squares(problem, data):
 
 
 def with_scan(problem, data):
-    """As one fits where the start is a guess: look at many k first, then go down from the best."""
+    """Fit as one does without a good start: scan many k first, then descend from the best."""
     import equinox as eqx
     import jax.numpy as jnp
 
@@ -216,7 +216,7 @@ def with_optax(optimizer, steps, how):
 
 
 def by_hand(problem, data):
-    """The loop that one writes: what `fit` may cost at most 1.2 times of."""
+    """Fit by the loop that one would write; `fit` may take at most 1.2 times as long."""
     import equinox as eqx
     import jax
     import jax.numpy as jnp

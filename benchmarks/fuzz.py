@@ -1,8 +1,9 @@
-"""Does any file break a loader? Fuzzed by atheris, which follows what the code does with the bytes.
+"""Does any file break a loader? Atheris fuzzes them, guided by what the code does with the bytes.
 
-`python -m benchmarks.fuzz [SECONDS]` (for each kind of file): anything but a finite connectome or a
-`ValueError` that names the file ends it, with the bytes kept in the folder it names. Not a benchmark,
-so `python -m benchmarks` does not run it; it needs `pip install atheris`, for Linux and macOS.
+`python -m benchmarks.fuzz [SECONDS]`, per kind of file. Anything but a finite connectome or a
+`ValueError` that names the file is a failure; its bytes are kept in the folder that is printed. This is
+not a benchmark, so `python -m benchmarks` does not run it. It needs `pip install atheris`, for Linux and
+macOS.
 """
 
 import re
@@ -36,7 +37,7 @@ def main(seconds):
 
 
 def begin(suffix, corpus):
-    """Files to begin with: two that are sound."""
+    """Write two sound files to begin with."""
     import coupling_fn as cf
 
     weights = np.array([[0.0, 0.5], [0.25, 0.0]])
@@ -52,7 +53,7 @@ def begin(suffix, corpus):
 
 
 def fuzz(suffix, corpus, seconds):
-    """Give a loader bytes for so long; the process ends here."""
+    """Feed a loader with bytes for so many seconds; this ends the process."""
     import atheris
 
     with atheris.instrument_imports(include=["coupling_fn", "numpy.lib", "zipfile"]):

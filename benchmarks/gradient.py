@@ -1,4 +1,4 @@
-"""Time a loss with its gradient through a delayed run: of k, and of every weight."""
+"""How long is a loss with its gradient through a delayed run, in k and in every weight?"""
 
 from ._problem import Case
 

@@ -1,4 +1,4 @@
-"""Time an undelayed step, next to a bare scan of `W @ x`."""
+"""How long is an undelayed step, next to a bare scan of `W @ x`?"""
 
 from ._problem import Case
 

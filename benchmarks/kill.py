@@ -1,8 +1,8 @@
-"""Do runs, sweeps and fits that are killed go on to the same bits?
+"""Do runs, sweeps and fits that are killed resume to the same bits?
 
-`python -m benchmarks kill`: children with `save=` die by SIGKILL, at a random moment or at a random
-place inside of a write, up to three times in a row; what a last child then makes of the folder is
-compared with the unbroken work, bit for bit. `--kills` says how often.
+`python -m benchmarks kill`: child processes with `save=` are killed by SIGKILL, at a random moment or at
+a random place within a write, up to three times in a row. What a last child makes of the folder is
+compared with the uninterrupted work, bit for bit. `--kills` says how often.
 """
 
 import hashlib
@@ -23,13 +23,13 @@ import coupling_fn as cf
 
 # Where a child dies: by the clock, or in the write of a checkpoint, from its bytes to its new name.
 PLACES = ("clock", "bytes", "fsync", "replace", "named")
-WRITES = 20  # of a whole work
+WRITES = 20  # in one work that is not interrupted
 IN_A_ROW = 3
 PATIENCE = 240  # of the parent with a child [s]
 
 
 def simulated(folder):
-    """A delayed network with noise, whose history and random key a resumed run needs to the bit."""
+    """Simulate a delayed network with noise: a resumed run needs its history and random key."""
     import jax
     import jax.numpy as jnp
 
@@ -46,7 +46,7 @@ def simulated(folder):
 
 
 def swept(folder):
-    """A noisy iteration, several values a chunk and the last chunk not full."""
+    """Sweep a noisy iteration, with several values per chunk and a last chunk that is not full."""
     import jax
     import jax.numpy as jnp
 
@@ -63,7 +63,7 @@ def swept(folder):
 
 
 def fitted(folder):
-    """Several starts, noise on the data and on the gradient."""
+    """Fit from several starts, with noise on the data and on the gradient."""
     import jax
     import jax.numpy as jnp
     import optax
@@ -97,7 +97,7 @@ WORKS = {"simulate": simulated, "sweep": swept, "fit": fitted}
 
 
 class Dying(io.BufferedWriter):
-    """A file that takes so many bytes, and then its process is no more."""
+    """A file that takes so many bytes and then kills its process."""
 
     def __init__(self, handle: int, left: int):
         super().__init__(io.FileIO(handle, "wb"))
@@ -119,7 +119,7 @@ def die():
 
 
 def watch_writes(place: str, number: int, left: int, pipe: Connection):
-    """Say when the first write of this process is done, and die in that of a number, at a place."""
+    """Report the end of the first write of this process, and die in a later write, at a place in it."""
     fdopen, fsync, replace = os.fdopen, os.fsync, os.replace
     count, named = 0, False
 
@@ -149,7 +149,7 @@ def watch_writes(place: str, number: int, left: int, pipe: Connection):
 
 
 def child(work: str, folder: str, cache: str, death: tuple[str, int, int], pipe: Connection):
-    """Do a work with what is in the folder, and tell the digest of what came out."""
+    """Do a work from what is in the folder, and send the digest of the result."""
     import jax
 
     for name, value in (
@@ -170,7 +170,7 @@ def child(work: str, folder: str, cache: str, death: tuple[str, int, int], pipe:
 
 
 class Children:
-    """Processes that are forked where the library is imported and no device has been touched."""
+    """Processes forked from a server that has imported the library and touched no device."""
 
     def __init__(self, cache: str):
         self.context = multiprocessing.get_context("forkserver")
@@ -178,9 +178,9 @@ class Children:
         self.cache = cache
 
     def run(self, work, folder, death=("", 0, 0), after=None):
-        """What a child made, None if it died; and the time from its first write to its end [s].
+        """Return a child's digest, None if it died, and the time from its first write to its end [s].
 
-        `after` so many seconds from that write it is killed.
+        It is killed `after` so many seconds from that write.
         """
         ours, theirs = self.context.Pipe(duplex=False)
         args = (work, str(folder), self.cache, death, theirs)
@@ -204,7 +204,7 @@ class Children:
 
 
 def main(kills, seed=0):
-    """Print a table, and give its rows."""
+    """Print a table, and return its rows."""
     print(f"# {__doc__.splitlines()[0]}\n")
     rng = np.random.default_rng(seed)
     died, torn, chains = Counter(), Counter(), Counter()
@@ -223,7 +223,7 @@ def main(kills, seed=0):
                 after = rng.uniform(0, took[work]) if place == "clock" else None
                 digest, _ = children.run(work, folder, death, after)
                 if digest is not None:
-                    break  # it was done before its hour
+                    break  # it finished before it was to die
                 died[work, place] += 1
                 torn[work] += len(list(folder.glob("*.part"))) > 0
             same = children.run(work, folder)[0] == whole[work]

@@ -1,7 +1,7 @@
-"""Time a step of each node model, next to the same equations hand-written in a bare scan.
+"""How long is a step of each node, next to the same equations written by hand in a bare scan?
 
-Both take Euler steps of regions that nothing couples, and the answers are compared first: what is
-measured is what the library adds to the arithmetic. They take turns, and the fastest round counts.
+Both take Euler steps of uncoupled regions, and their answers are compared first. The difference is what
+the library adds to the arithmetic. They take turns, and the fastest round counts.
 """
 
 import time
@@ -19,7 +19,7 @@ LIMIT = 1.3
 
 
 def problem(name, regions):
-    """A node with its default parameters, from a third of the way through the range of each state."""
+    """Return a node, its default parameters, and a start a third of the way through each range."""
     node = cf.nodes.catalog()[name]
     spread = np.linspace(0.3, 0.4, regions)
     x0 = {s: low + (high - low) * spread for s, (low, high) in node.ranges.items()}
@@ -58,7 +58,7 @@ def bare(name, dt, steps):
 
 
 def measure(name, regions=84, steps=2000, rounds=15, dt=1e-3):
-    """Microseconds a step: ours, by hand, and the largest relative difference of the answers."""
+    """Return the microseconds per step, ours and by hand, and the largest relative difference."""
     node, params, x0 = problem(name, regions)
     runs = ours(node, params, x0, dt, steps), bare(name, dt, steps)
     answers = [np.stack(jax.block_until_ready(tuple(run(params, x0)))) for run in runs]
@@ -73,9 +73,9 @@ def measure(name, regions=84, steps=2000, rounds=15, dt=1e-3):
 
 
 def main(rounds=15):
-    """Print a line a model, and give the rows."""
+    """Print a line per node, and return the rows."""
     print(
-        f"# {__doc__}\n\n| model | µs a step | by hand | ratio | difference |\n|---|---|---|---|---|"
+        f"# {__doc__}\n\n| model | µs per step | by hand | ratio | difference |\n|---|---|---|---|---|"
     )
     rows = []
     for name in EQUATIONS:

@@ -1,7 +1,7 @@
 """Do samplers that take `log_density` as it is agree, converge, and cover the truth?
 
-k and two parameters of the node of a delayed network, from data with noise: truths are drawn from
-the prior, so that a right posterior holds them in its 90 % intervals in 90 % of the data sets.
+They sample k and two node parameters of a delayed network, given noisy data. Truths are drawn from the
+prior, so that the 90 % intervals of a right posterior hold them in 90 % of the data sets.
 Needs `coupling_fn[sample]`.
 """
 
@@ -15,7 +15,7 @@ HEADER = "| | R-hat, BlackJAX | R-hat, NumPyro | NumPyro's mean is off by, error
 
 
 def problem():
-    """The density of a data set, and data of a truth."""
+    """Return the log-density of a data set and the data of a truth, as functions."""
     import equinox as eqx
     import jax
     import jax.numpy as jnp
@@ -50,7 +50,7 @@ def problem():
 
 
 def with_blackjax(density_of, data, key):
-    """Chains of draws of the leaves, `(number, chain, draw)`."""
+    """Draw the leaves by BlackJAX, `(number, chain, draw)`."""
     import blackjax
     import jax
     import jax.numpy as jnp
@@ -74,7 +74,7 @@ def with_blackjax(density_of, data, key):
 
 
 def with_numpyro(density_of, data, key):
-    """The same by NumPyro."""
+    """Draw the same by NumPyro."""
     import jax
     import jax.numpy as jnp
     from numpyro.infer import MCMC, NUTS
@@ -95,7 +95,7 @@ def with_numpyro(density_of, data, key):
 
 
 def main():
-    """Print the table, and give its rows."""
+    """Print the table, and return its rows."""
     import jax
     import numpy as np
     from blackjax.diagnostics import effective_sample_size, potential_scale_reduction

@@ -12,7 +12,7 @@ HEADER = "| fitted | truth | largest error of 20 starts | within its 95 % interv
 
 
 def main():
-    """Print the tables in a process of its own, in float64, and give their rows."""
+    """Print the tables in a process of its own, in float64, and return their rows."""
     print(f"# {__doc__}\n", flush=True)
     rows = []
     command = [sys.executable, "-m", "benchmarks.recovery"]

@@ -1,8 +1,8 @@
-"""Spread the nodes of a sparse network over devices: what they exchange, and what each holds.
+"""What do devices exchange, and what does each hold, where they share a sparse network?
 
-Linear nodes in Euler steps, float32, 20 edges a node. Programs for host devices are timed, too; they
-share this machine's cores, so that more of them is no faster. What is sent each other, and the memory
-of each device, is read off the compiled program, which is compiled but not run for 10^6 nodes.
+Linear nodes in Euler steps, float32, 20 edges per node. Programs for host devices are timed, too; they
+share this machine's cores, so that more of them are no faster. What devices send each other and the
+memory of each are read off the compiled program, which for 10^6 nodes is compiled but not run.
 """
 
 import json
@@ -17,13 +17,13 @@ DEGREE, DT, K = 20, 0.1, 0.9
 LAGS = {"no delay": None, "lags 10 to 200": (10, 200), "lags 32 to 200": (32, 200)}
 STEPS = 128
 SMALL, LARGE = 20_000, 1_000_000
-# What an accelerator of the day moves, by its maker's data sheet (NVIDIA H100 SXM): memory, and links
-# to the others of its machine in one direction, bytes a second.
+# Bytes per second that an accelerator moves by its maker's data sheet (NVIDIA H100 SXM): in memory, and
+# over its links to the others of its machine in one direction.
 MEMORY, LINK = 3.35e12, 450e9
 
 
 def main(options, timeout, repeats):
-    """Print the tables, with `--n` those of these sizes, and give their rows."""
+    """Print the tables, with `--n` only those of these sizes, and return their rows."""
     print(f"# {__doc__}\n", flush=True)
     tables = []
     for n, counts, runs in ((SMALL, (1, 2, 4, 8), repeats), (LARGE, (8, 16, 32, 64), 0)):
@@ -41,7 +41,7 @@ def main(options, timeout, repeats):
 
 
 HEAD = (
-    "| devices | µs a step | exchanges a step | received a step, kB | edges read a step, MB "
+    "| devices | µs per step | exchanges per step | received per step, kB | edges read per step, MB "
     "| held, MB | exchange, µs | edges, µs |\n" + "|---" * 8 + "|"
 )
 
@@ -49,7 +49,7 @@ HEAD = (
 def line(row):
     if "failed" in row:
         return f"| {row['name']} | {row['failed']} " + "| " * 6 + "|"
-    shown = f"{row['us_a_step']:.0f}" if "us_a_step" in row else "not run"
+    shown = f"{row['us_per_step']:.0f}" if "us_per_step" in row else "not run"
     return (
         f"| {row['name']} | {shown} | {row['exchanges']:.3g} | {row['received'] / 1e3:.4g} "
         f"| {row['read'] / 1e6:.3g} | {row['held'] / 1e6:.4g} "
@@ -104,7 +104,7 @@ def measure(devices, n, lags, repeats):
     conn = three[2].coupling.conn
     compiled = jax.jit(run).lower(*three).compile()
     found = traffic(compiled)
-    # What was sent before the run is exchanged once, however long it is.
+    # The history before the run is exchanged once, so two lengths give the exchanges per step.
     longer = traffic(
         jax.jit(lambda *three: cf.simulate(*three, 2 * STEPS, record=None)[0].node.x)
         .lower(*three)
@@ -119,7 +119,7 @@ def measure(devices, n, lags, repeats):
     costs = {
         "exchanges": count,
         "received": moved * (devices - 1) / devices,
-        # Of each edge a number a step, and once a block its place and its weight.
+        # Per edge one number per step, and once per block its place and its weight.
         "read": places * 4 * (1 + 2 / window),
         "held": size.argument_size_in_bytes + size.output_size_in_bytes + size.temp_size_in_bytes,
         "kinds": found,
@@ -131,7 +131,7 @@ def measure(devices, n, lags, repeats):
             begin = time.perf_counter()
             jax.block_until_ready(compiled(*three))
             times.append(time.perf_counter() - begin)
-        costs["us_a_step"] = float(np.median(times[1:])) / STEPS * 1e6
+        costs["us_per_step"] = float(np.median(times[1:])) / STEPS * 1e6
     print(json.dumps(costs))
 
 

@@ -1,9 +1,9 @@
-"""Time a step over a sparse connection, for each weight that is stored.
+"""How long is a step over a sparse connection, per stored weight?
 
 Linear nodes, `dx_i = -x_i + k sum_j W_ij x_j(t - d_ij)`, in Euler steps and float32. Degrees are those
 of a random graph, or heavy-tailed: a few nodes have up to 100 times the median. scipy's CSR product,
-on one core, is the limit for what is not delayed. Each runs in a process of its own, and who does not
-come to the same x has no time.
+on one core, is the limit for what is not delayed. Each runs in a process of its own, and one that does
+not compute the same x gets no time.
 """
 
 import importlib
@@ -19,7 +19,7 @@ import numpy as np
 from ._harness import ask
 from ._sparse_problem import DT, RUNS, TOLERANCE, Case, K, make_problem, reference
 
-PRODUCTS = ("scipy", "BCOO", "BCSR")  # beside the libraries
+PRODUCTS = ("scipy", "BCOO", "BCSR")  # products of matrices, beside the libraries
 
 
 def answering(case):
@@ -33,7 +33,7 @@ def answering(case):
 
 
 def cases(options):
-    """Give what is asked; with `--n` of these sizes alone."""
+    """Yield the cases; with `--n` only those of these sizes."""
     known = [
         *[
             Case(n, degree, heavy=heavy)
@@ -60,7 +60,7 @@ def cases(options):
 
 
 def main(options, timeout, only, repeats):
-    """Print a table a case, and give its rows."""
+    """Print a table per case, and return its rows."""
     print(f"# {__doc__}\n", flush=True)
     tables = [construction()] if not options.n else []
     for case in cases(options):
@@ -68,7 +68,7 @@ def main(options, timeout, only, repeats):
         edges = len(problem["weight"])
         print(f"## {case}: {edges} edges, {case.steps} steps\n")
         print(
-            "| | ns a weight | µs a step | compile, s | memory, MB | error |",
+            "| | ns per weight | µs per step | compile, s | memory, MB | error |",
             "|---" * 6 + "|",
             sep="\n",
         )
@@ -103,8 +103,8 @@ def judged(name, case, folder, wanted, edges, timeout, repeats):
     return {
         "name": name,
         "error": off,
-        "us_a_step": step * 1e6,
-        "ns_a_weight": step / edges * 1e9,
+        "us_per_step": step * 1e6,
+        "ns_per_weight": step / edges * 1e9,
     } | costs
 
 
@@ -112,7 +112,7 @@ def line(row):
     if "failed" in row:
         return f"| {row['name']} | {row['failed']} | | | | |"
     return (
-        f"| {row['name']} | {row['ns_a_weight']:.2f} | {row['us_a_step']:.4g} "
+        f"| {row['name']} | {row['ns_per_weight']:.2f} | {row['us_per_step']:.4g} "
         f"| {row['compile_s']:.1f} | {row['peak_mb']:.0f} | {row['error']:.0e} |"
     )
 
@@ -131,7 +131,7 @@ def ours(case, problem):
     x0 = cf.nodes.LinearState(jnp.asarray(problem["x0"]))
     a = jnp.asarray(-1.0, jnp.float32)
 
-    def run(k, given):  # what is large is an argument: XLA folds constants, for seconds
+    def run(k, given):  # large arrays are arguments: XLA would fold constants, for seconds
         net, conn, x0 = given
         params = cf.Params(cf.nodes.LinearParams(a), cf.AdditiveCoupling(conn, k))
         state = net.init(x0, params)
@@ -141,7 +141,7 @@ def ours(case, problem):
 
 
 def product(kind):
-    """A bare scan over a product of `jax.experimental.sparse`."""
+    """Return the builder of a bare scan over a product of `jax.experimental.sparse`."""
 
     def build(case, problem):
         import jax
@@ -213,7 +213,7 @@ def measure(name, folder, repeats):
 
 
 def peak_mb():
-    """The most memory this process held; `ru_maxrss` would begin with what its parent did."""
+    """Return the peak memory of this process; `ru_maxrss` would start from that of its parent."""
     status = Path("/proc/self/status")
     lines = status.read_text().splitlines() if status.exists() else []
     return next((int(line.split()[1]) / 1024 for line in lines if "VmHWM" in line), float("nan"))
@@ -236,7 +236,7 @@ def with_scipy(case, problem):
 
 
 def construction(edges=10**7, n=10**6):
-    """How long it takes from a list of edges, in no order, to a connection."""
+    """Time the way from a list of edges, in no order, to a connection."""
     import coupling_fn as cf
 
     rng = np.random.default_rng(0)

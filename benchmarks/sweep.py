@@ -1,4 +1,4 @@
-"""Time each of 32 delayed runs, for 32 values of k under `jax.vmap`."""
+"""How long is each of 32 delayed runs, for 32 values of k under `jax.vmap`?"""
 
 from ._problem import Case
 

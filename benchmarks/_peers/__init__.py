@@ -1,1 +1,1 @@
-"""The other ways to solve the problem: public packages, and the yardsticks between them."""
+"""The other ways to solve the problem: public packages, and yardsticks in plain JAX and numba."""

@@ -1,6 +1,6 @@
 """brainmass: a network in its `Simulator`, both built inside the traced function.
 
-Built outside, its states hold values of an earlier trace, and each call traces again.
+Built outside of it, their states would hold values of an earlier trace, and each call would trace again.
 """
 
 import brainmass
@@ -15,7 +15,7 @@ METHOD = {"euler": "euler", "heun_held": "rk2"}  # its "heun" is a scheme of thi
 
 
 class Undelayed(brainstate.nn.Module):
-    """Its parts, wired by hand: its `Network` gathers zero lags, at 2 to 5 times the cost."""
+    """Its parts, wired by hand: its `Network` gathers lags of 0, which costs 2 to 5 times as much."""
 
     def __init__(self, node, conn, k):
         super().__init__()

@@ -1,9 +1,9 @@
-"""Plain JAX, as well as we know: one gather with constant indices in one scan.
+"""Plain JAX, as fast as we can write it: one gather with constant indices in one scan.
 
 Forward, the history is a ring of twice the length, written twice, a length apart, so that the
-indices of a read never wrap: one constant array plus a scalar. Backward, JAX would keep those
-moving indices for each step, O(T N^2); a history that is shifted instead has indices that never
-move, and its gradient measured 1.5 to 2.5 times faster in 3 to 30 times less memory.
+indices of a read never wrap: one constant array plus a scalar. In reverse mode JAX would keep
+those moving indices of every step, O(T N^2). A history that is shifted has indices that never move; its
+gradient measured 1.5 to 2.5 times faster, in 3 to 30 times less memory.
 Gradient and sweep are `jax.grad` and `jax.vmap` of this.
 """
 

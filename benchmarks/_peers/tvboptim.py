@@ -1,10 +1,10 @@
-"""tvboptim: a `Network` and its native solver, prepared once, solved with k and weights new.
+"""tvboptim: a `Network` and its native solver, prepared once and solved with new k and weights.
 
-A prepared solve takes its parameters as a pytree, so nothing is traced again at a later call.
-The node is our own, by its documented extension: its `SupHopf` couples x and y at once.
-So is the coupling without delay: its `DifferenceCoupling` sums differences over an (N, N)
-grid, at 20 times the cost of its matrix product. With delays, this makes no difference.
-Of its three history buffers, each quantity has the one that measured fastest.
+A prepared solve takes its parameters as a pytree, so later calls trace nothing again. The node is a
+subclass of our own, as its documentation offers: its `SupHopf` couples both x and y. The undelayed
+coupling is our own, too: its `DifferenceCoupling` sums differences over an (N, N) grid, at 20 times the
+cost of its matrix product; with delays this makes no difference. Of its three history buffers, each
+quantity gets the one that measured fastest.
 """
 
 import jax.numpy as jnp
@@ -44,7 +44,7 @@ class MatrixDifference(LinearCoupling):
         return params.G * (summed - params.strength * local)
 
 
-# Seen at N = 84 and 370: backward, the other two keep indices of every step, 30 times the memory.
+# At N = 84 and 370 the other two keep the indices of every step for reverse mode: 30 times the memory.
 BUFFER = {"forward": "preallocated", "sweep": "preallocated"}
 
 

@@ -1,6 +1,7 @@
-"""tvboptim over its sparse graphs: a `Network` prepared once, solved with k and weights new.
+"""tvboptim over its sparse graphs: a `Network` prepared once and solved with new k and weights.
 
-A buffer of one history row a step measured fastest forward, a shifted one backward, as on dense ones.
+A preallocated history of all steps measured fastest forward and a shifted one in reverse mode, as on
+dense graphs.
 """
 
 import jax.numpy as jnp

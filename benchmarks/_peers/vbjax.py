@@ -8,7 +8,7 @@ that only x, which is coupled, is gathered.
 
 import os
 
-# Before vbjax is imported, which would otherwise split the CPU into one device a core.
+# Before vbjax is imported, which would otherwise split the CPU into one device per core.
 os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=1")
 
 import jax.numpy as jnp
