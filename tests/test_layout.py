@@ -36,8 +36,13 @@ ROOMS = {
     ),
     "noise": "_noise | _increments",
     "stimuli": "_stimuli",
-    "_delays": "_delay _plan _windows | _blocks",
-    "_network": "_link _params | _network | _vector_field",
+    "_delays": (
+        "_lags _plan _windows | _edges _history | _layout | _buffers | _forward | _adjoint | "
+        "_blocked_run"
+    ),
+    "_network": (
+        "_edge_forms _params | _fields _link | _checks | _links | _step | _network | _vector_field"
+    ),
     "_simulate": "_blocked _finite _shard | _simulate",
     "observe": (
         "_connectivity | "

@@ -9,12 +9,21 @@ from typing import Any
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from .._connectome import edges_of
 from .._core import PyTree, get, read, traced
-from .._network import Network, Params, State, origins_of, past_of
+from .._network import (
+    Network,
+    Params,
+    State,
+    buffers_of,
+    delayed_sums_of,
+    links_of,
+    node_inputs,
+    references_of,
+    taps_of,
+)
 from ..noise._increments import external_of, noises_of
 
 PART = 256  # steps of the repeated run whose states are looked at together
@@ -125,18 +134,14 @@ def _told(run, step, before, params, done: int, row: int, values: dict[str, np.n
 
 def _inputs(net: Network, state: State, params: Params, region: int) -> str:
     """What drives the region, what is largest of all that drives any, and who sends most."""
-    links = net.links(params)
-    past = {
-        link.key: jnp.concatenate([state.history[link.key], read(state.node, link.source)[None]])
-        for link in links
-        if link.key in state.history
-    }
+    links = links_of(net, params)
+    buffers = buffers_of(links, state)
     noises = noises_of(net.node.states, params.noise, params.external)
     external = external_of(params.external, noises.values(state.noise))
-    origins = origins_of(links, state)
-    arrived = past_of(links, past, origins, 0)
+    references = references_of(links, state)
+    delayed = delayed_sums_of(links, buffers, references, 0)
     time = state.step.astype(jax.tree.leaves(state.node)[0].dtype) * net.dt
-    driven = net.inputs(links, state.node, external, time, arrived, origins)
+    driven = node_inputs(net, links, state.node, external, time, delayed, references)
     table = {name: np.asarray(get(driven, name)) for name in net.node.inputs}
     own = ", ".join(f"{name} = {values[region]:.4g}" for name, values in table.items())
     every = [(x, f"{name} of region {i}") for name, v in table.items() for i, x in enumerate(v)]
@@ -146,13 +151,15 @@ def _inputs(net: Network, state: State, params: Params, region: int) -> str:
             continue
         edges = edges_of(conn)
         edges = edges.chosen(edges.target == region)
-        rows = np.asarray(past.get(link.key, read(state.node, link.source)[None]))
-        taps = net.taps(link.name, params)
+        signals = link.signals
+        present = read(state.node, signals.source)[None]
+        buffer = np.asarray(buffers.get(signals.history, present))
+        taps = taps_of(net, signals.coupling, params)
         lag = np.asarray(taps[0].lags if taps else 0)
-        if lag.ndim == 1:  # one a stored edge of a SparseConnection
+        if lag.ndim == 1:  # per stored edge of a SparseConnection
             lag = lag[(np.asarray(conn.target) == region) & (np.asarray(conn.weights) != 0)]
         lag = lag[region, edges.source] if lag.ndim == 2 else lag
-        sent = edges.weight * rows[len(rows) - 1 - lag, edges.source]
+        sent = edges.weight * buffer[len(buffer) - 1 - lag, edges.source]
         received += [
             (x, f"weight times state of region {i}")
             for x, i in zip(sent, edges.source, strict=True)

@@ -109,7 +109,7 @@ def spread(
         history=jax.tree.map(place_past, state.history),
         step=whole(state.step),
         key=whole(state.key),
-        origin=jax.tree.map(whole, state.origin),
+        reference=jax.tree.map(whole, state.reference),
         noise=jax.tree.map(place_past, state.noise),
     )
     return net, placed, params
