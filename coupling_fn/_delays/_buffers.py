@@ -53,9 +53,9 @@ class BlockInput(NamedTuple):
     """
 
     state: PyTree
-    before: dict[str, Array]
-    sums: tuple[PyTree, ...]
-    step: Array
+    before: PyTree
+    sums: PyTree
+    step: Any
 
 
 class BlockOutput(NamedTuple):
@@ -69,8 +69,8 @@ class BlockOutput(NamedTuple):
     """
 
     state: PyTree
-    messages: tuple[PyTree, ...]
-    sent: dict[str, Array]
+    messages: PyTree
+    sent: PyTree
     record: PyTree
 
 

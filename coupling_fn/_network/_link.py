@@ -172,7 +172,7 @@ class PairwiseLink(eqx.Module):
         return any(tap.lags.ndim == 1 for tap in self.taps)
 
     def delayed_sums(
-        self, buffer: Array, index: Any, reference: None, *, stepwise_only: bool = False
+        self, buffer: Array, index: Any, reference: Array | None, *, stepwise_only: bool = False
     ) -> PyTree:
         """Return, per tap and not summed, what arrives at the time `index` of a buffer."""
         del reference, stepwise_only  # this rule takes states as they are, and has no blocked edges
@@ -181,7 +181,7 @@ class PairwiseLink(eqx.Module):
         return tuple(copies) or None
 
     def receive(
-        self, delayed: PyTree, source: Array, target: Array | None, reference: None
+        self, delayed: PyTree, source: Array, target: Array | None, reference: Array | None
     ) -> Array:
         """Return the input, from the copies of the past and the present state."""
         del reference

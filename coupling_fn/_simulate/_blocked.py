@@ -268,13 +268,14 @@ class _Block(NamedTuple):
         moved = (repack(x, carry.node), noise)
         if plan.excess:
             moved = self._masked(block_step + inputs.number < end, moved, carry)
+        node, noise = moved
         buffers = {
             name: lax.dynamic_update_index_in_dim(
                 buffer, everywhere(net.mesh, read(x, self.sources[name])), times[name], 0
             )
             for name, buffer in carry.buffers.items()
         }
-        return _Carry(*moved, after, buffers), moved
+        return _Carry(node, noise, after, buffers), moved
 
     def _masked(self, running: Array, moved: tuple[PyTree, ...], carry: _Carry) -> Any:
         """The old state in place of the new one, past the end of the run."""
