@@ -78,6 +78,37 @@ def test_a_gradient_goes_through_a_run_and_the_one_before_it(least):
     assert_close(of(in_two_runs), of(cf.simulate), ulps=2**10)
 
 
+def oldest(state):
+    """A record of the state and of the oldest entry of the history."""
+    return state.node.x, state.history["x"][0]
+
+
+def test_a_record_that_reads_the_history_stays_on_the_blocked_road():
+    params, _ = delayed_run(steps=160)
+    lags = jnp.asarray(np.random.default_rng(1).integers(32, 92, (REGIONS, REGIONS)))
+    net = cf.Network(cf.nodes.linear, dt=0.1, lags=lags, scheme="euler")
+    start = net.init(cf.nodes.LinearState(jnp.linspace(-1.0, 1.0, REGIONS)), params)
+
+    def one(state, params):
+        state = net(state, params)
+        return state, oldest(state)
+
+    def by_steps(params):
+        return jax.lax.scan(lambda s, _: one(s, params), start, length=80)[1]
+
+    def by_simulate(params, record=oldest):
+        return cf.simulate(net, start, params, 80, record=record)[1]
+
+    def loss(run):
+        return jax.jit(jax.value_and_grad(lambda p: sum((x**2).sum() for x in run(p))))
+
+    assert_close(by_simulate(params), by_steps(params), ulps=2**8)
+    assert_close(loss(by_simulate)(params), loss(by_steps)(params), ulps=2**10)
+
+    with pytest.raises(TypeError, match="forward-mode"):  # of the adjoint, which the scan lacks
+        jax.jvp(by_simulate, (params,), (params,))
+
+
 @pytest.mark.parametrize("scheme", ["heun", "rk4"])
 def test_a_scheme_of_more_stages_reads_the_past_no_more_often(scheme):
     def reads(scheme):

@@ -9,7 +9,6 @@ from jax.experimental.sparse import BCOO
 
 import coupling_fn as cf
 from coupling_fn._delays import (
-    BlockInput,
     BlockOutput,
     RunInput,
     delayed_edges,
