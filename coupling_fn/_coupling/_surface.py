@@ -10,7 +10,7 @@ from jaxtyping import Float, Num
 
 from .._connectome import Layout, Product, make_layout
 from .._core import as_count, as_float, constant, known, require_shape
-from ._coupling import Coupling
+from ._rule import Coupling
 
 
 class Parcellation(eqx.Module):
