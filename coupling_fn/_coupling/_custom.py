@@ -15,29 +15,35 @@ from ._rule import Coupling, Source, Target, require_k, require_source_and_targe
 
 
 class CustomCoupling(eqx.Module):
-    """Any function `(source, target, conn, k, **parameters)` in a coupling's seat.
+    r"""Use any function of states, weights and parameters as a coupling.
 
-    Without delays `source` is `(source,)`; with them it is what each target sees, `(target, source)`.
-    `weighted_sum(conn, ...)` takes both, and gives `(target,)`, as the rule must. `target` is
-    `(target,)`: where a rule puts the two together it is `target[:, None]`. `source - target` would
-    compare region j with its own past, or with itself.
+    $c = f(s, t, W, k)$, `fn(source, target, conn, k, **parameters)`. Its `source` is `(source,)`
+    without delays, and with them what each target sees of each source, `(target, source)`;
+    `weighted_sum(conn, ...)` takes both and returns `(target,)`, as the function must. Its `target` is
+    `(target,)`: where the function puts the two together, write `target[:, None]`, since
+    `source - target` would compare region j with its own past, or with itself.
+
+    A rule that is separable is faster as a subclass of `Coupling`. The units of `conn`, of the
+    parameters and of the result are those of `fn`.
 
     Args:
-        fn: the rule; pure, in JAX operations.
-        conn: `conn[i, j]` is from source `j` onto target `i`.
-        k: strength, a scalar or one a target.
-        parameters: the rule's own, by keyword; each becomes a leaf.
+        fn: the rule; a pure function, in JAX operations.
+        conn: $W$; `conn[i, j]` is the weight from source `j` onto target `i`, in an array, a
+            `SparseConnection` or a BCOO; integers become floats.
+        k: coupling strength: one number, or one per target. [1]
+        parameters: the rule's own parameters, by keyword; each becomes a leaf.
 
     Raises:
-        TypeError: if `fn` does not take these parameters.
-        ValueError: if what it returns is not `(target,)`.
+        TypeError: if `fn` does not take these parameters, or one is not an array of real numbers.
+        ValueError: if a shape does not fit `conn`, a known weight or `k` is not finite, or what `fn`
+            returns is not `(target,)`.
 
     Example:
         >>> def threshold_coupling(source, target, conn, k, threshold=0.5):
         ...     return k * cf.weighted_sum(conn, jnp.where(source > threshold, source, 0.0))
         >>> conn = jnp.array([[0.0, 1.0], [1.0, 0.0]])
         >>> coupling = cf.CustomCoupling(threshold_coupling, conn, k=0.2, threshold=0.3)
-        >>> coupling(jnp.array([0.1, 1.0]), jnp.zeros(2)).tolist()
+        >>> coupling(jnp.array([0.1, 1.0]), jnp.zeros(2)).tolist()  # (source,), (target,)
         [0.2, 0.0]
         >>> def difference(source, target, conn, k):
         ...     return k * cf.weighted_sum(conn, jnp.sin(jnp.atleast_2d(source) - target[:, None]))
@@ -70,7 +76,7 @@ class CustomCoupling(eqx.Module):
         source, target = require_source_and_target(self, source, target)
         received = self.fn(source, target, self.conn, self.k, **self.parameters)
         name = getattr(self.fn, "__name__", "the function")
-        meaning = "With delays it gets a source of (target, source): sum it with `weighted_sum`."
+        meaning = "With delays its source is (target, source): sum it with `weighted_sum`."
         require_shape(f"the result of {name}", received, (self.conn.shape[0],), meaning=meaning)
         return received
 
@@ -78,23 +84,28 @@ class CustomCoupling(eqx.Module):
 
 
 class EdgeCoupling(eqx.Module):
-    r"""A rule that is not separable, evaluated on every edge: $c_i = k \sum_j W_{ij} f(s_j, t_i)$.
+    r"""Evaluate a rule that is not separable on every edge.
 
-    Costs an evaluation of `fn` an edge, where a separable rule costs one a region.
+    $c_i = k \sum_j W_{ij} f(s_j, t_i)$ for the states $s$ that regions send, the states $t$ that they
+    are in, and the weights $W$ in `conn`. It costs an evaluation of $f$ per edge, where a separable
+    rule, a subclass of `Coupling`, costs one per region. $f$ has the unit of the state where `conn` is
+    in 1/ms; the parameters have the units that `fn` takes.
 
     Args:
-        fn: `f(source, target, **parameters)`, elementwise in JAX operations.
-        conn: `conn[i, j]` is from source `j` onto target `i`.
-        k: strength, a scalar or one a target.
+        fn: $f$, `fn(source, target, **parameters)`; elementwise, in JAX operations.
+        conn: $W$; `conn[i, j]` is the weight from source `j` onto target `i`, in an array, a
+            `SparseConnection` or a BCOO; integers become floats.
+        k: coupling strength: one number, or one per target. [1]
         parameters: the rule's own scalars, by keyword; each becomes a leaf.
 
     Raises:
-        TypeError: if `fn` does not take these parameters.
+        TypeError: if `fn` does not take these parameters, or one is not an array of real numbers.
+        ValueError: if a shape does not fit `conn`, or a known weight or `k` is not finite.
 
     Example:
         >>> coupling = cf.EdgeCoupling(lambda s, t: jnp.abs(s - t), jnp.ones((2, 2)), k=0.5)
-        >>> x = jnp.array([0.0, 3.0])
-        >>> coupling(x, x).tolist()
+        >>> x = jnp.array([0.0, 3.0])  # (region,)
+        >>> coupling(x, x).tolist()  # (region,)
         [1.5, 1.5]
     """
 
