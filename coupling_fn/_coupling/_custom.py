@@ -21,7 +21,9 @@ class CustomCoupling(eqx.Module):
     without delays, and with them what each target sees of each source, `(target, source)`;
     `weighted_sum(conn, ...)` takes both and returns `(target,)`, as the function must. Its `target` is
     `(target,)`: where the function puts the two together, write `target[:, None]`, since
-    `source - target` would compare region j with its own past, or with itself.
+    `source - target` would compare region j with its own past, or with itself. Where lags are given
+    per stored edge, every edge is a source of its own: `source` is `(edge,)`, `conn` is
+    `(target, edge)`, and a parameter per source does not fit.
 
     A rule that is separable is faster as a subclass of `Coupling`. The units of `conn`, of the
     parameters and of the result are those of `fn`.
