@@ -54,6 +54,9 @@ RULES = {
     ),
     "Kuramoto": (cf.KuramotoCoupling, cf.kuramoto_coupling, oracle.kuramoto, True, {}),
 }
+# Rules that read their own parameters in `receive`, where they may be per target. They give something
+# without an edge, too: b, or the sigmoid of 0.
+READ_IN_RECEIVE = ("additive", "sigmoidal")
 # The table of defaults, from The Virtual Brain's couplings.
 DEFAULTS = {
     "diffusive": {},
@@ -169,7 +172,7 @@ def test_every_parameter_is_a_leaf_and_none_is_static(name):
 def test_parameters_of_send_are_scalars_and_those_of_receive_may_be_per_target(name):
     cls, _, _, _, parameters = RULES[name]
     shapes = [(1,), (SOURCES,), (TARGETS, 1), CONN.shape]
-    if name in ("additive", "sigmoidal"):
+    if name in READ_IN_RECEIVE:
         assert all(getattr(cls(CONN, **{p: np.ones(TARGETS)}), p).shape for p in parameters)
     else:
         shapes.append((TARGETS,))
@@ -305,7 +308,7 @@ def test_absent_edges_add_nothing(name, data):
     alone = (conn == 0).all(axis=1)
     nothing = run(build(name, np.zeros((5, 5)), k), source, target)
     assert (coupled == nothing)[alone].all()
-    if name not in ("additive", "sigmoidal"):  # those give b, or the sigmoid of 0
+    if name not in READ_IN_RECEIVE:
         assert (nothing == 0).all()
 
 
