@@ -57,9 +57,10 @@ class Coupling(eqx.Module):
     $c_i = \text{receive}(\sum_j W_{ij}\, \text{send}(s_j),\, t_i)$. Dense and sparse connections,
     delays, gradients and sweeps then work without another line.
 
-    Each field is a leaf that can be fitted or swept. An array in a field other than `conn` and `k` is
-    a scalar, or has one value per target, per source, or per pair of them, `(target, source)`. `send`
-    may read scalars alone, since with delays its source comes in several shapes.
+    Each field is a leaf that can be fitted or swept; pass arrays, since a Python number would be static
+    under `eqx.filter_jit`. An array in a field other than `conn` and `k` is a scalar, or has one value
+    per target, per source, or per pair of them, `(target, source)`. `send` may read scalars alone,
+    since with delays its source comes in several shapes.
 
     Attributes:
         conn: `conn[i, j]` is the weight from source `j` onto target `i`: an array, a
