@@ -98,7 +98,7 @@ PROBLEMS = {
     ),
     "k of one element in an array": (
         lambda: cf.DiffusiveCoupling(W, k=jnp.ones(1)),
-        r"`k` must have shape \(\) or \(3,\), not \(1,\)\. It is global, or one value a target",
+        r"`k` must have shape \(\) or \(3,\), not \(1,\)\. It is one number, or one per target",
     ),
     "k as a column": (
         lambda: cf.DiffusiveCoupling(W, k=jnp.ones((3, 1))),
@@ -160,7 +160,7 @@ PROBLEMS = {
     ),
     "a batch without vmap": (
         lambda: cf.DiffusiveCoupling(W)(X, jnp.ones((3, 3))),
-        r"`target` must have shape \(3,\), not \(3, 3\)\..*batches are vmap's work",
+        r"`target` must have shape \(3,\), not \(3, 3\)\..*For a batch, use `jax.vmap`",
     ),
     "a scalar source": (
         lambda: cf.EdgeCoupling(lambda s, t: s, W)(jnp.array(1.0), X),

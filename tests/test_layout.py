@@ -27,7 +27,7 @@ ROOMS = {
         "_connectome _graph | "
         "_edge_list _files _synthetic"
     ),
-    "_coupling": "_coupling | _surface",
+    "_coupling": "_rule | _custom _kuramoto _linear _sigmoidal _surface",
     "nodes": (
         "_node | "
         "_chaotic _epileptor _hopf _jansen_rit _linear _phase _quadratic _relaxation "
