@@ -516,47 +516,6 @@ def test_shapes_of_ones_own_parameters_are_checked_whatever_the_annotations(firs
         rule(jnp.asarray(CONN), jnp.ones(SOURCES), jnp.asarray(0.5), others)
 
 
-class Gain(cf.Coupling):
-    """Reads its gain where the class says: per source in `send`, or per target in `receive`."""
-
-    conn: jax.Array
-    k: jax.Array
-    gain: jax.Array
-
-    def send(self, source):
-        return {"plain": source, "scaled": self.gain * source}
-
-    def receive(self, sums, target, strength):
-        return self.k * sums["scaled"]
-
-
-class GainOfTarget(Gain):
-    def send(self, source):
-        return {"scaled": source}
-
-    def receive(self, sums, target, strength):
-        return self.k * self.gain * sums["scaled"]
-
-
-class GainOfEdge(Gain):
-    def send(self, source):
-        return {"scaled": self.gain * source.mean()}
-
-
-def test_send_may_read_no_parameter_with_axes():
-    """In a delayed run it would be broadcast along the axis of edges, or of stepwise edges."""
-    conn, k, source = jnp.asarray(CONN), jnp.asarray(2.0), jnp.asarray(STATES["one source"])
-    assert Gain(conn, k, jnp.asarray(0.5))(source).shape == (TARGETS,)
-    assert GainOfTarget(conn, k, jnp.asarray(OWN))(source).shape == (TARGETS,)
-    square, per_region = conn[:, :TARGETS], jnp.asarray(OWN)
-    assert jax.jit(GainOfTarget)(square, k, per_region)(source[:TARGETS]).shape == (TARGETS,)
-    for make in (Gain, jax.jit(Gain)):
-        with refuses("`send` of Gain must act elementwise.*Read gain in `receive`", ValueError):
-            make(square, k, per_region)
-    with refuses(r"`send` of GainOfEdge must .* its messages are \[\(4, 5\)\]", ValueError):
-        GainOfEdge(conn, k, jnp.ones(CONN.shape))
-
-
 def test_strength_is_the_row_sums():
     class Mean(cf.Coupling):
         conn: jax.Array

@@ -29,10 +29,6 @@ Target = Num[ArrayLike, " target"]
 
 # The shapes that a field may have if it does not say, in words for the sizes of `conn`.
 _ANY_SHAPE = ("", "target", "source", "target source")
-_ANY_MEANING = (
-    "It is one number, or one per target, per source, or per entry of `conn`; put other numbers into a "
-    "tuple or a dict."
-)
 
 
 def to_conn(conn: object) -> Any:
@@ -59,8 +55,8 @@ class Coupling(eqx.Module):
 
     Each field is a leaf that can be fitted or swept; pass arrays, since a Python number would be static
     under `eqx.filter_jit`. An array in a field other than `conn` and `k` is a scalar, or has one value
-    per target, per source, or per pair of them, `(target, source)`. `send` may read scalars alone,
-    since with delays its source comes in several shapes.
+    per target, per source, or per pair of them, `(target, source)`. With delays, the parameters that
+    `send` reads must be scalars, because its source then comes in several shapes.
 
     Attributes:
         conn: `conn[i, j]` is the weight from source `j` onto target `i`: an array, a
@@ -73,8 +69,7 @@ class Coupling(eqx.Module):
             reads it in any case.
 
     Raises:
-        ValueError: if a shape does not fit `conn`, a known weight or `k` is not finite, or a parameter
-            with axes keeps `send` from taking a source of any shape.
+        ValueError: if a shape does not fit `conn`, or a known weight or `k` is not finite.
         TypeError: if `conn` is not an array of real numbers.
 
     Example:
@@ -99,10 +94,10 @@ class Coupling(eqx.Module):
     reads_target: ClassVar[bool] = False
 
     def __check_init__(self):
-        conn = as_conn("conn", self.conn)
-        require_k(self.k, conn.shape[0])
+        targets, sources = as_conn("conn", self.conn).shape
+        require_k(self.k, targets)
         require_finite("k", self.k)
-        _require_parameter_shapes(self, conn)
+        _require_parameter_shapes(self, {"target": targets, "source": sources})
 
     @abc.abstractmethod
     def send(self, source: Array) -> Any:
@@ -199,43 +194,18 @@ def require_source_and_target(coupling: Any, source: Any, target: Any) -> tuple[
     return source, target
 
 
-def _require_parameter_shapes(rule: Coupling, conn: Any) -> None:
+def _require_parameter_shapes(rule: Coupling, sizes: dict[str, int]) -> None:
     """Refuse an array in a field of a rule that has none of the shapes allowed for the field."""
-    sizes, with_axes = {"target": conn.shape[0], "source": conn.shape[1]}, []
     for field in dataclasses.fields(rule):
         value = getattr(rule, field.name)
         if field.name in ("conn", "k") or not isinstance(value, Array | np.ndarray):
             continue
-        said = field.metadata.get("shapes")
-        allowed = (tuple(sizes[word] for word in words.split()) for words in said or _ANY_SHAPE)
-        meaning = "" if said else _ANY_MEANING
-        require_shape(field.name, value, *dict.fromkeys(allowed), meaning=meaning)
-        if said is None and value.ndim:
-            with_axes.append(field.name)
-    if with_axes:
-        _require_elementwise_send(rule, conn.dtype, with_axes)
-
-
-def _require_elementwise_send(rule: Coupling, dtype: Any, with_axes: list[str]) -> None:
-    """Refuse a `send` whose parameters keep it from taking a source of any shape.
-
-    In a delayed run `send` gets one value per edge, or the few edges per target that are stepwise. A
-    parameter per source would be broadcast there along a wrong axis, and where the sizes happen to
-    agree, the numbers would be wrong without an error.
-    """
-    longest = max(n for leaf in jax.tree.leaves(rule) for n in (1, *np.shape(leaf)))
-    shape = (longest + 1, longest + 2)  # fits no array of the rule
-    source = jax.ShapeDtypeStruct(shape, dtype)
-    try:
-        messages = jax.tree.leaves(jax.eval_shape(lambda source: rule.send(source), source))
-    except (TypeError, ValueError) as error:
-        problem, cause = str(error), error
-    else:
-        if all(message.shape == shape for message in messages):
-            return
-        problem, cause = f"its messages are {[message.shape for message in messages]}", None
-    raise ValueError(
-        f"`send` of {type(rule).__name__} must act elementwise, since with delays its source has other "
-        f"shapes; for one of shape {shape}: {problem}. Read {' and '.join(with_axes)} in `receive`; or "
-        "scale the columns of `conn`; or write a `CustomCoupling`, which may read it per source."
-    ) from cause
+        allowed = field.metadata.get("shapes", _ANY_SHAPE)
+        shapes = dict.fromkeys(tuple(sizes[word] for word in words.split()) for words in allowed)
+        meaning = (
+            ""
+            if "shapes" in field.metadata
+            else "It is one number, or one per target, per source, or per entry of `conn`; put other "
+            "numbers into a tuple or a dict."
+        )
+        require_shape(field.name, value, *shapes, meaning=meaning)
