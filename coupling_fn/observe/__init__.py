@@ -1,4 +1,10 @@
-"""Measurements of a run, and objectives: how far a measurement is from data."""
+"""Measurements of a run, and objectives: how far a measurement is from data.
+
+A record is (time, region), with row n at time (n + 1) · dt, as `simulate` returns it. Times are in ms
+and frequencies in Hz. Every objective is called as `objective(simulated, target)`, with options by
+keyword. What a run carries along comes as `*_init`, the state before any sample, and `*_step`, which
+adds samples to it: `moments_*`, `balloon_*`, `kernel_*`.
+"""
 
 from ._average import global_average as global_average
 from ._average import subsample as subsample
