@@ -100,6 +100,11 @@ class BalloonState(NamedTuple):
         f: blood flow, less 1, its value at rest. [1]
         v: venous volume, less 1. [1]
         q: deoxyhaemoglobin content, less 1. [1]
+
+    Example:
+        >>> rest = cf.observe.BalloonState(*jnp.zeros((4, 2)))
+        >>> rest.f.tolist()
+        [0.0, 0.0]
     """
 
     s: Float[Array, " region"]

@@ -203,6 +203,13 @@ class KernelState(NamedTuple):
     Attributes:
         pending: the sums so far, with the current sample first. [unit of BOLD]
         step: number of steps done within the current period. [1]
+
+    Example:
+        >>> weights = cf.observe.kernel_weights(jnp.array([3.0, 2.0, 1.0]), dt=0.5, period=1.0)
+        >>> state = cf.observe.kernel_init(jnp.ones(1), weights)
+        >>> state = cf.observe.kernel_step(state, jnp.ones(1), weights)
+        >>> state.pending[:, 0].tolist(), int(state.step)
+        ([1.0, 0.0], 1)
     """
 
     pending: Float[Array, "sample region"]
@@ -328,8 +335,8 @@ def bold_from_kernel(
 
     Args:
         activity: how far activity is from its level at rest, as `simulate` records. [any unit]
-        kernel: a function of the time since the activity [ms], such as `gamma_kernel`, or its
-            values at 0, dt, 2 dt, ... [1/ms]. A function of your own may hold parameters to fit.
+        kernel: a function of the time since the activity [ms], such as `gamma_kernel` or one of your
+            own, which may hold parameters to fit; or its values at 0, dt, 2 dt, ... [1/ms]
         dt: time from one sample of the activity to the next. [ms]
         period: time from one BOLD sample to the next (TR), a multiple of dt. [ms]
         length: time at which a function is cut off; of an array, all values are used. [ms]
