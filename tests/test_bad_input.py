@@ -510,7 +510,7 @@ PROBLEMS = {
         lambda: cf.observe.functional_connectivity(
             cf.nodes.HopfState(jnp.ones((4, 3)), jnp.ones((4, 3)))
         ),
-        r"`signals` must be one array, \(time, region\), not a HopfState of 2: take one of x, y",
+        r"`signals` must be one array \(time, region\); got a HopfState of 2. .*: x, y",
         TypeError,
     ),
     "a name where a function picks": (

@@ -45,9 +45,9 @@ ROOMS = {
     ),
     "_simulate": "_blocked _finite _shard | _simulate",
     "observe": (
-        "_connectivity | "
-        "_average _dynamics _moments _sensors _synchrony | "
-        "_bold _kernels _spectrum | "
+        "_series | "
+        "_average _bold _connectivity _fc_objectives _kernels _moments _sensors _spectrum "
+        "_synchrony | "
         "_objectives"
     ),
     "_analysis": "_linear | _covariance | _stability",
