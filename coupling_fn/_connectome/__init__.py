@@ -17,10 +17,10 @@ from ._connectome import normalize as normalize
 from ._connectome import symmetrize as symmetrize
 from ._connectome import threshold as threshold
 from ._connectome import without_self_connections as without_self_connections
-from ._edge_list import Edges as Edges
-from ._edge_list import along as along
-from ._edge_list import edges_of as edges_of
-from ._edge_list import parts_of as parts_of
+from ._edge_list import EdgeList as EdgeList
+from ._edge_list import connected_parts as connected_parts
+from ._edge_list import edge_list as edge_list
+from ._edge_list import orientation_agreement as orientation_agreement
 from ._edge_list import spectral_radius as spectral_radius
 from ._files import load_connectome as load_connectome
 from ._files import read_matrix as read_matrix
