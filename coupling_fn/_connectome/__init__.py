@@ -11,12 +11,6 @@ from ._aggregate import weighted as weighted
 from ._aggregate import weighted_sum as weighted_sum
 from ._connectome import Connectome as Connectome
 from ._connectome import from_source_target as from_source_target
-from ._connectome import isolated_nodes as isolated_nodes
-from ._connectome import laplacian_connectivity as laplacian_connectivity
-from ._connectome import normalize as normalize
-from ._connectome import symmetrize as symmetrize
-from ._connectome import threshold as threshold
-from ._connectome import without_self_connections as without_self_connections
 from ._edge_list import EdgeList as EdgeList
 from ._edge_list import connected_parts as connected_parts
 from ._edge_list import edge_list as edge_list
@@ -29,6 +23,8 @@ from ._graph import clustering as clustering
 from ._graph import degree as degree
 from ._graph import modularity as modularity
 from ._graph import strength as strength
+from ._laplacian import laplacian_connectivity as laplacian_connectivity
+from ._normalize import normalize as normalize
 from ._padded_rows import Layout as Layout
 from ._padded_rows import Product as Product
 from ._padded_rows import make_layout as make_layout
@@ -44,4 +40,8 @@ from ._sparse import pick_edges as pick_edges
 from ._sparse import sparse_from_edges as sparse_from_edges
 from ._sparse import to_sparse as to_sparse
 from ._sparse import with_weights as with_weights
+from ._surgery import isolated_nodes as isolated_nodes
+from ._surgery import symmetrize as symmetrize
+from ._surgery import threshold as threshold
+from ._surgery import without_self_connections as without_self_connections
 from ._synthetic import synthetic_connectome as synthetic_connectome
