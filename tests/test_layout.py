@@ -22,6 +22,7 @@ ROOMS = {
     ),
     "_connectome": (
         "_padded_rows | "
+        "_layout | "
         "_sparse | "
         "_aggregate _connectome | "
         "_edge_list _files _graph _laplacian _normalize _surgery _synthetic"

@@ -24,10 +24,10 @@ from ._graph import degree as degree
 from ._graph import modularity as modularity
 from ._graph import strength as strength
 from ._laplacian import laplacian_connectivity as laplacian_connectivity
+from ._layout import make_layout as make_layout
 from ._normalize import normalize as normalize
 from ._padded_rows import Layout as Layout
 from ._padded_rows import Product as Product
-from ._padded_rows import make_layout as make_layout
 from ._padded_rows import take as take
 from ._sparse import SparseConnection as SparseConnection
 from ._sparse import Weights as Weights
