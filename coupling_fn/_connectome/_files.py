@@ -12,6 +12,7 @@ import os
 import secrets
 import zipfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, NamedTuple
 
@@ -150,8 +151,8 @@ def _to_text(x: Any) -> str:
 
 def read_matrix(path: Path, what: str, names: tuple[str, ...]) -> np.ndarray:
     """Read a matrix that is not a connectome; from an `.npz`, one of `names`, or its only array."""
-    readers = {**_MATRIX_READERS, ".npz": lambda data: _Parts(_from_npz_matrix(data, names))}
-    return _read(path, readers, what).weights
+    from_npz = partial(_from_npz_matrix, names=names)
+    return _read(path, {**_MATRIX_READERS, ".npz": from_npz}, what).weights
 
 
 @contextlib.contextmanager
@@ -264,7 +265,7 @@ def _from_npz(data: bytes) -> _Parts:
     )
 
 
-def _from_npz_matrix(data: bytes, names: tuple[str, ...]) -> np.ndarray:
+def _from_npz_matrix(data: bytes, names: tuple[str, ...]) -> _Parts:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         held = archive.namelist()
         named = [f"{name}.npy" for name in names] if len(held) > 1 else held
@@ -272,7 +273,11 @@ def _from_npz_matrix(data: bytes, names: tuple[str, ...]) -> np.ndarray:
         if found is None:
             listed = ", ".join(held[:20]) or "nothing"
             raise ValueError(f"it holds none of {', '.join(names)}, only: {listed}.")
-    return _array(found)
+    return _Parts(_array(found))
+
+
+def _from_npy(data: bytes) -> _Parts:
+    return _Parts(_array(data))
 
 
 def _array(data: bytes) -> np.ndarray:
@@ -280,6 +285,10 @@ def _array(data: bytes) -> np.ndarray:
     if x.size > len(data):  # Entries without a byte each, such as strings of length 0.
         raise ValueError(f"it claims to hold {x.size} entries in {len(data)} bytes.")
     return x
+
+
+def _from_text(data: bytes) -> _Parts:
+    return _Parts(_text(data))
 
 
 def _text(data: bytes, what: str = "it") -> np.ndarray:
@@ -319,8 +328,8 @@ def _from_mat(data: bytes) -> _Parts:
 
 
 _MATRIX_READERS: dict[str, Callable[[bytes], _Parts]] = {
-    ".csv": lambda data: _Parts(_text(data)),
-    ".txt": lambda data: _Parts(_text(data)),
-    ".npy": lambda data: _Parts(_array(data)),
+    ".csv": _from_text,
+    ".txt": _from_text,
+    ".npy": _from_npy,
 }
 _READERS = {".zip": _from_tvb, ".npz": _from_npz, ".mat": _from_mat, **_MATRIX_READERS}

@@ -31,49 +31,62 @@ def with_batches(run: Run, leaves: Sequence[Array], alone: Sequence[bool]) -> Py
 
 
 def _call(run: Run, alone, batch: int | None, batched: tuple[bool, ...], leaves) -> PyTree:
+    """Call `run` on a batch, so that one more `vmap` around the call makes the batch larger."""
+
     @custom_vmap
     def whole_batch(*leaves):
         return run(batch, batched, leaves)
+
+    @whole_batch.def_vmap
+    def rule(size, now_batched, *leaves):
+        out = _in_larger_batch(run, alone, batch, batched, size, now_batched, leaves)
+        return out, jax.tree.map(lambda _: True, out)
 
     call = jax.custom_jvp(whole_batch)
 
     @call.defjvp
     def forward_mode(leaves, tangents):
-        # The rule of custom_vmap fails on integer arguments (JAX 0.10.2). So forward mode, which
-        # Hessians use too, differentiates `run` itself, and JAX lays out batches of tangents.
-        varying = [jnp.issubdtype(x.dtype, jnp.inexact) for x in leaves]
-
-        def of_floats(floats):
-            rest = iter(floats)
-            both = zip(leaves, varying, strict=True)
-            return run(batch, batched, [next(rest) if v else x for x, v in both])
-
-        floats = [x for x, v in zip(leaves, varying, strict=True) if v]
-        moved = [x for x, v in zip(tangents, varying, strict=True) if v]
-        return jax.jvp(of_floats, (floats,), (moved,))
-
-    @whole_batch.def_vmap
-    def rule(size, now_batched, *leaves):
-        if size == 0:  # lax.map of JAX 0.6 calls the rule for the remainder even where it is empty.
-            both = zip(leaves, now_batched, strict=True)
-            one = [jax.ShapeDtypeStruct(x.shape[1:], x.dtype) if new else x for x, new in both]
-            shapes = jax.eval_shape(lambda *xs: _call(run, alone, batch, batched, xs), *one)
-            out = jax.tree.map(lambda x: jnp.zeros((0, *x.shape), x.dtype), shapes)
-        elif any(new and only for new, only in zip(now_batched, alone, strict=True)):
-            out = _one_by_one(run, alone, batch, batched, now_batched, leaves)
-        else:
-            whole = size * (batch or 1)
-            merged = [
-                _merge(leaf, size, batch, new, old)
-                for leaf, new, old in zip(leaves, now_batched, batched, strict=True)
-            ]
-            either = tuple(new or old for new, old in zip(now_batched, batched, strict=True))
-            out = _call(run, alone, whole, either, merged)
-            if batch is not None:
-                out = jax.tree.map(lambda x: x.reshape(size, batch, *x.shape[1:]), out)
-        return out, jax.tree.map(lambda _: True, out)
+        return _jvp(run, batch, batched, leaves, tangents)
 
     return call(*leaves)
+
+
+def _jvp(run: Run, batch, batched, leaves, tangents) -> tuple[PyTree, PyTree]:
+    """Differentiate `run` itself in forward mode, which Hessians use too.
+
+    The rule of custom_vmap fails on integer arguments (JAX 0.10.2). JAX lays out batches of tangents.
+    """
+    varying = [jnp.issubdtype(x.dtype, jnp.inexact) for x in leaves]
+
+    def of_floats(floats):
+        rest = iter(floats)
+        both = zip(leaves, varying, strict=True)
+        return run(batch, batched, [next(rest) if v else x for x, v in both])
+
+    floats, moved = (
+        [x for x, v in zip(xs, varying, strict=True) if v] for xs in (leaves, tangents)
+    )
+    return jax.jvp(of_floats, (floats,), (moved,))
+
+
+def _in_larger_batch(run: Run, alone, batch, batched, size, now_batched, leaves) -> PyTree:
+    """Call `run` under one more `vmap`, of `size` runs; `now_batched` marks the leaves it batches."""
+    if size == 0:  # lax.map of JAX 0.6 calls the rule for the remainder even where it is empty.
+        both = zip(leaves, now_batched, strict=True)
+        one = [jax.ShapeDtypeStruct(x.shape[1:], x.dtype) if new else x for x, new in both]
+        shapes = jax.eval_shape(lambda *xs: _call(run, alone, batch, batched, xs), *one)
+        return jax.tree.map(lambda x: jnp.zeros((0, *x.shape), x.dtype), shapes)
+    if any(new and only for new, only in zip(now_batched, alone, strict=True)):
+        return _one_by_one(run, alone, batch, batched, now_batched, leaves)
+    merged = [
+        _merge(leaf, size, batch, new, old)
+        for leaf, new, old in zip(leaves, now_batched, batched, strict=True)
+    ]
+    either = tuple(new or old for new, old in zip(now_batched, batched, strict=True))
+    out = _call(run, alone, size * (batch or 1), either, merged)
+    if batch is None:
+        return out
+    return jax.tree.map(lambda x: x.reshape(size, batch, *x.shape[1:]), out)
 
 
 def _merge(leaf: Array, size: int, batch: int | None, new: bool, old: bool) -> Array:

@@ -120,17 +120,22 @@ def write_checkpoint(path: Path, arrays: dict[str, np.ndarray], marks: dict[str,
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
-        if hasattr(os, "O_DIRECTORY"):  # The new name, too, must survive a loss of power.
-            directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                with contextlib.suppress(OSError):  # Some file systems cannot sync a folder.
-                    os.fsync(directory)
-            finally:
-                os.close(directory)
+        _sync_folder(path.parent)
     except OSError as error:
         raise OSError(
             f"`save`: cannot write {path}: {error}. What was written before is unchanged."
         ) from error
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make new names in a folder survive a loss of power."""
+    if hasattr(os, "O_DIRECTORY"):
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            with contextlib.suppress(OSError):  # Some file systems cannot sync a folder.
+                os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def read_checkpoint(path: Path, marks: dict[str, str], work: str) -> dict[str, np.ndarray] | None:

@@ -10,6 +10,7 @@ that computes them (the ten of the Wendling node: 0.96 us as they are, 1.57 stac
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -28,8 +29,16 @@ def pack(tree: PyTree) -> tuple[PyTree, Callable[[PyTree], PyTree]]:
     """
     leaves, structure = jax.tree.flatten(tree)
     if not 1 < len(leaves) <= MOST_LEAVES or len({(x.shape, x.dtype) for x in leaves}) != 1:
-        return tree, lambda same: same
-    return jnp.stack(leaves), lambda packed: structure.unflatten(list(packed))
+        return tree, _unchanged
+    return jnp.stack(leaves), partial(_unpack, structure)
+
+
+def _unchanged(tree: PyTree) -> PyTree:
+    return tree
+
+
+def _unpack(structure: PyTree, packed: Array) -> PyTree:
+    return structure.unflatten(list(packed))
 
 
 def repack(tree: PyTree, like: PyTree) -> PyTree:

@@ -13,7 +13,7 @@ def progress_bar(total: int, label: str, progress: bool) -> Iterator[Callable[..
     except ImportError:  # Without the extra `progress` there is no bar.
         tqdm = None
     if tqdm is None or not progress:
-        yield lambda steps=1, **shown: None
+        yield _no_bar
         return
     with tqdm(total=total, desc=label) as bar:
 
@@ -22,3 +22,7 @@ def progress_bar(total: int, label: str, progress: bool) -> Iterator[Callable[..
             bar.update(steps)
 
         yield advance
+
+
+def _no_bar(steps: int = 1, **shown: Any) -> None:
+    """Stand in for a bar where none is drawn."""
