@@ -1,6 +1,6 @@
 """The linear part of a coupling: weighted sums of messages over every kind of connection.
 
-A kind of connection registers a method of four functions: `weighted` (the sums), `edgewise` (sums of a
+Each kind of connection registers its own methods of `weighted` (the sums), `edgewise` (sums of a
 function of both ends of each edge), `in_strength` (the row sums), and, where a loop can work something
 out once, `prepared`.
 """
