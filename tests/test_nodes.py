@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import typing
 from collections import namedtuple
 
 import equinox as eqx
@@ -12,11 +13,15 @@ import numpy as np
 import oracle
 import pytest
 from helpers import TRANSFORMS, assert_close, few, refuses
-from reference.compare import node_types as types_of
 
 import coupling_fn as cf
 
 NODES = cf.nodes.catalog()
+
+
+def types_of(name):
+    """The classes of a node's state and parameters."""
+    return NODES[name].State, NODES[name].Params
 
 
 def drawn(name, regions, dtype, seed=2):
@@ -98,7 +103,22 @@ def test_node_names_its_states_inputs_and_ranges(name):
 def test_the_catalog_has_every_node_of_the_package():
     public = {n for n, x in vars(cf.nodes).items() if isinstance(x, cf.nodes.Node) and n != "Node"}
     assert set(NODES) == public
-    assert len(NODES) == 21
+    assert len(NODES) >= 21
+
+
+@pytest.mark.every_case
+@pytest.mark.parametrize("name", NODES)
+def test_a_node_knows_the_classes_of_its_state_and_parameters(name):
+    """And they are public, under names that begin alike."""
+    state_type, params_type = types_of(name)
+    assert state_type._fields == NODES[name].states
+    assert issubclass(params_type, eqx.Module)
+    stem = state_type.__name__.removesuffix("State")
+    assert stem.lower() == name.replace("_", "")
+    assert getattr(cf.nodes, f"{stem}State") is state_type
+    assert getattr(cf.nodes, f"{stem}Params") is params_type
+    hints = typing.get_type_hints(NODES[name])
+    assert (hints["state"], hints["params"]) == (state_type, params_type)
 
 
 @pytest.mark.parametrize("name", NODES)
@@ -229,6 +249,9 @@ def test_a_node_of_ones_own_stays_the_function_it_was():
     assert own({"u": 1.0, "v": 2.0}, {"drive": 3.0}, 4.0) == {"u": 2.0, "v": 12.0}
     assert (own.states, own.inputs, own.coupled) == (("u", "v"), ("drive",), (("v", "drive"),))
     assert own.__name__ == "own"
+    assert (own.State, own.Params) == (None, None)  # unless it says them
+    told = cf.nodes.node(states=["x"], inputs=[], state=cf.nodes.LinearState, params=dict)(own)
+    assert (told.State, told.Params) == (cf.nodes.LinearState, dict)
 
 
 def test_the_first_state_drives_the_first_input_by_default():
