@@ -1,6 +1,7 @@
 """Every node's equation for one region, in plain numbers: shares no code with what it judges.
 
-Each takes the states and the inputs in the order of their names, and the parameters as a dict.
+Each function has the name of a node of the catalog. It takes the states and the inputs in the order
+of their names, and the parameters as a dict.
 """
 
 from math import exp, pi, sin, tanh
