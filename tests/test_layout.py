@@ -35,7 +35,7 @@ ROOMS = {
         "_catalog"
     ),
     "noise": "_factor | _coloured _white | _draw | _increments",
-    "stimuli": "_stimuli",
+    "stimuli": "_stimulus | _pulses _signals",
     "_delays": "_delay _plan _windows | _blocks",
     "_network": "_link _params | _network | _vector_field",
     "_simulate": "_blocked _finite _shard | _simulate",

@@ -4,6 +4,7 @@ import inspect
 import re
 import typing
 from collections import namedtuple
+from pathlib import Path
 
 import equinox as eqx
 import jax
@@ -106,6 +107,21 @@ def test_the_catalog_has_every_node_of_the_package():
     assert len(NODES) >= 21
 
 
+def test_the_page_of_nodes_has_a_true_row_for_each():
+    page = Path(cf.nodes.__file__).with_name("README.md").read_text(encoding="utf-8")
+    rows = [line.split(" | ") for line in page.splitlines() if re.match(r"\| `\w+`, ", line)]
+    told = {row[0].split("`")[1]: [re.sub(r" \[.+?\]", "", cell) for cell in row] for row in rows}
+    assert list(told) == list(NODES)
+    for name, (title, states, inputs, coupled, _) in told.items():
+        node = NODES[name]
+        assert f"`{node.State.__name__}`, `{node.Params.__name__}`" in title
+        assert tuple(states.split(", ")) == node.states
+        assert tuple(inputs.split(", ")) == node.inputs
+        assert [pair.split(" → ")[1] for pair in coupled.split(", ")] == [
+            i for _, i in node.coupled
+        ]
+
+
 @pytest.mark.every_case
 @pytest.mark.parametrize("name", NODES)
 def test_a_node_knows_the_classes_of_its_state_and_parameters(name):
@@ -128,7 +144,7 @@ def test_default_parameters_are_leaves_with_a_documented_unit(name):
     fields = params_type.__dataclass_fields__
     assert len(leaves) == len(fields)
     assert all(isinstance(leaf, jax.Array) and leaf.shape == () for leaf in leaves)
-    # One entry a field, indented; the last line of each ends in its unit.
+    # One entry per field, indented; the last line of each ends in its unit.
     listed = inspect.getdoc(params_type).partition("Attributes:")[2].partition("Example:")[0]
     entries = re.split(r"\n    (?=\w)", listed.rstrip())[1:]
     assert [entry.partition(":")[0] for entry in entries] == list(fields)
