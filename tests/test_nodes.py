@@ -153,13 +153,11 @@ def test_default_parameters_are_leaves_with_a_documented_unit(name):
 
 @pytest.mark.parametrize("name", NODES)
 def test_node_has_finite_gradients_in_everything(name):
-    """At the ends of the range too, in float32, as reverse mode gives them."""
+    """In reverse mode and float32, at the ends of the range too."""
     node, (state_type, params_type) = NODES[name], types_of(name)
     ends = [np.linspace(*node.ranges[state], 5, dtype="float32") for state in node.states]
-    state, inputs = (
-        state_type(*map(jnp.asarray, ends)),
-        {n: jnp.zeros(5, "float32") for n in node.inputs},
-    )
+    state = state_type(*map(jnp.asarray, ends))
+    inputs = {n: jnp.zeros(5, "float32") for n in node.inputs}
     driven = namedtuple("Inputs", node.inputs)
 
     @jax.jit
@@ -271,10 +269,10 @@ def test_a_node_of_ones_own_stays_the_function_it_was():
 
 
 def test_the_first_state_drives_the_first_input_by_default():
-    assert cf.nodes.node(states=["u", "v"], inputs=["p", "q"])(lambda s, i, p: s).coupled == (
-        ("u", "p"),
-    )
-    assert cf.nodes.node(states=["u"], inputs=[])(lambda s, i, p: s).coupled == ()
+    two = cf.nodes.node(states=["u", "v"], inputs=["p", "q"])(lambda s, i, p: s)
+    assert two.coupled == (("u", "p"),)
+    deaf = cf.nodes.node(states=["u"], inputs=[])(lambda s, i, p: s)
+    assert deaf.coupled == ()
 
 
 def test_a_pair_that_does_not_exist_is_refused():
