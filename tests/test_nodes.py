@@ -122,7 +122,6 @@ def test_the_page_of_nodes_has_a_true_row_for_each():
         ]
 
 
-@pytest.mark.every_case
 @pytest.mark.parametrize("name", NODES)
 def test_a_node_knows_the_classes_of_its_state_and_parameters(name):
     """And they are public, under names that begin alike."""

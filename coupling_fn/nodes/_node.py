@@ -26,6 +26,14 @@ class Node(Protocol):
         implied: units of coefficients that are 1, and so do not appear in the equation.
         State: class of the state, `cf.nodes.hopf.State`; None if the node does not say.
         Params: class of the parameters, `cf.nodes.hopf.Params`; None if the node does not say.
+
+    Example:
+        >>> isinstance(cf.nodes.hopf, cf.nodes.Node), isinstance(abs, cf.nodes.Node)
+        (True, False)
+        >>> cf.nodes.montbrio_pazo_roxin.coupled, cf.nodes.montbrio_pazo_roxin.state_units["r"]
+        ((('r', 'V'),), 'kHz')
+        >>> cf.nodes.hopf.State(x=0.0, y=1.0)
+        HopfState(x=0.0, y=1.0)
     """
 
     __name__: str
