@@ -11,7 +11,7 @@ import equinox as eqx
 import jax
 import numpy as np
 
-from .._connectome import edges_of
+from .._connectome import edge_list
 from .._core import PyTree, get, read, traced
 from .._network import (
     Network,
@@ -149,7 +149,7 @@ def _inputs(net: Network, state: State, params: Params, region: int) -> str:
     for link in links:
         if (conn := getattr(link.coupling, "conn", None)) is None:
             continue
-        edges = edges_of(conn)
+        edges = edge_list(conn)
         edges = edges.chosen(edges.target == region)
         signals = link.signals
         present = read(state.node, signals.source)[None]
