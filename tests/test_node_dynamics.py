@@ -19,12 +19,12 @@ def run(node, state, params, dt, steps, coupling=None, **wiring):
 
 
 def none(node):
-    """No input to a node: a namespace of zeros."""
+    """Return no input: a namespace of zeros."""
     return type("Inputs", (), dict.fromkeys(node.inputs, 0.0))
 
 
 def upcrossings(x, dt):
-    """The times at which x rises through its mean, interpolated linearly between steps."""
+    """Return the times at which x rises through its mean, interpolated linearly between steps."""
     x = np.asarray(x).ravel()
     x = x - x.mean()
     i = np.flatnonzero((x[:-1] < 0) & (x[1:] >= 0))

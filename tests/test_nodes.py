@@ -14,15 +14,11 @@ import numpy as np
 import oracle
 import pytest
 from helpers import TRANSFORMS, assert_close, few, refuses
+from reference.compare import node_types as types_of
 
 import coupling_fn as cf
 
 NODES = cf.nodes.catalog()
-
-
-def types_of(name):
-    """The classes of a node's state and parameters."""
-    return NODES[name].State, NODES[name].Params
 
 
 def drawn(name, regions, dtype, seed=2):
@@ -143,7 +139,7 @@ def test_default_parameters_are_leaves_with_a_documented_unit(name):
     fields = params_type.__dataclass_fields__
     assert len(leaves) == len(fields)
     assert all(isinstance(leaf, jax.Array) and leaf.shape == () for leaf in leaves)
-    # One entry per field, indented; the last line of each ends in its unit.
+    # One indented entry per field, whose last line ends in its unit.
     listed = inspect.getdoc(params_type).partition("Attributes:")[2].partition("Example:")[0]
     entries = re.split(r"\n    (?=\w)", listed.rstrip())[1:]
     assert [entry.partition(":")[0] for entry in entries] == list(fields)

@@ -1,4 +1,4 @@
-"""Units that do not fit are reported in words, and units that nobody stated are inferred."""
+"""Units that do not fit are reported in words, and those that follow are derived."""
 
 import dataclasses
 import inspect

@@ -66,3 +66,8 @@ def error(name: str, scheme: str, **changes) -> float:
 def uncoupled(name: str, scheme: str) -> float:
     """How far the simulator's own trajectory is from that without coupling, by the same measure."""
     return float(recorded()[f"{name}-{scheme}-uncoupled"])
+
+
+def node_types(node: str):
+    """Return the classes of the state and the parameters of a node."""
+    return cf.nodes.catalog()[node].State, cf.nodes.catalog()[node].Params
