@@ -34,8 +34,8 @@ ROOMS = {
         "_wilson_cowan _wong_wang | "
         "_catalog"
     ),
-    "noise": "_noise | _increments",
-    "stimuli": "_stimuli",
+    "noise": "_factor | _coloured _white | _draw | _increments",
+    "stimuli": "_stimulus | _pulses _signals",
     "_delays": (
         "_lags _plan _windows | _edges _history | _layout | _buffers | _forward | _adjoint | "
         "_blocked_run"
