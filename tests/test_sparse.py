@@ -112,7 +112,11 @@ def test_values_find_their_edges_from_every_form():
             r"`conn` must have shape \(target, source\)",
             lambda: cf.to_sparse(np.ones(3)),
         ),
-        (TypeError, "must be known before", lambda: jax.jit(cf.to_sparse)(jnp.ones((2, 2)))),
+        (
+            TypeError,
+            "`conn` must be known, since its zeros",
+            lambda: jax.jit(cf.to_sparse)(jnp.ones((2, 2))),
+        ),
         (
             ValueError,
             "2 have none, the first from source 0",
@@ -121,7 +125,7 @@ def test_values_find_their_edges_from_every_form():
         (ValueError, "has 1.0 and 2.0 for one edge", lambda: cf.edge_values(FULL, TWO_LENGTHS)),
         (ValueError, r"`values` must have shape \(2, 2\)", lambda: cf.edge_values(FULL, np.eye(3))),
         (ValueError, r"`lags` must have shape \(2, 2\) or \(2,\)", lambda: lagged(np.ones(3, int))),
-        (ValueError, r"one a stored edge, but", lambda: lagged(np.ones(2, int), lambda s, t: s)),
+        (ValueError, r"are per stored edge, but", lambda: lagged(np.ones(2, int), lambda s, t: s)),
     ],
 )
 def test_what_does_not_fit_is_refused(error, match, make):

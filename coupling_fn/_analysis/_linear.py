@@ -18,8 +18,8 @@ from jax import Array, lax
 from jaxtyping import Float
 
 from .._core import PyTree, as_float, container, get, names_of, read, require_names, require_shape
-from .._network import Network, Params
-from ..noise._noise import is_noise
+from .._network import Network, Params, derivative, links_of, taps_of
+from ..noise._draw import is_noise
 
 NEWTON_STEPS = 200
 CALM, SLOW = 1.0, 0.1  # how states are drawn to their past, in terms of the eigenvalues
@@ -212,7 +212,7 @@ def _delayed(net: Network):
 
 def _delay(net: Network, params: Params, name: str) -> Array:
     """How long ago what arrives was sent: the mean of the reads of the past, in ms."""
-    taps = net.taps(name, params)
+    taps = taps_of(net, name, params)
     whole = [tap.lags.astype(float) for tap in taps]
     shares = [1.0 if tap.share is None else tap.share.astype(float) for tap in taps]
     first, *more = (lags * share for lags, share in zip(whole, shares, strict=True))
@@ -237,7 +237,7 @@ def _seen_at(net: Network, x: PyTree) -> tuple[Array | None, ...]:
 
 def _rate(net: Network, params: Params, unstack: Callable[[Array], PyTree]):
     """The rates of change, `(state, region)`, of the states now and of what each target sees."""
-    net.links(params)  # for its checks
+    links_of(net, params)  # for its checks
     external = params.external or {}
     varying = [name for name, value in external.items() if callable(value) or is_noise(value)]
     if varying:
@@ -255,7 +255,7 @@ def _rate(net: Network, params: Params, unstack: Callable[[Array], PyTree]):
         for (name, source, into, target), copy in zip(_ends(net), seen, strict=True):
             sent = read(x, source) if copy is None else copy
             driven[into] = driven.get(into, 0.0) + couplings[name](sent, read(x, target))
-        change = net.derivative(x, container(x, net.node.inputs, driven, z[0]), params)
+        change = derivative(net, x, container(x, net.node.inputs, driven, z[0]), params)
         return jnp.stack([get(change, name) for name in net.node.states])
 
     return rate

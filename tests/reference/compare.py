@@ -31,7 +31,6 @@ def ours(
     case, file = CASES[name], recorded()
     weights = file["weights"] if weights is None else weights
     node = cf.nodes.catalog()[case.node]
-    state_type, params_type = node_types(case.node)
     wires, couplings = {}, {}
     for i, (source, into, factor) in enumerate(case.links):
         args = {**case.args, "k": k * factor * case.args["k"]}
@@ -40,7 +39,7 @@ def ours(
         wires[f"{into}{i}"] = cf.Wire(source, into)
         couplings[f"{into}{i}"] = getattr(cf, case.rule)(weights, **args)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".* rounded to none")  # of one edge on purpose
+        warnings.filterwarnings("ignore", message=".* rounded to 0")  # of one edge on purpose
         lags = cf.lags(file["lengths"], speed=case.speed, dt=case.dt)
     net = cf.Network(
         node,
@@ -50,9 +49,9 @@ def ours(
         scheme=scheme,
         hold="step",  # as both simulators do
     )
-    params = cf.Params(params_type(**case.ours), couplings)
+    params = cf.Params(node.Params(**case.ours), couplings)
     # By default each region has always been where it starts.
-    state = net.init(state_type(*jnp.asarray(start(case))), params)
+    state = net.init(node.State(*jnp.asarray(start(case))), params)
     x = cf.simulate(net, state, params, STEPS, every=EVERY)[1]
     return np.stack(jax.device_get(x), axis=1)
 
