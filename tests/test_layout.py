@@ -3,6 +3,7 @@
 import ast
 import graphlib
 import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -223,6 +224,20 @@ def test_benchmarks_import_each_other_in_one_direction():
     }
     assert "benchmarks._sparse_problem" in imported["benchmarks._peers.tvboptim_sparse"]
     graphlib.TopologicalSorter(imported).prepare()  # raises where there is a circle
+
+
+# Names of modules in capitals stand for any.
+CITED = re.compile(r"[`/ ]([\w-]*[a-z][\w-]*\.py|[\w-]+\.md)\b")
+
+
+def test_no_text_names_a_file_that_is_not_there():
+    rooms = ("coupling_fn", "tests", "benchmarks")
+    paths = [path for room in rooms for path in (REPOSITORY / room).rglob("*.[mp][dy]")]
+    paths.append(REPOSITORY / "README.md")
+    there = {path.name for path in paths}
+    assert "test_layout.py" in CITED.findall((REPOSITORY / "tests" / "README.md").read_text())
+    cited = {(path.name, name) for path in paths for name in CITED.findall(path.read_text())}
+    assert not [pair for pair in cited if pair[1] not in there]
 
 
 SCRIPT = """
