@@ -129,7 +129,7 @@ def files(tmp_path, monkeypatch):
         (["--target-fc", "missing.npy", "--nodes", "6"], "Cannot read missing.npy"),
         (["--target-fc", "broken.npz", "--nodes", "6"], "Cannot read broken.npz"),
         (["--target-fc", "nofc.npz", "--nodes", "6"], "Cannot read nofc.npz"),
-        (["--target-fc", "four.npy", "--nodes", "6"], r"must be \(6, 6\).* not \(4, 4\)"),
+        (["--target-fc", "four.npy", "--nodes", "6"], r"must be \(6, 6\).*got \(4, 4\)"),
         (["--target-fc", "large.npy", "--nodes", "6"], "from -1 to 1"),
         (["--nodes", "6", "--out", "file"], "file"),
     ],
