@@ -45,7 +45,7 @@ ROOMS = {
         "_bold _kernels _spectrum | "
         "_objectives"
     ),
-    "_analysis": "_linear | _covariance | _stability",
+    "_analysis": "_linear | _response | _covariance | _stability",
     "transforms": "_transforms",
     "_fit": (
         "_leaves _minibatches _sweep | "

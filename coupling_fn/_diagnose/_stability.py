@@ -95,7 +95,9 @@ def _eigenvalues(net: Network, params: Params, x0: PyTree, factor: float) -> np.
 
 def _matrix(net: Network, params: Params, x: PyTree) -> np.ndarray:
     jac = jacobians(net, params, x)
-    whole = np.asarray(jac.now, np.float64) + sum(np.asarray(g, np.float64) for g in jac.gains)
+    whole = np.asarray(jac.instantaneous, np.float64) + sum(
+        np.asarray(g, np.float64) for g in jac.gains
+    )
     return whole.reshape(whole.shape[0] * whole.shape[1], -1)
 
 
