@@ -23,7 +23,8 @@ from .._core import (
     require_nonnegative,
     require_shape,
 )
-from ._padded_rows import Layout, Product, Rows, make_layout, take
+from ._layout import make_layout
+from ._padded_rows import Layout, Product, one_place_per_row, take
 
 _MISSING_TRACT = "A tract that is missing from the data is an edge left out, not NaN."
 
@@ -292,10 +293,10 @@ def edges_as_sources(conn: SparseConnection) -> SparseConnection:
     So a rule takes what each edge carries, which with delays is not what another of its source does.
     """
     edge = jnp.arange(conn.edges, dtype=jnp.int32)
-    rows, there = conn.by_target.rows, conn.by_target
-    rows = dataclasses.replace(rows, source=there.edges)
-    alone = Rows(conn.target, None, None, ((conn.edges, 1),))
-    by_target, by_edge = Layout(rows, there.edge, there.place), Layout(alone, edge, edge)
+    layout = conn.by_target
+    rows = dataclasses.replace(layout.rows, source=layout.edges)
+    by_target = dataclasses.replace(layout, rows=rows)
+    by_edge = Layout(one_place_per_row(conn.target), edge, jnp.ones(conn.edges, bool), edge)
     shape = (conn.shape[0], conn.edges)
     return SparseConnection(conn.weights, conn.target, edge, by_target, by_edge, shape)
 
