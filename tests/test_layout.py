@@ -34,7 +34,7 @@ ROOMS = {
         "_wilson_cowan _wong_wang | "
         "_catalog"
     ),
-    "noise": "_noise | _increments",
+    "noise": "_factor | _coloured _white | _draw | _increments",
     "stimuli": "_stimuli",
     "_delays": "_delay _plan _windows | _blocks",
     "_network": "_link _params | _network | _vector_field",

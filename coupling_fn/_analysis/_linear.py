@@ -33,7 +33,7 @@ from .._core import (
     require_shape,
 )
 from .._network import Network, Params
-from ..noise._noise import is_noise
+from ..noise._draw import is_noise
 
 NEWTON_STEPS = 200
 # Strength of the pull towards the filtered past, and rate of that filter, both as multiples of the

@@ -10,7 +10,7 @@ import numpy as np
 from .._connectome import Connectome, EdgeList, SparseConnection, edge_list, spectral_radius
 from .._core import Scalar, known, require_positive_number
 from .._network import Network, Params
-from ..noise._noise import is_noise
+from ..noise._draw import is_noise
 from ._lengths import look_at_tracts
 from ._orientation import look_at_orientation
 from ._report import Finding, Report, report

@@ -1,4 +1,8 @@
-"""What drives a region from outside: functions of time whose parameters are leaves."""
+r"""Stimuli: external input $u_i(t) = A\, p_i\, f(t)$, functions of time whose numbers are leaves.
+
+Every number in a stimulus may be fitted or swept. A network calls a stimulus with the time t = step * dt
+[ms], counted from `net.init`: at each stage of its scheme, or once per step with `hold="step"`.
+"""
 
 import abc
 import dataclasses
@@ -23,15 +27,16 @@ from .._core import (
 
 
 class Stimulus(eqx.Module):
-    r"""An input in time, $u_i(t) = A\, p_i\, f(t)$: subclass it to write your own $f$, in `course`.
+    r"""An input in time, $u_i(t) = A\, p_i\, f(t)$: subclass it, and define $f$ in `course`.
 
-    Called with a time, it gives the input: a scalar for all regions, or one a region where the
-    pattern or a parameter is. It goes into `Params.external`, to any input of the node; every
-    number in it may be fitted or swept; and `a + b` is both at once.
+    Called with a time [ms], it returns the input: a scalar for all regions, or `(region,)` where the
+    pattern or a parameter has one value per region. It goes into `Params.external`, to any input of
+    the node. `a + b` is the sum of two stimuli, of a stimulus and coloured noise, or of a stimulus
+    and any other function of time.
 
     Attributes:
-        amplitude: $A$, a scalar or one a region. [unit of the input]
-        pattern: $p_i$, how much of it each region receives; None is 1 everywhere. [1]
+        amplitude: $A$, a scalar or one value per region. [unit of the input]
+        pattern: $p_i$, how much of it each region receives; None means 1 for every region. [1]
 
     Example:
         >>> class Decay(cf.stimuli.Stimulus):
@@ -49,28 +54,24 @@ class Stimulus(eqx.Module):
     pattern: eqx.AbstractVar[Any]
 
     def __check_init__(self):
-        by_region = (
-            "amplitude",
-            "pattern",
-            "duration",
-            "rise",
-        )  # as all parameters with a unit may be
-        sizes = {
+        # Parameters that have a unit of their own may have one value per region, and so may these.
+        per_region = ("amplitude", "pattern", "duration", "rise")
+        shapes = {
             field.name: np.shape(getattr(self, field.name))
             for field in dataclasses.fields(self)
-            if field.name in by_region or "unit" in field.metadata
+            if field.name in per_region or "unit" in field.metadata
         }
-        regions = max(sizes.values(), key=len, default=())
-        for name, shape in sizes.items():
+        regions = max(shapes.values(), key=len, default=())
+        for name, shape in shapes.items():
             if shape not in ((), regions) or len(shape) > 1:
                 raise ValueError(
-                    f"`{name}` must be one for all or one a region, as many as in the others; its "
-                    f"shape is {shape}, and theirs are {sizes}."
+                    f"`{name}` must be a scalar or have one value per region, for as many regions as "
+                    f"the other parameters; got the shape {shape}, where the shapes are {shapes}."
                 )
 
     @abc.abstractmethod
     def course(self, t: Any) -> Any:
-        """Give $f(t)$, the course in time, of order 1."""
+        """Return $f(t)$, the course in time, of order 1. [1]."""
 
     def __call__(self, t: Any) -> Array:
         u = self.amplitude * self.course(t)
@@ -81,7 +82,10 @@ class Stimulus(eqx.Module):
 
 
 class Sum(eqx.Module):
-    """Several inputs at once, made by `a + b`; its `parts` are leaves like any other.
+    """Several inputs added up, as made by `a + b`.
+
+    Attributes:
+        parts: the inputs: stimuli, coloured noise, or other functions of time.
 
     Example:
         >>> pulse = cf.stimuli.Step(1.0, onset=5.0, duration=2.0)
@@ -107,16 +111,20 @@ class Sum(eqx.Module):
 
 
 def _optional(name: str) -> Any:
-    convert = lambda x: None if x is None else as_float(name, x)  # noqa: E731
+    """Return the field of a parameter that may be None, and is by default."""
+
+    def convert(x: Any) -> Array | None:
+        return None if x is None else as_float(name, x)
+
     return eqx.field(default=None, converter=convert)
 
 
 class Constant(Stimulus):
-    """The same at all times.
+    r"""The same input at all times: $f(t) = 1$.
 
     Args:
-        amplitude: its size, a scalar or one a region. [unit of the input]
-        pattern: how much each region receives; None is 1 everywhere. [1]
+        amplitude: $A$, its size, a scalar or one value per region. [unit of the input]
+        pattern: $p_i$, how much each region receives; None means 1 for every region. [1]
 
     Example:
         >>> cf.stimuli.Constant(2.0, pattern=jnp.array([1.0, 0.5]))(3.0).tolist()
@@ -127,25 +135,25 @@ class Constant(Stimulus):
     pattern: PerTarget | None = _optional("pattern")
 
     def course(self, t):
-        """Give 1."""
+        """Return 1."""
         return jnp.ones_like(t)
 
 
 class Step(Stimulus):
-    r"""On from a time, for good or for a while.
+    r"""An input that is on from a time, for good or for a while.
 
     $f(t)$ is 1 in `onset` $\le t <$ `onset + duration`, and 0 elsewhere. With `rise` each edge takes
-    that long, along $u^2 (3 - 2u)$: it begins to rise at `onset`, and to fall at `onset + duration`.
+    that long, along $u^2 (3 - 2u)$: $f$ begins to rise at `onset`, and to fall at `onset + duration`.
 
     A hard edge has no gradient: onset and duration then have a gradient of exactly 0, which tells
-    an optimiser nothing. Give `rise`, of several dt, to fit them.
+    an optimiser nothing. To fit them, give a `rise` of several dt.
 
     Args:
-        amplitude: its size, a scalar or one a region. [unit of the input]
-        onset: when it begins, a scalar or one a region. [ms]
-        duration: how long it lasts; None is for good. [ms]
-        rise: how long an edge takes; None is a hard edge. [ms]
-        pattern: how much each region receives; None is 1 everywhere. [1]
+        amplitude: $A$, its size, a scalar or one value per region. [unit of the input]
+        onset: when it begins, a scalar or one value per region. [ms]
+        duration: how long it lasts, a scalar or one value per region; None means for good. [ms]
+        rise: how long an edge takes, a scalar or one value per region; None means a hard edge. [ms]
+        pattern: $p_i$, how much each region receives; None means 1 for every region. [1]
 
     Raises:
         ValueError: if duration or rise is not positive, or rise is longer than duration.
@@ -168,7 +176,7 @@ class Step(Stimulus):
         _require_edges(self.duration, self.rise, "duration")
 
     def course(self, t):
-        """Give 1 while it is on."""
+        """Return 1 while the input is on, and 0 elsewhere."""
         on = _edge(t, self.onset, self.rise)
         if self.duration is None:
             return on
@@ -176,23 +184,23 @@ class Step(Stimulus):
 
 
 class PulseTrain(Stimulus):
-    r"""The same pulse again and again.
+    r"""A train of equal pulses.
 
-    From `onset` on, $f(t)$ is 1 for the first `width` of each `period`, and 0 elsewhere; `rise`
-    rounds the edges as in `Step`, and is what gives onset, period and width a gradient.
+    From `onset` on, $f(t)$ is 1 for the first `width` of each `period`, and 0 elsewhere. `rise`
+    smooths the edges as in `Step`; only with it have onset, period and width a gradient.
 
     Args:
-        amplitude: size of a pulse, a scalar or one a region. [unit of the input]
-        onset: when the first begins, a scalar or one a region. [ms]
-        period: from one to the next. [ms]
-        width: how long each lasts. [ms]
-        count: how many there are; None is no end. [1]
-        rise: how long an edge takes; None is a hard edge. [ms]
-        pattern: how much each region receives; None is 1 everywhere. [1]
+        amplitude: $A$, the size of a pulse, a scalar or one value per region. [unit of the input]
+        onset: when the first pulse begins, a scalar or one value per region. [ms]
+        period: time from one pulse to the next, a scalar or one value per region. [ms]
+        width: how long each pulse lasts, a scalar or one value per region. [ms]
+        count: how many pulses there are; None means without end. [1]
+        rise: how long an edge takes, a scalar or one value per region; None means a hard edge. [ms]
+        pattern: $p_i$, how much each region receives; None means 1 for every region. [1]
 
     Raises:
-        ValueError: if period, width or rise is not positive, rise is longer than width, or width
-            and rise together than the period.
+        ValueError: if period, width or rise is not positive, if rise is longer than width, or if
+            width and rise together are longer than period.
 
     Example:
         >>> train = cf.stimuli.PulseTrain(1.0, onset=5.0, period=10.0, width=2.0, count=2)
@@ -215,12 +223,12 @@ class PulseTrain(Stimulus):
         numbers = (self.width, rise, self.period)
         if known(numbers) and (np.add(*numbers[:2]) > np.asarray(self.period)).any():
             raise ValueError(
-                f"`width` and `rise` together must fit into `period`; {self.width} + {rise} is "
-                f"longer than {self.period} ms."
+                f"`width` and `rise` together must fit into `period`; got {self.width} + {rise} ms "
+                f"for a period of {self.period} ms."
             )
 
     def course(self, t):
-        """Give 1 while a pulse is on."""
+        """Return 1 while a pulse is on, and 0 elsewhere."""
         since = t - self.onset
         number = jnp.maximum(jnp.floor(since / self.period + _slack(t) / self.period), 0)
         begin = self.onset + number * self.period
@@ -232,10 +240,10 @@ class Sine(Stimulus):
     r"""A sine wave: $f(t) = \sin(2\pi \nu t + \varphi)$.
 
     Args:
-        amplitude: its size, a scalar or one a region. [unit of the input]
-        frequency: $\nu$, a scalar or one a region. [Hz]
-        phase: $\varphi$ at t = 0, a scalar or one a region. [rad]
-        pattern: how much each region receives; None is 1 everywhere. [1]
+        amplitude: $A$, its size, a scalar or one value per region. [unit of the input]
+        frequency: $\nu$, its frequency, a scalar or one value per region. [Hz]
+        phase: $\varphi$, its phase at t = 0, a scalar or one value per region. [rad]
+        pattern: $p_i$, how much each region receives; None means 1 for every region. [1]
 
     Example:
         >>> cf.stimuli.Sine(3.0, frequency=10.0)(25.0).item()  # a quarter of 100 ms
@@ -248,18 +256,20 @@ class Sine(Stimulus):
     pattern: PerTarget | None = _optional("pattern")
 
     def course(self, t):
-        """Give the sine."""
+        """Return the sine."""
         return jnp.sin(2 * jnp.pi * (self.frequency / 1000) * t + self.phase)  # Hz to 1/ms
 
 
 class Ramp(Stimulus):
-    r"""From 0 in a straight line to the amplitude, and then there.
+    r"""An input that grows from 0 in a straight line, and then stays where it is.
+
+    $f(t)$ is $(t - \mathrm{onset}) / \mathrm{duration}$, clipped to between 0 and 1.
 
     Args:
-        amplitude: where it ends, a scalar or one a region. [unit of the input]
-        onset: when it leaves 0, a scalar or one a region. [ms]
-        duration: how long it takes. [ms]
-        pattern: how much each region receives; None is 1 everywhere. [1]
+        amplitude: $A$, where it ends, a scalar or one value per region. [unit of the input]
+        onset: when it leaves 0, a scalar or one value per region. [ms]
+        duration: how long it grows, a scalar or one value per region. [ms]
+        pattern: $p_i$, how much each region receives; None means 1 for every region. [1]
 
     Raises:
         ValueError: if duration is not positive.
@@ -279,26 +289,28 @@ class Ramp(Stimulus):
         require_positive("duration", self.duration, "ms")
 
     def course(self, t):
-        """Give the part of the way that is done."""
+        """Return how much of the way from 0 to the amplitude is done."""
         return jnp.clip((t - self.onset) / self.duration, 0, 1)
 
 
 class Sampled(Stimulus):
-    r"""Data: `values[n]` at the time `onset + n * period`, and between samples a straight line.
+    r"""Sampled data: $f(t)$ is `values[n]` at `onset + n * period`, and a straight line between samples.
 
     Args:
-        values: `(time,)` for all regions, or `(time, region)`. [1]
-        period: from one sample to the next. [ms]
-        amplitude: what the values are multiplied by, a scalar or one a region. [unit of the input]
-        onset: when the first sample is. [ms]
-        pattern: how much each region receives; None is 1 everywhere. [1]
+        values: the samples, `(time,)` for all regions, or `(time, region)`. [1]
+        period: time from one sample to the next. [ms]
+        amplitude: $A$, which multiplies the values, a scalar or one value per region.
+            [unit of the input]
+        onset: the time of the first sample. [ms]
+        pattern: $p_i$, how much each region receives; None means 1 for every region. [1]
         interpolate: "linear", or "previous" for the last sample at or before a time, with
             which period and onset have a gradient of 0.
-        outside: before the first sample and after the last: "zero", or "hold" for the nearest.
+        outside: what $f$ is before the first sample and after the last: "zero", or "hold" for the
+            nearest sample.
 
     Raises:
-        ValueError: if there are fewer than two samples, one is not finite, or period is not
-            positive.
+        ValueError: if there are fewer than two samples, if one of them is not finite, or if period
+            is not positive.
 
     Example:
         >>> data = cf.stimuli.Sampled(jnp.array([1.0, 3.0, 2.0]), period=10.0)
@@ -317,8 +329,8 @@ class Sampled(Stimulus):
     def __check_init__(self):
         if jnp.ndim(self.values) not in (1, 2) or len(self.values) < 2:
             raise ValueError(
-                "`values` must be (time,) or (time, region), with two samples or more, not "
-                f"{jnp.shape(self.values)}."
+                "`values` must be (time,) or (time, region), with two samples or more; got the "
+                f"shape {jnp.shape(self.values)}."
             )
         require_finite("values", self.values)
         require_positive_number("period", self.period, "ms")
@@ -326,7 +338,7 @@ class Sampled(Stimulus):
         require_choice("outside", self.outside, ("zero", "hold"))
 
     def course(self, t):
-        """Read the data."""
+        """Return the data at a time."""
         last = len(self.values) - 1
         slack = _slack(t) / self.period
         place = (t - self.onset) / self.period
@@ -341,26 +353,29 @@ class Sampled(Stimulus):
 
 
 def _slack(t: Any) -> Array:
-    """By how much a time that was counted in steps may miss what it stands for, by rounding."""
+    """Return by how much `dt * step`, rounded, may lie off the time that it stands for. [ms]."""
     t = jnp.asarray(t)
     return 4 * jnp.finfo(jnp.result_type(t, float)).eps * jnp.abs(t)
 
 
 def _edge(t: Any, at: Any, rise: Any) -> Array:
-    """0 before a time and 1 after: at once, or in a smooth rise that begins at that time."""
+    """Return 0 before the time `at` and 1 after it: at once, or in a smooth rise from `at` on."""
     if rise is None:
-        # An edge on a step is at that step, also where dt * step rounds to just before it.
+        # An edge at the time of a step must begin at that step, also where the product dt * step is
+        # rounded to just before the edge.
         return jnp.where(t - at >= -_slack(t), 1.0, 0.0).astype(jnp.result_type(t, at))
     part = jnp.clip((t - at) / rise, 0, 1)
     return part * part * (3 - 2 * part)
 
 
 def _require_edges(length: Any, rise: Any, name: str) -> None:
-    """Refuse a pulse without length, and one whose rise is longer than itself."""
+    """Refuse a pulse whose length is not positive, and a rise that is longer than the pulse."""
     if length is not None:
         require_positive(name, length, "ms")
     if rise is None:
         return
-    require_positive("rise", rise, "ms; None is a hard edge")
+    require_positive("rise", rise, "ms; None means a hard edge")
     if length is not None and known(rise, length) and (np.asarray(rise) > np.asarray(length)).any():
-        raise ValueError(f"`rise` must not be longer than `{name}`: {rise} against {length} ms.")
+        raise ValueError(
+            f"`rise` must not be longer than `{name}`; got {rise} ms for a `{name}` of {length} ms."
+        )
