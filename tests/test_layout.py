@@ -59,6 +59,7 @@ ROOMS = {
         "_stability | "
         "_before _units | "
         "_causes | "
+        "_symptoms | "
         "_after"
     ),
     "plot": "_canvas | _matrices _searches _signals",

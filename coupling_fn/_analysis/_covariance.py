@@ -23,8 +23,8 @@ from jaxtyping import Complex, Float, Num
 
 from .._core import PyTree, Signal, as_float, read, require_names
 from .._network import Network, Params
-from ..noise._increments import noises_of
 from ..noise._draw import is_noise
+from ..noise._increments import noises_of
 from ._linear import Jacobians, eigenvalue_scale, fixed_point, jacobians, stacked
 from ._response import (
     CHUNK,
