@@ -27,7 +27,7 @@ from ._linear import Jacobians, eigenvalue_scale
 
 HIGHEST = lax.Precision.HIGHEST
 CHUNK = 4  # Frequencies that are computed together: more would only take more memory.
-CAUSAL = 0.1  # Bound on the size of the acausal part; that of an unstable projector is 1 or more.
+CAUSAL = 0.1  # Bound on the acausal part of the response; see `is_causal`.
 
 
 class Grid(NamedTuple):
@@ -84,8 +84,9 @@ def is_causal(acausal: Array) -> Array:
     r"""Tell whether the response follows its cause, as it does if and only if all roots are stable.
 
     `acausal` is $\frac{1}{\pi} \int_0^\infty \text{Re} K^{-1} d\omega - \frac{1}{2} I$, or its product
-    with a few random vectors. It is 0 if all roots are stable, and else minus the projector onto the
-    unstable ones.
+    with a few random vectors. It is 0 if all roots are stable. Of a network without delays it is else
+    minus the projector onto the unstable roots, of size 1 or more; delays make it smaller, so that this
+    test may pass an unstable network whose delays are long.
     """
     return jnp.sqrt(jnp.square(acausal).sum()) < CAUSAL
 

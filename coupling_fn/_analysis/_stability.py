@@ -53,6 +53,8 @@ def critical_k(
 
     Bisection between `low` and `high` is followed by Newton's method on $\det K(\omega; k) = 0$ in both
     $\omega$ and k, with or without delays. The result is differentiable in `params`, in both modes.
+    Where delays are long against the network's own time scales, stability may be misjudged, and the
+    result be a later crossing or NaN: compare it with a run.
 
     Args:
         net: the network.

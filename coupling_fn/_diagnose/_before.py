@@ -164,11 +164,8 @@ def _look_at_delays(connection: _Connection, edges: EdgeList, delays: _Delays) -
     """List the findings on the delays of every coupling that has these weights."""
     names = _couplings_with(connection.name, delays.lengths, delays.lags)
     for name in names:
-        lags, bounds = _of(delays.lags, name), (0, delays.buffer)
-        if delays.lags is None:
-            lags = _lags_of(delays.net, name)
-        if delays.buffer is None:
-            bounds = _bounds_of(delays.net, name)
+        lags = _lags_of(delays.net, name) if delays.lags is None else _of(delays.lags, name)
+        bounds = _bounds_of(delays.net, name) if delays.buffer is None else (0, delays.buffer)
         tracts = look_at_tracts(
             edges,
             _of_kept(connection, _of(delays.lengths, name)),

@@ -142,8 +142,8 @@ def _zeros(edges: EdgeList, tracts: Tracts, usable: np.ndarray) -> Iterator[Find
         "warning",
         "All lengths are 0."
         if every
-        else f"{counted(int(zero.sum()), 'edge', 'has', 'have')} a weight, but a length of 0; there "
-        f"are {int(usable.sum())} in all.",
+        else f"{int(zero.sum())} of {count(int(usable.sum()), 'edge')} "
+        f"{'has' if zero.sum() == 1 else 'have'} a weight, but a length of 0.",
         **({} if every else pairs(edges, zero)),
         why="They act without a delay, while the others wait.",
         remedy=(
@@ -291,7 +291,7 @@ def _delays(tracts: Tracts, usable: np.ndarray) -> Iterator[Finding]:
             "warning",
             f"The delays have a median of {middle:.3g} ms and go up to {longest:.3g} ms, at "
             f"dt = {dt:g} ms.",
-            why="Conduction in a brain takes about 1 to 100 ms. To mistake s for ms, or ms for s, is a "
+            why="Conduction in a brain takes about 1 to 100 ms. Mistaking s for ms, or ms for s, is a "
             "factor of 1000.",
             remedy=("Give dt in ms and the speed in mm/ms.",),
         )
@@ -303,7 +303,7 @@ def _by_size(speed: float) -> Severity:
 
 
 def _slip(value: float, what: str, around: float | None = None) -> str:
-    """Say by which power of ten a value would fit, if there is one."""
+    """Write by which power of ten a value would fit, if there is one."""
     low, high = SPEEDS if around is None else (around * 0.7, around * 1.4)
     factors = [f for slip in SLIPS for f in (slip, 1 / slip) if low <= value / f <= high]
     if not factors:

@@ -30,8 +30,8 @@ def look_at_orientation(
             yield Finding(
                 "transposed",
                 "warning",
-                "The weights are possibly transposed: by which direction of each pair is the stronger "
-                f"one, they correlate with the reference by {agreement:.2f}, and by {-agreement:.2f} if "
+                "The weights are possibly transposed: by the stronger direction of each pair of regions "
+                f"they correlate with the reference by {agreement:.2f}, and by {-agreement:.2f} once "
                 "they are transposed.",
                 why=_WHY,
                 remedy=_REMEDY,

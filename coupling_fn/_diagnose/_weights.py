@@ -132,8 +132,12 @@ def _connections(edges: EdgeList, apart: EdgeList) -> Iterator[Finding]:
         yield Finding(
             "no_output",
             "note",
-            f"{counted(int(silent.sum()), 'region', 'sends', 'send')} nothing: columns of 0 in the "
-            "weights.",
+            counted(
+                int(silent.sum()),
+                "region",
+                "sends nothing: its column of the weights is 0.",
+                "send nothing: their columns of the weights are 0.",
+            ),
             **regions(silent, edges.labels),
             why="A region that receives but does not send drives no other.",
             remedy=(turned,) if odd else (),
@@ -142,10 +146,14 @@ def _connections(edges: EdgeList, apart: EdgeList) -> Iterator[Finding]:
         yield Finding(
             "no_input",
             "note",
-            f"{counted(int(deaf.sum()), 'region', 'receives', 'receive')} nothing: rows of 0 in the "
-            "weights.",
+            counted(
+                int(deaf.sum()),
+                "region",
+                "receives nothing: its row of the weights is 0.",
+                "receive nothing: their rows of the weights are 0.",
+            ),
             **regions(deaf, edges.labels),
-            why="No k changes what such a region does; two of them never synchronise.",
+            why="No k changes what such a region does, and two of them never synchronise.",
         )
 
 
@@ -182,7 +190,7 @@ def _signs(edges: EdgeList, apart: EdgeList) -> Iterator[Finding]:
         "negative_weights",
         "note" if inhibitory and not pushed.all() else "warning",
         f"{int(negative.sum())} of {count(len(apart), 'weight')} are negative, {share:.0%} of the total "
-        f"strength; so are {int(pushed.sum())} of the row sums.",
+        f"strength; {counted(int(pushed.sum()), 'row sum', 'is', 'are')} negative.",
         **pairs(apart, negative),
         why="With diffusive coupling, a negative weight drives two regions apart, and a region whose "
         "row sum is negative runs away from the average.",
