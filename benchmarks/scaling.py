@@ -113,7 +113,7 @@ def measure(devices, n, lags, repeats):
     )
     size = compiled.memory_analysis()
     places = conn.by_target.rows.source.shape[0] / devices
-    window = net.block if LAGS[lags] else 1
+    window = net.block_size if LAGS[lags] else 1
     costs = {
         "exchanges": count,
         "received": moved * (devices - 1) / devices,

@@ -98,7 +98,7 @@ PROBLEMS = {
     ),
     "k of one element in an array": (
         lambda: cf.DiffusiveCoupling(W, k=jnp.ones(1)),
-        r"`k` must have shape \(\) or \(3,\), not \(1,\)\. It is global, or one value a target",
+        r"`k` must have shape \(\) or \(3,\), not \(1,\)\. It is one number, or one per target",
     ),
     "k as a column": (
         lambda: cf.DiffusiveCoupling(W, k=jnp.ones((3, 1))),
@@ -160,7 +160,7 @@ PROBLEMS = {
     ),
     "a batch without vmap": (
         lambda: cf.DiffusiveCoupling(W)(X, jnp.ones((3, 3))),
-        r"`target` must have shape \(3,\), not \(3, 3\)\..*batches are vmap's work",
+        r"`target` must have shape \(3,\), not \(3, 3\)\..*For a batch, use `jax.vmap`",
     ),
     "a scalar source": (
         lambda: cf.EdgeCoupling(lambda s, t: s, W)(jnp.array(1.0), X),
@@ -229,7 +229,7 @@ PROBLEMS = {
     ),
     "lengths that are NaN": (
         lambda: cf.lags(with_(LENGTHS, (1, 0), np.nan), 3.0, 0.1),
-        r"`lengths` must be finite; at \(1, 0\) it is nan.*weight 0 and any length",
+        r"`lengths` must be finite; at \(1, 0\) it is nan.*weight 0 and any finite length",
     ),
     "complex lengths": (
         lambda: cf.lags(LENGTHS * 1j, 3.0, 0.1),
@@ -246,7 +246,7 @@ PROBLEMS = {
     ),
     "lengths without speed": (
         lambda: params(lengths=LENGTHS),
-        "`lengths` came without `speed`: a delay needs both",
+        "`lengths` came without `speed`; a delay needs both",
     ),
     "speed without lengths": (lambda: params(speed=3.0), "`speed` came without `lengths`"),
     "negative lengths in params": (
@@ -276,7 +276,7 @@ PROBLEMS = {
     ),
     "lags with three axes": (
         lambda: net(lags=LAGS[None]),
-        r"`lags` must be one number, \(target, source\) or \(edge,\), not \(1, 3, 3\)",
+        r"`lags` must be one number, or have shape \(target, source\) or \(edge,\); got \(1, 3, 3\)",
     ),
     "lags of edges for a matrix": (
         lambda: start(net(lags=LAGS[0])),
@@ -314,7 +314,7 @@ PROBLEMS = {
     ),
     "a network that reads lengths, without them": (
         lambda: start(net(lag_bounds=(0, 9))),
-        "built with `lag_bounds` for 'coupling': `params` must have lengths and speed",
+        "built with `lag_bounds` for 'coupling', so `params` must have lengths and speed",
     ),
     "lengths in params of another size": (
         lambda: start(net(lag_bounds=(0, 900)), changed=params(lengths=LENGTHS[:2, :2], speed=3.0)),
@@ -401,7 +401,7 @@ PROBLEMS = {
     ),
     "the name of a node": (
         lambda: net(node="jansen_rit"),
-        r"`node` must be a function: coupling_fn\.jansen_rit, not its name",
+        r"`node` must be a function: coupling_fn\.nodes\.jansen_rit, not its name",
         TypeError,
     ),
     "noise without a key": (
@@ -490,11 +490,11 @@ PROBLEMS = {
     ),
     "the state of a network without lags": (
         lambda: run(net(lags=LAGS), begun=start()),
-        r"`state` remembers nothing, and this network reads \{'x': 4, 'y': 4\} \[steps\]",
+        r"`state.history` holds nothing; this network needs \{'x': 4, 'y': 4\} \[steps\]",
     ),
     "the state of a network with shorter lags": (
         lambda: run(net(lags=LAGS), begun=start(net(lags=LAGS - 1))),
-        r"`state` remembers \{'x': 3, 'y': 3\}, and this network reads \{'x': 4, ",
+        r"`state.history` holds \{'x': 3, 'y': 3\} \[steps\]; this network needs \{'x': 4, ",
     ),
     "weights where a coupling belongs": (
         lambda: params(coupling=W),
@@ -510,7 +510,7 @@ PROBLEMS = {
         lambda: cf.observe.functional_connectivity(
             cf.nodes.HopfState(jnp.ones((4, 3)), jnp.ones((4, 3)))
         ),
-        r"`signals` must be one array, \(time, region\), not a HopfState of 2: take one of x, y",
+        r"`signals` must be one array \(time, region\); got a HopfState of 2. .*: x, y",
         TypeError,
     ),
     "a name where a function picks": (

@@ -7,7 +7,8 @@ import pytest
 from helpers import assert_close, few
 
 import coupling_fn as cf
-from coupling_fn._delays._plan import WEIGHT, choose_block, fit_blocks, split
+from coupling_fn._delays import choose_block_size, plan_run, split_edges
+from coupling_fn._delays._plan import COST_BLOCKED
 
 REGIONS, RUNS, STEPS = 29, 7, 256
 
@@ -48,7 +49,7 @@ def step_by_step(net, state, params, steps, *, record, every):
 
 @pytest.mark.parametrize(("least", "block"), [(8, 8), (16, 16), (32, 32)])
 def test_blocks_of_every_size_are_the_step_by_step_run_and_have_its_gradient(least, block):
-    assert choose_block([np.full((2, 2), least)], []) == block
+    assert choose_block_size([np.full((2, 2), least)], []) == block
 
     def of(simulate):
         params, run = delayed_run("heun", steps=160, least=least, simulate=simulate)
@@ -75,6 +76,37 @@ def test_a_gradient_goes_through_a_run_and_the_one_before_it(least):
         return slopes, jax.jit(jax.grad(run))(params)
 
     assert_close(of(in_two_runs), of(cf.simulate), ulps=2**10)
+
+
+def oldest(state):
+    """A record of the state and of the oldest entry of the history."""
+    return state.node.x, state.history["x"][0]
+
+
+def test_a_record_that_reads_the_history_stays_on_the_blocked_road():
+    params, _ = delayed_run(steps=160)
+    lags = jnp.asarray(np.random.default_rng(1).integers(32, 92, (REGIONS, REGIONS)))
+    net = cf.Network(cf.nodes.linear, dt=0.1, lags=lags, scheme="euler")
+    start = net.init(cf.nodes.LinearState(jnp.linspace(-1.0, 1.0, REGIONS)), params)
+
+    def one(state, params):
+        state = net(state, params)
+        return state, oldest(state)
+
+    def by_steps(params):
+        return jax.lax.scan(lambda s, _: one(s, params), start, length=80)[1]
+
+    def by_simulate(params, record=oldest):
+        return cf.simulate(net, start, params, 80, record=record)[1]
+
+    def loss(run):
+        return jax.jit(jax.value_and_grad(lambda p: sum((x**2).sum() for x in run(p))))
+
+    assert_close(by_simulate(params), by_steps(params), ulps=2**8)
+    assert_close(loss(by_simulate)(params), loss(by_steps)(params), ulps=2**10)
+
+    with pytest.raises(TypeError, match="forward-mode"):  # of the adjoint, which the scan lacks
+        jax.jvp(by_simulate, (params,), (params,))
 
 
 @pytest.mark.parametrize("scheme", ["heun", "rk4"])
@@ -116,25 +148,25 @@ def test_a_gradient_keeps_the_trajectory_and_not_what_edges_carried(leaf):
 
 def test_the_block_is_what_costs_least():
     far = np.full((9, 9), 40)
-    assert choose_block([far], []) == max(WEIGHT)
-    assert choose_block([far], [8]) == 8  # lags not known but for their least
+    assert choose_block_size([far], []) == max(COST_BLOCKED)
+    assert choose_block_size([far], [8]) == 8  # lags not known but for their least
     one_near = np.where(np.eye(9) > 0, 5, 40)
-    assert choose_block([one_near], []) == max(WEIGHT)
-    assert choose_block([far, np.where(far > 0, 20, 0)], []) < max(WEIGHT)
+    assert choose_block_size([one_near], []) == max(COST_BLOCKED)
+    assert choose_block_size([far, np.where(far > 0, 20, 0)], []) < max(COST_BLOCKED)
 
 
 def test_an_edge_is_in_the_block_or_apart():
     lags = np.array([[0, 7, 8], [40, 3, 0], [9, 9, 9]])
-    parts = split(lags, 8)
-    assert parts.now.tolist() == [[0], [2], [-1]]
-    assert parts.near.tolist() == [[1], [1], [-1]]
-    assert parts.far
+    parts = split_edges(lags, 8)
+    assert parts.instantaneous.tolist() == [[0], [2], [-1]]
+    assert parts.stepwise.tolist() == [[1], [1], [-1]]
+    assert parts.any_blocked
 
 
 @pytest.mark.parametrize("steps", [1, 31, 32, 2048, 2049, 10_000])
 def test_blocks_cover_a_run_with_less_than_a_stretch_beyond_it(steps):
-    blocks = fit_blocks(32, steps, lag=50)
-    assert blocks.stretch * blocks.stretches == steps + blocks.beyond
-    assert 0 <= blocks.beyond < blocks.stretch
-    assert blocks.depth >= 51 + blocks.beyond
-    assert blocks.depth % 32 == 0
+    plan = plan_run(32, steps, lag=50)
+    assert plan.stretch * plan.stretches == steps + plan.excess
+    assert 0 <= plan.excess < plan.stretch
+    assert plan.depth >= 51 + plan.excess
+    assert plan.depth % 32 == 0

@@ -525,9 +525,9 @@ def test_periods_and_records_that_do_not_fit_are_refused(measure):
         measure(SHORT, -1.0, 1.0)
     with refuses("`dt` must be one number", TypeError):
         jax.jit(measure)(SHORT, 1.0, 2.0)
-    with refuses(r"whole number of periods long, each of 7 samples; it has 600\. .*\[:595\]"):
+    with refuses(r"whole number of periods long, each of 7 samples; got 600 .*\[:595\]"):
         measure(SHORT, 1.0, 7.0)
-    with refuses(r"each of 601 samples; it has 600\. Record for longer"):
+    with refuses(r"each of 601 samples; got 600 samples\. Record for longer"):
         measure(SHORT, 1.0, 601.0)
     with refuses(r"\(time, region\).*\(5,\)"):
         measure(np.ones(5), 1.0, 1.0)
@@ -566,11 +566,11 @@ PROBLEMS = {
         lambda: cf.observe.bold_from_kernel(
             SHORT, TAIL, 1.0, 8.0, state=cf.observe.KernelState(jnp.zeros((3, 3)), jnp.asarray(5))
         ),
-        "`state` must stand at the end of a period, not 5 steps into one",
+        "`state` must stand at the end of a period; got one 5 steps into a period",
     ),
     "a kernel of two axes": (
         lambda: cf.observe.kernel_weights(np.ones((3, 2)), 1.0, 2.0),
-        r"`kernel` must be values in a row; its shape is \(3, 2\)",
+        r"`kernel` must be one row of values; got shape \(3, 2\)",
     ),
     "a kernel that gives one number": (
         lambda: cf.observe.kernel_weights(jnp.sum, 1.0, 2.0),
@@ -578,7 +578,7 @@ PROBLEMS = {
     ),
     "a kernel below dt": (
         lambda: cf.observe.kernel_weights(cf.observe.gamma_kernel, 1.0, 2.0, length=0.5),
-        "`length` must be dt, 1.0 ms, or more, not 0.5",
+        "`length` must be dt, 1.0 ms, or more; got 0.5",
     ),
     "a kernel that does not oscillate": (
         lambda: cf.observe.first_order_volterra_kernel(np.ones(2), tau_s=100.0),

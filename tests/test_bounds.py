@@ -78,7 +78,7 @@ def test_by_default_nothing_is_clipped_and_one_end_may_be_open():
         (lambda: build("plain", {"z": (0, 1)}), r"no state \(in `bounds`\) 'z'", ValueError),
         (lambda: build("plain", {"x": (1, 0)}), "'x' must be lowest < highest", ValueError),
         (lambda: build("plain", {"x": 1.0}), r"'x' must be \(lowest, highest\)", TypeError),
-        (lambda: build("plain", "node"), "the node linear says of none of its states", ValueError),
+        (lambda: build("plain", "node"), "the node linear has no bounds of its own", ValueError),
         (lambda: build("plain", "hard"), "`bounds` must be one of 'node'", ValueError),
     ],
 )

@@ -1,12 +1,17 @@
 """Every rule against scalar loops, and what holds of a rule for all inputs."""
 
+import dataclasses
+import inspect
+import itertools
+import re
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import oracle
 import pytest
-from helpers import TRANSFORMS, assert_close, few
+from helpers import TRANSFORMS, assert_close, few, refuses
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from jax.experimental.sparse import BCOO
@@ -49,6 +54,9 @@ RULES = {
     ),
     "Kuramoto": (cf.KuramotoCoupling, cf.kuramoto_coupling, oracle.kuramoto, True, {}),
 }
+# Rules that read their own parameters in `receive`, where they may be per target. They give something
+# without an edge, too: b, or the sigmoid of 0.
+READ_IN_RECEIVE = ("additive", "sigmoidal")
 # The table of defaults, from The Virtual Brain's couplings.
 DEFAULTS = {
     "diffusive": {},
@@ -139,12 +147,38 @@ def test_class_is_the_function(name, form):
 
 
 @pytest.mark.parametrize("name", RULES)
+def test_class_docstring_has_formula_source_and_a_line_with_a_unit_per_argument(name):
+    cls, function = RULES[name][:2]
+    doc = inspect.getdoc(cls)
+    assert doc.partition("Args:")[0].count("$c_i = k ") == 1
+    for section in ("Raises:", "Source:", "Example:"):
+        assert f"\n{section}\n" in doc
+    listed = doc.partition("Args:\n")[2].partition("\n\n")[0]
+    lines = re.findall(r"^    (\w+): [^\[]*(?:\[i, j\][^\[]*)?\[[^\]]+\]$", listed, re.MULTILINE)
+    assert lines == [field.name for field in dataclasses.fields(cls)]
+    assert f"See `{cls.__name__}`" in inspect.getdoc(function)
+
+
+@pytest.mark.parametrize("name", RULES)
 def test_every_parameter_is_a_leaf_and_none_is_static(name):
     cls, _, _, _, parameters = RULES[name]
     coupling = cls(jnp.asarray(CONN), k=2, **parameters)  # a whole k is a float as well
     leaves = jax.tree.leaves(coupling)
     assert len(leaves) == 2 + len(parameters)
     assert all(isinstance(leaf, jax.Array) and leaf.dtype == "float64" for leaf in leaves)
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_parameters_of_send_are_scalars_and_those_of_receive_may_be_per_target(name):
+    cls, _, _, _, parameters = RULES[name]
+    shapes = [(1,), (SOURCES,), (TARGETS, 1), CONN.shape]
+    if name in READ_IN_RECEIVE:
+        assert all(getattr(cls(CONN, **{p: np.ones(TARGETS)}), p).shape for p in parameters)
+    else:
+        shapes.append((TARGETS,))
+    for parameter, shape in itertools.product(parameters, shapes):
+        with refuses(rf"`{parameter}` must have shape \(\)", ValueError):
+            cls(CONN, **{parameter: np.ones(shape)})
 
 
 def test_signatures_of_the_tutorial_hold():
@@ -274,7 +308,7 @@ def test_absent_edges_add_nothing(name, data):
     alone = (conn == 0).all(axis=1)
     nothing = run(build(name, np.zeros((5, 5)), k), source, target)
     assert (coupled == nothing)[alone].all()
-    if name not in ("additive", "sigmoidal"):  # those give b, or the sigmoid of 0
+    if name not in READ_IN_RECEIVE:
         assert (nothing == 0).all()
 
 
@@ -447,6 +481,39 @@ def test_a_rule_of_ones_own_works_over_every_connection(form, source):
     rule = (lambda s, t: s * s + t * s), (lambda total, i: oracle.at(coupling.k, i) * total)
     wanted = oracle.couple(rule, CONN, STATES[source], OWN)
     assert_close(coupling(jnp.asarray(STATES[source]), jnp.asarray(OWN)), wanted, ulps=32)
+
+
+OFFSET = """
+class Offset(cf.Coupling):
+    conn: jax.Array
+    k: jax.Array
+    b: jax.Array
+    others: dict  # not an array: its shape is not checked
+
+    def send(self, source):
+        return source
+
+    def receive(self, sums, target, strength):
+        return self.k * sums + self.b
+"""
+
+
+@pytest.mark.parametrize("first_line", ["", "from __future__ import annotations"])
+def test_shapes_of_ones_own_parameters_are_checked_whatever_the_annotations(first_line):
+    """The future import turns annotations into strings; with or without it these are not ours."""
+    names = {"cf": cf, "jax": jax, "__name__": __name__}
+    exec(first_line + OFFSET, names)
+    rule, others, k = names["Offset"], {"a": jnp.ones(7)}, jnp.asarray(2.0)
+    assert isinstance(rule.__annotations__["b"], str) is bool(first_line)
+    source = jnp.asarray(STATES["one source"])
+    for b in (jnp.asarray(0.5), jnp.asarray(OWN)):
+        wanted = cf.additive_coupling(source, CONN, k, b=b)
+        assert (rule(jnp.asarray(CONN), k, b, others)(source) == wanted).all()
+    for shape in ((1,), (TARGETS, 1), (TARGETS + SOURCES,), (SOURCES, TARGETS)):
+        with refuses(r"`b` must have shape \(\) or \(4,\) or \(5,\) or \(4, 5\), not", ValueError):
+            rule(jnp.asarray(CONN), k, jnp.ones(shape), others)
+    with refuses(r"`k` must have shape \(\) or \(4,\), not \(5,\)", ValueError):
+        rule(jnp.asarray(CONN), jnp.ones(SOURCES), jnp.asarray(0.5), others)
 
 
 def test_strength_is_the_row_sums():

@@ -74,7 +74,7 @@ def test_traced_lags_are_the_known_ones(dtype):
 
 def test_a_delay_that_rounds_to_none_warns_and_says_how_many():
     lengths = jnp.array([[0.0, 0.4], [0.3, 100.0]])
-    with pytest.warns(UserWarning, match=r"2 tracts .* none: the longest takes 0\.4 ms"):
+    with pytest.warns(UserWarning, match=r"2 tracts .* 0: the delay of the longest is 0\.4 ms"):
         cf.lags(lengths, speed=1.0, dt=1.0)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -196,7 +196,7 @@ def test_a_read_without_history_is_the_present():
 
 @pytest.mark.parametrize("lags", [-1, 4, [[0, 4], [1, 1]], [[0, 1], [-2, 1]]])
 def test_a_lag_outside_the_history_is_an_error_and_not_a_clamp(lags):
-    with refuses(r"`lags` must lie in 0 … 3, the rows of this history; they span"):
+    with refuses(r"`lags` must lie in 0 … 3, the length of this history in steps; they span"):
         cf.read_history(jnp.zeros((3, 2)), jnp.zeros(2), jnp.asarray(lags))
 
 
@@ -204,7 +204,7 @@ def test_reads_of_wrong_inputs_are_refused():
     history, current = jnp.zeros((3, 2)), jnp.zeros(2)
     with refuses("`lags` must be whole numbers, not float64", TypeError):
         cf.read_history(history, current, jnp.array([[0.5, 1.0]]))
-    with refuses(r"`lags` must be one whole number, or \(target, 2\), not \(2,\)"):
+    with refuses(r"`lags` must be one number or have shape \(target, 2\), not \(2,\)"):
         cf.read_history(history, current, jnp.array([0, 1]))
     with refuses(r"`current` must have shape \(2,\), not \(3,\)"):
         cf.read_history(history, jnp.zeros(3), 1)

@@ -264,15 +264,15 @@ PROBLEMS = {
     ),
     "a window of one sample": (
         lambda: cf.observe.power_spectrum(X, 2.0, 2.0),
-        r"`window` must be 2 samples or more, of 2\.0 ms each, not 1",
+        r"`window` must span 2 samples or more, of 2\.0 ms each; got 1",
     ),
     "a record shorter than a window": (
         lambda: cf.observe.power_spectrum(X, 2.0, 82.0),
-        r"`signals` must be one window long or more, 41 samples of 2\.0 ms; it has 40",
+        r"`signals` must be at least one window long, 41 samples of 2\.0 ms; got 40",
     ),
     "windows that do not move": (
         lambda: cf.observe.power_spectrum(X, 2.0, 20.0, overlap=1.0),
-        "`overlap` must be 0 or more and below 1, not 1.0",
+        "`overlap` must be 0 or more and below 1; got 1.0",
     ),
     "no such taper": (
         lambda: cf.observe.power_spectrum(X, 2.0, 20.0, taper="hanning"),
@@ -280,7 +280,7 @@ PROBLEMS = {
     ),
     "FCD of a record shorter than a window": (
         lambda: cf.observe.functional_connectivity_dynamics(X, 2000.0, 100e3, 2000.0),
-        r"`signals` must be one window long or more, 50 samples of 2000\.0 ms; it has 40",
+        r"`signals` must be at least one window long, 50 samples of 2000\.0 ms; got 40",
     ),
     "a stride that is not a multiple": (
         lambda: cf.observe.functional_connectivity_dynamics(X, 2000.0, 20e3, 3100.0),
@@ -288,7 +288,7 @@ PROBLEMS = {
     ),
     "FCD of two regions": (
         lambda: cf.observe.functional_connectivity_dynamics(X[:, :2], 1.0, 10.0, 1.0),
-        "`signals` must have 3 regions or more.* it has 2",
+        "`signals` must have 3 regions or more.* got 2",
     ),
     "no such entries": (
         lambda: cf.observe.functional_connectivity_dynamics(X, 1.0, 10.0, 1.0, entries="lower"),
@@ -296,15 +296,15 @@ PROBLEMS = {
     ),
     "an FCD that is not square": (
         lambda: cf.observe.fcd_ks(np.ones((3, 3)), np.ones((3, 2))),
-        "`fcd_b` must be square",
+        "`target` must be square",
     ),
     "an FCD of one window": (
         lambda: cf.observe.fcd_ks(np.ones((1, 1)), np.ones((3, 3))),
-        "`fcd_a` must have 2 windows or more; it has 1",
+        "`fcd` must have 2 windows or more; got 1",
     ),
     "a lag as long as the record": (
         lambda: cf.observe.lagged_covariance(X, 2.0, 80.0),
-        r"`lag` must be shorter than the record, 40 samples of 2\.0 ms, not 80\.0",
+        r"`lag` must be shorter than the record, 40 samples of 2\.0 ms; got 80\.0",
     ),
     "a negative lag": (
         lambda: cf.observe.lagged_covariance(X, 2.0, -2.0),

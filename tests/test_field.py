@@ -69,15 +69,15 @@ def test_adaptive_and_fixed_steps_agree():
 def test_delays_and_noise_are_refused():
     delayed = cf.Network(cf.nodes.hopf, dt=0.1, lags=3)
     one = cf.Params(cf.nodes.HopfParams(), cf.DiffusiveCoupling(W))
-    with refuses(match="The network has delays"):
+    with refuses(match="`net` has delays"):
         cf.vector_field(delayed, one)
     noisy = cf.Params(cf.nodes.HopfParams(), cf.DiffusiveCoupling(W), noise=0.1)
-    with refuses(match="Noise in `params` is no part"):
+    with refuses(match="`params` has noise, which is no part"):
         cf.vector_field(cf.Network(cf.nodes.hopf, dt=0.1), noisy)
     rough = cf.Params(
         cf.nodes.HopfParams(),
         cf.DiffusiveCoupling(W),
         external={"x": cf.noise.OrnsteinUhlenbeck(0.1)},
     )
-    with refuses(match="Noise in `params` is no part"):
+    with refuses(match="`params` has noise, which is no part"):
         cf.vector_field(cf.Network(cf.nodes.hopf, dt=0.1), rough)

@@ -27,7 +27,7 @@ ROOMS = {
         "_aggregate _connectome | "
         "_edge_list _files _graph _laplacian _normalize _surgery _synthetic"
     ),
-    "_coupling": "_coupling | _surface",
+    "_coupling": "_rule | _custom _kuramoto _linear _sigmoidal _surface",
     "nodes": (
         "_node | "
         "_chaotic _epileptor _hopf _jansen_rit _linear _phase _quadratic _relaxation "
@@ -36,13 +36,18 @@ ROOMS = {
     ),
     "noise": "_factor | _coloured _white | _draw | _increments",
     "stimuli": "_stimuli",
-    "_delays": "_delay _plan _windows | _blocks",
-    "_network": "_link _params | _network | _vector_field",
+    "_delays": (
+        "_lags _plan _windows | _edges _history | _layout | _buffers | _forward | _adjoint | "
+        "_blocked_run"
+    ),
+    "_network": (
+        "_edge_forms _params | _fields _link | _checks | _links | _step | _network | _vector_field"
+    ),
     "_simulate": "_blocked _finite _shard | _simulate",
     "observe": (
-        "_connectivity | "
-        "_average _dynamics _moments _sensors _synchrony | "
-        "_bold _kernels _spectrum | "
+        "_series | "
+        "_average _bold _connectivity _fc_objectives _kernels _moments _sensors _spectrum "
+        "_synchrony | "
         "_objectives"
     ),
     "_analysis": "_linear | _response | _covariance | _stability",

@@ -185,7 +185,7 @@ def test_lags_of_a_traced_network_need_bounds():
 
     lags = jnp.asarray(np.arange(N * N).reshape(N, N) % 4)
     assert_close(jax.jit(lambda lags: run(lags, lag_bounds=(0, 3)))(lags), run(lags), ulps=64)
-    with refuses(r"`lags` are not known yet .* give `lag_bounds=\(smallest, largest\)`"):
+    with refuses(r"`lags` are traced.* pass `lag_bounds=\(smallest, largest\)`"):
         jax.jit(run)(lags)
 
 

@@ -1,5 +1,8 @@
 """Objectives: their formulas in plain loops, and finite gradients where formulas have none."""
 
+import inspect
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +10,7 @@ import pytest
 from helpers import TRANSFORMS, assert_close, few, refuses
 
 import coupling_fn as cf
-from coupling_fn.observe._objectives import require_fc
+from coupling_fn.observe._fc_objectives import require_fc
 
 rng = np.random.default_rng(0)
 X, Y = rng.normal(size=(2, 60, 4)).cumsum(1)
@@ -20,9 +23,11 @@ OBJECTIVES = {
     "fc_frobenius": lambda x: cf.observe.fc_frobenius(_fc(x), FC_Y),
     "fcd_wasserstein": lambda x: cf.observe.fcd_wasserstein(_fc(x), FCD),
     "lagged_covariance_distance": lambda x: cf.observe.lagged_covariance_distance(
-        x, FC_Y, 2.0, 6.0
+        x, FC_Y, dt=2.0, lag=6.0
     ),
-    "power_spectrum_distance": lambda x: cf.observe.power_spectrum_distance(x, SPECTRUM, 2.0, 40.0),
+    "power_spectrum_distance": lambda x: cf.observe.power_spectrum_distance(
+        x, SPECTRUM, dt=2.0, window=40.0
+    ),
     "phase_locking_distance": lambda x: cf.observe.phase_locking_distance(x, np.abs(FC_Y)),
 }
 
@@ -105,12 +110,12 @@ MATCHES = {
     "fc_frobenius": (cf.observe.fc_frobenius, FC_X, FC_X),
     "fcd_wasserstein": (cf.observe.fcd_wasserstein, FC_X, FC_X),
     "lagged_covariance_distance": (
-        lambda x, c: cf.observe.lagged_covariance_distance(x, c, 2.0, 6.0),
+        partial(cf.observe.lagged_covariance_distance, dt=2.0, lag=6.0),
         X,
         cf.observe.lagged_covariance(X, 2.0, 6.0),
     ),
     "power_spectrum_distance": (
-        lambda x, p: cf.observe.power_spectrum_distance(x, p, 2.0, 40.0),
+        partial(cf.observe.power_spectrum_distance, dt=2.0, window=40.0),
         X,
         cf.observe.power_spectrum(X, 2.0, 40.0)[1],
     ),
@@ -148,6 +153,66 @@ def test_a_weighted_sum_is_the_sum():
         cf.observe.weighted_objective(parts, {"a": 1.0})
 
 
+def weighted_fc_and_spectrum():
+    """Two objectives that read different things of a run, and their targets."""
+    total = cf.observe.weighted_objective(
+        {
+            "fc": cf.observe.fc_rmse,
+            "spectrum": partial(cf.observe.power_spectrum_distance, dt=2.0, window=40.0),
+        },
+        {"fc": 1.0, "spectrum": 0.5},
+    )
+    return total, {"fc": FC_Y, "spectrum": SPECTRUM}
+
+
+def test_a_weighted_sum_mixes_objectives_of_different_measurements():
+    total, target = weighted_fc_and_spectrum()
+    alone = (
+        lambda x: cf.observe.fc_rmse(_fc(x), FC_Y),
+        lambda x: cf.observe.power_spectrum_distance(x, SPECTRUM, dt=2.0, window=40.0),
+    )
+    mixed = jax.jit(jax.value_and_grad(lambda x: total({"spectrum": x, "fc": _fc(x)}, target)))
+    x = jnp.asarray(X)
+    values, slopes = zip(*(jax.value_and_grad(f)(x) for f in alone), strict=True)
+    value, slope = mixed(x)
+    assert_close(value, np.asarray(values[0] + values[1] / 2))
+    assert_close(slope, np.asarray(slopes[0] + slopes[1] / 2), ulps=2**12)
+    assert all(np.abs(s).max() > 1e-4 for s in slopes)
+
+
+def test_what_is_no_mapping_goes_to_every_objective():
+    lag = partial(cf.observe.lagged_covariance_distance, dt=2.0, lag=6.0)
+    spectrum = partial(cf.observe.power_spectrum_distance, dt=2.0, window=40.0)
+    total = cf.observe.weighted_objective(
+        {"lag": lag, "spectrum": spectrum}, {"lag": 3.0, "spectrum": 1.0}
+    )
+    got = total(X, {"lag": FC_Y, "spectrum": SPECTRUM})
+    assert_close(got, 3 * lag(X, FC_Y) + spectrum(X, SPECTRUM))
+    # The sum is an objective itself, so it can be a part of another one.
+    twice = cf.observe.weighted_objective({"all": total}, {"all": 2.0})
+    nested = twice(X, {"all": {"lag": FC_Y, "spectrum": SPECTRUM}})
+    assert_close(nested, np.asarray(2 * got))
+
+
+def test_a_mapping_must_have_the_names_of_the_objectives():
+    total, target = weighted_fc_and_spectrum()
+    with refuses(r"`simulated`, as a mapping, must have one entry .*'spectrum'\]; got \['fc'\]"):
+        total({"fc": FC_X}, target)
+    with refuses(r"`target`, as a mapping, must .*; got \['fc', 'spectrum', 'fcd'\]"):
+        total({"fc": FC_X, "spectrum": X}, target | {"fcd": FCD})
+
+
+MEASURED = ("fc", "fcd", "signals", "phases")
+
+
+@pytest.mark.parametrize("name", [*OBJECTIVES, "fc_correlation", "fc_rmse", "fcd_ks"])
+def test_objectives_take_what_is_simulated_then_the_target_then_options_by_keyword(name):
+    first, target, *options = inspect.signature(getattr(cf.observe, name)).parameters.values()
+    assert first.name in MEASURED
+    assert target.name == "target"
+    assert all(option.kind is option.KEYWORD_ONLY for option in options)
+
+
 def test_a_target_that_cannot_be_fitted_is_refused():
     assert require_fc("target_fc", FC_X, 4) is not None
     for fc, match in [
@@ -160,7 +225,7 @@ def test_a_target_that_cannot_be_fitted_is_refused():
     ]:
         with refuses(match, (ValueError, TypeError)):
             require_fc("target_fc", fc, 4)
-    with refuses("`target` is 0"):
-        cf.observe.lagged_covariance_distance(X, np.zeros((4, 4)), 2.0, 6.0)
+    with refuses("`target` must have entries other than 0.*got 0 everywhere"):
+        cf.observe.lagged_covariance_distance(X, np.zeros((4, 4)), dt=2.0, lag=6.0)
     with refuses("3 regions or more"):
         require_fc("target_fc", np.eye(2))

@@ -299,7 +299,7 @@ def test_series_of_another_shape_are_refused(measure):
     [cf.observe.functional_connectivity, cf.observe.instantaneous_phase, cf.observe.metastability],
 )
 def test_one_sample_is_refused_where_it_says_nothing(measure):
-    with refuses(r"2 samples or more; its shape is \(1, 3\)"):
+    with refuses(r"2 samples or more; got shape \(1, 3\)"):
         measure(jnp.ones((1, 3)))
 
 
@@ -307,11 +307,11 @@ def test_one_sample_is_refused_where_it_says_nothing(measure):
     ("distance", "fewest"), [(cf.observe.fc_rmse, 2), (cf.observe.fc_correlation, 3)]
 )
 def test_matrices_that_cannot_be_compared_are_refused(distance, fewest):
-    with refuses("`fc_a` must be square"):
+    with refuses("`fc` must be square"):
         distance(jnp.ones((4, 3)), jnp.ones((4, 3)))
-    with refuses(r"`fc_b` must have shape \(4, 4\), not \(3, 3\)"):
+    with refuses(r"`target` must have shape \(4, 4\), not \(3, 3\)"):
         distance(jnp.ones((4, 4)), jnp.ones((3, 3)))
     with refuses(f"{fewest} regions or more"):
         distance(jnp.ones((fewest - 1, fewest - 1)), jnp.ones((fewest - 1, fewest - 1)))
-    with refuses("`fc_b` must be real", TypeError):
+    with refuses("`target` must be real", TypeError):
         distance(jnp.ones((4, 4)), jnp.ones((4, 4), complex))

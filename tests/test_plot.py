@@ -293,32 +293,32 @@ def test_what_cannot_be_drawn_is_refused():
         cf.plot.signals(np.arange(4), np.ones(4))
     with refuses(r"`times` must have shape \(4,\), not \(3,\)"):
         cf.plot.signals(np.arange(3), np.ones((4, 2)))
-    with refuses(r"`ks` must be one or more values in a row.*\(0,\)"):
+    with refuses(r"`ks` must be one row of one or more values.*\(0,\)"):
         cf.plot.sweep(np.ones(0), {})
     with refuses(r"`curves\['loss'\]` must have shape \(3,\), not \(2,\)"):
         cf.plot.sweep(np.ones(3), {"loss": np.ones(2)})
     with refuses(r"`fits\['a'\]` must be two rows of one length.*\(3,\), \(2,\)"):
         cf.plot.sweep(np.ones(3), {}, fits={"a": (np.ones(3), np.ones(2))})
-    with refuses(r"`working_range` must be a lower and a higher k, not \(2, 1\)"):
+    with refuses(r"`working_range` must be a lower and a higher k; got \(2, 1\)"):
         cf.plot.sweep(np.ones(3), {}, working_range=(2, 1))
     with refuses("`fcd` must be square"):
         cf.plot.fcd(np.ones((2, 3)))
     with refuses("`stride` must be positive"):
         cf.plot.fcd(np.eye(2), stride=0.0)
-    with refuses(r"`power` must be \(frequency, region\); its shape is \(3,\)"):
+    with refuses(r"`power` must be \(frequency, region\); got shape \(3,\)"):
         cf.plot.spectrum(np.ones(3), np.ones(3))
     with refuses(r"`frequencies` must have shape \(3,\), not \(2,\)"):
         cf.plot.spectrum(np.ones(2), np.ones((3, 2)))
     with refuses("`frequencies` must have one above 0"):
         cf.plot.spectrum(np.zeros(1), np.ones((1, 2)))
-    with refuses(r"`x` must be \(time, region\); its shape is \(3,\)"):
+    with refuses(r"`x` must be \(time, region\); got shape \(3,\)"):
         cf.plot.phase_portrait(np.ones(3), np.ones(3))
     with refuses(r"`y` must have shape \(3, 2\), not \(2, 3\)"):
         cf.plot.phase_portrait(np.ones((3, 2)), np.ones((2, 3)))
-    with refuses(r"`order` must be values in a row; its shape is \(3, 2\)"):
+    with refuses(r"`order` must be one row of values; got shape \(3, 2\)"):
         cf.plot.order_parameter(np.ones(3), np.ones((3, 2)))
     with refuses(r"`times` must have shape \(3,\), not \(2,\)"):
         cf.plot.order_parameter(np.ones(2), np.ones(3))
-    with refuses("`names` must have one name for each of 2 leaves: 'k'"):
+    with refuses("`names` must have one name per fitted leaf, 2 in all; got 'k'"):
         cf.plot.fit(FIT, names="k")
     assert plt.get_fignums() == []

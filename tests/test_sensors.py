@@ -120,7 +120,7 @@ def test_npz_with_several_arrays_and_none_of_the_names_is_refused(tmp_path):
     with refuses(r"it holds none of lead_field, gain, only: x.npy, y.npy"):
         cf.observe.load_lead_field(tmp_path / "a.npz")
     np.save(tmp_path / "b.npy", np.ones(3))
-    with refuses(r"`lead_field` must have shape \(sensor, region\); its shape is \(3,\)"):
+    with refuses(r"`lead_field` must have shape \(sensor, region\); got \(3,\)"):
         cf.observe.load_lead_field(tmp_path / "b.npy")
 
 
@@ -131,14 +131,14 @@ def see(sources=SOURCES, lead_field=LEAD_FIELD, **options):
 PROBLEMS = {
     "another size": (
         see(lead_field=np.ones((4, 5))),
-        r"`lead_field` must have shape \(sensor, 3\), a column for each region .*not \(4, 5\)\.$",
+        r"`lead_field` must have shape \(sensor, 3\), one column per region .*got \(4, 5\)\.$",
     ),
-    "turned": (see(lead_field=np.ones((3, 5))), r"not \(3, 5\)\. .* pass `lead_field\.T`"),
+    "turned": (see(lead_field=np.ones((3, 5))), r"got \(3, 5\)\. .* pass `lead_field\.T`"),
     "one row": (see(lead_field=np.ones(3)), r"`lead_field` must have shape \(sensor, region\)"),
     "NaN": (see(lead_field=LEAD_FIELD * np.nan), "`lead_field` must be finite"),
     "one region's series": (see(sources=np.ones(3)), r"`sources` .*\(time, region\).*\(3,\)"),
     "no such reference": (see(reference="mean"), "`reference` must be None, 'average', .*'mean'"),
-    "no such sensor": (see(reference=4), "`reference` must name sensors from 0 to 3, not 4"),
+    "no such sensor": (see(reference=4), "`reference` must name sensors from 0 to 3; got 4"),
     "a negative sensor": (see(reference=-1), "`reference` must name sensors from 0 to 3"),
     "half a sensor": (see(reference=0.5), "`reference` must be one whole number, or pairs"),
     "triples": (see(reference=np.ones((2, 3), int)), r"or pairs of shape \(channel, 2\)"),

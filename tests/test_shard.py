@@ -57,7 +57,7 @@ def test_what_cannot_be_spread_is_refused():
     net = cf.Network(cf.nodes.linear, 0.1)
     params = cf.Params(cf.nodes.LinearParams(), cf.AdditiveCoupling(jnp.eye(3)))
     state = net.init(cf.nodes.LinearState(jnp.ones(3)), params)
-    with refuses("3 nodes do not go evenly over 2 devices"):
+    with refuses("2 devices do not divide 3 nodes"):
         cf.shard(net, state, params, 2 * jax.devices()[:1])
     with refuses("`devices` is empty"):
         cf.shard(net, state, params, [])

@@ -120,7 +120,7 @@ def test_values_find_their_edges_from_every_form():
         (ValueError, "has 1.0 and 2.0 for one edge", lambda: cf.edge_values(FULL, TWO_LENGTHS)),
         (ValueError, r"`values` must have shape \(2, 2\)", lambda: cf.edge_values(FULL, np.eye(3))),
         (ValueError, r"`lags` must have shape \(2, 2\) or \(2,\)", lambda: lagged(np.ones(3, int))),
-        (ValueError, r"one a stored edge, but", lambda: lagged(np.ones(2, int), lambda s, t: s)),
+        (ValueError, r"are per stored edge, but", lambda: lagged(np.ones(2, int), lambda s, t: s)),
     ],
 )
 def test_what_does_not_fit_is_refused(error, match, make):

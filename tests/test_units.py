@@ -130,10 +130,10 @@ def test_docstrings_say_the_units_that_the_code_has():
             if unit := field.metadata.get("unit"):
                 count += 1
                 assert documented(kind)[field.name] == [unit]
-    told = documented(cf.sigmoidal_jansen_rit_coupling)
+    told = documented(cf.SigmoidalJansenRitCoupling)
     for field in dataclasses.fields(cf.SigmoidalJansenRitCoupling):
         if field.name != "conn":
-            assert told[field.name][0] == field.metadata["unit"]
+            assert told[field.name] == [field.metadata["unit"]]
     assert count > 150
 
 

@@ -32,7 +32,7 @@ from .._core import (
     require_names,
     require_shape,
 )
-from .._network import Network, Params
+from .._network import Network, Params, derivative, links_of, taps_of
 from ..noise._draw import is_noise
 
 NEWTON_STEPS = 200
@@ -278,7 +278,7 @@ def _delayed(net: Network) -> Iterator[tuple[int, Signal, str]]:
 
 def _delay(net: Network, params: Params, name: str) -> Array:
     """Return each edge's delay in ms: the mean over the reads that interpolation combines."""
-    taps = net.taps(name, params)
+    taps = taps_of(net, name, params)
     whole = [tap.lags.astype(float) for tap in taps]
     shares = [1.0 if tap.share is None else tap.share.astype(float) for tap in taps]
     first, *more = (lags * share for lags, share in zip(whole, shares, strict=True))
@@ -306,7 +306,7 @@ def _seen_at(net: Network, x: PyTree) -> tuple[Array | None, ...]:
 
 def _rate(net: Network, params: Params, unstack: Callable[[Array], PyTree]):
     """Return a function of the states and of what each path sees: the rates, `(state, region)`."""
-    net.links(params)  # for its checks
+    links_of(net, params)  # Only its checks are needed here.
     external = params.external or {}
     varying = [name for name, value in external.items() if callable(value) or is_noise(value)]
     if varying:
@@ -324,7 +324,7 @@ def _rate(net: Network, params: Params, unstack: Callable[[Array], PyTree]):
         for (name, source, into, target), copy in zip(_paths(net), seen, strict=True):
             sent = read(x, source) if copy is None else copy
             driven[into] = driven.get(into, 0.0) + couplings[name](sent, read(x, target))
-        change = net.derivative(x, container(x, net.node.inputs, driven, z[0]), params)
+        change = derivative(net, x, container(x, net.node.inputs, driven, z[0]), params)
         return jnp.stack([get(change, name) for name in net.node.states])
 
     return rate

@@ -19,7 +19,7 @@ import numpy as np
 
 import coupling_fn as cf
 
-from ..observe._objectives import require_fc
+from ..observe._fc_objectives import require_fc
 from ._presets import PRESETS, Preset
 
 STRENGTHS = 16  # values of k, evenly spaced in log k

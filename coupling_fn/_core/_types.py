@@ -23,11 +23,14 @@ PyTree: TypeAlias = Any
 Where: TypeAlias = Callable[[PyTree], Any]
 
 
-def parameter(name: str, default: float, unit: str | None = None) -> Any:
+def parameter(
+    name: str, default: float, unit: str | None = None, *, shapes: tuple[str, ...] | None = None
+) -> Any:
     """A field of a parameter pytree that may be fitted or swept: always an array, never static.
 
     A Python float would be static under `eqx.filter_jit`, and every new value compile again. The unit
-    is None where it goes by the states that a network puts it between.
+    is None where it goes by the states that a network puts it between. `shapes` lists the shapes that a
+    coupling rule allows, in words: "" is a scalar, "target" one value per target.
     """
 
     def convert(x: Any) -> Any:
@@ -35,5 +38,6 @@ def parameter(name: str, default: float, unit: str | None = None) -> Any:
         require_no_nan(name, x)  # an infinite time constant is one
         return x
 
-    metadata = {} if unit is None else {"unit": unit}
+    said = {"unit": unit, "shapes": shapes}
+    metadata = {key: value for key, value in said.items() if value is not None}
     return eqx.field(default=default, converter=convert, metadata=metadata)

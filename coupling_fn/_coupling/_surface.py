@@ -1,4 +1,4 @@
-"""A cortical surface: vertices coupled over short ways, and their regions over long ones."""
+"""A cortical surface: vertices are coupled over short distances, and their regions over tracts."""
 
 from collections.abc import Sequence
 
@@ -10,31 +10,32 @@ from jaxtyping import Float, Num
 
 from .._connectome import Layout, Product, make_layout
 from .._core import as_count, as_float, constant, known, require_shape
-from ._coupling import Coupling
+from ._rule import Coupling
 
 
 class Parcellation(eqx.Module):
-    """Say which region each vertex of a surface lies in: to average over regions, and to give back.
+    """Hold which region each vertex of a surface lies in, to average over regions and to spread back.
 
     Args:
-        labels: the region of each vertex, from 0; -1 for a vertex in none, the medial wall say.
-        regions: how many there are; by default one more than the largest label.
+        labels: region of each vertex, counted from 0; -1 for a vertex in no region, such as one of
+            the medial wall.
+        regions: number of regions; by default one more than the largest label.
 
     Raises:
         ValueError: if a label is out of range, or a region has no vertex.
-        TypeError: if labels are not whole numbers, or not known yet.
+        TypeError: if `labels` are not whole numbers, or are traced.
 
     Example:
-        >>> where = cf.Parcellation([0, 1, 0, -1])
-        >>> where.mean(jnp.array([1.0, 5.0, 2.0, 9.0])).tolist()
+        >>> where = cf.Parcellation([0, 1, 0, -1])  # four vertices in two regions
+        >>> where.mean(jnp.array([1.0, 5.0, 2.0, 9.0])).tolist()  # (vertex,) -> (region,)
         [1.5, 5.0]
-        >>> where.spread(jnp.array([1.5, 5.0])).tolist()
+        >>> where.spread(jnp.array([1.5, 5.0])).tolist()  # (region,) -> (vertex,)
         [1.5, 5.0, 1.5, 0.0]
     """
 
     by_region: Layout
     by_vertex: Layout
-    sizes: Array  # (region,) vertices in each
+    sizes: Array  # (region,): the number of vertices in each
     vertices: int = eqx.field(static=True)
     regions: int = eqx.field(static=True)
 
@@ -42,11 +43,14 @@ class Parcellation(eqx.Module):
         self, labels: Num[ArrayLike, " vertex"] | Sequence[int], regions: int | None = None
     ):
         if not known(labels):
-            raise TypeError("`labels` must be known before anything runs: they fix the program.")
+            raise TypeError(
+                "`labels` must be known before anything runs, since they fix the program; got a traced "
+                "array. Build the `Parcellation` outside of `jit`."
+            )
         labels = np.asarray(labels)
         if not np.issubdtype(labels.dtype, np.integer):
-            raise TypeError(f"`labels` must be whole numbers, not {labels.dtype}.")
-        require_shape("labels", labels, (labels.size,), meaning="One a vertex.")
+            raise TypeError(f"`labels` must be whole numbers; got {labels.dtype}.")
+        require_shape("labels", labels, (labels.size,), meaning="One per vertex.")
         low, high = (int(labels.min()), int(labels.max())) if labels.size else (-1, -1)
         regions = high + 1 if regions is None else as_count("regions", regions)
         if low < -1 or high >= regions:
@@ -63,15 +67,15 @@ class Parcellation(eqx.Module):
         self.vertices, self.regions = labels.size, regions
 
     def mean(self, x: Num[ArrayLike, " vertex"]) -> Float[Array, " region"]:
-        """Average over the vertices of each region."""
+        """Average over the vertices of each region, in the unit of `x`."""
         x = as_float("x", x)
-        require_shape("x", x, (self.vertices,), meaning="One value a vertex.")
+        require_shape("x", x, (self.vertices,), meaning="One value per vertex.")
         return self._members(x)(x) / self.sizes.astype(x.dtype)
 
     def spread(self, x: Num[ArrayLike, " region"]) -> Float[Array, " vertex"]:
-        """Give each vertex the value of its region, and 0 to those in none."""
+        """Return the value of its region for each vertex, and 0 for a vertex in no region."""
         x = as_float("x", x)
-        require_shape("x", x, (self.regions,), meaning="One value a region.")
+        require_shape("x", x, (self.regions,), meaning="One value per region.")
         return self._members(x).transposed()(x)
 
     def _members(self, like: Array) -> Product:
@@ -80,19 +84,19 @@ class Parcellation(eqx.Module):
 
 
 class RegionalCoupling(Coupling):
-    """Couple the regions of a surface, for a network whose nodes are the vertices.
+    r"""Couple the regions of a surface, in a network whose nodes are the vertices.
 
-    The regions send, over their own weights and delays, and each vertex receives what its region
-    does. The wire of such a coupling reads the regions' means; what is remembered for the delays is
-    then theirs alone.
+    $c_v = c_{r(v)}$: each vertex $v$ receives what `coupling` gives to its region $r(v)$, and a vertex
+    in no region receives 0. The regions send, over their own weights and delays. The wire of such a
+    coupling reads the means of the regions, so the history holds values per region, not per vertex.
 
     Args:
-        coupling: any rule between regions, of `conn` (region, region); its parameters are leaves
-            like any other.
+        coupling: any separable rule between regions, with a `conn` of shape (region, region); its
+            parameters are leaves as in any coupling, and units are those of the rule.
         where: the region of each vertex.
 
     Raises:
-        ValueError: if the two differ in the number of regions.
+        ValueError: if `coupling` and `where` differ in the number of regions.
 
     Example:
         >>> where = cf.Parcellation([0, 0, 1])  # three vertices in two regions
@@ -102,12 +106,14 @@ class RegionalCoupling(Coupling):
         ...     "local": cf.Wire("x", into="x"),
         ...     "long": cf.Wire(lambda state: where.mean(state.x), into="x"),
         ... }
-        >>> net = cf.Network(cf.nodes.linear, dt=1.0, couplings=wires, lags={"long": 3}, scheme="euler")
+        >>> net = cf.Network(
+        ...     cf.nodes.linear, dt=1.0, couplings=wires, lags={"long": 3}, scheme="euler"
+        ... )
         >>> long = cf.RegionalCoupling(cf.AdditiveCoupling(tracts), where)
         >>> couplings = {"local": cf.DiffusiveCoupling(kernel, k=0.5), "long": long}
         >>> params = cf.Params(cf.nodes.LinearParams(a=-1.0), couplings)
         >>> state = net.init(cf.nodes.LinearState(jnp.array([0.0, 0.0, 4.0])), params, history=0.0)
-        >>> state.history["long"].shape  # of regions
+        >>> state.history["long"].shape  # (lag, region)
         (3, 2)
         >>> cf.simulate(net, state, params, steps=4, record="x")[1].tolist()[0]
         [0.0, 2.0, -2.0]
@@ -118,32 +124,33 @@ class RegionalCoupling(Coupling):
 
     def __check_init__(self):
         regions = self.where.regions
-        require_shape("conn", self.conn, (regions, regions), meaning="The regions are `where`'s.")
+        meaning = "It is (region, region), for the regions of `where`."
+        require_shape("conn", self.conn, (regions, regions), meaning=meaning)
 
     @property
     def conn(self):
-        """The weights between regions."""
+        """Weights between regions."""
         return self.coupling.conn
 
     @property
     def k(self):
-        """Their coupling strength."""
+        """Coupling strength of the rule between regions."""
         return self.coupling.k
 
     @property
     def shift_invariant(self):  # pyright: ignore[reportIncompatibleVariableOverride]
-        """As the rule between regions."""
+        """Whether the rule between regions is shift-invariant."""
         return self.coupling.shift_invariant
 
     @property
     def reads_target(self):  # pyright: ignore[reportIncompatibleVariableOverride]
-        """As the rule between regions."""
+        """Whether the rule between regions reads the state of the target."""
         return self.coupling.reads_target
 
     def send(self, source):
-        """What the regions send."""
+        """Return the messages of the regions, by their rule."""
         return self.coupling.send(source)
 
     def receive(self, sums, target, strength):
-        """What each vertex receives of what its region does."""
+        """Return the input of each vertex, which is that of its region."""
         return self.where.spread(self.coupling.receive(sums, target, strength))

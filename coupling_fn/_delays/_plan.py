@@ -1,8 +1,9 @@
-"""How a delayed network is computed: how many steps at a time, and which edges apart from the rest.
+"""How a delayed run is cut: how many steps make a block, and which edges are too short for one.
 
-Where every lag is m steps or more, what arrives in the next m steps is known now: it is computed as
-one block, an index loaded once for m steps. Edges of smaller lag go step by step. Measured on
-two CPU cores in float32 (`python -m benchmarks delayed`).
+Where every lag is m steps or more, all messages that arrive in the next m steps have been sent
+already. Their weighted sums are therefore computed for m steps at once, a block, and an index is
+loaded once per m steps. Edges whose lag is shorter than a block are read step by step. The costs
+were measured on two CPU cores in float32 (`python -m benchmarks delayed`).
 """
 
 from typing import NamedTuple
@@ -14,46 +15,54 @@ from jax.sharding import Mesh
 
 from .._core import constant
 
-# Blocks that a vector register divides, and what a weight in them costs a step [ns]. Longer blocks
-# gain nothing: the windows of a target leave the fast cache. Shorter ones (2, 3, 4, 6, 12 steps) are
-# not vectorised, and cost as much as going step by step.
-WEIGHT = {8: 0.45, 16: 0.29, 32: 0.19}
-# An edge that goes step by step; a target has as many places for such as the one with the most [ns].
-NEAR = 2.5
-# The same of a sparse connection of 1000 nodes and degree 10, most of it the rows of all sources, which
-# are then carried from step to step.
-NEAR_SPARSE = 70.0
-# Where all goes step by step, a block keeps what each edge carried for its own derivative.
-SHORTEST_BLOCK = min(WEIGHT)
-# Steps for which the past is given room at once: to move it for each block, 250 kB on 84 regions,
-# would be a fifth of a step's cost (2.4 against 3.1 us); for so many steps it is not seen. Of more than
-# 2048 sources as many steps as they remember will do: they have more edges to make up for the move.
+# From block size to cost [ns per weight and step]. The sizes are those that a vector register
+# divides. Longer blocks gain nothing, because the windows of one target leave the fast cache.
+# Blocks of 2, 3, 4, 6 or 12 steps are not vectorised, and cost as much as going step by step.
+COST_BLOCKED = {8: 0.45, 16: 0.29, 32: 0.19}
+# The cost of a stepwise edge [ns per step]. Every target pays for as many as the target with the
+# most has.
+COST_STEPWISE = 2.5
+# The same for a sparse connection of 1000 nodes and degree 10 [ns per step]. Most of it goes into the
+# buffer of all sources, which is then carried from step to step.
+COST_STEPWISE_SPARSE = 70.0
+# The block size where all edges are stepwise, since a block then keeps what each edge carried for its
+# derivative.
+SHORTEST_BLOCK = min(COST_BLOCKED)
+# How many steps a buffer has room for, beside the history: a stretch. Moving the history back to
+# the front for every block (250 kB with 84 regions) would be a fifth of the cost of a step (2.4
+# against 3.1 us); once per stretch it cannot be measured. From 2048 sources on, a stretch is as
+# long as the history: those sources have more edges to make up for the move.
 STRETCH, ROOM = 2048, 2**22
 
 
-class Split(eqx.Module):
-    """The edges of one coupling that are too near for blocks.
+class EdgeSplit(eqx.Module):
+    """Which edges of one coupling are too short for blocks.
 
-    Their sources `(target, slot)`, -1 for none; of a sparse connection the numbers of the edges.
+    Both arrays hold sources `(target, slot)`, with -1 in the slots that stay empty; for a
+    `SparseConnection` they hold the numbers of edges instead, `(edge,)`. None stands for no edge.
     """
 
-    now: Array | None  # lag 0
-    near: Array | None  # lag 1 … block - 1
-    far: bool = eqx.field(static=True)  # whether any edge is left for blocks
+    instantaneous: Array | None  # lag 0
+    stepwise: Array | None  # lag 1 to block_size - 1
+    any_blocked: bool = eqx.field(static=True)
 
 
-class Blocks(NamedTuple):
-    """Sizes of a run of `steps` steps in blocks.
+class RunPlan(NamedTuple):
+    """How `steps` steps are cut into stretches of blocks.
 
-    A block has `size` steps, which is the same however a run is cut, so that its parts round as the
-    whole; `together` blocks are a stretch, for which the past is given room at once; there are so many
-    `stretches`. What the last blocks have beyond the last step stands still. The past that is kept
-    reaches `depth` steps back. The devices of a `mesh` share the nodes.
+    Attributes:
+        steps: steps of the run.
+        block_size: steps of a block. It is the same however a run is cut, so that the parts of a run
+            round as the whole does.
+        blocks_per_stretch: blocks for which a buffer has room at once.
+        stretches: how many stretches there are.
+        depth: how many steps back the buffers reach.
+        mesh: the devices that share the nodes, or None.
     """
 
     steps: int
-    size: int
-    together: int
+    block_size: int
+    blocks_per_stretch: int
     stretches: int
     depth: int
     mesh: Mesh | None = None
@@ -61,51 +70,58 @@ class Blocks(NamedTuple):
     @property
     def stretch(self) -> int:
         """Steps of a stretch."""
-        return self.size * self.together
+        return self.block_size * self.blocks_per_stretch
 
     @property
-    def beyond(self) -> int:
-        """Steps that stand still."""
+    def excess(self) -> int:
+        """Steps of the last stretch that lie past the end of the run, and are masked."""
         return self.stretch * self.stretches - self.steps
 
 
-def choose_block(lags: list[np.ndarray], least: list[int]) -> int:
-    """The number of steps in a block that costs least.
+def choose_block_size(lags: list[np.ndarray], smallest_lags: list[int]) -> int:
+    """Return the block size that costs least.
 
-    For the lags of all couplings, and the least lag of those whose lags are not known yet.
+    `lags` holds those of each coupling whose lags are known, and `smallest_lags` the smallest lag
+    of each
+    coupling whose lags are not: their edges cannot be split, so that a block must fit all.
     """
 
-    def cost(block: int) -> float:
+    def cost(block_size: int) -> float:
         total = 0.0
         for each in lags:
-            far = each >= block
-            total += each.size * WEIGHT[block] * far.any()
+            blocked = each >= block_size
+            total += each.size * COST_BLOCKED[block_size] * blocked.any()
             if each.ndim == 2:
-                total += len(each) * (~far).sum(1).max(initial=0) * NEAR
+                total += len(each) * (~blocked).sum(1).max(initial=0) * COST_STEPWISE
             elif each.ndim == 1:
-                total += (~far).sum() * NEAR_SPARSE
+                total += (~blocked).sum() * COST_STEPWISE_SPARSE
         return total
 
-    sizes = [block for block in WEIGHT if all(each >= block or each == 0 for each in least)]
+    sizes = [
+        size
+        for size in COST_BLOCKED
+        if all(smallest >= size or smallest == 0 for smallest in smallest_lags)
+    ]
     return min(sizes, key=cost) if sizes and lags else max(sizes, default=SHORTEST_BLOCK)
 
 
-def split(lags: np.ndarray, block: int) -> Split:
-    """Set the edges apart whose lags are below a block."""
-    near, far = (lags > 0) & (lags < block), bool((lags >= block).any())
-    chosen = _padded if lags.ndim == 2 else _numbers
-    return Split(chosen(lags == 0), chosen(near), far)
+def split_edges(lags: np.ndarray, block_size: int) -> EdgeSplit:
+    """Find the edges whose lag is shorter than a block."""
+    pick = _padded if lags.ndim == 2 else _numbers
+    stepwise = (lags > 0) & (lags < block_size)
+    return EdgeSplit(pick(lags == 0), pick(stepwise), bool((lags >= block_size).any()))
 
 
-def fit_blocks(size: int, steps: int, lag: int, sources: int = 1) -> Blocks:
-    """Sizes for `steps` steps in blocks of `size`, with lags up to `lag` from so many sources."""
-    total = -(-steps // size)
-    most = max(1, min(STRETCH, max(ROOM // sources, lag)) // size)
-    counts = range(most // 2 + 1, most + 1) if total > most else [total]
-    together = min(counts, key=lambda c: -total % c)  # blocks in the last stretch for nothing
-    stretches = -(-total // together)
-    beyond = size * together * stretches - steps
-    return Blocks(steps, size, together, stretches, -(-(lag + 1 + beyond) // size) * size)
+def plan_run(block_size: int, steps: int, lag: int, sources: int = 1) -> RunPlan:
+    """Plan a run of `steps` steps, with lags up to `lag` from so many sources."""
+    blocks = -(-steps // block_size)
+    most = max(1, min(STRETCH, max(ROOM // sources, lag)) // block_size)
+    counts = range(most // 2 + 1, most + 1) if blocks > most else [blocks]
+    per_stretch = min(counts, key=lambda count: -blocks % count)  # the fewest masked blocks
+    stretches = -(-blocks // per_stretch)
+    excess = block_size * per_stretch * stretches - steps
+    depth = -(-(lag + 1 + excess) // block_size) * block_size
+    return RunPlan(steps, block_size, per_stretch, stretches, depth)
 
 
 def _numbers(mask: np.ndarray) -> Array | None:

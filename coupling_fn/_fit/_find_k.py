@@ -23,7 +23,7 @@ from ..observe import (
     metastability,
     synchrony,
 )
-from ..observe._objectives import require_fc
+from ..observe._fc_objectives import require_fc
 from ..observe._synchrony import ABOVE_CHANCE
 from ..transforms import Transform
 from ._fit import FitResult, fit

@@ -1,45 +1,47 @@
-"""One coupling onto one input, ready to run: its rule, its weights, its lags.
+"""One coupling onto one input, ready to run: its rule, and its weights and lags by group of edges.
 
-A link splits what a target receives by when it becomes known. Edges of lag 1 and more carry the
-past: `delayed` reads them from the rows of a history. Edges of lag 0 carry the state that an
-integration stage is in: `receive` adds them. This split is what lets a Heun or Runge–Kutta stage
-be coupled at its own time, and what lets the delayed part be computed for many steps at once.
+Edges are grouped by when their messages become known. Instantaneous edges (lag 0) carry the state
+that an integration stage is in: `receive` adds them. Delayed edges carry the past: `delayed_sums`
+reads them from a buffer. This is what lets each stage of a Heun or Runge-Kutta step be coupled at
+its own time. Of the delayed edges, blocked ones have lags of at least a block of steps, so that a
+whole block of their sums is computed at once; stepwise ones have shorter lags and are read at every
+step.
 """
 
-from functools import singledispatch
 from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
-from jax.experimental.sparse import BCOO
 
 from .._connectome import (
     Padded,
     Product,
-    SparseConnection,
     Weights,
     at_sources,
-    edge_sums,
     edges_as_sources,
     in_strength,
-    padded,
-    pick_edges,
     prepared,
-    row_sums,
-    take,
     weighted,
-    weighted_sum,
-    with_weights,
 )
 from .._core import PyTree, Signal
 from .._coupling import Coupling
-from .._delays import Split, gather
+from .._delays import EdgeSplit
+from ._edge_forms import (
+    added,
+    can_split,
+    edge_values,
+    gather_edges,
+    picked,
+    picked_lags,
+    scaled,
+    sum_edges,
+)
 
 
 class Tap(NamedTuple):
-    """A read of the past: whole lags, and the share of each edge that it carries.
+    """A read of the past: whole lags, and the share of each edge's message that this read carries.
 
     A rounded lag is one tap with a share of 1 (None); a read between two steps is two taps.
     """
@@ -48,85 +50,120 @@ class Tap(NamedTuple):
     share: Array | None = None
 
 
-class _Signals(eqx.Module):
-    """What a `Network` prepares once a run for each coupling and each input that it drives."""
+class Signals(NamedTuple):
+    """Which signals a link connects.
 
-    source: Signal = eqx.field(static=True)
-    target: Signal = eqx.field(static=True)
-    into: str = eqx.field(static=True)
-    name: str = eqx.field(static=True)  # of the coupling
-    key: str = eqx.field(static=True)  # of the history it reads
-
-
-class SeparableLink(_Signals):
-    """A `Coupling`: the sums of messages are all that is kept of the past.
-
-    Its edges are split by lag: `now` has lag 0; `near` goes step by step; `far` has lags of a block
-    of steps or more, so that its sums may be worked out a block at a time.
+    Attributes:
+        source: the state variable, or function of the state, that regions send.
+        target: the state that the rule takes as the target's own.
+        into: the input of the node that the link drives.
+        coupling: the name of the coupling.
+        history: the name of the history that delayed edges read.
     """
 
+    source: Signal
+    target: Signal
+    into: str
+    coupling: str
+    history: str
+
+
+class DelayedWeights(NamedTuple):
+    """Weights of some edges, and their lags in steps."""
+
+    conn: Weights | Padded
+    lags: Array
+
+
+class EdgeGroups(NamedTuple):
+    """The edges of a coupling, grouped by lag.
+
+    Attributes:
+        instantaneous: the weights of the edges of lag 0, or None.
+        stepwise: the edges with lags shorter than a block.
+        blocked: the edges with lags of at least a block.
+        stepwise_lag: no stepwise edge has a larger lag than this.
+    """
+
+    instantaneous: Any
+    stepwise: tuple[DelayedWeights, ...]
+    blocked: tuple[DelayedWeights, ...]
+    stepwise_lag: int
+
+
+class SeparableLink(eqx.Module):
+    """A link of a `Coupling`: of the past it needs the weighted sums of messages alone."""
+
     coupling: Coupling
-    strength: Array
-    now: Weights | Padded | Product | None
-    near: tuple[tuple[Weights | Padded, Array], ...]
-    far: tuple[tuple[Weights, Array], ...]
-    close: int = eqx.field(static=True)  # a bound: no near edge has a larger lag
+    in_strength: Array
+    instantaneous: Weights | Padded | Product | None
+    stepwise: tuple[DelayedWeights, ...]
+    blocked: tuple[DelayedWeights, ...]
+    signals: Signals = eqx.field(static=True)
+    stepwise_lag: int = eqx.field(static=True)
 
     @property
-    def reads_now(self) -> bool:
+    def reads_present(self) -> bool:
         """Whether anything arrives without a delay."""
-        return self.now is not None
+        return self.instantaneous is not None
 
     @property
     def shift_invariant(self) -> bool:
-        """Whether states are measured from an origin."""
+        """Whether states are measured from a reference."""
         return self.coupling.shift_invariant
 
-    def delayed(self, rows: Array, now: Any, origin: Array | None, *, far: bool = True) -> PyTree:
-        """Sum what arrives at the time of row `now`, of what left `lags` rows before."""
+    def delayed_sums(
+        self, buffer: Array, index: Any, reference: Array | None, *, stepwise_only: bool = False
+    ) -> PyTree:
+        """Return the sums of what arrives at the time `index` of a buffer `(time, source)`."""
         parts = []
-        for conn, lags in self.near + (self.far if far else ()):
-            sent = self.send(gather_edges(conn, rows, now - lags), origin)
-            parts.append(jax.tree.map(lambda m, conn=conn: sum_edges(conn, m), sent))
+        for conn, lags in self.stepwise + (() if stepwise_only else self.blocked):
+            messages = self.send(gather_edges(conn, buffer, index - lags), reference)
+            parts.append(jax.tree.map(lambda m, conn=conn: sum_edges(conn, m), messages))
         return add(*parts)
 
-    def send(self, source: Array, origin: Array | None) -> PyTree:
-        """The rule's messages, measured from the origin."""
-        return self.coupling.send(source if origin is None else source - origin)
+    def send(self, source: Array, reference: Array | None) -> PyTree:
+        """Return the messages of the rule, for states measured from the reference."""
+        return self.coupling.send(source if reference is None else source - reference)
 
-    def receive(self, past: PyTree, source: Array, target: Any, origin: Array | None) -> Array:
-        """The input, from the past's sums and the present state."""
-        if origin is None and self.shift_invariant:
-            own = source if self.source == self.target else target
-            origin = lax.stop_gradient(own[0])  # without a past, the nearest one is at hand
-        sums = past
-        if self.now is not None:
-            sent = self.send(source, origin)
-            sums = add(past, jax.tree.map(lambda m: weighted(self.now, m), sent))
-        own = target if origin is None else target - origin
-        return self.coupling.receive(sums, own, self.strength)
+    def receive(
+        self, delayed: PyTree, source: Array, target: Any, reference: Array | None
+    ) -> Array:
+        """Return the input, from the delayed sums and the present state."""
+        if reference is None and self.shift_invariant:
+            own = source if self.signals.source == self.signals.target else target
+            reference = lax.stop_gradient(
+                own[0]
+            )  # no history shares it, so any present state will do
+        sums = delayed
+        if self.instantaneous is not None:
+            messages = self.send(source, reference)
+            present = jax.tree.map(lambda m: weighted(self.instantaneous, m), messages)
+            sums = add(delayed, present)
+        own = target if reference is None else target - reference
+        return self.coupling.receive(sums, own, self.in_strength)
 
 
-class SeenLink(_Signals):
-    """Any other coupling: what each target sees of each source is kept whole."""
+class PairwiseLink(eqx.Module):
+    """A link of any other coupling: it needs what each target sees of each source."""
 
     coupling: Any
     taps: tuple[Tap, ...]
-    mixed: bool = eqx.field(static=True)  # whether some edges have lag 0
-
-    close: int = eqx.field(static=True)
+    signals: Signals = eqx.field(static=True)
+    some_instantaneous: bool = eqx.field(static=True)  # whether some edges may have lag 0
+    stepwise_lag: int = eqx.field(static=True)
 
     shift_invariant = False
-    far = ()
+    blocked = ()
 
     @property
-    def reads_now(self) -> bool:
+    def reads_present(self) -> bool:
         """Whether anything arrives without a delay."""
-        return self.mixed or not self.taps
+        return self.some_instantaneous or not self.taps
 
     @property
-    def near(self) -> tuple[Tap, ...]:
-        """Everything is read step by step."""
+    def stepwise(self) -> tuple[Tap, ...]:
+        """All delayed edges are read step by step."""
         return self.taps
 
     @property
@@ -134,200 +171,113 @@ class SeenLink(_Signals):
         """Whether lags are given for the stored edges alone."""
         return any(tap.lags.ndim == 1 for tap in self.taps)
 
-    def delayed(self, rows: Array, now: Any, origin: None, *, far: bool = True) -> PyTree:
-        """Copy what arrives at the time of row `now`, of what left `lags` rows before."""
+    def delayed_sums(
+        self, buffer: Array, index: Any, reference: Array | None, *, stepwise_only: bool = False
+    ) -> PyTree:
+        """Return, per tap and not summed, what arrives at the time `index` of a buffer."""
+        del reference, stepwise_only  # this rule takes states as they are, and has no blocked edges
         conn = self.coupling.conn if self.by_edge else None
-        copies = (gather_edges(conn, rows, now - jnp.maximum(tap.lags, 1)) for tap in self.taps)
+        copies = (gather_edges(conn, buffer, index - jnp.maximum(t.lags, 1)) for t in self.taps)
         return tuple(copies) or None
 
-    def receive(self, past: PyTree, source: Array, target: Array | None, origin: None) -> Array:
-        """The input, from the copies of the past and the present state."""
+    def receive(
+        self, delayed: PyTree, source: Array, target: Array | None, reference: Array | None
+    ) -> Array:
+        """Return the input, from the copies of the past and the present state."""
+        del reference
         coupling = self.coupling
         if not self.taps:
             return coupling(source, target)
-        if self.by_edge:  # every edge carries its own, so each is a source of its own
+        if self.by_edge:  # every edge carries its own copy, so each becomes a source of its own
             source = at_sources(coupling.conn, source)
             coupling = eqx.tree_at(lambda c: c.conn, coupling, edges_as_sources(coupling.conn))
         seen = 0.0
-        for tap, copy in zip(self.taps, past, strict=True):
-            if self.mixed:
-                now = source if copy.ndim == 1 else source[None, :]
-                copy = jnp.where(tap.lags == 0, now, copy)
+        for tap, copy in zip(self.taps, delayed, strict=True):
+            if self.some_instantaneous:
+                present = source if copy.ndim == 1 else source[None, :]
+                copy = jnp.where(tap.lags == 0, present, copy)
             seen = seen + (copy if tap.share is None else tap.share * copy)
         return coupling(seen, target)
 
 
-Link = SeparableLink | SeenLink
+Link = SeparableLink | PairwiseLink
 
 
 def separable_link(
-    signals: dict[str, Any],
+    signals: Signals,
     coupling: Coupling,
     taps: tuple[Tap, ...],
-    split: Split | None,
+    split: EdgeSplit | None,
     bounds: tuple[int, int],
-    block: int,
+    block_size: int,
 ) -> SeparableLink:
-    """Distribute a coupling's weights over its taps, and split them by lag.
+    """Group the edges of a coupling by lag.
 
-    With a `split` the few edges nearer than a block are taken out by index. Without, lags are known
-    only to lie within `bounds`, and what has to be told apart is lag 0.
+    Where lags are known beforehand, `split` names the few edges that are shorter than a block.
+    Otherwise lags are known only to lie within `bounds`, and the edges are one group.
     """
-    conn, now, near, far = coupling.conn, None, [], []
-    smallest, largest = bounds
+    conn = coupling.conn
     if not taps:
-        now = conn
+        groups = EdgeGroups(conn, (), (), bounds[1])
+    elif split is not None and can_split(conn, taps[0].lags):
+        (tap,) = taps  # lags that are known beforehand are whole: each edge has one read, share 1
+        groups = _split_by_index(conn, tap.lags, split, block_size)
+    else:
+        groups = _grouped_by_bounds(conn, taps, bounds, block_size)
+    return SeparableLink(
+        coupling=coupling,
+        in_strength=in_strength(conn),
+        instantaneous=prepared(groups.instantaneous),
+        stepwise=groups.stepwise,
+        blocked=groups.blocked,
+        signals=signals,
+        stepwise_lag=groups.stepwise_lag,
+    )
+
+
+def _split_by_index(conn: Any, lags: Array, split: EdgeSplit, block_size: int) -> EdgeGroups:
+    """Take the edges that `split` names out of the blocked ones, whose weights there become 0."""
+    lags = edge_values(conn, lags)
+    instantaneous, stepwise, blocked = None, (), ()
+    if split.instantaneous is not None:
+        instantaneous = picked(conn, split.instantaneous)
+    if split.stepwise is not None:
+        short = picked_lags(lags, split.stepwise)
+        stepwise = (DelayedWeights(picked(conn, split.stepwise), short),)
+    if split.any_blocked:
+        weights = conn
+        if instantaneous is not None or stepwise:
+            weights = scaled(conn, (lags >= block_size).astype(conn.dtype))
+            lags = jnp.maximum(lags, block_size)
+        blocked = (DelayedWeights(weights, lags),)
+    return EdgeGroups(instantaneous, stepwise, blocked, block_size - 1)
+
+
+def _grouped_by_bounds(
+    conn: Any, taps: tuple[Tap, ...], bounds: tuple[int, int], block_size: int
+) -> EdgeGroups:
+    """Put all edges into the group that the smallest possible lag allows, apart from those of lag 0.
+
+    With two taps around a fractional lag, lag 0 may be the earlier read of an edge: both taps then
+    contribute to the instantaneous weights, each with its share.
+    """
+    smallest, largest = bounds
+    instantaneous, delayed = None, []
     for tap in taps:
         lags = edge_values(conn, tap.lags)
         weights = conn if tap.share is None else scaled(conn, edge_values(conn, tap.share))
-        if split is not None and has_split(conn, tap.lags):
-            if split.now is not None:
-                now = picked(conn, split.now)
-            if split.near is not None:
-                apart = picked_lags(lags, split.near)
-                near.append((picked(conn, split.near), apart))
-            if split.now is not None or split.near is not None:
-                weights = scaled(conn, (lags >= block).astype(conn.dtype))
-                lags = jnp.maximum(lags, block)
-            if split.far:
-                far.append((weights, lags))
-            largest = block - 1
-        else:
-            if smallest == 0:
-                here = scaled(weights, (lags == 0).astype(conn.dtype))
-                now = here if now is None else added(now, here)
-                weights = scaled(weights, (lags > 0).astype(conn.dtype))
-                lags = jnp.maximum(lags, 1)
-            (far if smallest >= block else near).append((weights, lags))
-    return SeparableLink(
-        **signals,
-        coupling=coupling,
-        strength=in_strength(conn),
-        now=prepared(now),
-        near=tuple(near),
-        far=tuple(far),
-        close=largest,
-    )
+        if smallest == 0:
+            here = scaled(weights, (lags == 0).astype(conn.dtype))
+            instantaneous = here if instantaneous is None else added(instantaneous, here)
+            weights = scaled(weights, (lags > 0).astype(conn.dtype))
+            lags = jnp.maximum(lags, 1)
+        delayed.append(DelayedWeights(weights, lags))
+    blocked = smallest >= block_size
+    stepwise, blocked = ((), tuple(delayed)) if blocked else (tuple(delayed), ())
+    return EdgeGroups(instantaneous, stepwise, blocked, largest)
 
 
 def add(*trees: PyTree) -> PyTree:
-    """The sum of those trees that are there; None if none is."""
+    """Return the sum of those trees that are not None; None if all are."""
     trees = tuple(tree for tree in trees if tree is not None)
     return jax.tree.map(lambda *xs: sum(xs[1:], xs[0]), *trees) if trees else None
-
-
-# --- edges of a dense or a sparse connection ------------------------------------------------------
-
-
-@singledispatch
-def edge_values(conn, values: Array) -> Array:
-    """Lags, say, of the stored edges, from those of all pairs; one for all stays one."""
-    return values
-
-
-@edge_values.register
-def _(conn: BCOO, values: Array) -> Array:
-    return values if values.ndim == 0 else values[conn.indices[:, 0], conn.indices[:, 1]]
-
-
-@edge_values.register
-def _(conn: SparseConnection, values: Array) -> Array:
-    return values[conn.target, conn.source] if values.ndim == 2 else values
-
-
-def has_split(conn: Any, lags: Array) -> bool:
-    """Whether a `Split` of these lags names edges of the connection; it never names a BCOO's."""
-    return not isinstance(conn, BCOO) and lags.ndim == (
-        1 if isinstance(conn, SparseConnection) else 2
-    )
-
-
-def picked(conn: Any, edges: Array) -> Padded | BCOO:
-    """A few of the edges that a `Split` names."""
-    return pick_edges(conn, edges) if isinstance(conn, SparseConnection) else padded(conn, edges)
-
-
-def picked_lags(lags: Array, edges: Array) -> Array:
-    """Their lags; at least 1, also where there is no edge."""
-    return jnp.maximum(take(lags, edges) if lags.ndim == 1 else padded(lags, edges).values, 1)
-
-
-@singledispatch
-def gather_edges(conn, rows: Array, index: Array) -> Array:
-    """`rows[index, source]` for every stored edge; one index for all reads one row."""
-    return gather(rows, index)
-
-
-@gather_edges.register
-def _(conn: BCOO, rows: Array, index: Array) -> Array:
-    source = conn.indices[:, 1]
-    if index.ndim == 0:
-        return gather(rows, index)[source]
-    flat = index * rows.shape[1] + source
-    return rows.reshape(-1).at[flat].get(mode="promise_in_bounds")
-
-
-@gather_edges.register
-def _(conn: SparseConnection, rows: Array, index: Array) -> Array:
-    if index.ndim == 0:
-        return at_sources(conn, gather(rows, index))
-    return take(rows.reshape(-1), index * rows.shape[1] + conn.source)
-
-
-@gather_edges.register
-def _(conn: Padded, rows: Array, index: Array) -> Array:
-    flat = index * rows.shape[1] + conn.source
-    return rows.reshape(-1).at[flat].get(mode="promise_in_bounds")
-
-
-@singledispatch
-def sum_edges(conn, messages: Array) -> Array:
-    """The weighted sum for each target of what its edges carry."""
-    return weighted_sum(conn, messages)
-
-
-@sum_edges.register
-def _(conn: BCOO, messages: Array) -> Array:
-    return jax.ops.segment_sum(conn.data * messages, conn.indices[:, 0], num_segments=conn.shape[0])
-
-
-@sum_edges.register
-def _(conn: SparseConnection, messages: Array) -> Array:
-    return edge_sums(conn, conn.weights * messages)
-
-
-@sum_edges.register
-def _(conn: Padded, messages: Array) -> Array:
-    return row_sums(conn.values * messages)
-
-
-@singledispatch
-def scaled(conn, factor: Array) -> Any:
-    """Every weight times the factor of its edge."""
-    return conn * factor
-
-
-@scaled.register
-def _(conn: BCOO, factor: Array) -> BCOO:
-    return BCOO((conn.data * factor, conn.indices), shape=conn.shape)
-
-
-@scaled.register
-def _(conn: SparseConnection, factor: Array) -> SparseConnection:
-    return with_weights(conn, conn.weights * factor)
-
-
-@singledispatch
-def added(conn, other: Any) -> Any:
-    """The sum of two weightings of the same edges."""
-    return conn + other
-
-
-@added.register
-def _(conn: BCOO, other: BCOO) -> BCOO:
-    return BCOO((conn.data + other.data, conn.indices), shape=conn.shape)
-
-
-@added.register
-def _(conn: SparseConnection, other: SparseConnection) -> SparseConnection:
-    return with_weights(conn, conn.weights + other.weights)

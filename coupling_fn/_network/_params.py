@@ -1,7 +1,7 @@
-"""What a network is wired by, what of it may vary, and where a run of it is."""
+"""The values of a network: how it is wired, what of it may vary, and where a run of it stands."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import equinox as eqx
 import jax
@@ -10,15 +10,21 @@ from jax import Array
 from .._core import PyTree, Signal, as_float, require_finite, require_nonnegative, require_positive
 from ..noise._draw import is_noise
 
+Scheme = Literal["euler", "heun", "rk4"]
+Hold = Literal["stage", "step"]
+
 
 class Wire(eqx.Module):
-    """Where a coupling reads and what it drives.
+    """Say which signal a coupling reads, and which input of the node it drives.
 
     Args:
-        source: the state variable that regions send, a function of the node's state that gives it
-            (`lambda s: s.y1 - s.y2`), or a tuple of either: the same coupling for each.
-        into: the input that it drives, or as many.
-        target: the state that the rule takes for the own one, by default the source.
+        source: the state variable that regions send, or a function of the node's state that gives it
+            (`lambda s: s.y1 - s.y2`), or a tuple of these: the same coupling is used for each.
+        into: the input that the coupling drives; a tuple of as many inputs as there are sources.
+        target: the signal that the rule takes as the target's own state; by default the source.
+
+    Raises:
+        ValueError: if there are not as many inputs and targets as sources.
 
     Example:
         >>> wire = cf.Wire("E", into="I")
@@ -43,28 +49,30 @@ class Wire(eqx.Module):
         if not len(self.source) == len(self.into) == len(self.target):
             raise ValueError(
                 f"A wire pairs sources, inputs and targets one to one; it got {len(self.source)}, "
-                f"{len(self.into)} and {len(self.target)}."
+                f"{len(self.into)} and {len(self.target)} of them."
             )
 
 
 class Params(eqx.Module):
-    """Everything of a network that one may fit, sweep or shard: one pytree.
+    """Hold all that may be fitted, swept or sharded in a network: one pytree.
 
     Attributes:
-        node: the node's parameters, `HopfParams(a=-0.02)` say, or what your own node takes.
-        coupling: a coupling; for several, a dict by the names that the network gives them.
+        node: the parameters of the node, such as `nodes.HopfParams(a=-0.02)`, or what your own node
+            takes.
+        coupling: the coupling; a dict by the names that the network gives, if there are several.
         noise: standard deviation of additive white noise, one for all states or a dict by state;
-            each a scalar or one a region. [state/ms^0.5] In its place may stand another noise:
-            `noise.Multiplicative`, say, or `noise.OrnsteinUhlenbeck`, which adds to the rate.
-        external: a dict from input names to a constant, a value a region, or a function of time
-            (a `Stimulus`, or any callable pytree `t [ms] -> ()` or `(region,)`), or a noise with a
-            memory, alone or in `stimulus + noise`. [unit of the input]
+            each is a scalar or one value per region. [state/ms^0.5] Another noise may stand in its
+            place: `noise.Multiplicative`, or `noise.OrnsteinUhlenbeck`, which adds to the rate.
+        external: a dict from the name of an input to a constant, one value per region, or a function
+            of time (a stimulus, or any callable pytree `t [ms] -> ()` or `(region,)`), or a coloured
+            noise, alone or in `stimulus + noise`. [unit of the input]
         lengths: tract lengths, for a network built with `lag_bounds`; a dict if couplings differ. [mm]
-        speed: conduction speed, which goes with them. [mm/ms]
+        speed: the conduction speed that goes with them. [mm/ms]
 
     Raises:
-        ValueError: if lengths come without speed or speed without lengths, or either, or the noise,
-            is out of range.
+        ValueError: if lengths come without speed or speed without lengths; if lengths, speed or the
+            noise are out of their range.
+        TypeError: if `coupling` is no coupling.
 
     Example:
         >>> params = cf.Params(
@@ -93,7 +101,7 @@ class Params(eqx.Module):
                 )
         if (self.lengths is None) != (self.speed is None):
             given, missing = ("lengths", "speed") if self.speed is None else ("speed", "lengths")
-            raise ValueError(f"`{given}` came without `{missing}`: a delay needs both.")
+            raise ValueError(f"`{given}` came without `{missing}`; a delay needs both.")
         for lengths in jax.tree.leaves(self.lengths):
             require_finite("lengths", lengths)
             require_nonnegative("lengths", lengths, "Lengths are in mm.")
@@ -106,35 +114,38 @@ class Params(eqx.Module):
 
 
 def _floats(name: str, x: Any) -> Any:
-    """Numbers as arrays, inside dicts and pytrees too; functions and noises stay what they are."""
-    is_leaf = lambda x: callable(x) or is_noise(x) or x is None  # noqa: E731
+    """Numbers as float arrays, also inside pytrees; functions and noises stay what they are."""
+
+    def is_leaf(x):
+        return callable(x) or is_noise(x) or x is None
+
     return jax.tree.map(lambda x: x if is_leaf(x) else as_float(name, x), x, is_leaf=is_leaf)
 
 
 class State(NamedTuple):
-    """Where a network is: all that its next step depends on.
+    """Hold where a run stands: all that its next step depends on.
 
     Attributes:
-        node: the state variables, each `(region,)`, in the container that `init` got.
-        history: for each delayed source its past, `(lag, source)`, oldest first.
-        step: steps done so far, which tells the time to external input and noise.
+        node: the state variables, each `(region,)`, in the container that `init` was given.
+        history: for each delayed source what it sent before now, `(lag, source)`, oldest first.
+        step: the number of steps done so far, which tells external input and noise the time.
         key: the random key of the whole run, or None.
-        origin: what rules that only differences matter to measure each delayed source from: its
+        reference: for each delayed source the state that shift-invariant rules subtract from it: its
             first value, kept so that a run in two parts rounds as one.
-        noise: the memory of each noise that has one, by where it is ("noise.x", "external.E"): of
-            unit variance, `(component, region)`.
+        noise: the state of each coloured noise, by its place ("noise.x", "external.E"): of unit
+            variance, `(component, region)`.
     """
 
     node: PyTree
     history: dict[str, Array]
     step: Array
     key: Array | None
-    origin: dict[str, Array]
+    reference: dict[str, Array]
     noise: dict[str, Array]
 
 
 def require_state(state: Any) -> None:
-    """Refuse what no `init` made."""
+    """Refuse a state that no `init` made."""
     if not isinstance(state, State):
         raise TypeError(
             "`state` must be what net.init(x0, params) or an earlier run gave, not "

@@ -9,28 +9,44 @@ import jax.numpy as jnp
 from .._core import PyTree
 from ..noise import Coloured
 from ..noise._draw import named
+from ._links import links_of
 from ._network import Network
 from ._params import Params
+from ._step import derivative, node_inputs
 
 
 class VectorField(eqx.Module):
-    """`field(t, y, args)`: the rate of change of a network without delays, a callable pytree."""
+    """The rate of change of a network without delays: `field(t, y, args)`, a callable pytree.
+
+    `vector_field` makes it, and checks what it is made of.
+
+    Attributes:
+        net: the network; its `dt` and `scheme` are not read.
+        params: its parameters, without noise.
+
+    Example:
+        >>> net = cf.Network(cf.nodes.linear, dt=0.1)
+        >>> params = cf.Params(cf.nodes.LinearParams(a=-1.0), cf.AdditiveCoupling(jnp.eye(2), k=0.5))
+        >>> field = cf.vector_field(net, params)
+        >>> isinstance(field, cf.VectorField)
+        True
+    """
 
     net: Network
     params: Params
 
     def __call__(self, t: Any, y: PyTree, args: Any = None) -> PyTree:
-        """The derivative of the node's state `y` at time `t` [ms]; `args` is not read."""
+        """Return the derivative of the node's state `y` at time `t` [ms]; `args` is not read."""
         del args
-        net, links = self.net, self.net.links(self.params)
+        net, links = self.net, links_of(self.net, self.params)
         t = jnp.asarray(t, jax.tree.leaves(y)[0].dtype)
         nothing = (None,) * len(links)
-        inputs = net.inputs(links, y, self.params.external or {}, t, nothing, nothing)
-        return net.derivative(y, inputs, self.params)
+        inputs = node_inputs(net, links, y, self.params.external or {}, t, nothing, nothing)
+        return derivative(net, y, inputs, self.params)
 
 
 def vector_field(net: Network, params: Params) -> VectorField:
-    """Give a network to a solver with steps of its own: diffrax takes the result as a term.
+    """Return the rate of change of a network, for a solver with steps of its own, such as diffrax.
 
     Args:
         net: a network without delays; its `dt` and `scheme` are not read.
@@ -52,12 +68,12 @@ def vector_field(net: Network, params: Params) -> VectorField:
     """
     if net.delayed:
         raise ValueError(
-            "The network has delays: its rate of change depends on the past, which a solver of "
-            "ordinary differential equations does not keep. Use simulate."
+            "`net` has delays: its rate of change depends on the past, which a solver of ordinary "
+            "differential equations does not keep. Use `simulate`."
         )
     if params.noise is not None or named(params.external, Coloured):
         raise ValueError(
-            "Noise in `params` is no part of a rate of change. Leave it out, and give the solver its "
-            "own term for noise."
+            "`params` has noise, which is no part of a rate of change. Leave it out, and give the "
+            "solver its own term for noise."
         )
     return VectorField(net, params)

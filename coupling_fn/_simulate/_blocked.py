@@ -1,7 +1,12 @@
-"""A network with delays, many steps at a time: what it does within a block of steps."""
+"""A network with delays, a block of steps at a time: what happens within a block.
+
+`_delays` computes the delayed sums of blocked edges for a whole block and hands them to `_Block`,
+which takes the steps. Stepwise edges are read within the block, from a short buffer that the steps
+carry along.
+"""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,32 +16,35 @@ from jax import Array, lax
 from .._core import PyTree, by_node, everywhere, pack, read, repack
 from .._delays import (
     SHORTEST_BLOCK,
-    Block,
-    Blocks,
-    Given,
-    edges_of,
-    fit_blocks,
-    present_sums,
+    BlockInput,
+    BlockOutput,
+    RunInput,
+    RunPlan,
+    delayed_edges,
+    plan_run,
     run_blocks,
+    sums_at_present,
 )
-from .._network import Link, Network, Params, SeparableLink, State, add, origins_of
+from .._network import (
+    Drive,
+    Link,
+    Network,
+    Params,
+    SeparableLink,
+    State,
+    add,
+    advance,
+    buffers_of,
+    links_of,
+    noise_increment,
+    read_steps,
+    references_of,
+    require_history,
+    update_noise,
+)
+from ..noise._increments import NoiseIncrement
 
-
-class HistoryNeeded(Exception):
-    """A record wants the history, which blocks do not hold step by step."""
-
-
-class _NoHistory(Mapping):
-    """Raises however it is looked at, also as a part of what a record returns."""
-
-    def _raise(self, *_: Any) -> Any:
-        raise HistoryNeeded
-
-    __getitem__ = __iter__ = __len__ = __contains__ = __bool__ = __eq__ = _raise
-    get = keys = values = items = _raise
-
-
-jax.tree_util.register_pytree_node(_NoHistory, _NoHistory._raise, _NoHistory._raise)
+Record = Callable[[State], PyTree]
 
 
 def run_network(
@@ -44,170 +52,319 @@ def run_network(
     state: State,
     params: Params,
     steps: int,
-    record: Callable[[State], PyTree],
+    record: Record,
     every: int,
     *,
     reverse: bool,
 ) -> tuple[State, PyTree]:
-    """What `simulate` returns for a network with delays; `steps` is at least 1."""
-    links = net.links(params)
-    net.check_past(state, links)
-    origins = origins_of(links, state)
-    past = state.history.values()
-    lag, sources = (max(x.shape[axis] for x in past) for axis in (0, 1))
-    blocks = fit_blocks(_block_size(net, links), steps, lag, sources)._replace(mesh=net.mesh)
-    rows = {
-        link.key: jnp.concatenate([state.history[link.key], read(state.node, link.source)[None]])
-        for link in links
-        if link.key in state.history
-    }
-    close = _close(links, rows)
-    far = _far(links)
-    taps = [[edges_of(conn, lags, net.mesh) for conn, lags in link.far] for _, link in far]
-    edges = tuple(tuple(edges for _, edges in each) for each in taps)
-    weights = tuple(tuple(weights for weights, _ in each) for each in taps)
-
-    # What each far link sent until now, by its rule.
-    messages = tuple(
-        jax.vmap(lambda x, link=link, origin=origins[i]: link.send(x, origin))(rows[link.key])
-        for i, link in far
-    )
-    before = jax.tree.map(lambda x: x[:-1], messages)
-    arriving = tuple(
-        present_sums(*each, blocks.size) for each in zip(edges, weights, before, strict=True)
+    """Return what `simulate` returns, for a network with delays and at least one step."""
+    links = links_of(net, params)
+    require_history(net, state, links)
+    references, buffers = references_of(links, state), buffers_of(links, state)
+    lag, sources = (max(x.shape[axis] for x in state.history.values()) for axis in (0, 1))
+    plan = plan_run(_block_size(net, links), steps, lag, sources)._replace(mesh=net.mesh)
+    stepwise = _stepwise_lags(links, buffers)
+    recorded = (
+        {name: len(x) for name, x in state.history.items()} if _reads_history(record, state) else {}
     )
     packed, unpack = pack(state.node)
-    packed = by_node(net.mesh, packed)
-    given = Given(
-        start=(packed, state.noise, arriving),
+    block = _Block(
+        net, links, params, state, references, plan, stepwise, recorded, record, every, unpack
+    )
+
+    blocked = block.blocked
+    taps = [
+        [delayed_edges(conn, lags, net.mesh) for conn, lags in link.blocked] for _, link in blocked
+    ]
+    weights = tuple(tuple(weights for weights, _ in each) for each in taps)
+    edges = tuple(tuple(edges for _, edges in each) for each in taps)
+    messages = tuple(
+        _messages(link, buffers[link.signals.history], references[i]) for i, link in blocked
+    )
+    before = jax.tree.map(lambda x: x[:-1], messages)
+    present = tuple(
+        sums_at_present(*each, plan.block_size) for each in zip(edges, weights, before, strict=True)
+    )
+    start = RunInput(
+        state=_BlockState(by_node(net.mesh, packed), state.noise, present),
         messages=jax.tree.map(lambda x: x[1:], messages),
-        sent=rows,
+        sent=buffers,
         weights=weights,
         edges=edges,
-        number=state.step,
+        step=state.step,
     )
-    block = _block(net, links, params, state, blocks, record, every, origins, close)
-    (x, noise, _), history, seen = run_blocks(block, given, blocks, close, reverse=reverse)
-    last = state._replace(node=unpack(x), history=history, step=state.step + steps, noise=noise)
-    return last, _in_order(seen, blocks, every)
 
+    def run_block(inputs: BlockInput) -> BlockOutput:
+        return block(inputs)
 
-def _far(links: tuple[Link, ...]) -> list[tuple[int, SeparableLink]]:
-    """The links, each with its place, of which some edges go a block at a time."""
-    each = enumerate(links)
-    return [(index, link) for index, link in each if isinstance(link, SeparableLink) and link.far]
+    end, history, seen = run_blocks(run_block, start, plan, stepwise | recorded, reverse=reverse)
+    last = state._replace(
+        node=unpack(end.node), history=history, step=state.step + steps, noise=end.noise
+    )
+    return last, _in_order(seen, plan, every)
 
 
 def _block_size(net: Network, links: tuple[Link, ...]) -> int:
-    # What each edge carries in a block is kept for its derivative where all go step by step.
-    return SHORTEST_BLOCK if any(link.near and not link.far for link in links) else net.block
+    # A coupling without blocked edges keeps, for its derivative, what each edge carried in a block.
+    only_stepwise = any(link.stepwise and not link.blocked for link in links)
+    return SHORTEST_BLOCK if only_stepwise else net.block_size
 
 
-def _close(links: tuple[Link, ...], rows: dict[str, Array]) -> dict[str, int]:
-    """How far back the edges read that go step by step, for each source that has such."""
-    close: dict[str, int] = {}
+def _stepwise_lags(links: tuple[Link, ...], buffers: dict[str, Array]) -> dict[str, int]:
+    """How far back stepwise edges read, for each source that has such edges."""
+    lags: dict[str, int] = {}
     for link in links:
-        if link.near:
-            lag = min(link.close, len(rows[link.key]) - 1)
-            close[link.key] = max(close.get(link.key, 0), lag)
-    return close
+        if link.stepwise:
+            name = link.signals.history
+            lag = min(link.stepwise_lag, len(buffers[name]) - 1)
+            lags[name] = max(lags.get(name, 0), lag)
+    return lags
 
 
-def _nearby(links, origins, rows: dict[str, Array], now: dict[str, Any]) -> dict[int, PyTree]:
-    """What arrives over the edges that go step by step, at the time of row `now`."""
-    return {
-        index: link.delayed(rows[link.key], now[link.key], origins[index], far=False)
-        for index, link in enumerate(links)
-        if link.near
-    }
+def _messages(link: SeparableLink, source: Array, reference: Array | None) -> PyTree:
+    """The messages of all times of `(time, source)`."""
+    return jax.vmap(lambda x: link.send(x, reference))(source)
 
 
-def _block(
-    net: Network, links, params: Params, state: State, blocks: Blocks, record, every, origins, close
-) -> Block:
-    size, begin, end = blocks.size, state.step, state.step + blocks.steps
-    far = _far(links)
-    signals = {link.key: link.source for link in links if link.near or link.far}
-    _, unpack = pack(state.node)
+class _BlockState(NamedTuple):
+    """What a block leaves to the next: nodes, noise, and the blocked delayed sums at the present."""
 
-    def arriving_at(sums: tuple[PyTree, ...], nearby: dict[int, PyTree]) -> tuple[PyTree, ...]:
-        of_far = dict(zip((index for index, _ in far), sums, strict=True))
-        return tuple(add(of_far.get(i), nearby.get(i)) for i in range(len(links)))
+    node: PyTree  # packed
+    noise: dict[str, Array]
+    sums: tuple[PyTree, ...]
 
-    def block(start, before, sums, number):
-        packed, noise, arriving = start
+
+class _Carry(NamedTuple):
+    """What the steps of a block carry.
+
+    `stepwise_sums` are those at the present, by the number of the link; `buffers` hold what each
+    source of stepwise edges sent, `(time, source)`, with room for the block.
+    """
+
+    node: PyTree
+    noise: dict[str, Array]
+    stepwise_sums: dict[int, PyTree]
+    buffers: dict[str, Array]
+
+
+class _StepInput(NamedTuple):
+    """What a step gets: its number in the block, its noise, and the delayed sums of blocked links."""
+
+    number: Array
+    increment: NoiseIncrement
+    blocked_sums: tuple[tuple[PyTree, ...], ...]  # at the start of the step, and at its end
+
+
+class _Block(NamedTuple):
+    """What happens within a block of steps.
+
+    Attributes:
+        net: the network.
+        links: its couplings.
+        params: its parameters.
+        start: the state that the run starts from.
+        references: what the links of shift-invariant rules measure states from.
+        plan: how the run is cut into blocks.
+        stepwise: how far back stepwise edges read, by source.
+        recorded: how far back the histories reach that a record reads; empty if it reads none.
+        record: what is recorded of a state.
+        every: how many steps lie between two records.
+        unpack: the way from packed nodes to their state.
+    """
+
+    net: Network
+    links: tuple[Link, ...]
+    params: Params
+    start: State
+    references: tuple[Array | None, ...]
+    plan: RunPlan
+    stepwise: dict[str, int]
+    recorded: dict[str, int]
+    record: Record
+    every: int
+    unpack: Callable[[PyTree], PyTree]
+
+    @property
+    def blocked(self) -> list[tuple[int, SeparableLink]]:
+        """The links, each with its number, that have blocked edges."""
+        each = enumerate(self.links)
+        return [(i, link) for i, link in each if isinstance(link, SeparableLink) and link.blocked]
+
+    @property
+    def sources(self) -> dict[str, Any]:
+        """The signal of each delayed source, by the name of its history."""
+        delayed = (link for link in self.links if link.stepwise or link.blocked)
+        return {link.signals.history: link.signals.source for link in delayed}
+
+    def __call__(self, inputs: BlockInput) -> BlockOutput:
+        """Take the steps of a block."""
+        net, size = self.net, self.plan.block_size
+        packed, noise, present = inputs.state
         packed = by_node(net.mesh, packed)
-        count = jnp.arange(size, dtype=number.dtype)
-        x = unpack(packed)
-        kicks = jax.vmap(lambda n: net.noise_increment(state.key, n, x, params))(number + count)
-        row = jax.tree.map(lambda now, then: jnp.concatenate([now[None], then]), arriving, sums)
-        far_reads = tuple(
-            jax.tree.map(lambda x, ahead=ahead: x[ahead : ahead + size], row) for ahead in net.reads
+        count = jnp.arange(size, dtype=inputs.step.dtype)
+        x0 = self.unpack(packed)
+        increments = jax.vmap(lambda n: noise_increment(net, self.start.key, n, x0, self.params))(
+            inputs.step + count
         )
-        room = {
-            name: everywhere(
-                net.mesh,
-                jnp.concatenate(
-                    [
-                        kept,
-                        read(x, signals[name])[None],
-                        jnp.zeros((size, kept.shape[1]), kept.dtype),
-                    ]
-                ),
-            )
-            for name, kept in before.items()
+        sums = jax.tree.map(
+            lambda now, then: jnp.concatenate([now[None], then]), present, inputs.sums
+        )
+        blocked_sums = tuple(
+            jax.tree.map(lambda x, ahead=ahead: x[ahead : ahead + size], sums)
+            for ahead in read_steps(net)
+        )
+        buffers = self._buffers(inputs.before, x0)
+        stepwise_sums = self._stepwise_sums(buffers, self.stepwise)
+
+        def one(carry, inputs_of_step):
+            return self._step(inputs.step, carry, inputs_of_step)
+
+        # Where there are no stepwise edges, a step computed again in the backward pass costs less than
+        # reading what it would leave.
+        one = one if self.stepwise else jax.checkpoint(one, prevent_cse=False)
+        carry = _Carry(packed, noise, stepwise_sums, buffers)
+        carry, (packed_after, noise_after) = lax.scan(
+            one, carry, _StepInput(count, increments, blocked_sums)
+        )
+        xs = jax.vmap(self.unpack)(packed_after)
+        sent = {
+            name: jax.vmap(lambda x, signal=signal: read(x, signal))(xs)
+            for name, signal in self.sources.items()
         }
-        nearby = _nearby(links, origins, room, close)
-
-        def one(carry, inputs):
-            packed, noise, nearby, room = carry
-            n, kick, far_reads = inputs
-            after = _nearby(
-                links, origins, room, {name: lag + 1 + n for name, lag in close.items()}
-            )
-            past = [arriving_at(*each) for each in zip(far_reads, (nearby, after), strict=False)]
-            # Beyond the end the state stands still; and time, where input is perhaps not defined.
-            at = jnp.minimum(number + n, end - 1) if blocks.beyond else number + n
-            later = net.update_noise(noise, kick, params)
-            paths = (noise, later)
-            x = net.advance(links, unpack(packed), at, params, past, origins, kick, paths)
-            moved = (repack(x, packed), later)
-            if blocks.beyond:
-                on = number + n < end
-                stay = lambda new, old: jnp.where(on, new, old)  # noqa: E731
-                moved = jax.tree.map(stay, moved, (packed, noise))
-            room = {
-                name: lax.dynamic_update_index_in_dim(
-                    kept, everywhere(net.mesh, read(x, signals[name])), close[name] + 1 + n, 0
-                )
-                for name, kept in room.items()
-            }
-            return (*moved, after, room), moved
-
-        # A step worked out again backwards costs less than what it would leave to be read.
-        one = one if close else jax.checkpoint(one, prevent_cse=False)
-        carry = (packed, noise, nearby, room)
-        (packed, noise, *_), passed = lax.scan(one, carry, (count, kicks, far_reads))
-        xs, paths = jax.vmap(unpack)(passed[0]), passed[1]
-        sent = {name: jax.vmap(lambda x, s=s: read(x, s))(xs) for name, s in signals.items()}
         messages = tuple(
-            jax.vmap(lambda s, link=link, index=index: link.send(s, origins[index]))(sent[link.key])
-            for index, link in far
+            _messages(link, sent[link.signals.history], self.references[i])
+            for i, link in self.blocked
         )
-        picked = _recorded(number - begin, size, every)
-        xs, paths, numbers = jax.tree.map(lambda x: x[picked], (xs, paths, number + count + 1))
-        now = lambda x, path, n: state._replace(  # noqa: E731
-            node=x, history=_NoHistory(), step=n, noise=path
+        picked = _recorded(inputs.step - self.start.step, size, self.every)
+        histories = self._histories(inputs.before, x0, sent, count[picked])
+        xs, noises, steps = jax.tree.map(
+            lambda x: x[picked], (xs, noise_after, inputs.step + count + 1)
         )
-        seen = jax.vmap(lambda *each: record(now(*each)))(xs, paths, numbers)
-        start = (packed, noise, jax.tree.map(lambda x: x[-1], sums))
-        return start, messages, sent, seen
+        seen = jax.vmap(self._seen)(xs, noises, steps, histories)
+        state = _BlockState(carry.node, carry.noise, jax.tree.map(lambda x: x[-1], inputs.sums))
+        return BlockOutput(state, messages, sent, seen)
 
-    return block
+    def _seen(self, x: PyTree, noise: PyTree, step: Array, history: Any) -> PyTree:
+        """What is recorded of the state after a step."""
+        history = _Unread() if history is None else history
+        return self.record(self.start._replace(node=x, noise=noise, step=step, history=history))
+
+    def _step(self, block_step: Array, carry: _Carry, inputs: _StepInput) -> Any:
+        """Take one step: the carry after it, and what the block keeps of it."""
+        net, plan = self.net, self.plan
+        times = {name: lag + 1 + inputs.number for name, lag in self.stepwise.items()}
+        after = self._stepwise_sums(carry.buffers, times)
+        delayed = tuple(
+            self._delayed_sums(*each)
+            for each in zip(inputs.blocked_sums, (carry.stepwise_sums, after), strict=False)
+        )
+        step, end = block_step + inputs.number, self.start.step + plan.steps
+        if plan.excess:  # time stands still with the state, as input may not be defined later
+            step = jnp.minimum(step, end - 1)
+        noise = update_noise(net, carry.noise, inputs.increment, self.params)
+        noises = (carry.noise, noise)
+        drive = Drive(step, delayed, self.references, inputs.increment, noises)
+        x = advance(net, self.links, self.unpack(carry.node), self.params, drive)
+        moved = (repack(x, carry.node), noise)
+        if plan.excess:
+            moved = self._masked(block_step + inputs.number < end, moved, carry)
+        node, noise = moved
+        buffers = {
+            name: lax.dynamic_update_index_in_dim(
+                buffer, everywhere(net.mesh, read(x, self.sources[name])), times[name], 0
+            )
+            for name, buffer in carry.buffers.items()
+        }
+        return _Carry(node, noise, after, buffers), moved
+
+    def _masked(self, running: Array, moved: tuple[PyTree, ...], carry: _Carry) -> Any:
+        """The old state in place of the new one, past the end of the run."""
+        old = (carry.node, carry.noise)
+        return jax.tree.map(lambda new, old: jnp.where(running, new, old), moved, old)
+
+    def _buffers(self, before: dict[str, Array], x: PyTree) -> dict[str, Array]:
+        """What stepwise edges read within a block: the past, the present, and room for its steps."""
+        buffers = {}
+        for name, lag in self.stepwise.items():
+            past = before[name][len(before[name]) - lag :]
+            room = jnp.zeros((self.plan.block_size, past.shape[1]), past.dtype)
+            present = read(x, self.sources[name])[None]
+            buffers[name] = everywhere(self.net.mesh, jnp.concatenate([past, present, room]))
+        return buffers
+
+    def _stepwise_sums(self, buffers: dict[str, Array], times: dict[str, Any]) -> dict[int, PyTree]:
+        """The delayed sums over stepwise edges at a time of the buffers, by the number of the link."""
+        return {
+            i: link.delayed_sums(
+                buffers[link.signals.history],
+                times[link.signals.history],
+                self.references[i],
+                stepwise_only=True,
+            )
+            for i, link in enumerate(self.links)
+            if link.stepwise
+        }
+
+    def _delayed_sums(
+        self, blocked_sums: tuple[PyTree, ...], stepwise_sums: dict[int, PyTree]
+    ) -> tuple[PyTree, ...]:
+        """The delayed sums of each link, over its blocked and its stepwise edges."""
+        of_blocked = dict(zip((i for i, _ in self.blocked), blocked_sums, strict=True))
+        return tuple(add(of_blocked.get(i), stepwise_sums.get(i)) for i in range(len(self.links)))
+
+    def _histories(
+        self, before: dict[str, Array], x0: PyTree, sent: dict[str, Array], steps: Array
+    ) -> dict[str, Array] | None:
+        """The histories after `steps` of the block, `(step, lag, source)`, if the record reads them."""
+        if not self.recorded:
+            return None
+        histories = {}
+        for name, lag in self.recorded.items():
+            past = before[name][len(before[name]) - lag :]
+            present = read(x0, self.sources[name])[None]
+            times = jnp.concatenate([past, present, sent[name][:-1]])
+            histories[name] = jax.vmap(
+                lambda n, times=times, lag=lag: lax.dynamic_slice_in_dim(times, n + 1, lag)
+            )(steps)
+        return histories
+
+
+# --- records ---------------------------------------------------------------------------------------
+
+
+class _HistoryRead(Exception):
+    """A record reads the history."""
+
+
+class _Unread(Mapping):
+    """Stands for the history in a state; it raises `_HistoryRead` when it is looked at."""
+
+    def _raise(self, *_: Any) -> Any:
+        raise _HistoryRead
+
+    __getitem__ = __iter__ = __len__ = __contains__ = __bool__ = __eq__ = _raise
+    get = keys = values = items = _raise
+
+
+# Also where it is a part of what a record returns, or maps over.
+jax.tree_util.register_pytree_node(_Unread, _Unread._raise, _Unread._raise)
+
+
+def _reads_history(record: Record, state: State) -> bool:
+    """Whether a record looks at the history, which blocks then hand to it, or returns it."""
+
+    def probe(node: PyTree, noise: PyTree, step: Array) -> PyTree:
+        return record(state._replace(node=node, noise=noise, step=step, history=_Unread()))
+
+    try:
+        jax.eval_shape(probe, state.node, state.noise, state.step)
+    except _HistoryRead:
+        return True
+    return False
 
 
 def _recorded(done: Array, size: int, every: int) -> Any:
-    """The steps of a block to record, after so many steps; the last ones may stand for none."""
+    """Which steps of a block are recorded, after `done` steps; the last may stand for none."""
     if size % every == 0:
         return slice(every - 1, None, every)
     if every % size == 0:
@@ -216,11 +373,12 @@ def _recorded(done: Array, size: int, every: int) -> Any:
     return jnp.minimum(first + every * jnp.arange(-(-size // every), dtype=first.dtype), size - 1)
 
 
-def _in_order(seen: PyTree, blocks: Blocks, every: int) -> PyTree:
-    """The records of all blocks in one row, without those that stand for none."""
-    block, step = np.divmod(every * np.arange(1, blocks.steps // every + 1) - 1, blocks.size)
-    first = every - 1 - block * blocks.size % every
-    place = block * -(-blocks.size // every) + (step - first) // every
+def _in_order(seen: PyTree, plan: RunPlan, every: int) -> PyTree:
+    """The records of all blocks in one array per leaf, without those that stand for none."""
+    size = plan.block_size
+    block, step = np.divmod(every * np.arange(1, plan.steps // every + 1) - 1, size)
+    first = every - 1 - block * size % every
+    place = block * -(-size // every) + (step - first) // every
     apart = np.unique(np.diff(place))
     even = slice(place[0], place[-1] + 1, *apart) if len(apart) < 2 else place
     return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[even], seen)

@@ -1,7 +1,7 @@
-"""Where a value first was not finite: the run once more, in parts, up to the step of its birth.
+"""Find where a run first was not finite: repeat it in parts, up to the step where that began.
 
-A `Network` adds to its states, step by step, and so what is once NaN or infinite stays so: the last
-state tells whether a run was finite, at no cost to its steps. Only a run that was not is repeated.
+A `Network` adds to its states at each step, so a value that is NaN or infinite once stays so. The last
+state therefore tells whether a run was finite, at no cost per step; only a run that was not is repeated.
 """
 
 from collections.abc import Callable, Iterator
@@ -9,31 +9,40 @@ from typing import Any
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from .._connectome import edge_list
 from .._core import PyTree, get, read, traced
-from .._network import Network, Params, State, origins_of, past_of
+from .._network import (
+    Network,
+    Params,
+    State,
+    buffers_of,
+    delayed_sums_of,
+    links_of,
+    node_inputs,
+    references_of,
+    taps_of,
+)
 from ..noise._increments import external_of, noises_of
 
-PART = 256  # steps of the repeated run whose states are looked at together
-NAMED = 3  # of the largest
+PART = 256  # how many steps of the repeated run are looked at together
+NAMED = 3  # how many of the largest inputs an error names
 
 
 def require_known(*trees: PyTree) -> None:
-    """Refuse to check a run whose values are not there when `simulate` returns."""
+    """Refuse a run whose values are traced: they are not there when `simulate` returns."""
     if traced(*trees):
         raise ValueError(
-            '`check="finite"` looks at the values of a run when it has ended, so it cannot be inside '
-            "`jit`, `vmap` or `grad`: leave it out there, and run the one case in question outside."
+            '`check="finite"` looks at the values of a run when it has ended, so it cannot be used inside '
+            "`jit`, `vmap` or `grad`: leave it out there, and run the case in question outside."
         )
 
 
 def require_finite_run(
     run: Callable[..., Any], step: Any, state: PyTree, params: PyTree, steps: int, result: Any
 ) -> None:
-    """Raise if a run's last state or record is not finite, and say where that began.
+    """Raise an error if the last state or the record is not finite, and say where that began.
 
     `run(step, state, params, steps, record)` runs again, bit for bit, however it is cut.
     """
@@ -42,23 +51,23 @@ def require_finite_run(
     if all_finite(_looked_at(last)):
         _require_finite_record(record)
         return
-    raise FloatingPointError(_birth(run, step, state, params, steps))
+    raise FloatingPointError(_first_not_finite(run, step, state, params, steps))
 
 
 def all_finite(tree: PyTree) -> bool:
-    """Whether there is neither NaN nor infinity among the floats."""
+    """Whether no float is NaN or infinite."""
     return all(np.isfinite(x).all() for _, x in _floats(tree))
 
 
 def _floats(tree: PyTree) -> Iterator[tuple[str, np.ndarray]]:
-    """The arrays of floats, each with its path."""
+    """The float arrays, each with its path."""
     for path, x in jax.tree_util.tree_flatten_with_path(tree)[0]:
         if eqx.is_inexact_array_like(x):
             yield jax.tree_util.keystr(path), np.asarray(x)
 
 
 def _looked_at(state: PyTree) -> PyTree:
-    """What shows for good that a run was not finite: of a network, the states of its nodes."""
+    """What shows whether a run was finite: in a network, the states of the nodes."""
     return state.node if isinstance(state, State) else state
 
 
@@ -69,12 +78,12 @@ def _require_finite_record(record: PyTree) -> None:
             where = tuple(np.argwhere(bad)[0].tolist())
             raise FloatingPointError(
                 f"record{path} is {x[where]} at {where}, though the states are finite at the end: "
-                "what `record` works out of a state has no value there."
+                "what `record` computes from a state has no value there."
             )
 
 
-def _birth(run, step, state, params, steps) -> str:
-    """What was not finite first, from the run in parts."""
+def _first_not_finite(run, step, state, params, steps) -> str:
+    """What was not finite first, in words, from the run in parts."""
     for what, tree in (("params", params), ("state", state)):
         for path, x in _floats(tree):
             if not np.isfinite(x).all():
@@ -90,8 +99,8 @@ def _birth(run, step, state, params, steps) -> str:
         if bad.size:
             return _told(run, step, before, params, done, int(bad[0]), values)
         before, done = after, done + part
-    # At the edge of what floats hold, another program may round to the finite side.
-    return "The last state is not finite; the same run in parts stays finite, by a rounding."
+    # Close to the largest float, another program may round to the finite side.
+    return "The last state is not finite; by a rounding, the same run in parts stays finite."
 
 
 def _values(state: PyTree) -> PyTree:
@@ -103,7 +112,7 @@ def _place(x: np.ndarray) -> tuple[int, ...]:
 
 
 def _told(run, step, before, params, done: int, row: int, values: dict[str, np.ndarray]) -> str:
-    """The step, the state variable, the region, and what drove it."""
+    """The step, the state variable, the region, and what drove it, in words."""
     born = {path: x[row] for path, x in values.items() if not np.isfinite(x[row]).all()}
     path, x = next(iter(born.items()))
     where, number = _place(x), done + row + 1
@@ -124,19 +133,15 @@ def _told(run, step, before, params, done: int, row: int, values: dict[str, np.n
 
 
 def _inputs(net: Network, state: State, params: Params, region: int) -> str:
-    """What drives the region, what is largest of all that drives any, and who sends most."""
-    links = net.links(params)
-    past = {
-        link.key: jnp.concatenate([state.history[link.key], read(state.node, link.source)[None]])
-        for link in links
-        if link.key in state.history
-    }
+    """What drives the region, the largest inputs anywhere, and the strongest sources, in words."""
+    links = links_of(net, params)
+    buffers = buffers_of(links, state)
     noises = noises_of(net.node.states, params.noise, params.external)
     external = external_of(params.external, noises.values(state.noise))
-    origins = origins_of(links, state)
-    arrived = past_of(links, past, origins, 0)
+    references = references_of(links, state)
+    delayed = delayed_sums_of(links, buffers, references, 0)
     time = state.step.astype(jax.tree.leaves(state.node)[0].dtype) * net.dt
-    driven = net.inputs(links, state.node, external, time, arrived, origins)
+    driven = node_inputs(net, links, state.node, external, time, delayed, references)
     table = {name: np.asarray(get(driven, name)) for name in net.node.inputs}
     own = ", ".join(f"{name} = {values[region]:.4g}" for name, values in table.items())
     every = [(x, f"{name} of region {i}") for name, v in table.items() for i, x in enumerate(v)]
@@ -146,13 +151,15 @@ def _inputs(net: Network, state: State, params: Params, region: int) -> str:
             continue
         edges = edge_list(conn)
         edges = edges.chosen(edges.target == region)
-        rows = np.asarray(past.get(link.key, read(state.node, link.source)[None]))
-        taps = net.taps(link.name, params)
+        signals = link.signals
+        present = read(state.node, signals.source)[None]
+        buffer = np.asarray(buffers.get(signals.history, present))
+        taps = taps_of(net, signals.coupling, params)
         lag = np.asarray(taps[0].lags if taps else 0)
-        if lag.ndim == 1:  # one a stored edge of a SparseConnection
+        if lag.ndim == 1:  # per stored edge of a SparseConnection
             lag = lag[(np.asarray(conn.target) == region) & (np.asarray(conn.weights) != 0)]
         lag = lag[region, edges.source] if lag.ndim == 2 else lag
-        sent = edges.weight * rows[len(rows) - 1 - lag, edges.source]
+        sent = edges.weight * buffer[len(buffer) - 1 - lag, edges.source]
         received += [
             (x, f"weight times state of region {i}")
             for x, i in zip(sent, edges.source, strict=True)

@@ -1,4 +1,4 @@
-"""The nodes of a network spread over devices."""
+"""Spreading the nodes of a network over devices."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,34 +17,34 @@ from .._network import Network, Params, State
 def shard(
     net: Network, state: State, params: Params, devices: Sequence[Any]
 ) -> tuple[Network, State, Params]:
-    """Spread the nodes of a network over devices: then simulate, differentiate and fit as before.
+    """Spread the nodes of a network over devices; simulate, differentiate and fit it as before.
 
-    Each device has as many consecutive nodes, their state, and the weights and lags of the edges
-    onto them, dense or sparse. It computes what those nodes do, and keeps what all nodes sent for as
-    long as a lag reaches back. Devices exchange what was sent once a block of steps, as long as the
-    smallest lag allows (8 to 32 steps), over edges that are nearer once a step. Results are those of
-    one device to rounding, with the same random numbers.
+    Each device holds equally many consecutive nodes: their states, and the weights and lags of the
+    edges onto them, dense or sparse. It computes those nodes, and keeps the history of all nodes.
+    Devices exchange what was sent once per block of steps (8 to 32, as the smallest lag allows),
+    and once per step where edges are shorter than a block. Results equal those of one device to
+    rounding, with the same random numbers.
 
-    Exchanges of a gradient are as many again, and a parameter of the node that is one number for all
-    (not k) adds a small one a step: give it as one a node, and it does not.
+    A gradient takes as many exchanges again. A parameter of the node that is one number for all nodes
+    (other than k) adds a small exchange per step to a gradient; one value per node does not.
 
-    Where something lies is all that differs: a `record`, an input or a coupling of your own is
-    written for all nodes as ever, and JAX moves what it takes.
+    Only where arrays lie differs: a `record`, an input or a coupling of your own is written for all
+    nodes as ever, and JAX moves what it reads.
 
     Args:
         net: the network.
-        state: where to start, from `Network.init`, or from a run.
-        params: its parameters; other values of them, also of other runs of a `vmap`, need not be
-            spread again, only a `SparseConnection` of other edges.
-        devices: `jax.devices()`, say; those of several processes too (`jax.distributed`), where each
-            process calls this with the same values.
+        state: where to start, from `Network.init` or from an earlier run.
+        params: the parameters. Other values of them, also in other runs of a `vmap`, need not be
+            spread again; only a `SparseConnection` with other edges must be.
+        devices: the devices, such as `jax.devices()`; also those of several processes
+            (`jax.distributed`), each of which then calls this function with the same values.
 
     Returns:
-        The same three, to be used together.
+        The same three, which belong together.
 
     Raises:
-        ValueError: if there are no devices, or the number of nodes is no multiple of theirs.
-        TypeError: if something is traced: spread what you have outside of `jit`, `vmap` and `grad`.
+        ValueError: if there are no devices, or they do not divide the number of nodes.
+        TypeError: if something is traced: call this function outside of `jit`, `vmap` and `grad`.
 
     Example:
         >>> net = cf.Network(cf.nodes.linear, dt=0.1, lags=20)
@@ -55,16 +55,16 @@ def shard(
         (100, 4)
     """
     if not len(devices):
-        raise ValueError("`devices` is empty; `jax.devices()` are all there are.")
+        raise ValueError("`devices` is empty; `jax.devices()` lists all that there are.")
     if not known(net, state, params):
         raise TypeError(
-            "Nodes are spread over devices outside of jit, vmap and grad, which follow."
+            "`net`, `state` or `params` is traced; call `shard` outside of jit, vmap and grad."
         )
     nodes = len(jax.tree.leaves(state.node)[0])
     if nodes % len(devices):
         raise ValueError(
-            f"{nodes} nodes do not go evenly over {len(devices)} devices: take fewer devices, or add "
-            "nodes without a connection."
+            f"`devices` must divide the number of nodes; {len(devices)} devices do not divide {nodes} "
+            "nodes. Take fewer devices, or add nodes without a connection."
         )
     return spread(net, state, params, mesh_of(devices), _put)
 
@@ -75,7 +75,7 @@ Put = Callable[[Any, NamedSharding], Any]
 def spread(
     net: Network, state: State, params: Params, mesh: Mesh, put: Put
 ) -> tuple[Network, State, Params]:
-    """`shard`, where `put` says how each array comes to where it is to lie."""
+    """`shard`, where `put` says how each array gets to where it is to lie."""
     nodes = len(jax.tree.leaves(state.node)[0])
 
     def along(spec: PartitionSpec) -> Callable[[Any], Any]:
@@ -102,22 +102,24 @@ def spread(
     def place_past(x: Any) -> Any:
         return of_past(x) if x.shape[1] == nodes else whole(x)
 
-    sparse = lambda x: isinstance(x, BCOO | SparseConnection)  # noqa: E731
+    def sparse(x: Any) -> bool:
+        return isinstance(x, BCOO | SparseConnection)
+
     net, params = jax.tree.map(place, (net, params), is_leaf=sparse)
-    object.__setattr__(net, "mesh", mesh)  # of the copy that `map` made
+    object.__setattr__(net, "mesh", mesh)  # on the copy that `map` made
     placed = State(
         node=jax.tree.map(part, state.node),
         history=jax.tree.map(place_past, state.history),
         step=whole(state.step),
         key=whole(state.key),
-        origin=jax.tree.map(whole, state.origin),
+        reference=jax.tree.map(whole, state.reference),
         noise=jax.tree.map(place_past, state.noise),
     )
     return net, placed, params
 
 
 def _put(x: Any, where: NamedSharding) -> Any:
-    if isinstance(x, jax.Array) and is_key(x):  # `device_put` does not take keys to other processes
+    if isinstance(x, jax.Array) and is_key(x):  # `device_put` moves no keys to other processes
         data = jax.device_put(jax.random.key_data(x), where)  # (JAX 0.10.2)
         return jax.random.wrap_key_data(data, impl=jax.random.key_impl(x))
     return jax.device_put(x, where)

@@ -1,10 +1,13 @@
-"""Many steps: `lax.scan` over any `(state, params) -> state`, recording on the way."""
+"""Many steps: `lax.scan` over any `(state, params) -> state`, recording on the way.
+
+A `Network` with delays takes the road of `_blocked.py`, a block of steps at a time, to the same numbers.
+"""
 
 import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import equinox as eqx
 import jax
@@ -31,8 +34,8 @@ from .._core import (
     traced,
     write_checkpoint,
 )
-from .._network import Network, require_state
-from ._blocked import HistoryNeeded, run_network
+from .._network import Network, prepare_step, require_state
+from ._blocked import run_network
 from ._finite import require_finite_run, require_known
 
 Record = str | tuple[str, ...] | Callable[[Any], PyTree] | None
@@ -58,57 +61,61 @@ def simulate(
     save_every: int | None = None,
     check: Literal["finite"] | None = None,
 ) -> tuple[PyTree, PyTree]:
-    """Run `steps` steps, and record.
+    """Run `steps` steps, and record on the way.
 
     The last state is all that a further run needs: two halves give the run in one, bit for bit.
-    Compiled once for each `step`, shapes and number of steps; a `record` written as a lambda
-    inside a loop is a new function each time, and compiles each time: name it, or give names.
+    The program is compiled once per `step`, shapes and number of steps. A `record` that is written as a
+    lambda inside a loop is a new function each time, and compiles each time: give it a name outside
+    of the loop, or record state variables by name.
 
     Args:
         step: a `Network`, or any pure function `(state, params) -> state`.
         state: where to start, from `Network.init` or an earlier run.
-        params: what `step` takes; differentiate, sweep and shard as you like.
-        steps: number of steps.
-        record: what to keep of a state: the name of a state variable, several, or a function of
-            the state; None keeps nothing. By default all state variables of the node.
-        every: keep every so many steps; `steps` must be a multiple.
-        derivative: the mode in which a network with delays may be differentiated. "reverse" (`grad`,
+        params: what `step` takes; differentiate, sweep and shard it as you like.
+        steps: number of steps. [1]
+        record: what to record of a state: the name of a state variable, a tuple of names, or a
+            function of the state; None records nothing. By default all state variables of the node
+            are recorded. A function that reads `state.history` is given the histories of the recorded
+            steps, which take `lag` times the memory of a state each.
+        every: record every so many steps; `steps` must be a multiple of it. [1]
+        derivative: the mode in which a network with delays can be differentiated. "reverse" (`grad`,
             and `jacfwd` of a `grad`) takes memory of the order of the trajectory; "forward"
-            (`jvp`, `jacfwd`) is for few parameters. Anything else takes both.
-        checkpoint: for a reverse mode that keeps the state every so many steps, and works the steps
-            between out again: memory for one such segment and for `steps / checkpoint` states
+            (`jvp`, `jacfwd`) is for few parameters. Any other `step` takes both modes.
+        checkpoint: for a reverse mode that keeps the state every so many steps, and computes the steps
+            between again. It takes the memory of one such segment and of `steps / checkpoint` states
             (with their histories), at the cost of one more run. `steps` must be a multiple of it,
-            and it of `every`; about the root of `steps`, but not below the largest lag, is best.
-        reduce: keep no record but what comes of it, so that memory does not grow with the run: a
-            pair `(start, add)`. `add(total, record)` gives the next total from the one before and
-            the record of `checkpoint` steps, time in front; `start` is the first. For a functional
-            connectivity, a mean or an order parameter `observe.moments_step`; for BOLD `bold_from_balloon`,
-            whose state goes on from one part to the next.
-        save: a folder, made if need be, that the state and the record are written to now and then. The
-            same call goes on from there if it was killed, with the same numbers to the bit, and more
-            `steps` go on from a finished run; another step, state, record or version of JAX is
-            refused. Not for inside of `jit`, `vmap` or `grad`.
-        save_every: how many steps lie between two writes, a multiple of `every`; if None what it was
-            of a run that was begun there, or a tenth of the run.
+            and it must be a multiple of `every`. About the root of `steps`, but not less than the
+            largest lag, is best. [1]
+        reduce: keep a running total in place of the record, so that memory does not grow with the
+            run: a pair `(start, add)`. `add(total, record)` returns the next total from the last one
+            and the record of `checkpoint` steps, with time in front; `start` is the first total. For a
+            functional connectivity, a mean or an order parameter see `observe.moments_step`; for BOLD
+            see `observe.bold_from_balloon`, whose state goes on from one part to the next.
+        save: a folder, made if it does not exist, to which the state and the record are written now and
+            then. If the call was killed, the same call goes on from there with the same numbers to the
+            bit; a call with more `steps` goes on from a finished run. Another step, state, record or
+            version of JAX is refused. It cannot be used inside `jit`, `vmap` or `grad`.
+        save_every: how many steps lie between two writes, a multiple of `every`. If None, it is what
+            the run in that folder was begun with, or else a tenth of the run. [1]
         check: "finite" looks at the last state, and at what a function recorded, when the run has
-            ended. If one is NaN or infinite, the run is repeated in parts up to where that began, and
-            the error says the step, the state, the region and the largest inputs. The run itself is
-            the same program. In a step of your own, what is finite again at the end is not seen.
-            Outside of `jit`, `vmap` and `grad` alone.
+            ended. If a value is NaN or infinite, the run is repeated in parts up to where that
+            began, and the error names the step, the state, the region and the largest inputs. The
+            run itself is the same program. A value of your own step that is finite again at the end
+            is not seen. It cannot be used inside `jit`, `vmap` or `grad`.
 
     Returns:
         The last state, and the record with time in front: `record[n]` is of the state after step
         `(n + 1) * every`, at time `(n + 1) * every * dt`. The initial state is not in it. With
-        `save` the record is NumPy's: what is finished leaves the device. With `reduce` the last
-        total is in the record's place.
+        `save` the record consists of NumPy arrays, because finished parts leave the device. With
+        `reduce` the last total stands in place of the record.
 
     Raises:
         TypeError: if `steps` or `every` is not a whole number.
         ValueError: if they are negative, or `steps` is not a multiple of `every` and `checkpoint`; if
-            `save` holds another run or a damaged one; if `check` or `save` is asked for inside
-            `jit`, `vmap` or `grad`; or if `reduce` comes without `checkpoint`.
+            `save` holds another run or a damaged one; if `check` or `save` is used inside `jit`,
+            `vmap` or `grad`; or if `reduce` comes without `checkpoint`.
         FloatingPointError: if `check` finds NaN or infinity.
-        OSError: if `save` cannot be written; what was written before is as it was.
+        OSError: if `save` cannot be written; what was written before stays as it was.
         Interrupted: on Ctrl-C with `save`, with the last state and the record so far.
 
     Example:
@@ -119,65 +126,101 @@ def simulate(
         >>> x.tolist(), last.node.x.tolist()
         ([[2.0], [4.0], [8.0]], [8.0])
     """
-    steps, every = as_count("steps", steps), as_count("every", every)
-    if every == 0 or steps % every:
-        raise ValueError(
-            f"`steps` must be a multiple of `every`, so that the record ends with the run; "
-            f"{steps} is not one of {every}. The nearest are {steps - steps % max(every, 1)} and "
-            f"{steps + max(every, 1) - steps % max(every, 1)}."
-        )
+    steps, every = _checked_steps(steps, every)
     if isinstance(step, Network) and isinstance(record, (str, tuple)):
         names = (record,) if isinstance(record, str) else record
         require_names("state", names, step.node.states)
     require_choice("derivative", derivative, ("reverse", "forward"))
-    if checkpoint is not None:
-        segment = as_count("checkpoint", checkpoint)
-        if segment == 0 or steps % segment or segment % every:
-            raise ValueError(
-                f"`checkpoint` must be a multiple of `every` that `steps` is a multiple of; {segment} "
-                f"is not, with every {every} and {steps} steps."
-            )
-        checkpoint = segment if steps else None
-    if reduce is not None and checkpoint is None and steps:
-        raise ValueError(
-            "`reduce` gets the record of `checkpoint` steps at a time: say how many, some thousands."
-        )
     require_choice("check", check, (None, "finite"))
-    reverse = derivative == "reverse"
+    checkpoint = _checked_checkpoint(checkpoint, steps, every, reduce)
     if check is not None:
         require_known(step, state, params)
     if save is None and save_every is not None:
-        raise ValueError("`save_every` says how often to write to `save`: give that, too.")
-    recorder = _recorder(record)
+        raise ValueError("`save_every` says how often to write to `save`, which is missing.")
+    plan = _Plan(steps, _recorder(record), every, derivative == "reverse", checkpoint)
     if save is None:
-        how = (steps, recorder, every, reverse, checkpoint, reduce)
-        result = _simulate(step, state, params, *how)
+        result = _simulate(step, state, params, plan, reduce)
     else:
         if traced(step, state, params) or checkpoint is not None:
             raise ValueError(
-                "`save` writes files, which is not for inside of jit, vmap or grad; so it takes no "
-                "`checkpoint`, either."
+                "`save` writes files, so it cannot be used inside jit, vmap or grad, nor together with "
+                "`checkpoint`."
             )
-        length = _stretch(save, steps, every) if save_every is None else save_every
-        length = as_count("save_every", length)
-        if length % every or not length:
-            raise ValueError(f"`save_every` must be a multiple of `every`, {every}, not {length}.")
-        how = (steps, recorder, every, reverse)
-        result = _saved(Path(save), length, step, state, params, *how)
+        result = _saved(
+            Path(save), _checked_save_every(save, save_every, plan), step, state, params, plan
+        )
     if check is not None:
-
-        def again(step, state, params, steps, record):
-            return _simulate(step, state, params, steps, record, 1, reverse, None)
-
-        # What is recorded of states by name is finite where they are; only a function's is looked at.
-        named = isinstance(step, Network) and (record is _node or not callable(record))
-        seen = None if named or reduce else result[1]
+        # What is recorded of states by name is finite where they are; only a function's result is
+        # looked at.
+        by_name = isinstance(step, Network) and (record is _node or not callable(record))
+        seen = None if by_name or reduce else result[1]
+        again = partial(_run_again, reverse=plan.reverse)
         require_finite_run(again, step, state, params, steps, (result[0], seen))
     return result
 
 
+class _Plan(NamedTuple):
+    """How a run is done.
+
+    Attributes:
+        steps: number of steps.
+        record: what to record of a state.
+        every: how many steps lie between two records.
+        reverse: whether a network with delays has a reverse mode, or a forward mode.
+        checkpoint: how many steps a checkpointed segment has, or None.
+    """
+
+    steps: int
+    record: Callable[[Any], PyTree]
+    every: int
+    reverse: bool
+    checkpoint: int | None = None
+
+
+def _checked_steps(steps: Any, every: Any) -> tuple[int, int]:
+    steps, every = as_count("steps", steps), as_count("every", every)
+    if every == 0 or steps % every:
+        below = steps - steps % max(every, 1)
+        raise ValueError(
+            "`steps` must be a multiple of `every`, so that the record ends with the run; "
+            f"{steps} is not one of {every}. The nearest are {below} and {below + max(every, 1)}."
+        )
+    return steps, every
+
+
+def _checked_checkpoint(checkpoint: Any, steps: int, every: int, reduce: Any) -> int | None:
+    if reduce is not None and checkpoint is None and steps:
+        raise ValueError(
+            "`reduce` is given the record of `checkpoint` steps at a time: pass that, some thousands."
+        )
+    if checkpoint is None:
+        return None
+    segment = as_count("checkpoint", checkpoint)
+    if segment == 0 or steps % segment or segment % every:
+        raise ValueError(
+            f"`checkpoint` must be a multiple of `every` that `steps` is a multiple of; {segment} "
+            f"is not, with every {every} and {steps} steps."
+        )
+    return segment if steps else None
+
+
+def _checked_save_every(save: Any, save_every: Any, plan: _Plan) -> int:
+    """The steps between two writes: by default as the run in `save` began, or a tenth of the run."""
+    steps, every = plan.steps, plan.every
+    if save_every is None:
+        begun = sorted(Path(save).glob(f"simulate-{0:010d}-*.npz"))
+        if begun:
+            save_every = int(begun[-1].stem.split("-")[-1])
+        else:
+            save_every = max(-(-steps // (10 * every)), 1) * every
+    length = as_count("save_every", save_every)
+    if length % every or not length:
+        raise ValueError(f"`save_every` must be a multiple of `every`, {every}, not {length}.")
+    return length
+
+
 class _Named(eqx.Module):
-    """Record state variables by name; equal names are equal, so nothing compiles twice."""
+    """Record state variables by name; equal names compare equal, so that nothing compiles twice."""
 
     names: str | tuple[str, ...] = eqx.field(static=True)
 
@@ -199,68 +242,75 @@ def _nothing(state: Any) -> None:
     return None
 
 
-def _stretch(save: Any, steps: int, every: int) -> int:
-    """A tenth of a run, or what a run that was begun there took."""
-    begun = sorted(Path(save).glob(f"simulate-{0:010d}-*.npz"))
-    return (
-        int(begun[-1].stem.split("-")[-1]) if begun else max(-(-steps // (10 * every)), 1) * every
+def _saved(folder, length, step, state, params, plan):
+    """Run stretches of `length` steps, and keep each in a file of its own."""
+    program, (after, like), _ = eqx.filter_make_jaxpr(_simulate)(
+        step, state, params, plan._replace(steps=length)
     )
-
-
-def _saved(folder, length, step, state, params, steps, record, every, reverse):
-    """Run stretches of so many steps, and keep each in a file of its own."""
-    args = lambda state, steps: (step, state, params, steps, record, every, reverse, None)  # noqa: E731
-    program, (after, like), _ = eqx.filter_make_jaxpr(_simulate)(*args(state, length))
     require_no_keys("record", like)
     after = jax.tree.map(lambda then, now: now if is_key(then) else then, after, state)
     arrays = eqx.filter((step, state, params), eqx.is_array_like)
     marks = fingerprint("step, record or `save_every`", program, "state or params", arrays)
     seen = []
-    joined = lambda: jax.tree.map(lambda *rows: np.concatenate(rows), *seen)  # noqa: E731
     try:
-        for first in range(0, steps, length):
-            last = min(first + length, steps)
+        for first in range(0, plan.steps, length):
+            last = min(first + length, plan.steps)
             path = folder / f"simulate-{first:010d}-{last:010d}.npz"
             if found := read_checkpoint(path, marks, "run"):
                 then = jax.tree.map(jnp.asarray, as_tree("state", found, after))
                 rows = as_tree("record", found, like)
             else:
-                then, rows = jax.block_until_ready(_simulate(*args(state, last - first)))
+                part = plan._replace(steps=last - first)
+                then, rows = jax.block_until_ready(_simulate(step, state, params, part))
                 rows = jax.tree.map(np.asarray, rows)
                 write_checkpoint(path, as_arrays("state", then) | as_arrays("record", rows), marks)
-            state, seen = then, [*seen, rows]  # at once, for one who interrupts in between
+            state, seen = (
+                then,
+                [*seen, rows],
+            )  # in one statement, lest an interrupt comes in between
     except KeyboardInterrupt:
-        raise Interrupted((state, joined()) if seen else None) from None
-    return state, joined() if seen else _simulate(*args(state, 0))[1]
+        raise Interrupted((state, _joined(seen)) if seen else None) from None
+    if not seen:
+        return state, _simulate(step, state, params, plan._replace(steps=0))[1]
+    return state, _joined(seen)
+
+
+def _joined(parts: list[PyTree]) -> PyTree:
+    """The records of consecutive parts of a run as one."""
+    return jax.tree.map(lambda *rows: np.concatenate(rows), *parts)
 
 
 @eqx.filter_jit
-def _simulate(step, state, params, steps, record, every, reverse, checkpoint, reduce=None):
-    if checkpoint is None:
-        state, seen = _run(step, state, params, steps, record, every, reverse)
+def _simulate(step, state, params, plan, reduce=None):
+    if plan.checkpoint is None:
+        state, seen = _run(step, state, params, plan)
         return state, seen if reduce is None else reduce[0]
     total, add = (None, lambda total, seen: total) if reduce is None else reduce
 
     @partial(jax.checkpoint, prevent_cse=False)
     def segment(carry, _):
         state, total = carry
-        state, seen = _run(step, state, params, checkpoint, record, every, reverse)
+        state, seen = _run(step, state, params, plan._replace(steps=plan.checkpoint))
         return (state, add(total, seen)), seen if reduce is None else None
 
-    (state, total), seen = lax.scan(segment, (state, total), None, length=steps // checkpoint)
+    segments = plan.steps // plan.checkpoint
+    (state, total), seen = lax.scan(segment, (state, total), None, length=segments)
     if reduce is not None:
         return state, total
     return state, jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), seen)
 
 
-def _run(step, state, params, steps, record, every, reverse):
+def _run_again(step, state, params, steps, record, *, reverse):
+    """Run in parts, for `require_finite_run`."""
+    return _simulate(step, state, params, _Plan(steps, record, 1, reverse))
+
+
+def _run(step, state, params, plan):
+    steps, record, every = plan.steps, plan.record, plan.every
     if isinstance(step, Network) and steps:
         require_state(state)
         if state.history:
-            try:
-                return run_network(step, state, params, steps, record, every, reverse=reverse)
-            except HistoryNeeded:
-                pass
+            return run_network(step, state, params, steps, record, every, reverse=plan.reverse)
         return _run_packed(step, state, params, steps, record, every)
 
     def one(state, _):
@@ -270,8 +320,8 @@ def _run(step, state, params, steps, record, every, reverse):
 
 
 def _run_packed(net, state, params, steps, record, every):
-    """Run a network step by step, its state variables as one array."""
-    step = net.prepared(params)
+    """Run a network step by step, with its state variables in one array."""
+    step = prepare_step(net, params)
     packed, unpack = pack(state.node)
     packed = by_node(net.mesh, packed)
 

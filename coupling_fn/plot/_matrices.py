@@ -1,4 +1,4 @@
-"""Pictures of matrices: connectomes, functional connectivity and its dynamics."""
+"""Plots of matrices: connectomes, functional connectivity and its dynamics."""
 
 from typing import Any
 
@@ -12,13 +12,13 @@ from ._canvas import NOTHING, Axes, on_axes
 
 
 def connectome(connectome: Any, ax: Axes = None) -> Axes:
-    """Draw the weights as a matrix, on a logarithmic colour scale.
+    """Draw the weights of a connectome as a matrix, on a logarithmic colour scale.
 
-    Row i is what region i receives, column j what region j sends. Absent edges are grey. Of the
-    labels only as many are written as can be read; without labels, regions are numbered.
+    Row i is what region i receives, and column j is what region j sends. Absent edges are grey.
+    Only as many labels are written as can be read; without labels, regions are numbered.
 
     Args:
-        connectome: a `Connectome`, or its weights alone, 0 or more. [any unit]
+        connectome: a `Connectome`, or its weights alone, which must be 0 or more. [any unit]
         ax: where to draw; None makes a new figure.
 
     Returns:
@@ -36,7 +36,7 @@ def connectome(connectome: Any, ax: Axes = None) -> Axes:
     weights = np.asarray(weights.todense() if isinstance(weights, BCOO) else weights)
     require_square("weights", weights)
     require_finite("weights", weights)
-    require_nonnegative("weights", weights, hint="A matrix with signs is for `plot.fc`.")
+    require_nonnegative("weights", weights, hint="Draw a matrix with signs by `plot.fc`.")
     labels = getattr(connectome, "labels", None)
 
     ax = on_axes(ax, 6.8, 6.0)
@@ -44,7 +44,7 @@ def connectome(connectome: Any, ax: Axes = None) -> Axes:
 
     present = weights[weights > 0]
     low, high = (present.min(), present.max()) if present.size else (0.1, 1.0)
-    # One value alone is no range: half a decade around it.
+    # A single value makes no range, so the scale reaches half a decade to both sides of it.
     norm = LogNorm(low, high) if low < high else LogNorm(low / 3, high * 3)
     _matrix(ax, np.ma.masked_equal(weights, 0), "weight (grey: no edge)", cmap="viridis", norm=norm)
     ax.set(xlabel="source region (sends)", ylabel="target region (receives)")
@@ -54,12 +54,12 @@ def connectome(connectome: Any, ax: Axes = None) -> Axes:
 
 
 def fc(fc: Num[ArrayLike, "region region"], ax: Axes = None, title: str = "") -> Axes:
-    """Draw correlations as a matrix: blue at -1, white at 0, red at 1, NaN grey.
+    """Draw correlations as a matrix: blue at -1, white at 0, red at 1, and NaN grey.
 
     Args:
-        fc: functional connectivity, from `functional_connectivity` or recorded. [1]
+        fc: functional connectivity, from `observe.functional_connectivity` or recorded. [1]
         ax: where to draw; None makes a new figure.
-        title: what to write above it.
+        title: text above the matrix.
 
     Returns:
         The axes drawn on.
@@ -86,16 +86,16 @@ def fcd(
     ax: Axes = None,
     title: str = "",
 ) -> Axes:
-    """Draw correlations between windows as a matrix, from 0 (or the lowest) to 1.
+    """Draw correlations between windows as a matrix, on a scale from 0 (or the lowest) to 1.
 
-    Blocks along the diagonal are times in which connectivity stays as it is.
+    Squares along the diagonal are times in which the connectivity does not change.
 
     Args:
-        fcd: from `functional_connectivity_dynamics`. [1]
-        stride: from one window to the next; the axes then show when a window begins, in s. Without
-            it windows are numbered. [ms]
+        fcd: from `observe.functional_connectivity_dynamics`. [1]
+        stride: time from the start of one window to that of the next; the axes then show when each
+            window begins, in s. Without it, windows are numbered. [ms]
         ax: where to draw; None makes a new figure.
-        title: what to write above it.
+        title: text above the matrix.
 
     Returns:
         The axes drawn on.
@@ -115,7 +115,7 @@ def fcd(
     extent = None
     if stride is not None:
         require_positive("stride", stride, "ms")
-        # A square is centred at the time its window begins.
+        # Each entry is centred at the time at which its window begins.
         low, high = -stride / 2000, (len(fcd) - 0.5) * stride / 1000
         extent = low, high, high, low
     ax = on_axes(ax, 5.8, 5.0)
@@ -129,8 +129,8 @@ def fcd(
 
 
 def _matrix(ax: Axes, matrix: np.ma.MaskedArray, meaning: str, **colours: Any) -> None:
-    """Draw one square an entry, row 0 on top, with a colour bar."""
-    # Of squares smaller than a pixel the colours are averaged, never the weights.
+    """Draw one square per entry, with row 0 on top and a colour bar."""
+    # Where squares are smaller than a pixel, their colours are averaged and not their values.
     image = ax.imshow(matrix, interpolation_stage="rgba", aspect="equal", **colours)
     image.cmap = image.cmap.with_extremes(bad=NOTHING)
     ax.figure.colorbar(image, ax=ax, label=meaning, shrink=0.85)
@@ -139,7 +139,7 @@ def _matrix(ax: Axes, matrix: np.ma.MaskedArray, meaning: str, **colours: Any) -
 
 
 def _write_labels(ax: Axes, labels: list[str]) -> None:
-    """Write as many labels as fit without touching, evenly thinned."""
+    """Write as many labels as fit without touching each other, at equal distances."""
     points = 7
     box = ax.get_window_extent()
     fit = min(box.width, box.height) / ax.figure.dpi * 72 / (1.4 * points)

@@ -1,6 +1,7 @@
-"""Pictures of the search for parameters: sweeps and fits."""
+"""Plots of the search for parameters: sweeps and fits."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -20,17 +21,17 @@ def sweep(
     fits: Mapping[str, tuple[Num[ArrayLike, " row"], Num[ArrayLike, " row"]]] | None = None,
     working_range: tuple[float, float] | None = None,
 ) -> Axes:
-    """Draw what a sweep over k measured, one curve a measure, and where fits went.
+    """Draw what a sweep over k measured, as one curve per measure, and the paths of fits.
 
-    The axis of k is logarithmic where `ks` are positive and span more than a decade.
+    The axis of k is logarithmic where all of `ks` are positive and span more than a decade.
 
     Args:
         ks: the coupling strengths, in order. [1]
-        curves: the name of each measure, with its value at every k. [any unit]
+        curves: for the name of each measure, its values, one per k. [any unit]
         ax: where to draw; None makes a new figure.
         best: the k to mark with a vertical line. [1]
-        fits: the name of each fit, with its path: every k it tried and the value there, as
-            `(result.path, result.losses)` of a `FitResult`. The last one is a star.
+        fits: for the name of each fit, its path: each k that it tried and the value there, as
+            `(result.path, result.losses)` of a `FitResult`. A star marks the last k.
         working_range: the lowest and the highest k between uncoupled and over-synchronised, to be
             shaded. [1]
 
@@ -38,8 +39,8 @@ def sweep(
         The axes drawn on.
 
     Raises:
-        ValueError: if `ks` is empty or not one-dimensional, if a curve has not one value a k, or
-            if a path is not two rows of one length, or the working range is not in order.
+        ValueError: if `ks` is empty or not one-dimensional, if a curve does not have one value per
+            k, if a path is not two rows of one length, or if the working range is not in order.
         ImportError: if matplotlib is missing.
 
     Example:
@@ -52,23 +53,19 @@ def sweep(
     """
     ks = np.asarray(ks)
     if ks.ndim != 1 or not ks.size:
-        raise ValueError(f"`ks` must be one or more values in a row; its shape is {ks.shape}.")
+        raise ValueError(f"`ks` must be one row of one or more values; got shape {ks.shape}.")
     curves = {name: np.asarray(curve) for name, curve in curves.items()}
-    paths = {name: tuple(map(np.asarray, path)) for name, path in (fits or {}).items()}
     for name, curve in curves.items():
-        require_shape(f"curves[{name!r}]", curve, ks.shape, meaning="One value a k.")
-    for name, path in paths.items():
-        shapes = [row.shape for row in path]
-        if len(path) != 2 or path[0].ndim != 1 or shapes[0] != shapes[1]:
-            raise ValueError(
-                f"`fits[{name!r}]` must be two rows of one length, k and value; not {shapes}."
-            )
+        require_shape(f"curves[{name!r}]", curve, ks.shape, meaning="It must be one value per k.")
+    paths = {name: _as_path(name, path) for name, path in (fits or {}).items()}
     if working_range is not None and not working_range[0] <= working_range[1]:
-        raise ValueError(f"`working_range` must be a lower and a higher k, not {working_range}.")
+        raise ValueError(
+            f"`working_range` must be a lower and a higher k; got {tuple(working_range)}."
+        )
 
     ax = on_axes(ax, 6.4, 4.2)
     if working_range is not None:
-        # A range of one k is a line, so that it is seen.
+        # A range of a single k is drawn as a line, so that it can be seen.
         colours = {"facecolor": COLOURS[2], "edgecolor": COLOURS[2], "alpha": 0.15}
         low, high = map(float, working_range)
         ax.axvspan(low, high, **colours, lw=1.5 * (low == high), label="working range")
@@ -89,18 +86,19 @@ def sweep(
 
 
 def fit(result: FitResult, ax: Axes = None, names: Sequence[str] | None = None) -> Axes:
-    """Draw a fit's history: the loss at each step, and the fitted numbers on an axis on the right.
+    """Draw the course of a fit: the loss at each step, and the fitted numbers on a second axis.
 
-    The best step is a star. The loss is logarithmic where it is positive and spans more than a
-    decade; so are the numbers. Fitted arrays are not drawn.
+    A star marks the best step. The axis of the loss is logarithmic where the loss is positive and
+    spans more than a decade; likewise that of the numbers, on the right. Fitted arrays are not
+    drawn.
 
     Args:
         result: from `fit`.
         ax: where to draw; None makes a new figure.
-        names: what to call the fitted leaves, in the order of `where`.
+        names: the names of the fitted leaves, in the order of `where`.
 
     Returns:
-        The axes of the loss; those of the numbers share its figure.
+        The axes of the loss; those of the numbers are in the same figure.
 
     Raises:
         ValueError: if there are more or fewer names than leaves.
@@ -108,7 +106,8 @@ def fit(result: FitResult, ax: Axes = None, names: Sequence[str] | None = None) 
 
     Example:
         >>> start = {"k": jnp.asarray(1.0)}
-        >>> loss = lambda p: (p["k"] - 0.3) ** 2
+        >>> def loss(p):
+        ...     return (p["k"] - 0.3) ** 2
         >>> result = cf.fit(loss, start, where=lambda p: p["k"], steps=20, progress=False)
         >>> cf.plot.fit(result, names=["k"]).get_xlabel()
         'step'
@@ -117,7 +116,9 @@ def fit(result: FitResult, ax: Axes = None, names: Sequence[str] | None = None) 
     if names is None:
         names = [f"fitted {i}" for i in range(len(leaves))] if len(leaves) > 1 else ["fitted"]
     if isinstance(names, str) or len(names) != len(leaves):
-        raise ValueError(f"`names` must have one name for each of {len(leaves)} leaves: {names!r}.")
+        raise ValueError(
+            f"`names` must have one name per fitted leaf, {len(leaves)} in all; got {names!r}."
+        )
     numbers = {name: leaf for name, leaf in zip(names, leaves, strict=True) if leaf.ndim == 1}
 
     ax = on_axes(ax, 6.4, 4.2)
@@ -152,7 +153,18 @@ def fit(result: FitResult, ax: Axes = None, names: Sequence[str] | None = None) 
     return ax
 
 
+def _as_path(name: str, path: tuple[Any, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the path of a fit as two rows of one length, or refuse it."""
+    rows = tuple(np.asarray(row) for row in path)
+    shapes = [row.shape for row in rows]
+    if len(rows) != 2 or rows[0].ndim != 1 or shapes[0] != shapes[1]:
+        raise ValueError(
+            f"`fits[{name!r}]` must be two rows of one length, k and value; got shapes {shapes}."
+        )
+    return rows
+
+
 def _set_scale(ax: Axes, rows: list[np.ndarray]) -> None:
-    """Make the axis logarithmic where all is positive and spans more than a decade."""
+    """Make the axis logarithmic where all values are positive and a row spans more than a decade."""
     if min(x.min() for x in rows) > 0 and any(x.max() > 10 * x.min() for x in rows):
         ax.set_yscale("log")

@@ -1,4 +1,4 @@
-"""Pictures of what regions do in time: signals, spectra, phases and their order."""
+"""Plots of what regions do in time: signals, spectra, phase portraits and the order parameter."""
 
 import numpy as np
 from jax.typing import ArrayLike
@@ -11,21 +11,21 @@ from ._canvas import ACCENT, COLOURS, Axes, legend_above, on_axes, tidy
 def signals(
     times: Num[ArrayLike, " time"], signals: Num[ArrayLike, "time region"], ax: Axes = None
 ) -> Axes:
-    """Draw the signals of several regions above each other, region 0 on top.
+    """Draw the signals of several regions above each other, with region 0 on top.
 
-    All are on one scale, given by the bar on the right; the level of each is not shown. Of more
-    than a hundred regions, each is a row of colours and not a line.
+    All are on one scale, given by the bar on the right; their levels are not shown. With more than a
+    hundred regions, each is a row of colours rather than a line.
 
     Args:
-        times: when each sample was taken; drawn in s. [ms]
-        signals: one column a region. [any unit]
+        times: time of each sample; drawn in s. [ms]
+        signals: one column per region. [any unit]
         ax: where to draw; None makes a new figure.
 
     Returns:
         The axes drawn on.
 
     Raises:
-        ValueError: if `signals` is not (time, region) with a time each.
+        ValueError: if `signals` is not (time, region), with one time per sample.
         ImportError: if matplotlib is missing.
 
     Example:
@@ -36,12 +36,14 @@ def signals(
     """
     times, signals = np.asarray(times), np.asarray(signals)
     if signals.ndim != 2 or not signals.size:
-        raise ValueError(f"`signals` must be (time, region); its shape is {signals.shape}.")
-    require_shape("times", times, (len(signals),), meaning="One time a sample, in ms.")
-    signals = np.where(np.isfinite(signals), signals, np.nan)  # a run that blew up leaves a gap
+        raise ValueError(f"`signals` must be (time, region); got shape {signals.shape}.")
+    require_shape("times", times, (len(signals),), meaning="It must be one time per sample, in ms.")
+    signals = np.where(
+        np.isfinite(signals), signals, np.nan
+    )  # values that are not finite leave a gap
     low, high = (np.nan_to_num(f.reduce(signals)) for f in (np.fmin, np.fmax))
     seconds, rows = times / 1000, signals.shape[1]
-    # Many lines may reach into each other: flat ones would show nothing.
+    # Many lines may overlap: kept apart, they would be too flat to be read.
     step = float((1.1 if rows <= 20 else 0.5) * (high - low).max()) or 1.0
 
     ax = on_axes(ax, 8.0, min(2.0 + 0.35 * rows, 9.0))
@@ -65,37 +67,46 @@ def spectrum(
     power: Num[ArrayLike, "frequency region"],
     ax: Axes = None,
 ) -> Axes:
-    """Draw the power of regions over frequency, both logarithmic.
+    """Draw the power of regions over frequency, on two logarithmic axes.
 
-    Up to six regions are a line each; of more, the median is drawn, with the middle half and the
-    whole range of regions behind it. Frequency 0 and powers of 0 have no place on these axes.
+    Up to six regions are drawn as one line per region. Of more, the median is drawn, with the middle
+    half and the whole range of the regions behind it. Frequency 0 and powers of 0 are left out,
+    because logarithmic axes have no place for them.
 
     Args:
-        frequencies: from `power_spectrum`. [Hz]
-        power: from it too, one column a region. [unit²/Hz]
+        frequencies: from `observe.power_spectrum`. [Hz]
+        power: from `observe.power_spectrum`, one column per region. [unit²/Hz]
         ax: where to draw; None makes a new figure.
 
     Returns:
         The axes drawn on.
 
     Raises:
-        ValueError: if `power` is not (frequency, region), with a frequency each, or has nothing to
-            show beyond frequency 0.
+        ValueError: if `power` is not (frequency, region), with one frequency per row, or no
+            frequency is above 0.
         ImportError: if matplotlib is missing.
 
     Example:
         >>> times = jnp.arange(4000.0)[:, None]
-        >>> spectrum = cf.observe.power_spectrum(jnp.sin(times / jnp.array([[9.0, 16.0]])), 1.0, 1000.0)
-        >>> cf.plot.spectrum(*spectrum).get_xscale()
+        >>> signals = jnp.sin(times / jnp.array([[9.0, 16.0]]))
+        >>> frequencies, power = cf.observe.power_spectrum(signals, dt=1.0, window=1000.0)
+        >>> cf.plot.spectrum(frequencies, power).get_xscale()
         'log'
     """
     frequencies, power = np.asarray(frequencies), np.asarray(power)
     if power.ndim != 2 or not power.size:
-        raise ValueError(f"`power` must be (frequency, region); its shape is {power.shape}.")
-    require_shape("frequencies", frequencies, (len(power),), meaning="One a row of `power`, in Hz.")
+        raise ValueError(f"`power` must be (frequency, region); got shape {power.shape}.")
+    require_shape(
+        "frequencies",
+        frequencies,
+        (len(power),),
+        meaning="It must be one per row of `power`, in Hz.",
+    )
     shown = frequencies > 0
     if not shown.any():
-        raise ValueError("`frequencies` must have one above 0: the axis is logarithmic.")
+        raise ValueError(
+            "`frequencies` must have one above 0, because the axis is logarithmic; got none."
+        )
     frequencies, power = frequencies[shown], np.where(power > 0, power, np.nan)[shown]
 
     ax = on_axes(ax, 6.4, 4.2)
@@ -126,20 +137,21 @@ def phase_portrait(
 ) -> Axes:
     """Draw one state variable of every region against another, as paths in their plane.
 
-    A dot is where a path ends. Up to six regions have a colour each; of more, paths would hide each
-    other: the ground shows how often any region is where, and only region 0 is a path on it.
+    A dot marks the end of a path. Up to six regions have one colour per region. The paths of more
+    would hide each other: then shades of grey show how often the regions are at each place, and only
+    region 0 is drawn as a path.
 
     Args:
-        x: the variable to the right, one column a region. [any unit]
-        y: the variable upwards. [any unit]
+        x: the variable on the horizontal axis, one column per region. [any unit]
+        y: the variable on the vertical axis, one column per region. [any unit]
         ax: where to draw; None makes a new figure.
-        names: what to call the two, with their units.
+        names: the names of the two variables, with their units.
 
     Returns:
         The axes drawn on.
 
     Raises:
-        ValueError: if the two are not (time, region), of one shape.
+        ValueError: if the two are not (time, region) with the same shape.
         ImportError: if matplotlib is missing.
 
     Example:
@@ -150,8 +162,8 @@ def phase_portrait(
     """
     x, y = np.asarray(x), np.asarray(y)
     if x.ndim != 2 or not x.size:
-        raise ValueError(f"`x` must be (time, region); its shape is {x.shape}.")
-    require_shape("y", y, x.shape, meaning="It goes with `x`.")
+        raise ValueError(f"`x` must be (time, region); got shape {x.shape}.")
+    require_shape("y", y, x.shape, meaning="It must have the shape of `x`.")
     x, y = (np.where(np.isfinite(v), v, np.nan) for v in (x, y))
 
     ax = on_axes(ax, 5.8, 5.0)
@@ -171,37 +183,37 @@ def phase_portrait(
 def order_parameter(
     times: Num[ArrayLike, " time"], order: Num[ArrayLike, " time"], ax: Axes = None
 ) -> Axes:
-    """Draw how synchronous the regions are in time, with synchrony and metastability.
+    """Draw the order parameter over time, with synchrony and metastability.
 
-    Synchrony is the mean of the order parameter, a dashed line; metastability its standard
-    deviation, the band around it.
+    A dashed line shows the synchrony, which is the mean of the order parameter, and a band around it
+    the metastability, which is its standard deviation.
 
     Args:
-        times: when each was taken; drawn in s. [ms]
-        order: from `kuramoto_order_parameter`. [1]
+        times: time of each value; drawn in s. [ms]
+        order: from `observe.kuramoto_order_parameter`. [1]
         ax: where to draw; None makes a new figure.
 
     Returns:
         The axes drawn on.
 
     Raises:
-        ValueError: if `order` is not one or more values in a row, with a time each.
+        ValueError: if `order` is not one row of one or more values, with one time per value.
         ImportError: if matplotlib is missing.
 
     Example:
         >>> phases = jax.random.normal(jax.random.key(0), (100, 4)).cumsum(axis=0)
-        >>> times = jnp.arange(1, 101.0)
-        >>> cf.plot.order_parameter(times, cf.observe.kuramoto_order_parameter(phases)).get_xlabel()
+        >>> order = cf.observe.kuramoto_order_parameter(phases)
+        >>> cf.plot.order_parameter(jnp.arange(1, 101.0), order).get_xlabel()
         'time [s]'
     """
     times, order = np.asarray(times), np.asarray(order)
     if order.ndim != 1 or not order.size:
-        raise ValueError(f"`order` must be values in a row; its shape is {order.shape}.")
-    require_shape("times", times, order.shape, meaning="One time a value, in ms.")
+        raise ValueError(f"`order` must be one row of values; got shape {order.shape}.")
+    require_shape("times", times, order.shape, meaning="It must be one time per value, in ms.")
     mean, deviation = order.mean(), order.std()
 
     ax = on_axes(ax, 7.2, 3.2)
-    # Dense as it may be, the line must leave the band and the mean to be seen.
+    # A long record is drawn thinner, so that the band and the mean can still be seen.
     ax.plot(times / 1000, order, color=COLOURS[0], lw=0.6 if len(order) > 2000 else 1.0)
     low, high = mean - deviation, mean + deviation
     band = f"metastability {deviation:.2f}"
@@ -215,7 +227,7 @@ def order_parameter(
 
 
 def _draw_density(ax: Axes, x: np.ndarray, y: np.ndarray) -> None:
-    """Draw how often regions are where: the share of samples in each of many small fields."""
+    """Draw how often the regions are at each place: the share of samples in each small square."""
     from matplotlib.colors import LogNorm
 
     seen = np.isfinite(x) & np.isfinite(y)
@@ -229,20 +241,20 @@ def _draw_density(ax: Axes, x: np.ndarray, y: np.ndarray) -> None:
 
 
 def _draw_carpet(ax: Axes, seconds: np.ndarray, values: np.ndarray) -> None:
-    """Draw one row of colour a region, all on one scale: what lines cannot show of so many."""
-    # A few outliers would leave all else white.
+    """Draw one row of colours per region, all on one scale."""
+    # Scaled by the largest value of all, a few outliers would leave everything else white.
     size = np.nanquantile(np.abs(values), 0.995) if np.isfinite(values).any() else 0
     size = float(size) or 1.0
     rows = np.arange(values.shape[1])
     shown = np.ma.masked_invalid(values.T)
     scale = {"cmap": "RdBu_r", "vmin": -size, "vmax": size}
     carpet = ax.pcolormesh(seconds, rows, shown, shading="nearest", rasterized=True, **scale)
-    ax.figure.colorbar(carpet, ax=ax, label="from the middle", shrink=0.85, extend="both")
+    ax.figure.colorbar(carpet, ax=ax, label="deviation from mid-range", shrink=0.85, extend="both")
 
 
 def _draw_scale_bar(ax: Axes, step: float) -> None:
-    """Draw on the right a bar of 1, 2 or 5 times a power of ten of the signal's unit."""
-    top = max(step, step * ax.get_ylim()[0] / 12)  # about a twelfth of the axis, or one region
+    """Draw a bar on the right whose size is 1, 2 or 5 times a power of ten of the signals' unit."""
+    top = max(step, step * ax.get_ylim()[0] / 12)  # a twelfth of the axis, or one region if more
     size = 10.0 ** np.floor(np.log10(top))
     size *= max(m for m in (1, 2, 5) if m == 1 or m * size <= top)
     place = ax.get_yaxis_transform()

@@ -40,7 +40,7 @@ def ours(
         wires[f"{into}{i}"] = cf.Wire(source, into)
         couplings[f"{into}{i}"] = getattr(cf, case.rule)(weights, **args)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".* rounded to none")  # one is meant to be
+        warnings.filterwarnings("ignore", message=".* rounded to 0")  # one is meant to be
         lags = cf.lags(file["lengths"], speed=case.speed, dt=case.dt)
     net = cf.Network(
         node,

@@ -1,0 +1,127 @@
+"""Run a system with delays block by block, with the adjoint of the whole run.
+
+`_forward.py` has the loop over blocks and the equation of the delayed sums; `_adjoint.py` has the
+backward loop and the equations of the cotangents. Here the two are joined to one function that JAX
+can batch and differentiate.
+"""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.custom_derivatives import CustomVJPPrimal, SymbolicZero
+
+from .._core import PyTree
+from ._adjoint import AdjointArgs, adjoint
+from ._buffers import (
+    BlockFunction,
+    BlockInput,
+    RunInput,
+    sums_of_block,
+    times_of,
+    window_starts,
+    zeros_for_none,
+)
+from ._forward import ForwardArgs, RunOutput, forward
+from ._layout import RunLayout, run_with_layout
+from ._plan import RunPlan
+
+
+def run_blocks(
+    block: BlockFunction, start: RunInput, plan: RunPlan, handed: dict[str, int], *, reverse: bool
+) -> RunOutput:
+    """Run the blocks of `plan`.
+
+    Args:
+        block: what happens within a block of steps; it may close over traced values.
+        start: what the run starts from.
+        plan: how it is cut.
+        handed: how many steps of what a source sent before the present a block is handed, by source.
+        reverse: whether the run has the adjoint of `_adjoint.py`, and no forward mode; without it,
+            JAX differentiates the run by its own rules.
+
+    Returns:
+        The state after the run, the history of each delayed source, and the record, block by block.
+    """
+    sums = tuple(
+        jax.tree.map(lambda m, e=e: jnp.zeros((plan.block_size, e[0].targets), m.dtype), messages)
+        for e, messages in zip(start.edges, start.messages, strict=True)
+    )
+    # What the block closes over must be an argument, to be batched and to have a gradient; and only what
+    # it reads may be, or cotangents of whole connections would be carried along.
+    before = {key: start.sent[key][-1 - times : -1] for key, times in handed.items()}
+    block = eqx.filter_closure_convert(block, BlockInput(start.state, before, sums, start.step))
+    consts, program = eqx.partition(block, eqx.is_array)
+
+    def run(args: ForwardArgs, *, save: bool, save_messages: bool):
+        def with_layout(layout, batched, args):
+            return forward(program, plan, handed, save, save_messages, layout, batched, args)
+
+        return run_with_layout(with_layout, args, plan.mesh)
+
+    args = ForwardArgs(consts, start)
+    if not reverse:
+        return run(args, save=False, save_messages=False)[0]
+    floats, others = eqx.partition(args, eqx.is_inexact_array)
+
+    @jax.custom_vjp
+    def run_with_adjoint(floats, others):
+        return run(eqx.combine(floats, others), save=False, save_messages=False)[0]
+
+    def run_and_save(floats, others):
+        asked = jax.tree.map(lambda x: _flag(x.perturbed), floats, is_leaf=_is_primal)
+        floats, others = jax.tree.map(lambda x: x.value, (floats, others), is_leaf=_is_primal)
+        save_messages = any(map(_is_set, jax.tree.leaves(asked.run.weights)))
+        out, saved = run(eqx.combine(floats, others), save=True, save_messages=save_messages)
+        return out, (floats, others, asked, saved)
+
+    def run_backwards(residuals, output_bar):
+        floats, others, asked, saved = residuals
+        varying, fixed = eqx.partition(floats, jax.tree.map(_is_set, asked))
+        output_bar = jax.tree.map(_none_for_zero, output_bar)
+        args = AdjointArgs(varying, eqx.combine(fixed, others), saved, output_bar)
+
+        def with_layout(layout, batched, args):
+            return adjoint(program, plan, handed, layout, batched, args)
+
+        # JAX 0.6 also remembers which cotangents are None, so zeros stand for those.
+        return zeros_for_none(run_with_layout(with_layout, args, plan.mesh), floats), None
+
+    run_with_adjoint.defvjp(run_and_save, run_backwards, symbolic_zeros=True)
+    return run_with_adjoint(floats, others)
+
+
+# Only what a gradient is asked for is carried backwards, because the rest would cost as much. Which
+# leaves
+# these are is told to the backward pass by the sizes of arrays, not by None: JAX remembers one
+# structure of residuals for a program, also where it runs twice, the second time from a state that
+# varies.
+
+
+def _flag(is_set: bool) -> Array:
+    return jnp.zeros(int(is_set))
+
+
+def _is_set(flag: Array) -> bool:
+    return flag.size > 0
+
+
+def sums_at_present(edges, weights, messages: PyTree, block_size: int) -> PyTree:
+    """Return the delayed sums at the present, of the messages before it, rounded as within a run."""
+    layout, depth = RunLayout(None, None), times_of(jax.tree.leaves(messages)[0])
+    starts = window_starts((edges,), depth, depth, layout)
+    buffers = jax.tree.map(layout.as_buffer, messages)
+    filled = jnp.zeros((), jnp.int32)
+    (sums,) = sums_of_block((edges,), (weights,), (buffers,), starts, filled, block_size, layout)
+    return jax.tree.map(lambda x: x[:, 0, 0], sums)
+
+
+def _is_primal(x: Any) -> bool:
+    return isinstance(x, CustomVJPPrimal)
+
+
+def _none_for_zero(x: Any) -> Array | None:
+    """None for a cotangent that is a symbolic zero, or of a leaf without a derivative (float0)."""
+    return None if isinstance(x, SymbolicZero) or x.dtype == jax.dtypes.float0 else x

@@ -1,0 +1,246 @@
+"""From tract lengths to lags: how many steps ago a message left that arrives now.
+
+A lag is `round(length / speed / dt)`, halves to even. Lag 0 reads the current state, and so nothing is
+delayed; lag 1 reads the state one step ago. Lags that follow from `lengths` and `speed` inside a run
+are either rounded, which has no gradient, or kept fractional and read between two steps, which has.
+"""
+
+import warnings
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.typing import ArrayLike
+from jaxtyping import Int, Num
+
+from .._core import (
+    Scalar,
+    as_float,
+    constant,
+    known,
+    require_finite,
+    require_nonnegative,
+    require_positive,
+    require_positive_number,
+    require_real,
+    require_shape,
+)
+
+Interpolate = Literal["linear"] | None
+# For all pairs, for the stored edges of a sparse connection, or one for all edges.
+Lengths = Num[ArrayLike, "target source"] | Num[ArrayLike, " edge"] | Scalar
+
+
+def lags(
+    lengths: Lengths,
+    speed: Scalar,
+    dt: Scalar,
+    weights: Num[ArrayLike, "target source"] | Num[ArrayLike, " edge"] | None = None,
+) -> Int[Array, "target source"] | Int[Array, " edge"] | Int[Array, ""]:
+    r"""Convert tract lengths to lags: `round(length / speed / dt)` steps, halves to even.
+
+    Where the values are known, the division is done in float64, as in the field's reference
+    simulator; under `jit` it is done in the dtype of `lengths`.
+
+    Args:
+        lengths: tract lengths: `(target, source)`, `(edge,)` for the stored edges of a sparse
+            connection, or one for all edges. [mm]
+        speed: conduction speed. [mm/ms]
+        dt: time step. [ms]
+        weights: if given, edges of weight 0 get the smallest lag of the other edges. They carry
+            nothing, and a lag of 0 on them would only make the network slower to compute. [any]
+
+    Returns:
+        The lags, in the shape of `lengths`. [steps]
+
+    Raises:
+        ValueError: if lengths are negative or not finite, or speed or dt not positive.
+        TypeError: if a gradient is asked for: a rounded lag has none. Interpolated reads have one
+            (`Network(interpolate="linear")`).
+
+    Warns:
+        UserWarning: if a tract is so short that its lag is rounded to 0.
+
+    Example:
+        >>> cf.lags(jnp.array([[0.0, 100.0], [33.0, 0.0]]), speed=10.0, dt=0.1).tolist()
+        [[0, 100], [33, 0]]
+    """
+    require_shape("speed", speed, (), meaning="It is one number.")
+    lengths = _checked_lengths(lengths, speed, dt)
+    if weights is not None:
+        weights = as_float("weights", weights)
+        require_shape("weights", weights, lengths.shape, meaning="One for each of `lengths`.")
+    if known(lengths, speed, dt):
+        exact = np.asarray(lengths, np.float64)
+        whole = np.rint(exact / float(speed) / float(dt))
+        if whole.max(initial=0) > np.iinfo(np.int32).max:
+            raise ValueError(f"`speed` of {speed} mm/ms makes lags of {whole.max():.3g} steps.")
+        steps = constant(whole.astype(np.int32))
+        lost = (exact > 0) & (whole == 0)
+        if weights is not None and known(weights):
+            lost &= np.asarray(weights) != 0
+        _warn_of_lost_delays(exact, lost, speed, dt)
+    else:
+        steps = nearest_lags(fractional_lags(lengths, speed, dt))
+    if weights is None:
+        return steps
+    if known(steps, weights):
+        return constant(_without_absent(np.asarray(steps), np.asarray(weights) != 0, np))
+    return _without_absent(steps, weights != 0, jnp)
+
+
+def lag_bounds(
+    lengths: Lengths,
+    speed: Scalar | Num[ArrayLike, " speed"] | tuple[float, ...],
+    dt: float,
+) -> tuple[int, int]:
+    """Compute the smallest and the largest lag of runs whose speed or lengths vary.
+
+    A network built with `lag_bounds` accepts any lags between them without compiling again.
+
+    Args:
+        lengths: all tract lengths that a run may have. [mm]
+        speed: all conduction speeds that a run may have, or the two extremes. [mm/ms]
+        dt: time step. [ms]
+
+    Returns:
+        A lower and an upper bound of every lag, before and after rounding. [steps]
+
+    Raises:
+        ValueError: if `lengths` is empty, negative or not finite, or speed or dt is not positive.
+
+    Example:
+        >>> cf.lag_bounds(jnp.array([[10.0, 100.0]]), speed=(2.0, 10.0), dt=1.0)
+        (1, 51)
+    """
+    lengths = np.asarray(_checked_lengths(lengths, speed, dt))
+    if not lengths.size:
+        raise ValueError("`lengths` is empty: there is nothing to bound.")
+    smallest, largest = [], []
+    for dtype in (np.float32, np.float64):  # because a run may compute its lags in either
+        near, far, fast, slow, step = (
+            np.asarray(x, dtype)
+            for x in (lengths.min(), lengths.max(), np.max(speed), np.min(speed), dt)
+        )
+        smallest.append(int(np.floor(near / fast / step)))
+        largest.append(int(np.floor(far / slow / step)) + 1)
+    return min(smallest), max(largest)
+
+
+def _without_absent(steps, present, xp):
+    """The lags, with those of absent edges replaced by the smallest lag of the edges present."""
+    largest = np.iinfo(np.int32).max
+    smallest = xp.where(present, steps, largest).min(initial=largest)
+    return xp.where(present, steps, xp.where(smallest == largest, 0, smallest)).astype(np.int32)
+
+
+def fractional_lags(lengths: ArrayLike, speed: Scalar, dt: Scalar) -> Array:
+    """The lags before rounding, which are differentiable in all three arguments."""
+    return jnp.asarray(lengths) / speed / dt
+
+
+def nearest_lags(lags: Array) -> Array:
+    """Round lags to whole steps, halves to even; a gradient of the result is an error."""
+    return _nearest(lags).astype(jnp.int32)
+
+
+@jax.custom_jvp
+def _nearest(lags: Array) -> Array:
+    return jnp.round(lags)
+
+
+@_nearest.defjvp
+def _(primals, tangents):
+    raise TypeError(
+        "A lag rounded to whole steps has no gradient with respect to lengths or speed. Read "
+        'between steps instead: Network(interpolate="linear", lag_bounds=...), with lengths and '
+        "speed in Params."
+    )
+
+
+def _checked_lengths(lengths, speed, dt) -> Array | np.ndarray:
+    require_positive("speed", speed, "mm/ms")
+    require_positive_number("dt", dt, "ms")
+    checked = as_float("lengths", lengths)
+    if not isinstance(lengths, np.ndarray):  # a NumPy array keeps its float64 until it is rounded
+        lengths = checked
+    require_finite("lengths", lengths, "A missing tract has weight 0 and any finite length.")
+    require_nonnegative("lengths", lengths, "Lengths are in mm.")
+    return lengths
+
+
+def _warn_of_lost_delays(lengths, lost, speed, dt) -> None:
+    if lost.any():
+        warnings.warn(
+            f"{lost.sum()} tracts are so short that their lag is rounded to 0: the delay of the "
+            f"longest is {lengths[lost].max() / float(speed):.3g} ms, less than half of dt = {dt} ms.",
+            stacklevel=3,
+        )
+
+
+def checked_lags(lags: Any) -> Array | None:
+    """`lags` as int32, refused unless they are whole, not negative, and of a possible shape."""
+    if lags is None:
+        return None
+    require_real("lags", lags)
+    lags = constant(lags)
+    if not lags.size:
+        raise ValueError(f"`lags` is empty, with shape {lags.shape}; for no delay, pass None.")
+    if not jnp.issubdtype(lags.dtype, jnp.integer):
+        raise TypeError(f"`lags` must be whole numbers of steps, not {lags.dtype}: use lags().")
+    if lags.ndim > 2:
+        raise ValueError(
+            f"`lags` must be one number, or have shape (target, source) or (edge,); got {lags.shape}."
+        )
+    require_nonnegative("lags", lags)
+    return constant(np.asarray(lags, np.int32)) if known(lags) else lags.astype(jnp.int32)
+
+
+def checked_bounds(lags: Array | None, bounds: Any) -> tuple[int, int]:
+    """The smallest and largest lag: `bounds` if given, else those of the known `lags`."""
+    if bounds is None:
+        if lags is None:
+            return (0, 0)
+        if not known(lags):
+            raise ValueError(
+                "These `lags` are traced, so their values are not known yet, and the network must know "
+                "how far back they reach: pass `lag_bounds=(smallest, largest)`."
+            )
+        return int(np.min(lags)), int(np.max(lags))
+    pair = isinstance(bounds, Sequence) and len(bounds) == 2
+    if not pair or not all(isinstance(b, (int, np.integer)) for b in bounds):
+        raise TypeError(
+            f"`lag_bounds` must be whole numbers (smallest, largest), not {bounds!r}: use "
+            "lag_bounds(lengths, speed, dt)."
+        )
+    smallest, largest = (int(b) for b in bounds)
+    if not 0 <= smallest <= largest:
+        raise ValueError(f"`lag_bounds` must be 0 ≤ smallest ≤ largest, not {bounds}.")
+    return smallest, largest
+
+
+def within_bounds(lags: Array, smallest: int, largest: int) -> Array:
+    """Return `lags`; raise an error, at run time if they are traced, where they leave the bounds.
+
+    Nothing is clamped. Fractional lags may leave the bounds by the rounding of `lengths / speed / dt`.
+    """
+    values = (
+        np.asarray(lags) if known(lags) else lags
+    )  # known lags are checked now, also under `jit`
+    whole = jnp.issubdtype(lags.dtype, jnp.integer)
+    slack = 0 if whole else min(4 * float(jnp.finfo(lags.dtype).eps) * largest, 0.01)
+    outside = (values < smallest - slack) | (values > largest + slack)
+    message = (
+        f"A lag leaves the network's bounds of {smallest} to {largest} steps: a speed or a length lies "
+        "outside the ranges that `lag_bounds` was given."
+    )
+    if known(outside):
+        if outside.any():
+            span = f" These lags span {np.min(lags)} to {np.max(lags)} steps."
+            raise ValueError(message + span)
+        return lags
+    return eqx.error_if(lags, outside.any(), message)

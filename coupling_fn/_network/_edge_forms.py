@@ -1,0 +1,140 @@
+"""The edges of a connection, dense or sparse, as one link reads, scales and sums them.
+
+Each function has one implementation per kind of connection; a new kind registers its own.
+"""
+
+from functools import singledispatch
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.experimental.sparse import BCOO
+
+from .._connectome import (
+    Padded,
+    SparseConnection,
+    at_sources,
+    edge_sums,
+    padded,
+    pick_edges,
+    row_sums,
+    take,
+    weighted_sum,
+    with_weights,
+)
+from .._delays import gather
+
+
+@singledispatch
+def edge_values(conn, values: Array) -> Array:
+    """Values, such as lags, of the stored edges, from those of all pairs; a scalar stays one."""
+    return values
+
+
+@edge_values.register
+def _(conn: BCOO, values: Array) -> Array:
+    return values if values.ndim == 0 else values[conn.indices[:, 0], conn.indices[:, 1]]
+
+
+@edge_values.register
+def _(conn: SparseConnection, values: Array) -> Array:
+    return values[conn.target, conn.source] if values.ndim == 2 else values
+
+
+def can_split(conn: Any, lags: Array) -> bool:
+    """Whether an `EdgeSplit` of these lags names edges of the connection; it never names a BCOO's."""
+    return not isinstance(conn, BCOO) and lags.ndim == (
+        1 if isinstance(conn, SparseConnection) else 2
+    )
+
+
+def picked(conn: Any, edges: Array) -> Padded | BCOO:
+    """The few edges that an `EdgeSplit` names."""
+    return pick_edges(conn, edges) if isinstance(conn, SparseConnection) else padded(conn, edges)
+
+
+def picked_lags(lags: Array, edges: Array) -> Array:
+    """The lags of those edges; at least 1, also in slots without an edge."""
+    return jnp.maximum(take(lags, edges) if lags.ndim == 1 else padded(lags, edges).values, 1)
+
+
+@singledispatch
+def gather_edges(conn, buffer: Array, index: Array) -> Array:
+    """`buffer[index, source]` for every stored edge; the buffer is `(time, source)`."""
+    return gather(buffer, index)
+
+
+@gather_edges.register
+def _(conn: BCOO, buffer: Array, index: Array) -> Array:
+    source = conn.indices[:, 1]
+    if index.ndim == 0:
+        return gather(buffer, index)[source]
+    flat = index * buffer.shape[1] + source
+    return buffer.reshape(-1).at[flat].get(mode="promise_in_bounds")
+
+
+@gather_edges.register
+def _(conn: SparseConnection, buffer: Array, index: Array) -> Array:
+    if index.ndim == 0:
+        return at_sources(conn, gather(buffer, index))
+    return take(buffer.reshape(-1), index * buffer.shape[1] + conn.source)
+
+
+@gather_edges.register
+def _(conn: Padded, buffer: Array, index: Array) -> Array:
+    flat = index * buffer.shape[1] + conn.source
+    return buffer.reshape(-1).at[flat].get(mode="promise_in_bounds")
+
+
+@singledispatch
+def sum_edges(conn, messages: Array) -> Array:
+    """The weighted sum per target of what its edges carry."""
+    return weighted_sum(conn, messages)
+
+
+@sum_edges.register
+def _(conn: BCOO, messages: Array) -> Array:
+    return jax.ops.segment_sum(conn.data * messages, conn.indices[:, 0], num_segments=conn.shape[0])
+
+
+@sum_edges.register
+def _(conn: SparseConnection, messages: Array) -> Array:
+    return edge_sums(conn, conn.weights * messages)
+
+
+@sum_edges.register
+def _(conn: Padded, messages: Array) -> Array:
+    return row_sums(conn.values * messages)
+
+
+@singledispatch
+def scaled(conn, factor: Array) -> Any:
+    """The connection with every weight times the factor of its edge."""
+    return conn * factor
+
+
+@scaled.register
+def _(conn: BCOO, factor: Array) -> BCOO:
+    return BCOO((conn.data * factor, conn.indices), shape=conn.shape)
+
+
+@scaled.register
+def _(conn: SparseConnection, factor: Array) -> SparseConnection:
+    return with_weights(conn, conn.weights * factor)
+
+
+@singledispatch
+def added(conn, other: Any) -> Any:
+    """The connection whose weights are the sums of two that have the same edges."""
+    return conn + other
+
+
+@added.register
+def _(conn: BCOO, other: BCOO) -> BCOO:
+    return BCOO((conn.data + other.data, conn.indices), shape=conn.shape)
+
+
+@added.register
+def _(conn: SparseConnection, other: SparseConnection) -> SparseConnection:
+    return with_weights(conn, conn.weights + other.weights)

@@ -1,0 +1,43 @@
+"""What a network fixes, as data: the fields of `Network`."""
+
+import equinox as eqx
+from jax import Array
+from jax.sharding import Mesh
+
+from .._delays import EdgeSplit, Interpolate
+from ..nodes import Node
+from ._params import Hold, Scheme, Wire
+
+
+class NetworkFields(eqx.Module):
+    """The fields of `Network`, which adds only how they are checked and used.
+
+    Attributes:
+        lags: whole lags of each coupling, or None where they come from `Params.lengths`. [steps]
+        splits: the edges of each coupling that are too short for blocks, where its lags are known.
+        node: the dynamics of a region.
+        dt: time step. [ms]
+        wires: the wire of each coupling, with its name.
+        lag_bounds: the smallest and largest lag of each coupling. [steps]
+        block_size: how many steps a block has in a delayed run.
+        interpolate: how a history is read between steps; None reads at the nearest step.
+        scheme: how a step is integrated.
+        hold: whether coupling and external input are evaluated per stage or once per step.
+        substeps: how many noise increments are drawn and summed per step.
+        bounds: what states are clipped to after each step, with the name of the state.
+        mesh: the devices that share the nodes, set by `shard`.
+    """
+
+    lags: dict[str, Array | None]
+    splits: dict[str, EdgeSplit | None]
+    node: Node = eqx.field(static=True)
+    dt: float = eqx.field(static=True)
+    wires: tuple[tuple[str, Wire], ...] = eqx.field(static=True)
+    lag_bounds: tuple[tuple[str, tuple[int, int]], ...] = eqx.field(static=True)
+    block_size: int = eqx.field(static=True)
+    interpolate: Interpolate = eqx.field(static=True)
+    scheme: Scheme = eqx.field(static=True)
+    hold: Hold = eqx.field(static=True)
+    substeps: int = eqx.field(static=True)
+    bounds: tuple[tuple[str, tuple[float, float]], ...] = eqx.field(static=True)
+    mesh: Mesh | None = eqx.field(static=True)

@@ -1,0 +1,194 @@
+r"""One step of a network, from its links: read the past, integrate the nodes, move everything on.
+
+$\dot x_i = f(x_i,\, \sum_c c_i(x(t - \tau_c), x_i(t)) + u_i(t)) + \sigma\,\xi_i(t)$
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from .._core import (
+    SCHEMES,
+    STAGES,
+    PyTree,
+    container,
+    everywhere,
+    get,
+    names_of,
+    read,
+    refill,
+    require_one_or_each,
+    require_shape,
+)
+from ..noise._increments import NoiseIncrement, external_of, noises_of
+from ._checks import require_fitting_coupling, require_fitting_params
+from ._fields import NetworkFields
+from ._link import Link
+from ._links import buffers_of, delayed_sums_of, links_of, references_of, require_history
+from ._params import Params, State
+
+
+class Drive(NamedTuple):
+    """What drives a step, beside the state and the parameters.
+
+    Attributes:
+        step: steps done before it, which tell the time.
+        delayed: the delayed sums of each link, at the start of the step and, where the scheme reads
+            them, at its end.
+        references: what each link of a shift-invariant rule measures states from.
+        increment: the noise increment of the step.
+        noise_states: the noise states at its start and at its end.
+    """
+
+    step: Array
+    delayed: tuple[tuple[Any, ...], ...]
+    references: tuple[Array | None, ...]
+    increment: NoiseIncrement
+    noise_states: tuple[dict[str, Array], dict[str, Array]]
+
+
+def prepare_step(net: NetworkFields, params: Params) -> Callable[[State, Params], State]:
+    """Return the step with its links prepared, for many steps of the same parameters."""
+    return partial(take_step, net, links_of(net, params))
+
+
+def take_step(net: NetworkFields, links: tuple[Link, ...], state: State, params: Params) -> State:
+    """Take one step."""
+    require_history(net, state, links)
+    buffers, references = buffers_of(links, state), references_of(links, state)
+    increment = noise_increment(net, state.key, state.step, state.node, params)
+    noise = update_noise(net, state.noise, increment, params)
+    drive = Drive(
+        step=state.step,
+        delayed=tuple(delayed_sums_of(links, buffers, references, n) for n in read_steps(net)),
+        references=references,
+        increment=increment,
+        noise_states=(state.noise, noise),
+    )
+    x = advance(net, links, state.node, params, drive)
+    history = {name: buffer[1:] for name, buffer in buffers.items()}
+    return state._replace(node=x, history=history, step=state.step + 1, noise=noise)
+
+
+def read_steps(net: NetworkFields) -> tuple[int, ...]:
+    """At which steps, from the present, the delayed sums are needed: 0 is the start, 1 the end."""
+    return (0,) if net.hold == "step" or STAGES[net.scheme][-1] == 0 else (0, 1)
+
+
+def advance(
+    net: NetworkFields, links: tuple[Link, ...], x: PyTree, params: Params, drive: Drive
+) -> PyTree:
+    """Return the state of the nodes one step later."""
+    first = jax.tree.leaves(x)[0]
+    require_fitting_params(net.node, params, len(first))
+    for link in links:
+        require_fitting_coupling(link, x)
+    start = drive.step.astype(first.dtype) * net.dt
+    noises = noises_of(net.node.states, params.noise, params.external)
+    noise_values = tuple(map(noises.values, drive.noise_states))
+
+    def inputs(x: PyTree, at: float) -> Any:
+        external = external_of(params.external, _at_stage(noise_values, at))
+        delayed = _at_stage(drive.delayed, at)
+        time = start + at * net.dt
+        return node_inputs(net, links, x, external, time, delayed, drive.references)
+
+    held = inputs(x, 0.0) if net.hold == "step" else None
+
+    def rate(x: PyTree, at: float) -> PyTree:
+        rates = derivative(net, x, inputs(x, at) if held is None else held, params)
+        values = _at_stage(noise_values, at)
+        if not values:
+            return rates
+        added: dict[str, Any] = {n: values.get(f"noise.{n}", 0.0) for n in net.node.states}
+        return refill(rates, {name: get(rates, name) + added[name] for name in added})
+
+    increment = drive.increment
+    noise = partial(noises.added, increment) if increment.white else increment.fixed
+    x = SCHEMES[net.scheme](rate, x, net.dt, noise)
+    if not net.bounds:
+        return x
+    limits = dict(net.bounds)
+    values = {n: jnp.clip(get(x, n), *limits.get(n, (None, None))) for n in names_of(x)}
+    return refill(x, values)
+
+
+def _at_stage(ends: tuple[PyTree, ...], at: float) -> PyTree:
+    """A value at a stage, linear between that at the start of the step (0) and that at its end (1)."""
+    if at == 0.0:
+        return ends[0]
+    start, end = ends
+    return end if at == 1.0 else jax.tree.map(lambda a, b: (1 - at) * a + at * b, start, end)
+
+
+def node_inputs(
+    net: NetworkFields,
+    links: tuple[Link, ...],
+    x: PyTree,
+    external: dict[str, Any],
+    time: Array,
+    delayed: tuple[Any, ...],
+    references: tuple[Array | None, ...],
+) -> Any:
+    """What drives the nodes: external input at a time, and what the links receive."""
+    first = jax.tree.leaves(x)[0]
+    driven = {name: _external(name, value, time, first.shape) for name, value in external.items()}
+    for link, reference, sums in zip(links, references, delayed, strict=True):
+        signals = link.signals
+        source = read(x, signals.source)
+        source = everywhere(net.mesh, source) if link.reads_present else source
+        received = link.receive(sums, source, read(x, signals.target), reference)
+        require_shape(f"the input from coupling {signals.coupling}", received, first.shape)
+        driven[signals.into] = driven.get(signals.into, 0.0) + received
+    return container(x, net.node.inputs, driven, first)
+
+
+def _external(name: str, value: Any, time: Array, shape: tuple[int, ...]) -> Array:
+    """External input at a time."""
+    if not callable(value):
+        return value
+    value = value(time)
+    require_one_or_each(f"external` on `{name}", value, *shape)
+    return value
+
+
+def derivative(net: NetworkFields, x: PyTree, inputs: Any, params: Params) -> PyTree:
+    """The nodes' rate of change, in the shapes of their state."""
+    name = getattr(net.node, "__name__", "node")
+    try:
+        rates = net.node(x, inputs, params.node)
+    except AttributeError as error:
+        if error.obj is not params.node:
+            raise
+        raise TypeError(
+            f"The node {name} asks for {error.name!r}, which `params.node`, of type "
+            f"{type(params.node).__name__}, does not have."
+        ) from error
+    wanted = jax.tree.map(jnp.shape, x)
+    got = jax.tree.map(jnp.shape, rates)
+    if got != wanted:
+        raise ValueError(
+            f"The node {name} must return the rate of change of each state, with shapes {wanted}; "
+            f"got {got}."
+        )
+    return rates
+
+
+def noise_increment(
+    net: NetworkFields, key: Any, step: Array, x: PyTree, params: Params
+) -> NoiseIncrement:
+    """Draw the noise of a step; it depends on the key and the number of the step alone."""
+    noises = noises_of(net.node.states, params.noise, params.external)
+    return noises.increment(key, step, x, net.dt, net.substeps)
+
+
+def update_noise(
+    net: NetworkFields, states: dict[str, Array], increment: NoiseIncrement, params: Params
+) -> dict[str, Array]:
+    """Return the noise states one step later."""
+    noises = noises_of(net.node.states, params.noise, params.external)
+    return noises.update(states, increment, net.dt / net.substeps)

@@ -1,0 +1,99 @@
+"""What all measurements of a record share: checks of its shape, windows, and safe arithmetic.
+
+A record is (time, region). Row n is the state after step n + 1, at time (n + 1) · dt; row 0 is
+therefore at dt and not at 0.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax.numpy as jnp
+from jax import Array, lax
+from jaxtyping import Float
+
+from .._core import as_float, as_steps
+
+
+def as_series(name: str, x: Any, samples: int) -> Float[Array, "time region"]:
+    """Return `x` as floats (time, region), with at least `samples` samples and one region."""
+    if names := getattr(x, "_fields", None) or (tuple(x) if isinstance(x, Mapping) else None):
+        raise TypeError(
+            f"`{name}` must be one array (time, region); got a {type(x).__name__} of {len(names)}. "
+            f"Pass one of its parts: {', '.join(map(str, names))}."
+        )
+    x = as_float(name, x)
+    if x.ndim != 2 or x.shape[0] < samples or x.shape[1] < 1:
+        way_out = f" One region's series is `{name}[:, None]`." if x.ndim == 1 else ""
+        wanted = f"{samples} sample{'s' if samples > 1 else ''} or more"
+        raise ValueError(
+            f"`{name}` must have shape (time, region), with {wanted}; got shape {x.shape}.{way_out}"
+        )
+    return x
+
+
+def as_windows(name: str, signals: Array, dt: float, window: float, least: int) -> int:
+    """Return the number of samples in a window, after checking that one window fits the record."""
+    size = as_steps("window", window, dt)
+    if size < least:
+        raise ValueError(
+            f"`window` must span {least} samples or more, of {dt} ms each; got {size}."
+        )
+    if len(signals) < size:
+        raise ValueError(
+            f"`{name}` must be at least one window long, {size} samples of {dt} ms; got "
+            f"{len(signals)} samples."
+        )
+    return size
+
+
+def into_periods(
+    name: str, signals: Any, dt: float, period: float
+) -> Float[Array, "period step region"]:
+    """Cut a record into whole periods; a remainder is an error, because it would be lost."""
+    every = as_steps("period", period, dt)
+    signals = as_series(name, signals, samples=1)
+    samples, regions = signals.shape
+    if samples % every:
+        whole = samples - samples % every
+        way_out = f"`{name}[:{whole}]` would fit." if whole else "Record for longer."
+        raise ValueError(
+            f"`{name}` must be a whole number of periods long, each of {every} samples; got "
+            f"{samples} samples. {way_out}"
+        )
+    return signals.reshape(samples // every, every, regions)
+
+
+def deviations(x: Float[Array, "time *rest"]) -> Float[Array, "time *rest"]:
+    """Return how far each column is from its mean, in units of its largest deviation."""
+    # After the first sample is subtracted, a column that does not vary is exactly 0, and a signal
+    # of 1e-3 around -65 keeps its digits in float32. What is computed from the result depends
+    # neither on the first sample nor on the unit, so neither has a derivative.
+    x = x - lax.stop_gradient(x[:1])
+    x = x - x.mean(axis=0, keepdims=True)
+    largest = lax.stop_gradient(jnp.abs(x).max(axis=0, keepdims=True))
+    return x / jnp.where(largest == 0, 1, largest)
+
+
+def unit(x: Float[Array, "time *rest"]) -> Float[Array, "time *rest"]:
+    """Return each column centred and of length 1, or 0 where it does not vary."""
+    x = deviations(x)
+    square = jnp.square(x).sum(axis=0, keepdims=True)
+    # Both `where`s are needed: the inner one keeps 0 / 0 out of the gradient.
+    return jnp.where(square == 0, 0, x / jnp.sqrt(jnp.where(square == 0, 1, square)))
+
+
+def root(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """Return the square root; at 0 its gradient is 0, not infinite."""
+    return jnp.where(x == 0, 0, jnp.sqrt(jnp.where(x == 0, 1, x)))
+
+
+def norm(x: Float[Array, "*shape"]) -> Float[Array, ""]:
+    """Return the root of the sum of squares; at 0 its gradient is 0, and no square underflows."""
+    largest = lax.stop_gradient(jnp.abs(x).max())
+    largest = jnp.where(largest == 0, 1, largest)
+    return largest * root(jnp.square(x / largest).sum())
+
+
+def within(x: Float[Array, "*shape"], low: int, high: int) -> Float[Array, "*shape"]:
+    """Cut off what rounding adds beyond a range, and leave gradients as they are."""
+    return x + lax.stop_gradient(jnp.clip(x, low, high) - x)
