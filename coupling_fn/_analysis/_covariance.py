@@ -218,7 +218,13 @@ def lyapunov(a: Float[Array, "m m"], q: Float[Array, "m m"]) -> Float[Array, "m 
 
 
 class _Doubling(NamedTuple):
-    """The sum over the first 2^n powers p of `p q p'`, and p^(2^n), on the way to infinity."""
+    """The solution after n steps: the sum of `p q p'` over the first 2^n powers p of one matrix.
+
+    Attributes:
+        power: the power 2^n of that matrix.
+        total: the sum.
+        steps: n.
+    """
 
     power: Float[Array, "m m"]
     total: Float[Array, "m m"]
@@ -230,9 +236,8 @@ def doubled(a: Float[Array, "m m"], q: Float[Array, "m m"]) -> Float[Array, "m m
     shift = eigenvalue_scale(a)
     eye = jnp.eye(len(a), dtype=a.dtype)
     inverse = jnp.linalg.inv(shift * eye - a)
-    power = (
-        2 * shift * inverse - eye
-    )  # Cayley: a is stable if all eigenvalues of this are within 1.
+    # Cayley's transform of a: a is stable if and only if all eigenvalues of this are within 1.
+    power = 2 * shift * inverse - eye
 
     def product(x, y):
         return jnp.matmul(x, y, precision=HIGHEST)
