@@ -1,4 +1,8 @@
-"""The connectome as a value, and the conversion of the other orientation."""
+"""The connectome as a value, and the only way in for data of the other orientation.
+
+Functions that change connectomes are in `_surgery.py`, `_normalize.py` and `_laplacian.py`: each takes a
+`Connectome` or bare weights, dense or sparse, with the help of `weights_of` and `reweigh`.
+"""
 
 import dataclasses
 from collections.abc import Callable, Iterable
@@ -21,7 +25,7 @@ _MISSING_TRACT = "A tract that is missing from the data is a weight of 0, not Na
 
 
 def _as_matrix(name: str, x: Any, hint: str = "") -> Array:
-    """Turn `x` into a square matrix of finite floats, or say why it is none."""
+    """Convert `x` to a square matrix of finite floats."""
     if isinstance(x, JAXSparse):
         raise TypeError(
             f"`{name}` must be a dense array here, not {type(x).__name__}: pass `{name}.todense()`."
@@ -45,26 +49,26 @@ def _as_labels(labels: Iterable[str] | None) -> tuple[str, ...] | None:
         return None
     listed = [] if isinstance(labels, str) else list(labels)
     if isinstance(labels, str) or not all(isinstance(label, str) for label in listed):
-        raise TypeError(f"`labels` must be a sequence of strings, one a region, not {labels!r}.")
-    return tuple(str(label) for label in listed)  # NumPy's strings become Python's
+        raise TypeError(f"`labels` must be a sequence of strings, one per region, not {labels!r}.")
+    return tuple(str(label) for label in listed)  # NumPy strings become Python strings.
 
 
 class Connectome(eqx.Module):
-    """Hold who is connected to whom, how strongly, and over what distance: a pytree.
+    """Hold who is connected to whom, how strongly, and over what distance, as a pytree.
 
     `weights` and `lengths` are leaves, `labels` are static. `len(connectome)` is the number of
     regions.
 
     Args:
-        weights: `weights[i, j]` is from source `j` onto target `i`. Integers and booleans are
-            converted to floats; negative weights and self-connections are kept as given. [1]
-        lengths: of the tract from `j` to `i`, or None where they are not known. [mm]
-        labels: one name a region, or None.
+        weights: `weights[i, j]` is the weight from source `j` onto target `i`. Integers and booleans
+            are converted to floats; negative weights and self-connections are kept as given. [1]
+        lengths: `lengths[i, j]` is the length of the tract from `j` to `i`; None if unknown. [mm]
+        labels: one name per region, or None.
 
     Raises:
         ValueError: if a matrix is empty, not square, or not finite, a length is negative, or
             the sizes differ.
-        TypeError: if a matrix is sparse, complex or not made of numbers, or a label is no string.
+        TypeError: if a matrix is sparse, complex or not made of numbers, or a label is not a string.
 
     Example:
         >>> conn = cf.Connectome([[0, 1], [2, 0]], labels=["V1", "V2"])
@@ -85,17 +89,19 @@ class Connectome(eqx.Module):
         if n == 0:
             raise ValueError("`weights` must have at least one region; its shape is (0, 0).")
         if self.lengths is not None:
-            require_shape("lengths", self.lengths, (n, n), meaning="As `weights` has.")
+            require_shape(
+                "lengths", self.lengths, (n, n), meaning="That is the shape of `weights`."
+            )
             require_nonnegative("lengths", self.lengths, "Lengths are in mm.")
         if self.labels is not None and len(self.labels) != n:
-            raise ValueError(f"`labels` must be one a region, {n}, not {len(self.labels)}.")
+            raise ValueError(f"`labels` must be one per region, {n}, not {len(self.labels)}.")
 
     def __len__(self) -> int:
         return self.weights.shape[0]
 
 
 def weights_of(conn: Any) -> Any:
-    """Take the weights out of a connectome, or check bare ones, which may be sparse."""
+    """Return the weights of a connectome, or check and return bare weights, dense or sparse."""
     if isinstance(conn, Connectome):
         return conn.weights
     if isinstance(conn, JAXSparse):
@@ -108,7 +114,7 @@ def weights_of(conn: Any) -> Any:
 
 
 def reweigh(conn: Any, change: Callable[[Any], Any]) -> Any:
-    """Change the weights, and leave lengths and labels as they are."""
+    """Return `change(weights)`, in a connectome with the same lengths and labels if one was given."""
     weights = change(weights_of(conn))
     return dataclasses.replace(conn, weights=weights) if isinstance(conn, Connectome) else weights
 
@@ -120,12 +126,13 @@ def from_source_target(conn: Dense) -> Matrix: ...
 @overload
 def from_source_target(conn: Sparse) -> SparseConnection: ...
 def from_source_target(conn: Connectome | Dense | Sparse) -> Connectome | Matrix | SparseConnection:
-    """Turn `[source, target]` data into this library's `[target, source]`.
+    """Transpose `[source, target]` data into this library's orientation, `[target, source]`.
 
-    The one door for the other orientation. Lengths of a connectome are turned with its weights.
+    This is the only way in for the other orientation: no other function guesses it. The lengths of a
+    connectome are transposed together with its weights.
 
     Args:
-        conn: weights, or a connectome, where `weights[i, j]` is from `i` onto `j`.
+        conn: weights or a connectome, where `weights[i, j]` is from `i` onto `j`.
 
     Returns:
         The same, where `weights[i, j]` is from `j` onto `i`.
@@ -148,6 +155,6 @@ def from_source_target(conn: Connectome | Dense | Sparse) -> Connectome | Matrix
 
 
 def _turned(conn: SparseConnection) -> SparseConnection:
-    """Each edge in the other direction."""
+    """Return each edge in the other direction."""
     targets, sources = conn.shape
     return sparse_from_edges(conn.source, conn.target, conn.weights, (sources, targets))

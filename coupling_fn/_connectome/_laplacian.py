@@ -24,25 +24,27 @@ def laplacian_connectivity(
 ) -> Matrix | SparseConnection:
     r"""Build the graph Laplacian, the matrix that couples diffusively.
 
-    $L = D - W$ with $D = \mathrm{diag}(\sum_j W_{ij})$, the strength of the input of each
-    target, for symmetric and asymmetric $W$. So $-k L x$ is the diffusive coupling. Normalised,
-    it is $D^{-1/2} L D^{-1/2}$ (`"sym"`) or $D^{-1} L$ (`"rw"`, random walk), where $1 / D_{ii}$
-    counts as 0 for a region without input. That region's row is 0 and finite, and so is its
-    gradient; under `"sym"` its column is 0 too, so for a directed network prefer `"rw"`. A
-    self-connection cancels in $L$ but is part of $D$.
+    $L = D - W$ with $D = \mathrm{diag}(\sum_j W_{ij})$, the in-strength of each target, for
+    symmetric and asymmetric $W$. So $-k L x$ is the diffusive coupling. The normalised forms are
+    $D^{-1/2} L D^{-1/2}$ (`"sym"`) and $D^{-1} L$ (`"rw"`, random walk), where $1 / D_{ii}$ counts
+    as 0 for a region without input. The row of such a region is 0, and its gradient is finite; under
+    `"sym"` its column is 0 too, so prefer `"rw"` for a directed network. A self-connection cancels in
+    $L$ but is part of $D$.
 
     Args:
-        conn: $W$, weights, or a connectome. [1]
+        conn: $W$: weights, or a connectome. [1]
         normalize: False, `"sym"` (or True, the same) or `"rw"`.
 
     Returns:
-        $L$: an array, since it holds no weights; of a sparse connection a sparse one, with an edge
-        of each region onto itself. [as the weights; 1 if normalised]
+        $L$: an array even for a connectome, since its entries are not weights; for a sparse
+        connection a sparse one, with an edge of each region onto itself. [as the weights; 1 if
+        normalised]
 
     Raises:
-        ValueError: if `normalize` is unknown; or, normalised, if negative weights bring the
-            input strength of a region that has input to 0 or below (inside `jit`, where that
-            cannot be seen, `"sym"` gives NaN for strengths below 0).
+        ValueError: if `normalize` is unknown; or if $L$ is normalised, and negative weights bring the
+            in-strength of a region with input to 0 or below (inside `jit`, where that cannot be
+            seen, `"sym"` gives NaN for in-strengths below 0).
+
     Source:
         F. Chung, Spectral Graph Theory (1997), ch. 1.
 
@@ -69,7 +71,7 @@ def laplacian_connectivity(
 
 
 def _edge_laplacian(conn: SparseConnection, normalize: bool | str) -> SparseConnection:
-    """$D - W$, perhaps normalised, with an edge of each region onto itself."""
+    """Build the Laplacian of a sparse connection, with an edge of each region onto itself."""
     strength, weights = edge_sums(conn, conn.weights), -conn.weights
     own = strength
     if normalize is not False:
@@ -85,19 +87,21 @@ def _edge_laplacian(conn: SparseConnection, normalize: bool | str) -> SparseConn
 
 
 def _inverse(strength: Array, normalize: bool | str) -> Array:
+    """Return $D^{-1}$ for "rw", otherwise $D^{-1/2}$, as a vector; 0 where the strength is 0."""
     has_input = strength != 0
-    safe = jnp.where(has_input, strength, 1)  # 1 / 0 in a branch not taken is a NaN gradient
+    safe = jnp.where(has_input, strength, 1)  # 1 / 0 would make the gradient NaN even if not used.
     return jnp.where(has_input, 1 / (safe if normalize == "rw" else jnp.sqrt(safe)), 0)
 
 
 def _require_positive_strength(strength: Array, has_input: Array) -> None:
-    """Refuse to divide by the strength of a region whose weights cancel."""
+    """Refuse to divide by the in-strength of a region with input where it is 0 or negative."""
     if not known(strength):
         return
     bad = np.asarray((strength <= 0) & has_input)
     if bad.any():
         i = int(np.argmax(bad))
         raise ValueError(
-            f"A normalised Laplacian divides by the input strength of each region; of region {i} "
-            f"it is {strength[i]}, since some of its weights are negative. Use normalize=False."
+            f"A normalised Laplacian divides by the in-strength of each region, which must be > 0; "
+            f"of region {i} it is {strength[i]}, since some of its weights are negative. Use "
+            "normalize=False."
         )

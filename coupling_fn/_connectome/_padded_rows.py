@@ -67,7 +67,7 @@ class PaddedRows(eqx.Module):
     """Which numbers of a vector each row adds up, bucket by bucket.
 
     On a mesh, each device holds a part of the rows, and all parts have the same buckets: smaller
-    buckets are filled up with rows that nobody asks for. The parts lie one after the other, and
+    buckets are filled up with rows that are not used. The parts lie one after the other, and
     `bucketed` and `position` number the rows within a part.
     """
 

@@ -1,9 +1,8 @@
-"""Pure functions that change or drop weights of a connectome: for cleaning it up before use.
+"""Surgery on connectomes: pure functions that symmetrize weights or set some of them to 0.
 
-Each function takes a `Connectome` and returns one, or bare weights and returns an array. Of a sparse
-connection it returns a sparse one, over the same edges where only weights change; a BCOO becomes one.
-Where weights become 0 their edges stay, so that lengths and lags still fit; `to_sparse` leaves them
-out.
+Each function takes and returns either a `Connectome`, bare dense weights, or a sparse connection (a BCOO
+becomes a `SparseConnection`). Where weights of a sparse connection become 0, their edges stay, so that
+lengths and lags still fit; `to_sparse(conn, threshold=...)` leaves edges out.
 """
 
 import dataclasses
@@ -27,16 +26,16 @@ def symmetrize(conn: Dense) -> Matrix: ...
 @overload
 def symmetrize(conn: Sparse) -> SparseConnection: ...
 def symmetrize(conn: Connectome | Dense | Sparse) -> Connectome | Matrix | SparseConnection:
-    """Give both directions of a connection the mean of their weights, (W + Wᵀ) / 2.
+    """Replace the weights of both directions of each connection by their mean, (W + Wᵀ) / 2.
 
-    The lengths of a connectome become the mean of both directions too; but where one direction
-    alone has a weight, both get the length of that one, since the other has no tract to measure.
+    The lengths of a connectome become the mean of both directions, too; but where only one direction
+    has a weight, both get the length of that one, since the other has no tract to measure.
 
     Args:
         conn: weights, or a connectome.
 
     Returns:
-        The same, symmetric.
+        The same, with symmetric weights.
 
     Raises:
         ValueError: if the weights are not square or not finite.
@@ -60,7 +59,7 @@ def symmetrize(conn: Connectome | Dense | Sparse) -> Connectome | Matrix | Spars
 
 
 def _both_ways(conn: SparseConnection) -> SparseConnection:
-    """The mean of both directions of each edge, and an edge for each."""
+    """Return edges in both directions of each edge, with the mean of their weights."""
     ends = np.asarray(conn.target), np.asarray(conn.source)
     target, source = np.concatenate(ends), np.concatenate(ends[::-1])
     half = conn.weights / 2
@@ -76,7 +75,7 @@ def without_self_connections(conn: Sparse) -> SparseConnection: ...
 def without_self_connections(
     conn: Connectome | Dense | Sparse,
 ) -> Connectome | Matrix | SparseConnection:
-    """Set the weight of every region onto itself to 0.
+    """Set the weight of each region onto itself to 0.
 
     Args:
         conn: weights, or a connectome; its lengths stay.
@@ -119,19 +118,19 @@ def threshold(
 ) -> Connectome | Matrix | SparseConnection:
     """Set weak connections to 0: those below a minimum, or all but a fraction of the strongest.
 
-    Strength is |weight|. The gradient passes through the weights that stay, as they are, and is
-    0 with respect to `minimum` and `keep`. A sparse connection keeps its edges, with weights of 0,
-    so that lengths and lags still fit; `to_sparse(conn, threshold=minimum)` leaves them out.
+    Strength means |weight|. The gradient passes unchanged through the weights that stay, and is 0 with
+    respect to `minimum` and `keep`. A sparse connection keeps its edges, with weights of 0, so that
+    lengths and lags still fit; `to_sparse(conn, threshold=minimum)` leaves them out.
 
     Args:
         conn: weights, or a connectome; its lengths stay.
-        minimum: what is below becomes 0; a weight equal to it stays. [as the weights]
+        minimum: weaker weights become 0; a weight of this strength stays. [as the weights]
         keep: fraction of the weights other than 0 that stay, above 0 and up to 1, rounded to a
-            whole number of them, at least one. Weights as strong as the weakest that stays
-            stay too, so a symmetric matrix remains so. [1]
+            whole number of weights, at least one. Ties with the weakest weight that stays are
+            kept too, so a symmetric matrix remains symmetric. [1]
 
     Returns:
-        The same, sparser.
+        The same, with fewer weights other than 0.
 
     Raises:
         TypeError: unless exactly one of `minimum` and `keep` is given.
@@ -164,6 +163,7 @@ def threshold(
 
 
 def _strong(weights: Array, minimum: Any, keep: Any) -> Array:
+    """Set to 0 what is weaker than `minimum`, or than the weakest of the fraction `keep`."""
     strength = jnp.abs(weights)
     if minimum is not None:
         lowest = jnp.asarray(minimum).astype(weights.dtype)
@@ -178,7 +178,7 @@ def _strong(weights: Array, minimum: Any, keep: Any) -> Array:
 def isolated_nodes(conn: Connectome | Dense | Sparse) -> Bool[Array, " region"]:
     """Mark the regions that have no connection, neither in nor out.
 
-    Self-connections do not count: a region that is connected to itself alone is isolated.
+    Self-connections do not count: a region that is only connected to itself is isolated.
 
     Args:
         conn: weights, or a connectome.
@@ -202,6 +202,6 @@ def isolated_nodes(conn: Connectome | Dense | Sparse) -> Bool[Array, " region"]:
 
 
 def _linked(conn: SparseConnection) -> Array:
-    """Which regions have a connection that is not 0, in or out."""
+    """Mark the regions with a weight other than 0, in or out."""
     there = (conn.weights != 0).astype(conn.dtype)
     return (edge_sums(conn, there) + source_sums(conn, there)) > 0

@@ -34,8 +34,8 @@ def require_known(*trees: PyTree) -> None:
     """Refuse a run whose values are traced: they are not there when `simulate` returns."""
     if traced(*trees):
         raise ValueError(
-            '`check="finite"` looks at the values of a run when it has ended, so it cannot be used inside '
-            "`jit`, `vmap` or `grad`: leave it out there, and run the case in question outside."
+            '`check="finite"` looks at the values of a run when it has ended, so it cannot be used '
+            "inside `jit`, `vmap` or `grad`: leave it out there, and run the case in question outside."
         )
 
 
