@@ -35,7 +35,7 @@ ROOMS = {
         "_catalog"
     ),
     "noise": "_factor | _coloured _white | _draw | _increments",
-    "stimuli": "_stimuli",
+    "stimuli": "_stimulus | _pulses _signals",
     "_delays": (
         "_lags _plan _windows | _edges _history | _layout | _buffers | _forward | _adjoint | "
         "_blocked_run"

@@ -29,7 +29,7 @@ class Size(eqx.Module):
 
 
 def every_kind():
-    """Noise in each way that it can enter."""
+    """Return parameters with noise in each way that it can enter."""
     return cf.Params(
         cf.nodes.HopfParams(a=-0.1, omega=0.6),
         cf.AdditiveCoupling(CONN, k=0.4),
@@ -45,13 +45,12 @@ def every_kind():
 
 
 def start(net, params, key=KEY, history=0.1):
-    return net.init(
-        X0, params, key=key, history=history if net.lags["coupling"] is not None else None
-    )
+    delayed = net.lags["coupling"] is not None
+    return net.init(X0, params, key=key, history=history if delayed else None)
 
 
 def by_hand(params, lags, scheme, steps=STEPS):
-    """The same run as loops over steps; of the library it takes the random numbers alone."""
+    """Compute the same run as loops over steps; only the random numbers are the library's."""
     heun = scheme == "heun"
     z = lambda name, noise, n: np.asarray(draw(name, noise, KEY, n, N, jnp.dtype("float64")))
     x_noise, y_noise = params.noise["x"], params.noise["y"]
@@ -93,9 +92,8 @@ def by_hand(params, lags, scheme, steps=STEPS):
         updated = {}
         for name, tau in taus.items():
             keep = np.exp(-DT / tau)
-            updated[name] = keep * noise_state[name] + np.sqrt(1 - keep**2) * z(
-                name, coloured[name], n
-            )
+            xi = z(name, coloured[name], n)
+            updated[name] = keep * noise_state[name] + np.sqrt(1 - keep**2) * xi
         dW = np.sqrt(DT) * z("noise.x", x_noise, n)
         increment = lambda x, dW=dW: np.stack([0.4 * (0.3 + x[0] * x[1]) * dW, np.zeros(N)])
         first = rate(x, n, values(noise_state))
@@ -194,7 +192,7 @@ def alone(dt, params, regions, steps, scheme="heun", record="x", x0=0.0, key=KEY
 
 @pytest.mark.parametrize(("scheme", "order"), [("euler", 0.5), ("heun", 1.0)])
 def test_strong_order_on_geometric_brownian_motion(scheme, order):
-    """dX = a X dt + b X dW: of Itô by Euler, of Stratonovich by Heun, along one path refined."""
+    """dX = a X dt + b X dW: Itô's by Euler, Stratonovich's by Heun, on refinements of one path."""
     a, b, regions, finest = -0.4, 0.8, 1000, 2.0**-9
     noise = cf.noise.Multiplicative(lambda s: s.x, sigma=b)
     params = cf.Params(cf.nodes.LinearParams(a=a), noise={"x": noise})
@@ -211,7 +209,7 @@ def test_strong_order_on_geometric_brownian_motion(scheme, order):
 
 
 def test_the_path_is_the_same_at_half_the_step():
-    """Of white noise, and of coloured noise."""
+    """Both for white and for coloured noise."""
     params = cf.Params(cf.nodes.LinearParams(a=0.0), noise=0.7)
     coarse, fine = (alone(dt, params, N, int(8 / dt), noise_step=0.125) for dt in (0.5, 0.25))
     assert np.abs(coarse - fine[1::2]).max() < 1e-12
@@ -243,18 +241,14 @@ def test_refined_noise_in_blocks_is_that_step_by_step():
     assert np.abs(other.x - xs.x).max() > 0.01
 
 
-def test_spread_and_autocorrelation_do_not_depend_on_dt():
-    """Of white noise the variance grows as σ² t; that of Ornstein–Uhlenbeck is σ², from the start."""
+def test_variance_and_correlation_time_do_not_depend_on_dt():
+    """The variance of white noise grows as σ² t; that of Ornstein–Uhlenbeck is σ² from the start."""
     regions, sigma, tau = 4000, 0.3, 4.0
     ou = cf.noise.OrnsteinUhlenbeck(sigma, tau)
     for dt in (0.25, 2.0):
         steps = round(8 / dt)
-        white = alone(
-            dt,
-            cf.Params(cf.nodes.LinearParams(a=0.0), noise=cf.noise.Additive(0.3)),
-            regions,
-            steps,
-        )
+        params = cf.Params(cf.nodes.LinearParams(a=0.0), noise=cf.noise.Additive(0.3))
+        white = alone(dt, params, regions, steps)
         assert np.var(white[-1]) == pytest.approx(0.09 * 8, rel=0.07)
         params = cf.Params(cf.nodes.LinearParams(a=0.0), noise=ou)
         record = lambda state: (ou.value(state.noise["noise.x"]), state.node.x)
