@@ -88,7 +88,7 @@ def _looks_like_something_else(edges: EdgeList, apart: EdgeList) -> Iterator[Fin
 
 
 def _connections(edges: EdgeList, apart: EdgeList) -> Iterator[Finding]:
-    """Find regions and parts of the network that others do not reach, or that reach no others."""
+    """Find regions and parts of the network without a connection to others, or with it one way."""
     inward, outward = (
         np.bincount(ends, minlength=edges.regions) for ends in (apart.target, apart.source)
     )
@@ -122,7 +122,12 @@ def _connections(edges: EdgeList, apart: EdgeList) -> Iterator[Finding]:
                 "Or simulate each part by itself.",
             ),
         )
-    silent, deaf = (outward == 0) & ~alone, (inward == 0) & ~alone
+    yield from _one_way(edges, inward, outward)
+
+
+def _one_way(edges: EdgeList, inward: np.ndarray, outward: np.ndarray) -> Iterator[Finding]:
+    """Find regions that only receive or only send, by the number of edges onto and from each."""
+    silent, deaf = (outward == 0) & (inward > 0), (inward == 0) & (outward > 0)
     if silent.any():
         odd = silent.sum() >= max(2, 0.1 * edges.regions) and silent.sum() > 3 * deaf.sum()
         turned = (
