@@ -49,7 +49,9 @@ ROOMS = {
     "transforms": "_transforms",
     "_fit": (
         "_leaves _minibatches _sweep | "
+        "_derivatives | "
         "_descent _log_density | "
+        "_loop | "
         "_fit | "
         "_bootstrap _find_k _least_squares _profile_likelihood _uncertainty"
     ),

@@ -15,7 +15,7 @@ from .._core import PyTree, Where, as_count
 from ..transforms import Transform
 from ._descent import LBFGS, Problem, descend
 from ._fit import require_optimizer
-from ._leaves import Fitted, Free, fitted_leaves
+from ._leaves import Fitted, Unconstrained, fitted_leaves
 from ._sweep import sweep
 
 
@@ -118,7 +118,7 @@ class _Resampled(eqx.Module):
     optimizer: Any
     fitted: Fitted
     data: PyTree
-    free: Free
+    unconstrained: Unconstrained
     steps: int = eqx.field(static=True)
     block: int = eqx.field(static=True)
     rows: int = eqx.field(static=True)
@@ -129,5 +129,5 @@ class _Resampled(eqx.Module):
         chosen = (first + jnp.arange(self.block)[None]).ravel()[: self.rows]
         data = jax.tree.map(lambda x: jnp.asarray(x)[chosen], self.data)
         problem = Problem(lambda params: self.loss(params, data), self.optimizer, self.fitted)
-        least, best = descend(problem, self.free, self.steps)
+        least, best = descend(problem, self.unconstrained, self.steps)
         return least, self.fitted.values(best)

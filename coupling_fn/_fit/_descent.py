@@ -11,7 +11,8 @@ import optax
 from jax import Array, lax
 
 from .._core import PyTree
-from ._leaves import Fitted, Free, one_float, strong, value_and_gradient, widest
+from ._derivatives import value_and_gradient
+from ._leaves import Fitted, Unconstrained, one_float, strong, widest
 
 LBFGS = optax.lbfgs()  # one object, so that the next call finds the compiled descent
 
@@ -30,25 +31,27 @@ class Carry(NamedTuple):
     """Where a descent is.
 
     Attributes:
-        free: the point to measure next.
+        unconstrained: the point to measure next.
         state: the optimiser's.
         good: the last point where loss and gradient were finite.
         scale: what updates are multiplied by: 1, halved each time the loss broke.
         step: how many steps were made.
     """
 
-    free: Free
+    unconstrained: Unconstrained
     state: PyTree
-    good: Free
+    good: Unconstrained
     scale: Array
     step: Array
 
 
-def begin(optimizer: optax.GradientTransformation, free: Free) -> Carry:
-    """Stand at `free`."""
-    state = jax.tree.map(lambda x: strong(x) if eqx.is_array_like(x) else x, optimizer.init(free))
-    scale = jnp.ones((), widest(free))
-    return Carry(free, state, free, scale, jnp.zeros((), jnp.int32))
+def begin(optimizer: optax.GradientTransformation, unconstrained: Unconstrained) -> Carry:
+    """Stand at `unconstrained`."""
+    state = jax.tree.map(
+        lambda x: strong(x) if eqx.is_array_like(x) else x, optimizer.init(unconstrained)
+    )
+    scale = jnp.ones((), widest(unconstrained))
+    return Carry(unconstrained, state, unconstrained, scale, jnp.zeros((), jnp.int32))
 
 
 def descend_once(problem: Problem, carry: Carry) -> tuple[Array, tuple[Array, ...], Carry]:
@@ -61,45 +64,49 @@ def descend_once(problem: Problem, carry: Carry) -> tuple[Array, tuple[Array, ..
     """
     batch = () if problem.batch is None else (problem.batch(carry.step),)
 
-    def loss_at(free: Free) -> Array:
-        return one_float(problem.loss(problem.fitted.at(free), *batch))
+    def loss_at(unconstrained: Unconstrained) -> Array:
+        return one_float(problem.loss(problem.fitted.at(unconstrained), *batch))
 
-    free, state = carry.free, carry.state
-    value, gradient = value_and_gradient(loss_at, free, problem.derivative)
+    unconstrained, state = carry.unconstrained, carry.state
+    value, gradient = value_and_gradient(loss_at, unconstrained, problem.derivative)
     good = jnp.stack([jnp.isfinite(value), *(jnp.isfinite(g).all() for g in gradient)]).all()
     measured = jnp.stack([value, good.astype(value.dtype)])  # one array: one wait a step
     with jax.numpy_dtype_promotion("standard"):  # adam takes a float to an integer power
         updates, moved = optax.with_extra_args_support(problem.optimizer).update(
-            gradient, state, free, value=value, grad=gradient, value_fn=loss_at
+            gradient, state, unconstrained, value=value, grad=gradient, value_fn=loss_at
         )
-    stepped = optax.apply_updates(free, updates)
-    shorter = jax.tree.map(lambda u, to: u + carry.scale.astype(u.dtype) * (to - u), free, stepped)
+    stepped = optax.apply_updates(unconstrained, updates)
+    shorter = jax.tree.map(
+        lambda u, to: u + carry.scale.astype(u.dtype) * (to - u), unconstrained, stepped
+    )
     # A product with a scale of 1 would round a fit that nothing breaks unlike optax alone.
     stepped = jax.tree.map(lambda s, to: jnp.where(carry.scale < 1, s, to), shorter, stepped)
     either = partial(jax.tree.map, lambda new, old: jnp.where(good, new, old.astype(new.dtype)))
-    back = jax.tree.map(lambda here, there: there + (here - there) / 2, free, carry.good)
+    back = jax.tree.map(lambda here, there: there + (here - there) / 2, unconstrained, carry.good)
     after = Carry(
-        free=either(stepped, back),
+        unconstrained=either(stepped, back),
         state=jax.tree.map(lambda new, old: jnp.where(good, new, old), moved, state),
-        good=either(free, carry.good),
+        good=either(unconstrained, carry.good),
         scale=jnp.where(good, carry.scale, carry.scale / 2),
         step=carry.step + 1,
     )
-    return measured, problem.fitted.values(free), jax.tree.map(strong, after)
+    return measured, problem.fitted.values(unconstrained), jax.tree.map(strong, after)
 
 
-def descend(problem: Problem, free: Free, steps: int) -> tuple[Array, Free]:
+def descend(
+    problem: Problem, unconstrained: Unconstrained, steps: int
+) -> tuple[Array, Unconstrained]:
     """Make `steps` steps, inside of `jit` or `vmap`: the smallest loss and where it was."""
-    inf = jnp.full((), jnp.inf, widest(free))
+    inf = jnp.full((), jnp.inf, widest(unconstrained))
 
     def one(carry: Any, x: None) -> tuple[Any, None]:
         now, least, best = carry
         measured, *_, after = descend_once(problem, now)
         better = measured[0] < least  # never where it is NaN
-        best = jax.tree.map(lambda new, old: jnp.where(better, new, old), now.free, best)
+        best = jax.tree.map(lambda new, old: jnp.where(better, new, old), now.unconstrained, best)
         return (after, jnp.where(better, measured[0].astype(least.dtype), least), best), None
 
-    start = (begin(problem.optimizer, free), inf, free)
+    start = (begin(problem.optimizer, unconstrained), inf, unconstrained)
     end, _ = lax.scan(one, start, None, length=steps + 1)
     return end[1:]
 

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from .._core import PyTree, Where, traced
 from ..transforms import Transform
 from ..transforms._transforms import log_slope
-from ._leaves import Fitted, Free, fitted_leaves, one_float
+from ._leaves import Fitted, Unconstrained, fitted_leaves, one_float
 
 
 @dataclasses.dataclass(frozen=True, eq=False)  # a function: hashed by what it is, not by numbers
@@ -33,29 +33,29 @@ class LogDensity:
     loss: Callable[[Any], Array]
     prior: Callable[[Any], Array] | None
     fitted: Fitted
-    start: Free
+    start: Unconstrained
 
-    def __call__(self, free: Free) -> Float[Array, ""]:
+    def __call__(self, unconstrained: Unconstrained) -> Float[Array, ""]:
         """The log of the posterior density, up to a constant, with the Jacobian of the ranges."""
-        leaves = self.fitted.values(free)
+        leaves = self.fitted.values(unconstrained)
         total = -one_float(self.loss(self.fitted.put(leaves)))
-        for transform, u in zip(self.fitted.transforms, free, strict=True):
+        for transform, u in zip(self.fitted.transforms, unconstrained, strict=True):
             total = total + log_slope(transform, u).astype(total.dtype)
         if self.prior is not None:
             total = total + jnp.asarray(self.prior(self.fitted.as_where(leaves)), total.dtype)
         return total
 
-    def potential(self, free: Free) -> Float[Array, ""]:
+    def potential(self, unconstrained: Unconstrained) -> Float[Array, ""]:
         """Its negative, the potential energy."""
-        return -self(free)
+        return -self(unconstrained)
 
-    def params(self, free: Free) -> PyTree:
+    def params(self, unconstrained: Unconstrained) -> PyTree:
         """The parameters at unconstrained numbers; `jax.vmap` it over samples."""
-        return self.fitted.at(free)
+        return self.fitted.at(unconstrained)
 
-    def leaves(self, free: Free) -> PyTree:
+    def leaves(self, unconstrained: Unconstrained) -> PyTree:
         """The fitted leaves there, as `where` gives them; `jax.vmap` it over samples."""
-        return self.fitted.as_where(self.fitted.values(free))
+        return self.fitted.as_where(self.fitted.values(unconstrained))
 
 
 def log_density(

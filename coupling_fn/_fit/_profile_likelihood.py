@@ -103,8 +103,10 @@ def profile_likelihood(
     )
     if others is not None and set(others.places) & set(held.places):
         raise ValueError(f"`where` gives {held.names[0]}, which `along` holds.")
-    free = () if others is None else others.start()
-    losses, leaves = _profile(loss, held, others, free, optimizer, as_count("steps", steps), values)
+    unconstrained = () if others is None else others.start()
+    losses, leaves = _profile(
+        loss, held, others, unconstrained, optimizer, as_count("steps", steps), values
+    )
     values, losses = np.asarray(values), np.asarray(losses)
     if not np.isfinite(losses).any():
         raise ValueError("The loss is not finite at any of `values`.")
@@ -123,13 +125,13 @@ def profile_likelihood(
 
 
 @eqx.filter_jit
-def _profile(loss, held, others, free, optimizer, steps, values):
+def _profile(loss, held, others, unconstrained, optimizer, steps, values):
     def one(value: Array) -> Any:
         there = held.put([value])
         if others is None:
             return one_float(loss(there)), ()
         fitted = eqx.tree_at(lambda f: f.params, others, there)
-        least, best = descend(Problem(loss, optimizer, fitted), free, steps)
+        least, best = descend(Problem(loss, optimizer, fitted), unconstrained, steps)
         return least, fitted.values(best)
 
     return jax.vmap(one)(values)

@@ -13,17 +13,16 @@ from jaxtyping import Bool, Float
 
 from .._core import PyTree, Where, as_float, require_choice, require_positive
 from ..transforms import Transform
-from ._fit import Derivative
+from ._derivatives import DERIVATIVES, Derivative, value_and_jacobian
 from ._leaves import (
     Fitted,
-    Free,
+    Unconstrained,
     basis,
     fitted_leaves,
     flatten,
     is_float,
     one_float,
     unflatten,
-    value_and_jacobian,
 )
 
 
@@ -129,22 +128,22 @@ def uncertainty(
         params['height']  0.04 ± 0.085  [-0.1263, 0.2063]
         least determined: +0.71 params['height'], -0.71 params['slope']
     """
-    require_choice("derivative", derivative, ("auto", "reverse", "forward"))
+    require_choice("derivative", derivative, DERIVATIVES)
     fitted = fitted_leaves("uncertainty", params, where, transform)
-    free = fitted.start()
-    shape = jax.eval_shape(lambda u: loss(fitted.at(u)), free)
+    unconstrained = fitted.start()
+    shape = jax.eval_shape(lambda u: loss(fitted.at(u)), unconstrained)
     if not (isinstance(shape, jax.ShapeDtypeStruct) and is_float(shape)):
         raise TypeError(
             "`loss` must return one float, a negative log-likelihood, or an array of residuals, "
             f"not {eqx.tree_pformat(shape)}."
         )
-    count = sum(u.size for u in free)
+    count = sum(u.size for u in unconstrained)
     if shape.ndim == 0:
         if noise is not None:
             raise ValueError("`noise` is that of residuals; this loss returns one float.")
-        value, slope, information = _hessian(loss, fitted, free)
+        value, slope, information = _hessian(loss, fitted, unconstrained)
     else:
-        residuals, jacobian = _jacobian(loss, fitted, free, derivative)
+        residuals, jacobian = _jacobian(loss, fitted, unconstrained, derivative)
         residuals, jacobian = (np.asarray(x, np.float64) for x in (residuals, jacobian))
         if noise is None and residuals.size <= count:
             raise ValueError(
@@ -161,38 +160,47 @@ def uncertainty(
         slope, information = (jacobian.T @ x / variance for x in (residuals, jacobian))
     if not (np.isfinite(value) and np.isfinite(information).all()):
         raise ValueError("The loss and its derivatives must be finite at `params`; they are not.")
-    stretch = np.asarray(_stretch(fitted, free), np.float64)
+    stretch = np.asarray(_stretch(fitted, unconstrained), np.float64)
     precision = float(jnp.finfo(shape.dtype).eps) ** 0.5
-    return _judged(fitted, free, np.asarray(slope, np.float64), information, stretch, precision)
+    return _judged(
+        fitted, unconstrained, np.asarray(slope, np.float64), information, stretch, precision
+    )
 
 
 @eqx.filter_jit
-def _hessian(loss: Any, fitted: Fitted, free: Free) -> Any:
-    def gradient(free: Free) -> Any:
-        return jax.value_and_grad(lambda u: one_float(loss(fitted.at(u))))(free)
+def _hessian(loss: Any, fitted: Fitted, unconstrained: Unconstrained) -> Any:
+    def gradient(unconstrained: Unconstrained) -> Any:
+        return jax.value_and_grad(lambda u: one_float(loss(fitted.at(u))))(unconstrained)
 
-    def product(direction: Free) -> Array:
-        return flatten(jax.jvp(lambda u: gradient(u)[1], (free,), (direction,))[1])
+    def product(direction: Unconstrained) -> Array:
+        return flatten(jax.jvp(lambda u: gradient(u)[1], (unconstrained,), (direction,))[1])
 
-    value, slope = gradient(free)
-    return value, flatten(slope), lax.map(product, basis(free), batch_size=8)
-
-
-@eqx.filter_jit
-def _jacobian(loss: Any, fitted: Fitted, free: Free, derivative: str) -> tuple[Array, Array]:
-    return value_and_jacobian(lambda u: loss(fitted.at(u)), free, derivative)
+    value, slope = gradient(unconstrained)
+    return value, flatten(slope), lax.map(product, basis(unconstrained), batch_size=8)
 
 
 @eqx.filter_jit
-def _stretch(fitted: Fitted, free: Free) -> Array:
+def _jacobian(
+    loss: Any, fitted: Fitted, unconstrained: Unconstrained, derivative: str
+) -> tuple[Array, Array]:
+    return value_and_jacobian(lambda u: loss(fitted.at(u)), unconstrained, derivative)
+
+
+@eqx.filter_jit
+def _stretch(fitted: Fitted, unconstrained: Unconstrained) -> Array:
     """How the leaves move with the numbers, a column a number."""
     leaves = lambda u: flatten(fitted.values(u))  # noqa: E731
-    push = lambda direction: jax.jvp(leaves, (free,), (direction,))[1]  # noqa: E731
-    return jax.vmap(push, out_axes=1)(basis(free))
+    push = lambda direction: jax.jvp(leaves, (unconstrained,), (direction,))[1]  # noqa: E731
+    return jax.vmap(push, out_axes=1)(basis(unconstrained))
 
 
 def _judged(
-    fitted: Fitted, free: Free, slope: Any, information: Any, stretch: Any, precision: float
+    fitted: Fitted,
+    unconstrained: Unconstrained,
+    slope: Any,
+    information: Any,
+    stretch: Any,
+    precision: float,
 ) -> Uncertainty:
     information = np.asarray(information, np.float64)
     information = (information + information.T) / 2
@@ -203,7 +211,7 @@ def _judged(
     inverse = np.where(weak, 0.0, 1 / np.where(weak, 1.0, eigenvalues))
     covariance = (vectors * inverse) @ vectors.T / unit / unit[:, None]
     lost = (vectors[:, weak] ** 2).sum(1) > 0.01  # a tenth of a unit along what is not seen
-    names = _names(fitted, free)
+    names = _names(fitted, unconstrained)
 
     warned = []
     for value, row in zip(eigenvalues[weak], vectors.T[weak], strict=True):
@@ -225,9 +233,9 @@ def _judged(
     spread = np.sqrt(np.maximum(np.diagonal(covariance), 0.0))
     error = np.sqrt(np.maximum(np.einsum("pi,ij,pj->p", stretch, covariance, stretch), 0.0))
     error = np.where((np.abs(stretch) > 0) @ lost, np.inf, error)
-    values = [np.asarray(x) for x in fitted.values(free)]
+    values = [np.asarray(x) for x in fitted.values(unconstrained)]
     errors = [np.asarray(x) for x in unflatten(jnp.asarray(error), tuple(map(jnp.asarray, values)))]
-    lower, upper = _interval(fitted, free, np.where(lost, np.inf, spread), stretch, errors)
+    lower, upper = _interval(fitted, unconstrained, np.where(lost, np.inf, spread), stretch, errors)
     return Uncertainty(
         estimate=fitted.as_where(values),
         error=fitted.as_where(errors),
@@ -245,17 +253,21 @@ def _judged(
 
 
 def _interval(
-    fitted: Fitted, free: Free, spread: np.ndarray, stretch: np.ndarray, errors: list[np.ndarray]
+    fitted: Fitted,
+    unconstrained: Unconstrained,
+    spread: np.ndarray,
+    stretch: np.ndarray,
+    errors: list[np.ndarray],
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Both ends for each leaf; `spread` is the standard error of each number that is moved."""
-    away = unflatten(jnp.asarray(1.96 * spread), free)
+    away = unflatten(jnp.asarray(1.96 * spread), unconstrained)
     ends = [
-        [np.asarray(x) for x in fitted.values(tuple(map(move, free, away)))]
+        [np.asarray(x) for x in fitted.values(tuple(map(move, unconstrained, away)))]
         for move in (jnp.subtract, jnp.add)
     ]
-    values = [np.asarray(x) for x in fitted.values(free)]
+    values = [np.asarray(x) for x in fitted.values(unconstrained)]
     lower, upper, row, column = [], [], 0, 0
-    for value, error, u, a, b in zip(values, errors, free, *ends, strict=True):
+    for value, error, u, a, b in zip(values, errors, unconstrained, *ends, strict=True):
         part = stretch[row : row + value.size, column : column + u.size]
         if value.shape == u.shape and (part == np.diag(np.diagonal(part))).all():
             low, high = np.minimum(a, b), np.maximum(a, b)
@@ -267,9 +279,11 @@ def _interval(
     return lower, upper
 
 
-def _names(fitted: Fitted, free: Free) -> tuple[str, ...]:
+def _names(fitted: Fitted, unconstrained: Unconstrained) -> tuple[str, ...]:
     names = []
-    for name, u, value in zip(fitted.names, free, fitted.values(free), strict=True):
+    for name, u, value in zip(
+        fitted.names, unconstrained, fitted.values(unconstrained), strict=True
+    ):
         name = name if u.shape == value.shape else f"{name} as moved"
         places = np.ndindex(u.shape)
         names += [name + (f"[{', '.join(map(str, at))}]" if at else "") for at in places]
