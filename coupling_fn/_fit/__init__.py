@@ -1,4 +1,4 @@
-"""Sweeping over parameters, fitting them, and saying how sure the fit is."""
+"""Sweeps over parameters, fits of them, and how sure a fit is."""
 
 from ._bootstrap import Bootstrap as Bootstrap
 from ._bootstrap import bootstrap as bootstrap

@@ -1,4 +1,4 @@
-"""Fits of data drawn anew from the data."""
+"""Fits of resampled data."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,18 +16,30 @@ from ..transforms import Transform
 from ._descent import LBFGS, Problem, descend
 from ._fit import require_optimizer
 from ._leaves import Fitted, Unconstrained, fitted_leaves
+from ._minibatches import rows_of
 from ._sweep import sweep
 
 
 class Bootstrap(eqx.Module):
-    """Fits of resampled data.
+    """The fits of resampled data, and how far they spread.
 
-    Args:
-        samples: the fitted leaves of each, as `where` gives them, with a leading axis of samples.
-        error: their standard deviations.
-        lower: the 2.5 % points.
-        upper: the 97.5 % points.
-        losses: the smallest loss of each.
+    Attributes:
+        samples: the fitted leaves of each fit, as `where` returns them, with a leading axis of
+            samples. [unit of each leaf]
+        error: the standard deviations of the samples, which are standard errors of the estimate.
+            [unit of each leaf]
+        lower: their 2.5 % quantiles. [unit of each leaf]
+        upper: their 97.5 % quantiles. [unit of each leaf]
+        losses: the smallest loss of each fit. [unit of the loss]
+
+    Example:
+        >>> heights = jnp.asarray([1.6, 1.7, 1.8, 1.9])
+        >>> def loss(mean, data):
+        ...     return jnp.mean((mean - data) ** 2)
+        >>> at, key = jnp.asarray(1.75), jax.random.key(0)
+        >>> found = cf.bootstrap(loss, at, heights, key, where=lambda mean: mean, samples=50)
+        >>> found.samples.shape, bool(found.lower < 1.75 < found.upper)
+        ((50,), True)
     """
 
     samples: PyTree
@@ -51,10 +63,10 @@ def bootstrap(
     transform: Transform | tuple[Transform, ...] | list[Transform] | None = None,
     chunk: int | None = None,
 ) -> Bootstrap:
-    """Fit data drawn anew from the data, many times by vmap: the spread is that of the estimate.
+    """Fit resampled data many times by vmap: the fits spread as the estimate does.
 
-    Nothing is assumed of the noise but that rows are independent: subjects are, windows of one
-    recording are not, so draw runs of them (`block`).
+    Of the noise it is only assumed that rows are independent. Subjects are; windows of one recording
+    are not, so draw blocks of successive ones (`block`).
 
     Args:
         loss: pure function of `params` and data, returning one float.
@@ -62,12 +74,13 @@ def bootstrap(
         data: any pytree of arrays whose leading axis counts subjects or windows.
         key: random key of the draws.
         where: the leaves to fit.
-        samples: how many times.
-        block: how many rows in a row are drawn together; longer than they remember.
+        samples: number of fits. [1]
+        block: number of successive rows that are drawn together; more than the correlations of
+            the data last. [1]
         optimizer: `optax.lbfgs()` if None.
-        steps: how many updates each time.
+        steps: number of updates in each fit.
         transform: as in `fit`.
-        chunk: how many fits run at once; all if None.
+        chunk: number of fits that run at once; all if None.
 
     Raises:
         TypeError: as `fit`.
@@ -88,17 +101,13 @@ def bootstrap(
     fitted = fitted_leaves("bootstrap", params, where, transform)
     optimizer = LBFGS if optimizer is None else optimizer
     require_optimizer(optimizer)
-    counts = {np.shape(x)[:1] for x in jax.tree.leaves(data)}
-    if len(counts) != 1 or () in counts:
-        raise ValueError(f"All leaves of `data` must have one leading axis alike, not {counts}.")
-    ((rows,),) = counts
+    rows = rows_of(data)
     if as_count("samples", samples) < 2:
-        raise ValueError(f"`samples` must be at least 2, not {samples}.")
+        raise ValueError(f"`samples` must be at least 2; got {samples}.")
     if not 1 <= as_count("block", block) <= rows:
-        raise ValueError(f"`block` must be from 1 to {rows}, the rows of `data`, not {block}.")
-    one = _Resampled(
-        loss, optimizer, fitted, data, fitted.start(), as_count("steps", steps), block, rows
-    )
+        raise ValueError(f"`block` must be from 1 to {rows}, the rows of `data`; got {block}.")
+    steps = as_count("steps", steps)
+    one = _Resampled(loss, optimizer, fitted, data, fitted.start(), steps, block, rows)
     losses, leaves = sweep(one, jax.random.split(key, samples), chunk=chunk, progress=False)
     leaves = [np.asarray(x) for x in leaves]
     ends = [np.quantile(x, (0.025, 0.975), axis=0) for x in leaves]
@@ -118,16 +127,17 @@ class _Resampled(eqx.Module):
     optimizer: Any
     fitted: Fitted
     data: PyTree
-    unconstrained: Unconstrained
+    start: Unconstrained
     steps: int = eqx.field(static=True)
     block: int = eqx.field(static=True)
     rows: int = eqx.field(static=True)
 
-    def __call__(self, key: Array) -> Any:
+    def __call__(self, key: Array) -> tuple[Array, tuple[Array, ...]]:
+        """Return the smallest loss of the fit of one draw, and the leaves there."""
         blocks = -(-self.rows // self.block)
         first = jax.random.randint(key, (blocks, 1), 0, self.rows - self.block + 1)
         chosen = (first + jnp.arange(self.block)[None]).ravel()[: self.rows]
         data = jax.tree.map(lambda x: jnp.asarray(x)[chosen], self.data)
         problem = Problem(lambda params: self.loss(params, data), self.optimizer, self.fitted)
-        least, best = descend(problem, self.unconstrained, self.steps)
-        return least, self.fitted.values(best)
+        best = descend(problem, self.start, self.steps)
+        return best.loss, self.fitted.values(best.unconstrained)
