@@ -15,7 +15,8 @@ import pytest
 from helpers import assert_close, refuses
 
 import coupling_fn as cf
-from coupling_fn._core import _checkpoint
+from coupling_fn._core import read_checkpoint, write_checkpoint
+from coupling_fn._fit import _fit, _sweep
 from coupling_fn._simulate import _simulate
 
 TARGET = jnp.asarray([0.3, -2.0])
@@ -162,8 +163,6 @@ def swept(folder, fn=wave, values=KS, chunk=3):
 
 
 def test_a_killed_sweep_goes_on_to_the_bit(tmp_path, monkeypatch):
-    from coupling_fn._fit import _sweep
-
     whole, batch, calls = swept(None), _sweep._batch, []
 
     def counted(*args):
@@ -208,7 +207,7 @@ def test_a_sweep_that_cannot_be_saved(tmp_path):
         swept(tmp_path)
     with refuses("not for inside of jit"):
         jax.jit(lambda ks: swept(tmp_path, values=ks))(KS)
-    with refuses("not for inside of jit"):
+    with refuses("not possible inside jit"):
         jax.jit(lambda: swept(tmp_path))()
     with refuses("not for inside of jit, vmap or grad: function closes over a value"):
         jax.grad(lambda a: swept(tmp_path, lambda k: a * k).sum())(1.0)
@@ -372,7 +371,7 @@ def test_a_disk_that_fails_leaves_what_was_written(tmp_path, monkeypatch, work):
 
 @pytest.mark.parametrize("work", WORKS)
 def test_a_folder_that_vanishes_or_is_none(tmp_path, monkeypatch, work):
-    do, write, replace, count = WORKS[work], _checkpoint.write_checkpoint, os.replace, []
+    do, write, replace, count = WORKS[work], write_checkpoint, os.replace, []
     folder = tmp_path / "here"
 
     def vanishing(what):
@@ -385,7 +384,7 @@ def test_a_folder_that_vanishes_or_is_none(tmp_path, monkeypatch, work):
         return call
 
     whole = do(tmp_path / "whole")
-    for module in (_checkpoint, _simulate):
+    for module in (_fit, _sweep, _simulate):
         monkeypatch.setattr(module, "write_checkpoint", vanishing(write))
     for result in (do(folder), do(folder)):  # the second does again what is gone
         same(
@@ -431,7 +430,7 @@ def test_no_flipped_bit_passes(tmp_path):
     """Wherever it is: the file is refused, or it reads as it was."""
     path, marks = tmp_path / "a.npz", {"what": "this"}
     arrays = {"x": np.arange(5.0), "y": np.asarray(jnp.ones((2, 3), "bfloat16"))}
-    _checkpoint.write_checkpoint(path, arrays, marks)
+    write_checkpoint(path, arrays, marks)
     good = path.read_bytes()
     rng, refused = np.random.default_rng(0), 0
     for _ in range(300):
@@ -439,7 +438,7 @@ def test_no_flipped_bit_passes(tmp_path):
         bad[rng.integers(len(good))] ^= 1 << rng.integers(8)
         path.write_bytes(bad)
         try:
-            found = _checkpoint.read_checkpoint(path, marks, "work")
+            found = read_checkpoint(path, marks, "work")
         except ValueError as error:
             refused += "gone on with" in str(error) or "holds another" in str(error)
         else:
@@ -452,5 +451,5 @@ def test_what_a_killed_write_left_is_swept_up(tmp_path):
     path = tmp_path / "a.npz"
     for name in ("a.npz.x1.part", "b.npz.x1.part", "mine.part"):
         (tmp_path / name).touch()
-    _checkpoint.write_checkpoint(path, {}, {})
+    write_checkpoint(path, {}, {})
     assert sorted(contents(tmp_path)) == ["a.npz", "b.npz.x1.part", "mine.part"]

@@ -23,9 +23,8 @@ ROOMS = {
     "_connectome": (
         "_padded_rows | "
         "_sparse | "
-        "_aggregate _sparse_surgery | "
-        "_connectome _graph | "
-        "_edge_list _files _synthetic"
+        "_aggregate _connectome | "
+        "_edge_list _files _graph _laplacian _normalize _surgery _synthetic"
     ),
     "_coupling": "_coupling | _surface",
     "nodes": (

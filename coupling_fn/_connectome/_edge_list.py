@@ -20,7 +20,7 @@ POWERS = 80
 
 
 @dataclasses.dataclass(frozen=True)
-class Edges:
+class EdgeList:
     """Edges in the order of (target, source), each once; weights may be NaN, and are not 0."""
 
     target: np.ndarray
@@ -36,10 +36,10 @@ class Edges:
     def _keys(self) -> np.ndarray:
         return self.target * self.regions + self.source
 
-    def chosen(self, which: np.ndarray) -> "Edges":
+    def chosen(self, which: np.ndarray) -> "EdgeList":
         """Some of the edges."""
         target, source, weight = (x[which] for x in (self.target, self.source, self.weight))
-        return Edges(target, source, weight, self.regions, self.labels)
+        return EdgeList(target, source, weight, self.regions, self.labels)
 
     def look_up(self, values: np.ndarray, target: np.ndarray, source: np.ndarray) -> np.ndarray:
         """Of one value an edge, those of the edges asked for; 0 where there is no such edge."""
@@ -86,7 +86,7 @@ class Edges:
         return np.bincount(self.source, values, self.regions)
 
 
-def edges_of(conn: Any) -> Edges:
+def edge_list(conn: Any) -> EdgeList:
     """The edges of a connectome, of dense weights or of sparse ones."""
     labels = conn.labels if isinstance(conn, Connectome) else None
     weights = conn.weights if isinstance(conn, Connectome) else conn
@@ -94,7 +94,9 @@ def edges_of(conn: Any) -> Edges:
     require_real("conn", weights)
     require_square("conn", weights)
     target, source, weight = stored_edges(weights)
-    return Edges(target.astype(np.int64), source.astype(np.int64), weight, weights.shape[0], labels)
+    return EdgeList(
+        target.astype(np.int64), source.astype(np.int64), weight, weights.shape[0], labels
+    )
 
 
 @singledispatch
@@ -123,7 +125,7 @@ def _(conn: SparseConnection):
     return target, source, weight
 
 
-def parts_of(edges: Edges) -> np.ndarray:
+def connected_parts(edges: EdgeList) -> np.ndarray:
     """A number for each region, one for all that are connected, in whatever direction and way."""
     part = np.arange(edges.regions)
     while True:
@@ -137,7 +139,7 @@ def parts_of(edges: Edges) -> np.ndarray:
         part = new
 
 
-def spectral_radius(edges: Edges) -> float:
+def spectral_radius(edges: EdgeList) -> float:
     """The largest |eigenvalue|; of many regions as what W^n x grows by, to some per cent."""
     n = edges.regions
     if n <= EIGENVALUES_UP_TO:
@@ -154,7 +156,7 @@ def spectral_radius(edges: Edges) -> float:
     return float(np.exp(np.mean(growth[POWERS // 2 :])))
 
 
-def along(a: Edges, b: Edges) -> tuple[float, int]:
+def orientation_agreement(a: EdgeList, b: EdgeList) -> tuple[float, int]:
     """How the directions of two networks agree, from -1 to 1, and over how many edges.
 
     The correlation of how much each weight's rank is above that of the other direction, where both
@@ -169,7 +171,7 @@ def along(a: Edges, b: Edges) -> tuple[float, int]:
     return float((lean_a * there).sum() / size) if size > 0 else 0.0, both
 
 
-def _lean(edges: Edges) -> np.ndarray:
+def _lean(edges: EdgeList) -> np.ndarray:
     sizes, place = np.unique(np.abs(edges.weight), return_inverse=True)
     ranks = (place.ravel() + 1) / max(len(sizes), 1)
     lean = ranks - edges.turned(ranks)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from .._core import PyTree, _checkpoint
+from .._core import PyTree, as_arrays, as_tree, fingerprint, read_checkpoint, write_checkpoint
 from ._descent import Carry, Problem, begin, compiled_steps, split
 from ._leaves import Unconstrained, require_host
 
@@ -159,7 +159,7 @@ class Disk:
 
     def __init__(self, folder: Path, every: int, descent: Descent, unconstrained: Unconstrained):
         self.file, self.every = folder / "fit.npz", every
-        self.marks = _checkpoint.fingerprint(
+        self.marks = fingerprint(
             "loss, batch or optimizer",
             compiled_steps.trace(*descent.arguments(1)).jaxpr,
             "params, transforms, starts or data",
@@ -168,10 +168,10 @@ class Disk:
 
     def resume(self, descent: Descent) -> None:
         """Bring a new descent to where the file ends, if there is a file."""
-        found = _checkpoint.read_checkpoint(self.file, self.marks, "fit")
+        found = read_checkpoint(self.file, self.marks, "fit")
         if not found:
             return
-        descent.carry = _checkpoint.as_tree("carry", found, descent.carry)
+        descent.carry = as_tree("carry", found, descent.carry)
         leaves = (found[f"path_{i}"] for i in range(len(descent.fitted.places)))
         for row in map(Row, found["measured"], zip(*leaves, strict=True)):
             descent.see(row)
@@ -182,8 +182,8 @@ class Disk:
         """Replace the file by these rows, and the carry to go on from."""
         measured, path = stacked(rows)
         leaves = {f"path_{i}": x for i, x in enumerate(path)}
-        arrays = _checkpoint.as_arrays("carry", carry) | {"measured": measured} | leaves
-        _checkpoint.write_checkpoint(self.file, arrays, self.marks)
+        arrays = as_arrays("carry", carry) | {"measured": measured} | leaves
+        write_checkpoint(self.file, arrays, self.marks)
 
 
 def stacked(rows: list[Row]) -> tuple[np.ndarray, list[np.ndarray]]:

@@ -17,13 +17,18 @@ from .._core import (
     WHOLE,
     Interrupted,
     PyTree,
-    _checkpoint,
+    as_arrays,
     as_count,
+    as_tree,
+    fingerprint,
     known,
     mesh_of,
     progress_bar,
+    read_checkpoint,
+    require_no_keys,
     shard_map,
     traced,
+    write_checkpoint,
 )
 
 
@@ -95,15 +100,15 @@ def sweep(
     if not known(fn, values):
         if devices is not None:
             raise ValueError(
-                "`devices` cannot be given inside of jit, vmap or grad: spread the outer function "
+                "`devices` cannot be given inside jit, vmap or grad: spread the outer function "
                 "over them."
             )
         if save is not None:
-            raise ValueError("`save` writes files and cannot be given inside of jit, vmap or grad.")
+            raise ValueError("`save` writes files, which is not possible inside jit, vmap or grad.")
         return jax.vmap(fn)(values) if chunk is None else jax.lax.map(fn, values, batch_size=chunk)
     chunk = min(chunk or size, size)
     if save is not None and traced():
-        raise ValueError("`save` writes files and cannot be given inside of jit.")
+        raise ValueError("`save` writes files, which is not possible inside jit.")
     disk = None if save is None else _Disk(Path(save), fn, values, chunk)
     numpy = np if disk else jnp  # finished chunks that were written have left the device
     results = []
@@ -138,20 +143,20 @@ class _Disk:
     def __init__(self, folder: Path, fn: Callable[[Any], PyTree], values: PyTree, chunk: int):
         part = jax.tree.map(lambda x: x[:chunk], values)
         traced, self.like = jax.make_jaxpr(jax.vmap(fn), return_shape=True)(part)
-        _checkpoint.require_no_keys("fn", self.like)
+        require_no_keys("fn", self.like)
         numbers = (values, np.asarray(chunk))
         self.folder = folder
-        self.marks = _checkpoint.fingerprint("function", traced, "values or chunk", numbers)
+        self.marks = fingerprint("function", traced, "values or chunk", numbers)
 
     def read(self, first: int) -> PyTree:
         """Return the chunk that begins at a value; None if it was not finished."""
-        found = _checkpoint.read_checkpoint(self._file(first), self.marks, "sweep")
-        return None if found is None else _checkpoint.as_tree("result", found, self.like)
+        found = read_checkpoint(self._file(first), self.marks, "sweep")
+        return None if found is None else as_tree("result", found, self.like)
 
     def write(self, first: int, done: PyTree) -> PyTree:
         """Write a chunk, and return it as arrays of the host."""
-        arrays = _checkpoint.as_arrays("result", done)
-        _checkpoint.write_checkpoint(self._file(first), arrays, self.marks)
+        arrays = as_arrays("result", done)
+        write_checkpoint(self._file(first), arrays, self.marks)
         return jax.tree.map(np.asarray, done)
 
     def _file(self, first: int) -> Path:

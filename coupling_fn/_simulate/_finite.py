@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._connectome import edges_of
+from .._connectome import edge_list
 from .._core import PyTree, get, read, traced
 from .._network import Network, Params, State, origins_of, past_of
 from ..noise._increments import external_of, noises_of
@@ -144,7 +144,7 @@ def _inputs(net: Network, state: State, params: Params, region: int) -> str:
     for link in links:
         if (conn := getattr(link.coupling, "conn", None)) is None:
             continue
-        edges = edges_of(conn)
+        edges = edge_list(conn)
         edges = edges.chosen(edges.target == region)
         rows = np.asarray(past.get(link.key, read(state.node, link.source)[None]))
         taps = net.taps(link.name, params)
