@@ -1,4 +1,4 @@
-"""Maps from unconstrained numbers to parameters in their range, for fitting."""
+"""Maps from unconstrained values to parameters in their range, for fitting."""
 
 from ._transforms import Transform as Transform
 from ._transforms import bounded as bounded
