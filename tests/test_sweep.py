@@ -182,7 +182,7 @@ for chunk in (None, 3):
     spread = cf.sweep(run, ks, chunk=chunk, devices=jax.devices(), progress=False)
     np.testing.assert_allclose(spread, alone, rtol=1e-6)
 assert np.ptp(np.asarray(alone), axis=0).min() > 1e-3
-whole = cf._sweep._batch.lower(run, ks, tuple(jax.devices())).as_text()
+whole = cf._fit._sweep._batch.lower(run, ks, tuple(jax.devices())).as_text()
 assert "3x7x" in whole, "three of the six runs on each"
 """
 
