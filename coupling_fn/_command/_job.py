@@ -375,7 +375,7 @@ def make_task(options: argparse.Namespace) -> Task:
 
 
 def load_fc(path: Path, regions: int) -> jax.Array:
-    """Read the functional connectivity of so many regions."""
+    """Read a functional connectivity, and check that it is one of `regions` regions."""
     try:
         file: Any = np.loadtxt(path, delimiter=",") if path.suffix == ".csv" else np.load(path)
         fc = jnp.asarray(file["fc"] if path.suffix == ".npz" else file, float)

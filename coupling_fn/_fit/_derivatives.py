@@ -1,8 +1,8 @@
 """The derivatives of a loss or of residuals, in forward or in reverse mode.
 
-Forward mode costs one run per unconstrained value and the memory of one run; reverse mode costs
-about as much as 2.5 runs, however many values there are, and keeps what the run computed. Not every
-function has both: `jax.custom_vjp` gives only the reverse, and `jax.lax.while_loop` only the forward.
+Forward mode costs one more run per unconstrained value, in the memory of one run. Reverse mode costs
+about 2.5 more runs, however many values there are, and keeps what the run computed. Not every function
+has both: a `jax.custom_vjp` has only the reverse, and a `jax.lax.while_loop` only the forward.
 """
 
 from collections.abc import Callable

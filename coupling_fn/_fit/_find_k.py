@@ -132,9 +132,9 @@ def find_k(
         >>> round(search.k, 2)
         0.3
     """
-    ks = _checked_ks(ks)
+    strengths = _checked_ks(ks)
     fit_steps = as_count("fit_steps", fit_steps)
-    signals = _shape_of_signals(run, ks[0])
+    signals = _shape_of_signals(run, strengths[0])
     regions = signals.shape[1]
     target_fc = require_fc("target_fc", target_fc, regions).astype(signals.dtype)
 
@@ -152,9 +152,9 @@ def find_k(
     def loss(params: dict[str, Any]) -> Any:
         return objective(_observe(run, params["k"])[0], target_fc)
 
-    swept = sweep(measure, ks, chunk=chunk, progress=progress)
+    swept = sweep(measure, strengths, chunk=chunk, progress=progress)
     curves = {name: np.asarray(x) for name, x in swept.items()}
-    scan = _scan_of(np.asarray(ks), curves, regions)
+    scan = _scan_of(np.asarray(strengths), curves, regions)
     k, refined = scan.ks[scan.best].item(), None
     reasons = [*_on_synchrony(scan), *_on_agreement(scan)]
     if fit_steps:
@@ -241,7 +241,7 @@ def _refined(loss: Callable[[Any], Any], k: Any, steps: int, progress: bool) -> 
 
 
 def name_regime(synchrony: Scalar, regions: int, chance: Scalar | None = None) -> str:
-    r"""Name what a coupling does to so many regions, by how synchronous they are.
+    r"""Name what a coupling does to a network, by how synchronous its regions are.
 
     Synchrony sets in where it exceeds 1.4 times what it is by chance, and is saturated above 0.8.
 
