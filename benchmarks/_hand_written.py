@@ -1,6 +1,7 @@
 """The equations of every node as one would write them by hand, on arrays, in plain JAX.
 
-Each takes the states and the inputs in the order of their names, and the parameters as a dict.
+Each function has the name of a node of the catalog. It takes the states and the inputs in the order
+of their names, and the parameters as a dict.
 """
 
 from math import pi
@@ -211,31 +212,3 @@ def lorenz(s, c, p):
     x, y, z = s
     rates = p["sigma"] * (y - x), x * (p["rho"] - z) - y, x * y - p["beta"] * z
     return [rate / p["tau"] + drive for rate, drive in zip(rates, c, strict=True)]
-
-
-EQUATIONS = {
-    f.__name__: f
-    for f in (
-        linear,
-        threshold_linear,
-        horn,
-        kuramoto,
-        xy,
-        hopf,
-        stuart_landau,
-        fitzhugh_nagumo,
-        van_der_pol,
-        generic_2d_oscillator,
-        wilson_cowan,
-        jansen_rit,
-        wendling,
-        reduced_wong_wang,
-        wong_wang_exc_inh,
-        montbrio_pazo_roxin,
-        coombes_byrne,
-        epileptor,
-        epileptor_2d,
-        larter_breakspear,
-        lorenz,
-    )
-}

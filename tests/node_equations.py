@@ -1,6 +1,9 @@
-"""Every node's equation for one region, in plain numbers: shares no code with what it judges.
+"""Every node's equation for one region, in plain numbers. It shares no code with what it judges.
 
-Each takes the states and the inputs in the order of their names, and the parameters as a dict.
+Each function takes the states and the inputs in the order of their names and the parameters as a dict,
+and returns the rates of change. Where a source has the equation in another form, such as in complex
+numbers, that form is here. `benchmarks/_hand_written.py` has the equations once more, on arrays, as the
+yardstick of speed: what must be right here must be quick there, and neither is read by the library.
 """
 
 from math import exp, pi, sin, tanh

@@ -15,7 +15,8 @@ import pytest
 from helpers import assert_close, refuses
 
 import coupling_fn as cf
-from coupling_fn._core import _checkpoint
+from coupling_fn._core import read_checkpoint, write_checkpoint
+from coupling_fn._fit import _fit, _sweep
 from coupling_fn._simulate import _simulate
 
 TARGET = jnp.asarray([0.3, -2.0])
@@ -162,8 +163,6 @@ def swept(folder, fn=wave, values=KS, chunk=3):
 
 
 def test_a_killed_sweep_goes_on_to_the_bit(tmp_path, monkeypatch):
-    from coupling_fn._fit import _sweep
-
     whole, batch, calls = swept(None), _sweep._batch, []
 
     def counted(*args):
@@ -196,7 +195,7 @@ def test_a_killed_sweep_goes_on_to_the_bit(tmp_path, monkeypatch):
 )
 def test_another_sweep_is_refused(tmp_path, change, what):
     swept(tmp_path)
-    with refuses(f"holds another sweep: {what} differ"):
+    with refuses(f"holds another sweep: {what} changed"):
         swept(tmp_path, **change)
 
 
@@ -204,13 +203,13 @@ def test_a_sweep_that_cannot_be_saved(tmp_path):
     swept(tmp_path)
     first = tmp_path / "sweep-00000000.npz"
     first.write_bytes(first.read_bytes()[:100])
-    with refuses("is not a sweep that can be gone on with"):
+    with refuses("is not a sweep that can be continued"):
         swept(tmp_path)
     with refuses("not for inside of jit"):
         jax.jit(lambda ks: swept(tmp_path, values=ks))(KS)
     with refuses("not for inside of jit"):
         jax.jit(lambda: swept(tmp_path))()
-    with refuses("not for inside of jit, vmap or grad: function closes over a value"):
+    with refuses("not possible inside jit, vmap or grad: function closes over a traced value"):
         jax.grad(lambda a: swept(tmp_path, lambda k: a * k).sum())(1.0)
     with refuses("random keys", TypeError):
         swept(tmp_path, fn=lambda k: jax.random.key(0))
@@ -304,7 +303,7 @@ def test_another_run_is_refused(tmp_path):
         jax.jit(lambda p: long(tmp_path, params=p))(PARAMS)
     with refuses("`save` writes files"):
         jax.jit(lambda: long(tmp_path))()  # nothing is traced but what comes out
-    with refuses("`save` .* step, record or `save_every` closes over a value"):
+    with refuses("`save` .* step, record or `save_every` closes over a traced value"):
         jax.vmap(lambda a: long(tmp_path / "other", record=lambda s: a * s.node.x))(jnp.ones(2))
     with refuses("`save_every` must be a multiple of `every`, 2, not 5"):
         long(tmp_path, save_every=5)
@@ -363,7 +362,7 @@ def test_a_disk_that_fails_leaves_what_was_written(tmp_path, monkeypatch, work):
     ]:
         with monkeypatch.context() as patched:
             patched.setattr(where, fails(number))
-            message = f"`save`: cannot write .*{os.strerror(number)}.* as it was"
+            message = f"`save`: cannot write .*{os.strerror(number)}.* is unchanged"
             with refuses(message, OSError):
                 do(tmp_path, **more)
         assert contents(tmp_path) == before
@@ -372,7 +371,7 @@ def test_a_disk_that_fails_leaves_what_was_written(tmp_path, monkeypatch, work):
 
 @pytest.mark.parametrize("work", WORKS)
 def test_a_folder_that_vanishes_or_is_none(tmp_path, monkeypatch, work):
-    do, write, replace, count = WORKS[work], _checkpoint.write_checkpoint, os.replace, []
+    do, write, replace, count = WORKS[work], write_checkpoint, os.replace, []
     folder = tmp_path / "here"
 
     def vanishing(what):
@@ -385,7 +384,7 @@ def test_a_folder_that_vanishes_or_is_none(tmp_path, monkeypatch, work):
         return call
 
     whole = do(tmp_path / "whole")
-    for module in (_checkpoint, _simulate):
+    for module in (_fit, _sweep, _simulate):
         monkeypatch.setattr(module, "write_checkpoint", vanishing(write))
     for result in (do(folder), do(folder)):  # the second does again what is gone
         same(
@@ -410,7 +409,7 @@ def test_a_file_of_another_kind_is_refused_and_kept(tmp_path, monkeypatch, work)
     good = first.read_bytes()
     with monkeypatch.context() as patched:
         patched.setattr(jax, "__version__", "0.0.1")
-        with refuses("its version of JAX differ"):
+        with refuses("its version of JAX changed"):
             do(tmp_path)
     with np.load(first) as file:
         arrays = dict(file)
@@ -420,7 +419,7 @@ def test_a_file_of_another_kind_is_refused_and_kept(tmp_path, monkeypatch, work)
     damaged = [b"", b"none", b"PK\x03\x04" + bytes(40), good[:100], good[: len(good) // 2]]
     for content in [*damaged, packed.getvalue(), pickled.getvalue()]:
         first.write_bytes(content)
-        with refuses(f"`save`: .* is not a {work} that can be gone on with"):
+        with refuses(f"`save`: .* is not a {work} that can be continued"):
             do(tmp_path)
         assert first.read_bytes() == content
     first.write_bytes(good)
@@ -431,7 +430,7 @@ def test_no_flipped_bit_passes(tmp_path):
     """Wherever it is: the file is refused, or it reads as it was."""
     path, marks = tmp_path / "a.npz", {"what": "this"}
     arrays = {"x": np.arange(5.0), "y": np.asarray(jnp.ones((2, 3), "bfloat16"))}
-    _checkpoint.write_checkpoint(path, arrays, marks)
+    write_checkpoint(path, arrays, marks)
     good = path.read_bytes()
     rng, refused = np.random.default_rng(0), 0
     for _ in range(300):
@@ -439,9 +438,9 @@ def test_no_flipped_bit_passes(tmp_path):
         bad[rng.integers(len(good))] ^= 1 << rng.integers(8)
         path.write_bytes(bad)
         try:
-            found = _checkpoint.read_checkpoint(path, marks, "work")
+            found = read_checkpoint(path, marks, "work")
         except ValueError as error:
-            refused += "gone on with" in str(error) or "holds another" in str(error)
+            refused += "be continued" in str(error) or "holds another" in str(error)
         else:
             assert sorted(found) == sorted(arrays)
             same(found, arrays)
@@ -452,5 +451,5 @@ def test_what_a_killed_write_left_is_swept_up(tmp_path):
     path = tmp_path / "a.npz"
     for name in ("a.npz.x1.part", "b.npz.x1.part", "mine.part"):
         (tmp_path / name).touch()
-    _checkpoint.write_checkpoint(path, {}, {})
+    write_checkpoint(path, {}, {})
     assert sorted(contents(tmp_path)) == ["a.npz", "b.npz.x1.part", "mine.part"]

@@ -331,7 +331,7 @@ SQUARE = np.ones((2, 2))
         ),
         ([SQUARE, -SQUARE], r"`lengths` must be ≥ 0; at \(0, 0\) it is -1.0", ValueError),
         ([SQUARE, np.inf * SQUARE], "`lengths` must be finite", ValueError),
-        ([SQUARE, None, ["a"]], "`labels` must be one a region, 2, not 1", ValueError),
+        ([SQUARE, None, ["a"]], "`labels` must be one per region, 2, not 1", ValueError),
         ([SQUARE, None, "ab"], "`labels` must be a sequence of strings", TypeError),
         ([SQUARE, None, [1, 2]], "`labels` must be a sequence of strings", TypeError),
     ],

@@ -13,7 +13,7 @@ from jax.experimental.sparse import BCOO
 
 import coupling_fn as cf
 from coupling_fn._connectome import _edge_list
-from coupling_fn._connectome._edge_list import edges_of, parts_of, spectral_radius
+from coupling_fn._connectome._edge_list import connected_parts, edge_list, spectral_radius
 from coupling_fn._diagnose._stability import _is_linear, stability
 
 pytestmark = pytest.mark.every_case  # cheap, or each of its own kind
@@ -412,20 +412,22 @@ def test_edges_parts_and_radius(form, monkeypatch):
             ),
             shape=(30, 30),
         )
-        edges = edges_of(conn if form == "dense" else twice)  # repeated and padded
+        edges = edge_list(conn if form == "dense" else twice)  # repeated and padded
         dense = np.zeros((30, 30))
         dense[edges.target, edges.source] = edges.weight
         assert np.array_equal(dense, conn)
         assert np.array_equal(edges.back, conn.T[conn != 0])
-        part = parts_of(edges)
+        part = connected_parts(edges)
         for i in range(30):
             assert {j for j in range(30) if part[j] == part[i]} == reached(conn, i)
         exact = np.abs(np.linalg.eigvals(conn)).max()
         np.testing.assert_allclose(spectral_radius(edges), exact, rtol=1e-12)
     monkeypatch.setattr(_edge_list, "EIGENVALUES_UP_TO", 0)
     np.testing.assert_allclose(spectral_radius(edges), exact, rtol=0.05)
-    np.testing.assert_allclose(spectral_radius(edges_of(np.abs(conn))), abs_radius(conn), rtol=1e-6)
-    assert spectral_radius(edges_of(np.tril(conn, -1))) == 0
+    np.testing.assert_allclose(
+        spectral_radius(edge_list(np.abs(conn))), abs_radius(conn), rtol=1e-6
+    )
+    assert spectral_radius(edge_list(np.tril(conn, -1))) == 0
 
 
 def abs_radius(conn):

@@ -173,7 +173,7 @@ def test_a_bad_file_is_named_with_what_is_wrong(folder, name, content, match):
         ({"weights_txt": SQUARE, "tract_lengths_txt": "0 a\n1 0"}, "its tract_lengths must be"),
         ({"weights_txt": SQUARE, "tract_lengths_txt": "0 -1\n1 0"}, "`lengths` must be ≥ 0"),
         ({"weights_txt": SQUARE, "tract_lengths_txt": "0"}, r"shape \(2, 2\), not \(1, 1\)"),
-        ({"weights_txt": SQUARE, "centres_txt": "a 0 0 0"}, "one a region, 2, not 1"),
+        ({"weights_txt": SQUARE, "centres_txt": "a 0 0 0"}, "one per region, 2, not 1"),
         ({"weights_txt": SQUARE, "centres_txt": "0 0 0\n1 1 1"}, "`label x y z`; one is '0 0 0'"),
         ({"weights_txt": SQUARE, "centres_txt": "a b c d"}, "`label x y z`; one is 'a b c d'"),
         (

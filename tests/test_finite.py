@@ -116,7 +116,7 @@ def test_it_is_refused_where_there_are_no_values(name):
     ks = jnp.ones(2) if name == "vmap" else 1.0
     for run in (last, recorded, lambda k: recorded(2.0)):
         if run in (last, recorded) or name == "jit":  # a run of its own inside vmap is a plain one
-            with refuses('`check="finite"` .* cannot be inside `jit`, `vmap` or `grad`'):
+            with refuses('`check="finite"` .* cannot be used inside `jit`, `vmap` or `grad`'):
                 getattr(jax, name)(run)(ks)
 
 

@@ -196,6 +196,7 @@ for name, node in cf.nodes.catalog().items():  # the first two parameters of eac
     NODES[kind] = name
     CALLS[kind] = dict(zip(fields, (0.5, X), strict=False))
 USED = {name for name in CALLS if name.startswith(("noise.", "stimuli."))} | {*NODES}
+USED -= {"noise.correlation_factor"}  # which returns an array, not a noise
 
 # By what else an argument may be named: what it does not go with.
 ALSO = {"pattern": "external", "values": "external", "history": "current", "conn": "messages"}

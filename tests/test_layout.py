@@ -22,10 +22,10 @@ ROOMS = {
     ),
     "_connectome": (
         "_padded_rows | "
+        "_layout | "
         "_sparse | "
-        "_aggregate _sparse_surgery | "
-        "_connectome _graph | "
-        "_edge_list _files _synthetic"
+        "_aggregate _connectome | "
+        "_edge_list _files _graph _laplacian _normalize _surgery _synthetic"
     ),
     "_coupling": "_rule | _custom _kuramoto _linear _sigmoidal _surface",
     "nodes": (
@@ -34,8 +34,8 @@ ROOMS = {
         "_wilson_cowan _wong_wang | "
         "_catalog"
     ),
-    "noise": "_noise | _increments",
-    "stimuli": "_stimuli",
+    "noise": "_factor | _coloured _white | _draw | _increments",
+    "stimuli": "_stimulus | _pulses _signals",
     "_delays": (
         "_lags _plan _windows | _edges _history | _layout | _buffers | _forward | _adjoint | "
         "_blocked_run"

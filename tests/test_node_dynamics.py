@@ -19,12 +19,12 @@ def run(node, state, params, dt, steps, coupling=None, **wiring):
 
 
 def none(node):
-    """No input: a namespace of zeros."""
+    """Return no input: a namespace of zeros."""
     return type("Inputs", (), dict.fromkeys(node.inputs, 0.0))
 
 
 def upcrossings(x, dt):
-    """The times at which x rises through its mean, between steps by straight lines."""
+    """Return the times at which x rises through its mean, interpolated linearly between steps."""
     x = np.asarray(x).ravel()
     x = x - x.mean()
     i = np.flatnonzero((x[:-1] < 0) & (x[1:] >= 0))
@@ -55,11 +55,8 @@ def test_a_threshold_linear_network_settles_where_its_equations_do():
 def test_an_xy_network_goes_down_in_energy():
     W = np.array([[0.0, 1.0, 0.3], [1.0, 0.0, -0.5], [0.3, -0.5, 0.0]])
     theta0 = cf.nodes.XYState(jnp.array([0.3, 2.0, 4.0]))
-    theta = np.asarray(
-        run(
-            cf.nodes.xy, theta0, cf.nodes.XYParams(field=0.2), 0.05, 400, cf.KuramotoCoupling(W)
-        ).theta
-    )
+    p, coupling = cf.nodes.XYParams(field=0.2), cf.KuramotoCoupling(W)
+    theta = np.asarray(run(cf.nodes.xy, theta0, p, 0.05, 400, coupling).theta)
     pairs = np.cos(theta[:, :, None] - theta[:, None, :])
     energy = -(W * pairs).sum(axis=(1, 2)) / 2 - 0.2 * np.cos(theta).sum(axis=1)
     assert (np.diff(energy) < 0).all()
@@ -68,13 +65,8 @@ def test_an_xy_network_goes_down_in_energy():
 
 def test_hopf_and_stuart_landau_cycle_at_their_amplitude_and_frequency():
     a, b, omega, shear = 0.36, 2.0, 0.4, 0.5
-    x = run(
-        cf.nodes.hopf,
-        cf.nodes.HopfState(*one(0.1, 0)),
-        cf.nodes.HopfParams(a=a, omega=omega),
-        0.05,
-        4000,
-    )
+    p = cf.nodes.HopfParams(a=a, omega=omega)
+    x = run(cf.nodes.hopf, cf.nodes.HopfState(*one(0.1, 0)), p, 0.05, 4000)
     radius = np.hypot(x.x, x.y)[-1, 0]
     assert radius == pytest.approx(np.sqrt(a), rel=1e-8)
     p = cf.nodes.StuartLandauParams(a=a, b=b, omega=omega, shear=shear)
@@ -106,9 +98,8 @@ def test_lorenz_rests_at_its_two_points_and_forgets_where_it_started():
     p = cf.nodes.LorenzParams()
     for sign in (1, -1):
         x = sign * np.sqrt(p.beta * (p.rho - 1))
-        rate = cf.nodes.lorenz(
-            cf.nodes.LorenzState(*one(x, x, p.rho - 1)), none(cf.nodes.lorenz), p
-        )
+        state = cf.nodes.LorenzState(*one(x, x, p.rho - 1))
+        rate = cf.nodes.lorenz(state, none(cf.nodes.lorenz), p)
         assert np.abs(np.array(rate)).max() < 1e-12
     near = run(cf.nodes.lorenz, cf.nodes.LorenzState(*one(1, 1, 20)), p, 0.01, 3000)
     far = run(cf.nodes.lorenz, cf.nodes.LorenzState(*one(1 + 1e-9, 1, 20)), p, 0.01, 3000)
@@ -144,20 +135,17 @@ def test_wendling_without_fast_inhibition_is_jansen_rit():
     s = jnp.asarray(np.random.default_rng(3).uniform(-1, 1, (6, 4)))
     zero = jnp.zeros(4)
     wide = cf.nodes.WendlingState(*s[:3], zero, s[0], *s[3:], zero, s[3])
-    got = cf.nodes.wendling(wide, none(cf.nodes.wendling), cf.nodes.WendlingParams(c7=0.0, p=0.2))
-    wanted = cf.nodes.jansen_rit(
-        cf.nodes.JansenRitState(*s), none(cf.nodes.jansen_rit), cf.nodes.JansenRitParams(p=0.2)
-    )
+    node, other = cf.nodes.wendling, cf.nodes.jansen_rit
+    got = node(wide, none(node), cf.nodes.WendlingParams(c7=0.0, p=0.2))
+    wanted = other(cf.nodes.JansenRitState(*s), none(other), cf.nodes.JansenRitParams(p=0.2))
     for mine, theirs in zip((0, 1, 2, 5, 6, 7), range(6), strict=True):
         assert_close(np.asarray(got[mine]), np.asarray(wanted[theirs]), ulps=16)
 
 
 def test_wendling_goes_from_background_to_rhythm_as_excitation_grows():
     def late(A, B, G):
-        p, start = (
-            cf.nodes.WendlingParams(A=A, B=B, G=G),
-            cf.nodes.WendlingState(*jnp.zeros((10, 1))),
-        )
+        p = cf.nodes.WendlingParams(A=A, B=B, G=G)
+        start = cf.nodes.WendlingState(*jnp.zeros((10, 1)))
         y = run(cf.nodes.wendling, start, p, 0.25, 16000)
         return (y.y1 - y.y2 - y.y3)[8000:]
 
@@ -186,9 +174,8 @@ def test_montbrio_pazo_roxin_rests_at_the_roots_of_its_source_and_is_bistable():
 def test_coombes_byrne_with_a_silent_synapse_is_the_other_without_recurrence():
     r, V, zero = jnp.array([0.3, 1.0]), jnp.array([-1.0, 0.5]), jnp.zeros(2)
     node, other = cf.nodes.coombes_byrne, cf.nodes.montbrio_pazo_roxin
-    got = node(
-        cf.nodes.CoombesByrneState(r, V, zero, zero), none(node), cf.nodes.CoombesByrneParams()
-    )
+    state = cf.nodes.CoombesByrneState(r, V, zero, zero)
+    got = node(state, none(node), cf.nodes.CoombesByrneParams())
     plain = cf.nodes.MontbrioPazoRoxinParams(Delta=0.5, eta=20.0, J=0.0)
     wanted = other(cf.nodes.MontbrioPazoRoxinState(r, V), none(other), plain)
     assert_close(np.array([got.r, got.V]), np.array(wanted), ulps=16)
@@ -227,10 +214,8 @@ def test_balanced_inhibition_has_gradients_and_compiles():
     @jax.jit
     @jax.grad
     def slope(k, rate):
-        coupling = cf.AdditiveCoupling(W, k=k)
-        return cf.nodes.balance_inhibition(cf.nodes.WongWangExcInhParams(), coupling, 2, rate).J_i[
-            0
-        ]
+        coupling, params = cf.AdditiveCoupling(W, k=k), cf.nodes.WongWangExcInhParams()
+        return cf.nodes.balance_inhibition(params, coupling, 2, rate).J_i[0]
 
     at = [float(slope(1.0, rate)) for rate in (0.0005, 0.003, 0.02)]
     assert np.isfinite(at).all()
@@ -240,14 +225,12 @@ def test_balanced_inhibition_has_gradients_and_compiles():
 def test_reduced_wong_wang_is_bistable_where_recurrence_is_strong():
     """At w = 1 and I_0 = 0.32 nA (E. C. A. Hansen et al., NeuroImage 105 (2015) 525-535)."""
     p = cf.nodes.ReducedWongWangParams(w=1.0, I_0=0.32)
-    low, high = (
-        float(
-            run(cf.nodes.reduced_wong_wang, cf.nodes.ReducedWongWangState(*one(S)), p, 1.0, 4000).S[
-                -1, 0
-            ]
-        )
-        for S in (0.05, 0.9)
-    )
+
+    def end(S):
+        start = cf.nodes.ReducedWongWangState(*one(S))
+        return float(run(cf.nodes.reduced_wong_wang, start, p, 1.0, 4000).S[-1, 0])
+
+    low, high = end(0.05), end(0.9)
     assert low < 0.15
     assert high > 0.4
 
@@ -256,10 +239,8 @@ def test_reduced_wong_wang_is_bistable_where_recurrence_is_strong():
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_wong_wang_response_is_smooth_where_its_fraction_is_not(gap, dtype):
     """At d (a I - b) = 0 it is 0 / 0; a current is chosen to lie just off there."""
-    node, base = (
-        cf.nodes.reduced_wong_wang,
-        cf.nodes.ReducedWongWangParams(w=0.0, gamma=1.0, tau=jnp.inf),
-    )
+    node = cf.nodes.reduced_wong_wang
+    base = cf.nodes.ReducedWongWangParams(w=0.0, gamma=1.0, tau=jnp.inf)
     p = jax.tree.map(lambda x: x.astype(dtype), base)
     current = jnp.asarray((gap / 154 + 0.108) / 0.270, dtype)
 
@@ -302,7 +283,7 @@ def test_an_excitable_region_has_seizures_and_a_healthy_one_has_none(reduced):
 
 
 def test_permittivity_coupling_recruits_a_healthy_neighbour():
-    """With k > 0 a region in seizure lowers the z of another, and so brings it closer to one."""
+    """With k > 0 a region in seizure lowers the z of its target, and so brings on a seizure there."""
     W = jnp.array([[0.0, 0.0], [1.0, 0.0]])  # the sick region 0 drives the healthy region 1
     p = cf.nodes.Epileptor2dParams(x0=jnp.array([-1.6, -2.2]), r=0.003)
     start = cf.nodes.Epileptor2dState(jnp.array([-1.6, -1.6]), jnp.array([3.0, 3.3]))

@@ -2,7 +2,9 @@
 
 import inspect
 import re
+import typing
 from collections import namedtuple
+from pathlib import Path
 
 import equinox as eqx
 import jax
@@ -98,7 +100,36 @@ def test_node_names_its_states_inputs_and_ranges(name):
 def test_the_catalog_has_every_node_of_the_package():
     public = {n for n, x in vars(cf.nodes).items() if isinstance(x, cf.nodes.Node) and n != "Node"}
     assert set(NODES) == public
-    assert len(NODES) == 21
+    assert len(NODES) >= 21
+
+
+def test_the_page_of_nodes_has_a_true_row_for_each():
+    page = Path(cf.nodes.__file__).with_name("README.md").read_text(encoding="utf-8")
+    rows = [line.split(" | ") for line in page.splitlines() if re.match(r"\| `\w+`, ", line)]
+    told = {row[0].split("`")[1]: [re.sub(r" \[.+?\]", "", cell) for cell in row] for row in rows}
+    assert list(told) == list(NODES)
+    for name, (title, states, inputs, coupled, _) in told.items():
+        node = NODES[name]
+        assert f"`{node.State.__name__}`, `{node.Params.__name__}`" in title
+        assert tuple(states.split(", ")) == node.states
+        assert tuple(inputs.split(", ")) == node.inputs
+        assert [pair.split(" → ")[1] for pair in coupled.split(", ")] == [
+            i for _, i in node.coupled
+        ]
+
+
+@pytest.mark.parametrize("name", NODES)
+def test_a_node_knows_the_classes_of_its_state_and_parameters(name):
+    """And they are public, under names that begin alike."""
+    state_type, params_type = types_of(name)
+    assert state_type._fields == NODES[name].states
+    assert issubclass(params_type, eqx.Module)
+    stem = state_type.__name__.removesuffix("State")
+    assert stem.lower() == name.replace("_", "")
+    assert getattr(cf.nodes, f"{stem}State") is state_type
+    assert getattr(cf.nodes, f"{stem}Params") is params_type
+    hints = typing.get_type_hints(NODES[name])
+    assert (hints["state"], hints["params"]) == (state_type, params_type)
 
 
 @pytest.mark.parametrize("name", NODES)
@@ -108,7 +139,7 @@ def test_default_parameters_are_leaves_with_a_documented_unit(name):
     fields = params_type.__dataclass_fields__
     assert len(leaves) == len(fields)
     assert all(isinstance(leaf, jax.Array) and leaf.shape == () for leaf in leaves)
-    # One entry a field, indented; the last line of each ends in its unit.
+    # One indented entry per field, whose last line ends in its unit.
     listed = inspect.getdoc(params_type).partition("Attributes:")[2].partition("Example:")[0]
     entries = re.split(r"\n    (?=\w)", listed.rstrip())[1:]
     assert [entry.partition(":")[0] for entry in entries] == list(fields)
@@ -117,13 +148,11 @@ def test_default_parameters_are_leaves_with_a_documented_unit(name):
 
 @pytest.mark.parametrize("name", NODES)
 def test_node_has_finite_gradients_in_everything(name):
-    """At the ends of the range too, in float32, as reverse mode gives them."""
+    """In reverse mode and float32, at the ends of the range too."""
     node, (state_type, params_type) = NODES[name], types_of(name)
     ends = [np.linspace(*node.ranges[state], 5, dtype="float32") for state in node.states]
-    state, inputs = (
-        state_type(*map(jnp.asarray, ends)),
-        {n: jnp.zeros(5, "float32") for n in node.inputs},
-    )
+    state = state_type(*map(jnp.asarray, ends))
+    inputs = {n: jnp.zeros(5, "float32") for n in node.inputs}
     driven = namedtuple("Inputs", node.inputs)
 
     @jax.jit
@@ -229,13 +258,16 @@ def test_a_node_of_ones_own_stays_the_function_it_was():
     assert own({"u": 1.0, "v": 2.0}, {"drive": 3.0}, 4.0) == {"u": 2.0, "v": 12.0}
     assert (own.states, own.inputs, own.coupled) == (("u", "v"), ("drive",), (("v", "drive"),))
     assert own.__name__ == "own"
+    assert (own.State, own.Params) == (None, None)  # unless it says them
+    told = cf.nodes.node(states=["x"], inputs=[], state=cf.nodes.LinearState, params=dict)(own)
+    assert (told.State, told.Params) == (cf.nodes.LinearState, dict)
 
 
 def test_the_first_state_drives_the_first_input_by_default():
-    assert cf.nodes.node(states=["u", "v"], inputs=["p", "q"])(lambda s, i, p: s).coupled == (
-        ("u", "p"),
-    )
-    assert cf.nodes.node(states=["u"], inputs=[])(lambda s, i, p: s).coupled == ()
+    two = cf.nodes.node(states=["u", "v"], inputs=["p", "q"])(lambda s, i, p: s)
+    assert two.coupled == (("u", "p"),)
+    deaf = cf.nodes.node(states=["u"], inputs=[])(lambda s, i, p: s)
+    assert deaf.coupled == ()
 
 
 def test_a_pair_that_does_not_exist_is_refused():

@@ -9,7 +9,7 @@ from helpers import assert_close, few, refuses
 from strategies import directed
 
 import coupling_fn as cf
-from coupling_fn.noise._noise import START, draw
+from coupling_fn.noise._draw import START, draw
 
 N, DT, STEPS = 3, 0.5, 45
 CONN = np.asarray(directed(N, N))
@@ -29,7 +29,7 @@ class Size(eqx.Module):
 
 
 def every_kind():
-    """Noise in each way that it can enter."""
+    """Return parameters with noise in each way that it can enter."""
     return cf.Params(
         cf.nodes.HopfParams(a=-0.1, omega=0.6),
         cf.AdditiveCoupling(CONN, k=0.4),
@@ -45,13 +45,12 @@ def every_kind():
 
 
 def start(net, params, key=KEY, history=0.1):
-    return net.init(
-        X0, params, key=key, history=history if net.lags["coupling"] is not None else None
-    )
+    delayed = net.lags["coupling"] is not None
+    return net.init(X0, params, key=key, history=history if delayed else None)
 
 
 def by_hand(params, lags, scheme, steps=STEPS):
-    """The same run as loops over steps; of the library it takes the random numbers alone."""
+    """Compute the same run as loops over steps; only the random numbers are the library's."""
     heun = scheme == "heun"
     z = lambda name, noise, n: np.asarray(draw(name, noise, KEY, n, N, jnp.dtype("float64")))
     x_noise, y_noise = params.noise["x"], params.noise["y"]
@@ -60,13 +59,13 @@ def by_hand(params, lags, scheme, steps=STEPS):
     taus = {"noise.y": 2.0, "external.x.parts.1": 1e3 / (2 * np.pi * corner[:, None])}
     taus["external.y"] = np.array([1.0, 3.0, 9.0])
     coloured = {"noise.y": y_noise, "external.x.parts.1": pink, "external.y": ou}
-    memory = {name: z(name, noise, START) for name, noise in coloured.items()}
+    noise_state = {name: z(name, noise, START) for name, noise in coloured.items()}
 
-    def values(memory):
+    def values(noise_state):
         return {
-            "noise.y": np.array([0.1, 0.2, 0.3]) * memory["noise.y"][0],
-            "x": 0.3 * memory["external.x.parts.1"].sum(0) / np.sqrt(pink.components),
-            "external.y": 0.2 * memory["external.y"][0],
+            "noise.y": np.array([0.1, 0.2, 0.3]) * noise_state["noise.y"][0],
+            "x": 0.3 * noise_state["external.x.parts.1"].sum(0) / np.sqrt(pink.components),
+            "external.y": 0.2 * noise_state["external.y"][0],
         }
 
     xs = [np.stack(X0)]
@@ -90,21 +89,22 @@ def by_hand(params, lags, scheme, steps=STEPS):
 
     for n in range(steps):
         x = xs[-1]
-        later = {}
+        updated = {}
         for name, tau in taus.items():
             keep = np.exp(-DT / tau)
-            later[name] = keep * memory[name] + np.sqrt(1 - keep**2) * z(name, coloured[name], n)
-        increment = np.sqrt(DT) * z("noise.x", x_noise, n)
-        kick = lambda x, w=increment: np.stack([0.4 * (0.3 + x[0] * x[1]) * w, np.zeros(N)])
-        first = rate(x, n, values(memory))
+            xi = z(name, coloured[name], n)
+            updated[name] = keep * noise_state[name] + np.sqrt(1 - keep**2) * xi
+        dW = np.sqrt(DT) * z("noise.x", x_noise, n)
+        increment = lambda x, dW=dW: np.stack([0.4 * (0.3 + x[0] * x[1]) * dW, np.zeros(N)])
+        first = rate(x, n, values(noise_state))
         if heun:
-            guess = x + DT * first + kick(x)
-            second = rate(guess, n + 1, values(later))
-            x = x + DT * (first + second) / 2 + (kick(x) + kick(guess)) / 2
+            guess = x + DT * first + increment(x)
+            second = rate(guess, n + 1, values(updated))
+            x = x + DT * (first + second) / 2 + (increment(x) + increment(guess)) / 2
         else:
-            x = x + DT * first + kick(x)
+            x = x + DT * first + increment(x)
         xs.append(x)
-        memory = later
+        noise_state = updated
     return np.stack(xs[1:])
 
 
@@ -120,7 +120,7 @@ def test_a_run_with_every_kind_is_its_loop(lags, scheme):
     assert_close(jnp.stack(xs, axis=1), wanted, ulps=4096)
     if lags != "blocks":
         return
-    # A run in two parts is that in one, bit for bit, memories too.
+    # A run in two parts is that in one, bit for bit, noise states too.
     half, first = cf.simulate(net, state, params, 20)
     end, second = cf.simulate(net, half, params, STEPS - 20)
     both = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), first, second)
@@ -192,7 +192,7 @@ def alone(dt, params, regions, steps, scheme="heun", record="x", x0=0.0, key=KEY
 
 @pytest.mark.parametrize(("scheme", "order"), [("euler", 0.5), ("heun", 1.0)])
 def test_strong_order_on_geometric_brownian_motion(scheme, order):
-    """dX = a X dt + b X dW: of Itô by Euler, of Stratonovich by Heun, along one path refined."""
+    """dX = a X dt + b X dW: Itô's by Euler, Stratonovich's by Heun, on refinements of one path."""
     a, b, regions, finest = -0.4, 0.8, 1000, 2.0**-9
     noise = cf.noise.Multiplicative(lambda s: s.x, sigma=b)
     params = cf.Params(cf.nodes.LinearParams(a=a), noise={"x": noise})
@@ -209,7 +209,7 @@ def test_strong_order_on_geometric_brownian_motion(scheme, order):
 
 
 def test_the_path_is_the_same_at_half_the_step():
-    """Of white noise, and of noise with a memory."""
+    """Both for white and for coloured noise."""
     params = cf.Params(cf.nodes.LinearParams(a=0.0), noise=0.7)
     coarse, fine = (alone(dt, params, N, int(8 / dt), noise_step=0.125) for dt in (0.5, 0.25))
     assert np.abs(coarse - fine[1::2]).max() < 1e-12
@@ -241,18 +241,14 @@ def test_refined_noise_in_blocks_is_that_step_by_step():
     assert np.abs(other.x - xs.x).max() > 0.01
 
 
-def test_spread_and_memory_do_not_depend_on_dt():
-    """Of white noise the variance grows as σ² t; that of Ornstein–Uhlenbeck is σ², from the start."""
+def test_variance_and_correlation_time_do_not_depend_on_dt():
+    """The variance of white noise grows as σ² t; that of Ornstein–Uhlenbeck is σ² from the start."""
     regions, sigma, tau = 4000, 0.3, 4.0
     ou = cf.noise.OrnsteinUhlenbeck(sigma, tau)
     for dt in (0.25, 2.0):
         steps = round(8 / dt)
-        white = alone(
-            dt,
-            cf.Params(cf.nodes.LinearParams(a=0.0), noise=cf.noise.Additive(0.3)),
-            regions,
-            steps,
-        )
+        params = cf.Params(cf.nodes.LinearParams(a=0.0), noise=cf.noise.Additive(0.3))
+        white = alone(dt, params, regions, steps)
         assert np.var(white[-1]) == pytest.approx(0.09 * 8, rel=0.07)
         params = cf.Params(cf.nodes.LinearParams(a=0.0), noise=ou)
         record = lambda state: (ou.value(state.noise["noise.x"]), state.node.x)
@@ -337,7 +333,7 @@ def without_key():
     cf.Network(cf.nodes.hopf, DT, couplings={}).init(X0, params)
 
 
-def without_memory():
+def without_noise_state():
     net = cf.Network(cf.nodes.hopf, DT, couplings={})
     state = net.init(X0, cf.Params(cf.nodes.HopfParams()), key=KEY)
     net(state, cf.Params(cf.nodes.HopfParams(), noise={"x": cf.noise.OrnsteinUhlenbeck()}))
@@ -357,7 +353,10 @@ def wide():
         (lambda: cf.noise.Pink(low=0.0), "`low` must be positive and finite .Hz."),
         (lambda: cf.noise.Pink(low=9.0, high=3.0), "`low` must be below `high`"),
         (lambda: cf.noise.Pink(components=1), "`components` must be 2 or more"),
-        (lambda: jax.jit(lambda low: cf.noise.Pink(1.0, low).tau)(1.0), "give `components`"),
+        (
+            lambda: jax.jit(lambda low: cf.noise.Pink(1.0, low).tau)(1.0),
+            "`components` must be given",
+        ),
         (lambda: cf.noise.correlation_factor(np.ones((2, 3))), "`correlation` must be square"),
         (
             lambda: cf.noise.correlation_factor([[1.0, 0.2], [0.3, 1.0]]),
@@ -373,7 +372,7 @@ def wide():
         ),
         (
             lambda: begin(external={"x": cf.noise.OrnsteinUhlenbeck(factor=np.eye(4))}),
-            r"`factor` of the noise `external.x` must be .* \(3, any\), not \(4, 4\)",
+            r"`factor` of the noise `external.x` must be .* \(3, any\); got \(4, 4\)",
         ),
         (
             lambda: begin(external={"x": cf.noise.Additive(0.1)}),
@@ -381,7 +380,7 @@ def wide():
         ),
         (lambda: begin(noise={"z": cf.noise.Pink()}), "There is no state 'z'"),
         (without_key, "`params.external` needs a random `key`"),
-        (without_memory, "The state holds no memory for the noise `noise.x`"),
+        (without_noise_state, "`state.noise` has no noise state for `noise.x`"),
         (wide, r"`amplitude` of the noise `noise.x` must have shape \(\) or \(3,\), not \(1,\)"),
         (
             lambda: cf.Network(cf.nodes.hopf, 0.1, noise_step=0.03),

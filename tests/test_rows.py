@@ -8,7 +8,7 @@ from helpers import assert_close, few
 from jax.test_util import check_grads
 
 import coupling_fn as cf
-from coupling_fn._connectome._padded_rows import BUCKET, SHARE, bucket_widths
+from coupling_fn._connectome._layout import BUCKET, SHARE, bucket_widths
 from coupling_fn._connectome._sparse import product_of, with_weights
 
 TARGETS, SOURCES, RUNS = 9, 7, 3
@@ -32,7 +32,7 @@ X = RNG.normal(size=(RUNS, SOURCES))
 @pytest.fixture(params=few([1, BUCKET]))
 def conn(request, monkeypatch):
     """The same network, with its rows in one bucket or in one for each degree."""
-    monkeypatch.setattr("coupling_fn._connectome._padded_rows.BUCKET", request.param)
+    monkeypatch.setattr("coupling_fn._connectome._layout.BUCKET", request.param)
     made = cf.to_sparse(DENSE)
     widths = {width for _, width in made.by_target.rows.buckets if width}
     assert (len(widths) > 1) == (request.param == 1)

@@ -111,7 +111,11 @@ def test_values_find_their_edges_from_every_form():
             r"`conn` must have shape \(target, source\)",
             lambda: cf.to_sparse(np.ones(3)),
         ),
-        (TypeError, "must be known before", lambda: jax.jit(cf.to_sparse)(jnp.ones((2, 2)))),
+        (
+            TypeError,
+            "`conn` must be known, since its zeros",
+            lambda: jax.jit(cf.to_sparse)(jnp.ones((2, 2))),
+        ),
         (
             ValueError,
             "2 have none, the first from source 0",

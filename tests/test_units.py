@@ -1,4 +1,4 @@
-"""Units that do not fit are found, in words; and those that do are worked out."""
+"""Units that do not fit are reported in words, and those that follow are derived."""
 
 import dataclasses
 import inspect
@@ -65,7 +65,7 @@ def test_a_unit_is_read_and_written(text, written):
 
 @pytest.mark.parametrize("text", ["", "mV/", "mX", "2 mV", "mV ms)", "(mV", "mV^x", "mV$", "V^"])
 def test_what_is_no_unit_is_refused(text):
-    with refuses(rf"The unit of `v` must be one as .* not {re.escape(repr(text))}: "):
+    with refuses(rf"The unit of `v` must be one such as .* not {re.escape(repr(text))}: "):
         cf.nodes.node(states={"v": text}, inputs=[])
 
 
@@ -125,7 +125,11 @@ def test_docstrings_say_the_units_that_the_code_has():
         for field in dataclasses.fields(params):
             count += 1
             assert told[field.name] == [field.metadata["unit"]], f"{name}.{field.name}"
-    for kind in (cf.stimuli.PulseTrain, cf.stimuli.Sine, cf.stimuli.Ramp, cf.stimuli.Step):
+    kinds = [
+        x for x in vars(cf.stimuli).values() if isinstance(x, type) and x is not cf.stimuli.Sum
+    ]
+    assert {cf.stimuli.PulseTrain, cf.stimuli.Sine, cf.stimuli.Ramp, cf.stimuli.Step} <= {*kinds}
+    for kind in kinds:
         for field in dataclasses.fields(kind):
             if unit := field.metadata.get("unit"):
                 count += 1
@@ -332,7 +336,7 @@ def test_what_a_misfit_is_a_misfit_of_fits_when_it_is_said():
 def test_wrong_arguments_are_refused():
     with refuses(r"There is no leaf of params 'coupling\.con'; .* Did you mean 'coupling\.conn'"):
         own(membrane, units={"coupling.con": "1"})
-    with refuses("The unit of `coupling.k` must be one as"):
+    with refuses("The unit of `coupling.k` must be one such as"):
         own(membrane, units={"coupling.k": "per ms"})
     mute = cf.nodes.node(states=["v"], inputs=["v"])(lambda state, inputs, params: state)
     with refuses("must say the units of its states and inputs"):

@@ -17,8 +17,8 @@ from jaxtyping import Complex, Float, Num
 
 from .._core import PyTree, as_count, as_float, read, require_names
 from .._network import Network, Params
+from ..noise._draw import is_noise
 from ..noise._increments import noises_of
-from ..noise._noise import is_noise
 from ._linear import (
     Jacobians,
     as_complex,

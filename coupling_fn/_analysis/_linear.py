@@ -19,7 +19,7 @@ from jaxtyping import Float
 
 from .._core import PyTree, as_float, container, get, names_of, read, require_names, require_shape
 from .._network import Network, Params, derivative, links_of, taps_of
-from ..noise._noise import is_noise
+from ..noise._draw import is_noise
 
 NEWTON_STEPS = 200
 CALM, SLOW = 1.0, 0.1  # how states are drawn to their past, in terms of the eigenvalues

@@ -1,4 +1,9 @@
-"""The linear part of a coupling: messages through a connection, dense or sparse."""
+"""The linear part of a coupling: weighted sums of messages over every kind of connection.
+
+Each kind of connection registers its own methods of `weighted` (the sums), `edgewise` (sums of a
+function of both ends of each edge), `in_strength` (the row sums), and, where a loop can work something
+out once, `prepared`.
+"""
 
 from collections.abc import Callable
 from functools import singledispatch
@@ -31,15 +36,18 @@ def weighted_sum(
 ) -> Num[Array, " target"]:
     r"""Sum what each target receives: $\sum_j W_{ij} m_j$, or $\sum_j W_{ij} m_{ij}$.
 
-    The second form is for messages of which every target sees its own, delayed copy. A rule of
-    your own that sums with this works with delays and with sparse connections.
+    The second form is for delayed messages, of which each target sees its own copy. A coupling rule
+    of your own that sums with this function works with delays and with sparse connections.
 
     Args:
-        conn: $W$; `conn[i, j]` is from source `j` onto target `i`; dense or sparse.
+        conn: $W$; `conn[i, j]` is the weight from source `j` onto target `i`; dense or sparse.
         messages: what each source sends, or what each target sees of it.
 
+    Returns:
+        One sum per target. [unit of `conn` times unit of `messages`]
+
     Raises:
-        ValueError: if `messages` fits neither form.
+        ValueError: if `messages` has neither shape.
 
     Example:
         >>> conn = jnp.array([[0.0, 2.0], [1.0, 0.0]])
@@ -55,7 +63,7 @@ def weighted_sum(
 
 
 def matrix_shape(conn: Any) -> tuple[int, int]:
-    """How many targets and sources there are; refused where it is no connection."""
+    """Return the numbers of targets and sources; refuse what is not a matrix of numbers."""
     require_real("conn", conn)
     if len(np.shape(conn)) != 2:
         raise ValueError(f"`conn` must have shape (target, source), not {np.shape(conn)}.")
@@ -63,27 +71,31 @@ def matrix_shape(conn: Any) -> tuple[int, int]:
 
 
 def stored(conn: Weights) -> Array:
-    """Which pairs `(target, source)` have an edge: a weight that is not 0, or a stored entry."""
+    """Mark the pairs `(target, source)` with an edge: a weight other than 0, or a stored entry."""
     if isinstance(conn, BCOO):
         return BCOO((jnp.ones_like(conn.data), conn.indices), shape=conn.shape).todense() != 0
     return conn != 0
 
 
 class Padded(eqx.Module):
-    """A few edges a target, as rows of equal length: what is missing has weight 0."""
+    """A few edges per target as padded rows of one width, in a dense network; padding has weight 0.
+
+    For the stepwise edges of a delayed network, which are few. `_padded_rows.py` has the padded rows of
+    a whole sparse matrix.
+    """
 
     values: Array  # (target, slot)
     source: Array  # (target, slot)
 
 
 def padded(conn: Array, source: Array) -> Padded:
-    """The entries of a dense `conn` at the sources of each row of `source`; -1 is no edge."""
+    """Pick the entries of a dense `conn` at `source`, (target, slot); -1 there is padding."""
     values = jnp.take_along_axis(conn, jnp.maximum(source, 0), axis=1)
     return Padded(jnp.where(source >= 0, values, 0), jnp.maximum(source, 0))
 
 
 def as_conn(name: str, conn: object) -> Array | BCOO | SparseConnection:
-    """`conn` as a float connection, checked: two axes, real, and finite where values are known."""
+    """Convert `conn` to a connection of floats: two axes, real, and finite where values are known."""
     if isinstance(conn, SparseConnection):
         return with_weights(conn, as_conn_values(name, conn.weights))
     if isinstance(conn, BCOO):
@@ -101,7 +113,7 @@ def as_conn(name: str, conn: object) -> Array | BCOO | SparseConnection:
 
 
 def as_conn_values(name: str, values: object) -> Array:
-    """Weights as finite floats."""
+    """Convert weights to floats, and refuse those that are not finite."""
     values = as_float(name, values)
     hint = "A tract that is missing from the data is a weight of 0, not NaN."
     require_finite(name, values, hint)
@@ -109,19 +121,19 @@ def as_conn_values(name: str, values: object) -> Array:
 
 
 def row_sums(x: Array) -> Array:
-    """The sum of each row, as a matrix product.
+    """Sum each row, as a product with a vector of ones.
 
-    A reduction of some thousand numbers goes to a library that waits for its threads where XLA runs
-    a loop body as a task graph: 82 us a step against 10 for 84 x 84 (JAX 0.10.2, CPU).
+    A plain reduction of some thousand numbers uses a thread pool, and waits for it wherever XLA runs a
+    loop body as a graph of tasks: 82 us per step instead of 10 for 84 x 84 (JAX 0.10.2, CPU).
     """
     return jnp.matmul(x, jnp.ones(x.shape[1], x.dtype), precision=lax.Precision.HIGHEST)
 
 
 @singledispatch
 def weighted(conn, messages: Array) -> Array:
-    """What `weighted_sum` does, for every kind of connection, those within the package too."""
+    """Do what `weighted_sum` does, without checks, for every kind of connection, internal ones too."""
     if messages.ndim == 1:
-        # On a GPU the default would round float32 weights to TF32: 2e-4 instead of 1e-7.
+        # By default a GPU rounds float32 to TF32, with errors of 2e-4 instead of 1e-7.
         return jnp.matmul(conn, messages, precision=lax.Precision.HIGHEST)
     return row_sums(conn * messages)
 
@@ -152,7 +164,7 @@ def _(conn: Product, messages: Array) -> Array:
 
 @singledispatch
 def prepared(conn) -> Any:
-    """A connection as `weighted` is fastest with it, for a loop."""
+    """Convert a connection to what `weighted` sums fastest; call it once, before a loop."""
     return conn
 
 
@@ -163,10 +175,10 @@ def _(conn: SparseConnection) -> Product:
 
 @singledispatch
 def edgewise(conn, fn: Callable[[Array, Array], Array], source: Array, target: Array) -> Array:
-    """The weighted sums of `fn(source, target)`, worked out for every edge."""
+    """Return the weighted sums of `fn(source, target)`, evaluated on every edge."""
     source = jnp.broadcast_to(source[None, :] if source.ndim == 1 else source, conn.shape)
     target = jnp.broadcast_to(target[:, None], conn.shape)
-    # An absent edge adds nothing, also where `fn` or its slope is not finite there.
+    # An absent edge adds nothing, even where `fn` or its derivative is not finite there.
     absent = ~stored(conn)
     source, target = (jnp.where(absent, lax.stop_gradient(x), x) for x in (source, target))
     carried = fn(source, target)
@@ -181,7 +193,7 @@ def _(conn: SparseConnection, fn, source: Array, target: Array) -> Array:
 
 @singledispatch
 def in_strength(conn) -> Array:
-    """What each target could receive: the row sums, of every kind of connection."""
+    """Return the row sums of every kind of connection: the sum of the weights onto each target."""
     return jnp.sum(conn, axis=1)
 
 

@@ -1,7 +1,7 @@
-"""The edges of a connection as arrays on the host, whatever it is kept in; and what a graph is.
+"""The edges of any connection as NumPy arrays, for inspecting a connectome rather than running it.
 
-For looking at a connectome, not for running one. Nothing here is of size (region, region) but what
-came in so: 10^4 regions are no trouble as long as their edges are few.
+No array here has the size (region, region) unless the connection itself is dense, so 10^4 regions are
+no problem as long as they have few edges.
 """
 
 import dataclasses
@@ -15,13 +15,15 @@ from .._core import require_real, require_square
 from ._connectome import Connectome
 from ._sparse import SparseConnection
 
-EIGENVALUES_UP_TO = 400  # regions; beyond, the spectral radius comes from the growth of W^n x
+# Up to this many regions the spectral radius comes from all eigenvalues, beyond from the growth of
+# W^n x, for n up to POWERS.
+EIGENVALUES_UP_TO = 400
 POWERS = 80
 
 
 @dataclasses.dataclass(frozen=True)
-class Edges:
-    """Edges in the order of (target, source), each once; weights may be NaN, and are not 0."""
+class EdgeList:
+    """Edges ordered by (target, source), each once; weights are not 0, but may be NaN."""
 
     target: np.ndarray
     source: np.ndarray
@@ -36,17 +38,17 @@ class Edges:
     def _keys(self) -> np.ndarray:
         return self.target * self.regions + self.source
 
-    def chosen(self, which: np.ndarray) -> "Edges":
-        """Some of the edges."""
+    def chosen(self, which: np.ndarray) -> "EdgeList":
+        """Return the edges that `which` marks or numbers."""
         target, source, weight = (x[which] for x in (self.target, self.source, self.weight))
-        return Edges(target, source, weight, self.regions, self.labels)
+        return EdgeList(target, source, weight, self.regions, self.labels)
 
     def look_up(self, values: np.ndarray, target: np.ndarray, source: np.ndarray) -> np.ndarray:
-        """Of one value an edge, those of the edges asked for; 0 where there is no such edge."""
+        """Pick from one value per edge those of the edges asked for; 0 where there is no such edge."""
         return self._at(values, *self._find(target, source))
 
     def turned(self, values: np.ndarray) -> np.ndarray:
-        """Of one value an edge, that of the other direction of each; 0 where there is none."""
+        """Return for each edge the value of the edge in the other direction; 0 where there is none."""
         return self._at(values, *self._other_way)
 
     @cached_property
@@ -54,9 +56,9 @@ class Edges:
         return self._find(self.source, self.target)
 
     def _find(self, target: np.ndarray, source: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The places of edges, and whether they are there."""
+        """Return the numbers of the edges asked for, and whether there are such edges."""
         wanted = target * self.regions + source
-        # In order: a search that jumps about misses the cache, and takes 5 times as long.
+        # Search in sorted order: in random order it misses the cache and takes 5 times as long.
         order = np.argsort(wanted)
         place = np.empty_like(order)
         place[order] = np.searchsorted(self._keys, wanted[order])
@@ -69,37 +71,39 @@ class Edges:
 
     @cached_property
     def back(self) -> np.ndarray:
-        """The weight in the other direction of each edge."""
+        """Weight in the other direction of each edge; 0 where there is no such edge."""
         return self.turned(self.weight)
 
     @property
     def apart(self) -> np.ndarray:
-        """Which edges connect two regions rather than one with itself."""
+        """Mask of the edges that connect two different regions."""
         return self.target != self.source
 
     def onto_each(self, values: np.ndarray) -> np.ndarray:
-        """The sum over the edges onto each region."""
+        """Sum one value per edge over the edges onto each region."""
         return np.bincount(self.target, values, self.regions)
 
     def from_each(self, values: np.ndarray) -> np.ndarray:
-        """The sum over the edges from each region."""
+        """Sum one value per edge over the edges from each region."""
         return np.bincount(self.source, values, self.regions)
 
 
-def edges_of(conn: Any) -> Edges:
-    """The edges of a connectome, of dense weights or of sparse ones."""
+def edge_list(conn: Any) -> EdgeList:
+    """Return the edges of a connectome, of dense weights or of a sparse connection."""
     labels = conn.labels if isinstance(conn, Connectome) else None
     weights = conn.weights if isinstance(conn, Connectome) else conn
     weights = np.asarray(weights) if isinstance(weights, (list, tuple)) else weights
     require_real("conn", weights)
     require_square("conn", weights)
     target, source, weight = stored_edges(weights)
-    return Edges(target.astype(np.int64), source.astype(np.int64), weight, weights.shape[0], labels)
+    return EdgeList(
+        target.astype(np.int64), source.astype(np.int64), weight, weights.shape[0], labels
+    )
 
 
 @singledispatch
 def stored_edges(conn: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Target, source and weight of all edges, in that order, in float64."""
+    """Return target, source and weight (in float64) of all edges whose weight is not 0, in order."""
     dense = np.asarray(conn)
     target, source = np.nonzero(dense)
     return target, source, dense[target, source].astype(np.float64)
@@ -108,7 +112,7 @@ def stored_edges(conn: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 @stored_edges.register
 def _(conn: BCOO):
     target, source = np.asarray(conn.indices, np.int64).T
-    inside = (target < conn.shape[0]) & (source < conn.shape[1])  # beyond is a BCOO's padding
+    inside = (target < conn.shape[0]) & (source < conn.shape[1])  # BCOO pads with indices beyond.
     keys, place = np.unique((target * conn.shape[1] + source)[inside], return_inverse=True)
     weight = np.bincount(place.ravel(), np.asarray(conn.data, np.float64)[inside], len(keys))
     keys, weight = keys[weight != 0], weight[weight != 0]
@@ -123,22 +127,24 @@ def _(conn: SparseConnection):
     return target, source, weight
 
 
-def parts_of(edges: Edges) -> np.ndarray:
-    """A number for each region, one for all that are connected, in whatever direction and way."""
+def connected_parts(edges: EdgeList) -> np.ndarray:
+    """Return a number per region, the same for all regions that paths in any direction connect."""
     part = np.arange(edges.regions)
     while True:
         lower = np.minimum(part[edges.target], part[edges.source])
         new = part.copy()
         np.minimum.at(new, edges.target, lower)
         np.minimum.at(new, edges.source, lower)
-        new = new[new]  # the number is that of a region of the part, which may know a lower one
+        new = new[
+            new
+        ]  # The number is that of a region in the same part, which may have a lower one.
         if (new == part).all():
             return part
         part = new
 
 
-def spectral_radius(edges: Edges) -> float:
-    """The largest |eigenvalue|; of many regions as what W^n x grows by, to some per cent."""
+def spectral_radius(edges: EdgeList) -> float:
+    """Return the largest |eigenvalue|; for many regions from the growth of W^n x, to a few per cent."""
     n = edges.regions
     if n <= EIGENVALUES_UP_TO:
         dense = np.zeros((n, n))
@@ -154,12 +160,12 @@ def spectral_radius(edges: Edges) -> float:
     return float(np.exp(np.mean(growth[POWERS // 2 :])))
 
 
-def along(a: Edges, b: Edges) -> tuple[float, int]:
-    """How the directions of two networks agree, from -1 to 1, and over how many edges.
+def orientation_agreement(a: EdgeList, b: EdgeList) -> tuple[float, int]:
+    """Return how well the directions of two networks agree, from -1 to 1, and over how many edges.
 
-    The correlation of how much each weight's rank is above that of the other direction, where both
-    have one: what is symmetric says nothing about orientation, and ranks bear a scale or a logarithm
-    between the two.
+    The lean of an edge is the rank of its weight minus the rank of the weight in the other direction;
+    the agreement is the correlation of leans over the edges where both networks have one. Symmetric
+    weights lean nowhere and so do not count, and ranks do not change with a scale or a logarithm.
     """
     lean_a, lean_b = _lean(a), _lean(b)
     here = b.look_up(lean_b, a.target, a.source)
@@ -169,7 +175,8 @@ def along(a: Edges, b: Edges) -> tuple[float, int]:
     return float((lean_a * there).sum() / size) if size > 0 else 0.0, both
 
 
-def _lean(edges: Edges) -> np.ndarray:
+def _lean(edges: EdgeList) -> np.ndarray:
+    """Return the rank of each |weight|, in (0, 1], minus that of the other direction."""
     sizes, place = np.unique(np.abs(edges.weight), return_inverse=True)
     ranks = (place.ravel() + 1) / max(len(sizes), 1)
     lean = ranks - edges.turned(ranks)

@@ -1,4 +1,8 @@
-"""Connectomes from files, and into them. A file is not trusted: it may be damaged, or a bomb."""
+"""Reading and writing connectomes. No file is trusted: it may be damaged, or made to exhaust memory.
+
+A format is a function from the bytes of a file to `_Parts`, registered in `_READERS` by extension;
+`_naming` puts the file's name into whatever it raises.
+"""
 
 import bz2
 import contextlib
@@ -8,6 +12,7 @@ import os
 import secrets
 import zipfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, NamedTuple
 
@@ -16,7 +21,7 @@ import numpy as np
 from .._core import require_choice
 from ._connectome import Connectome
 
-MAX_BYTES = 2**30  # of a file, and of each part of it once unpacked: 1 GiB
+MAX_BYTES = 2**30  # 1 GiB: the limit for a file, and for each of its parts once unpacked
 
 _WEIGHTS_IN_MAT = ("weights", "SC", "sc", "connectivity")
 
@@ -32,34 +37,35 @@ def load_connectome(
 ) -> Connectome:
     """Read a connectome from a file.
 
-    - `.zip`: TVB's format, with `weights`, and if there are `tract_lengths` and `centres` (lines
-      of `label x y z`), each `.txt` or `.txt.bz2`, in a folder or not.
-    - `.npz`: the arrays `weights`, and if there are `lengths` (or `tract_lengths`) and `labels`.
-    - `.csv`, `.txt`, `.npy`: the weights alone; text has no header, and columns are separated by
-      commas, or by blanks.
-    - `.mat` (this needs scipy): the first variable of `weights`, `SC`, `sc`, `connectivity`, and
-      if there are `lengths` or `tract_lengths`.
+    - `.zip`: the format of TVB, with `weights`, and optionally `tract_lengths` and `centres` (lines
+      of `label x y z`), each as `.txt` or `.txt.bz2`, in a folder or not.
+    - `.npz`: the array `weights`, and optionally `lengths` (or `tract_lengths`) and `labels`.
+    - `.csv`, `.txt`, `.npy`: only the weights; text has no header, and columns are separated by
+      commas or by blanks.
+    - `.mat` (needs scipy): the first that exists of the variables `weights`, `SC`, `sc` and
+      `connectivity`, and optionally `lengths` or `tract_lengths`.
 
-    All are read as `[target, source]`, TVB's orientation and this library's. If yours is the
-    other one: `cf.from_source_target(cf.load_connectome(path))`.
+    All are read as `[target, source]`, the orientation of TVB and of this library. If your data have
+    the other one, use `cf.from_source_target(cf.load_connectome(path))`.
 
     Args:
-        path: of the file.
-        lengths: of a second file, `.csv`, `.txt` or `.npy`, with the lengths in mm, where the
-            first one holds none.
+        path: the file.
+        lengths: a second file, `.csv`, `.txt` or `.npy`, with the lengths in mm, if the first one
+            holds none.
 
     Returns:
-        Weights, lengths [mm] and labels; what the files do not hold is None.
+        Weights, lengths [mm] and labels; None for what the files do not hold.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: naming the file, if it is damaged, empty, not numbers, not square, of an
-            unknown kind, larger than 1 GiB when unpacked, lacks the weights, or is an archive with
-            a path that leaves its folder. Nothing pickled is ever loaded, nothing unpacked to disk.
-        ImportError: for `.mat`, where scipy is not installed.
+        ValueError: if the file, which the error names, is damaged, empty, not square, of an unknown
+            kind, larger than 1 GiB when unpacked, holds no weights or something other than numbers,
+            or is an archive with a path that leaves its folder. Pickles are never loaded, and nothing
+            is unpacked to disk.
+        ImportError: for `.mat`, if scipy is not installed.
 
     Source:
-        P. Sanz Leon et al., Frontiers in Neuroinformatics 7 (2013) 10, for TVB.
+        P. Sanz Leon et al., Frontiers in Neuroinformatics 7 (2013) 10, for the format of TVB.
 
     Example:
         >>> np.savetxt("weights.csv", [[0, 1], [2, 0]], delimiter=",")
@@ -78,17 +84,18 @@ def load_connectome(
 def save_connectome(path: str | os.PathLike[str], connectome: Connectome) -> None:
     """Write a connectome to a file, `.npz` or TVB's `.zip`, that `load_connectome` reads.
 
-    The file is written under another name beside it and then renamed: a crash leaves what was
-    there before. TVB's `centres` need a place for each region, and a connectome has none: all are
-    written as 0 0 0. TVB itself also needs lengths and labels; what is None is left out.
+    The file is written under another name beside its own and then renamed, so a crash leaves what was
+    there before. The `centres` of TVB need a position per region, which a connectome does not have:
+    all are written as 0 0 0. TVB itself also needs lengths and labels; what is None is left out.
 
     Args:
-        path: of the file; one that exists is replaced.
-        connectome: what to write. Numbers keep all their digits, but a `.zip` does not say
-            whether they were float32 or float64: they come back as the floats JAX is set to.
+        path: the file; an existing one is replaced.
+        connectome: what to write. Numbers keep all their digits, but a `.zip` does not say whether
+            they were float32 or float64: they are read back in JAX's default precision.
 
     Raises:
-        ValueError: if the extension is neither, or a label cannot be kept: blank in a `.zip`.
+        ValueError: if the extension is neither of these, or a label cannot be written (blanks in a
+            `.zip`, a NUL at the end in an `.npz`).
 
     Example:
         >>> conn = cf.Connectome([[0, 1], [2, 0]], labels=["V1", "V2"])
@@ -117,7 +124,7 @@ def _to_npz(file: Any, connectome: Connectome) -> None:
     if connectome.labels is not None:
         arrays["labels"] = np.array(connectome.labels, dtype=str)
         if arrays["labels"].tolist() != list(connectome.labels):
-            raise ValueError("`labels` must not end in a NUL character: NumPy drops it.")
+            raise ValueError("`labels` must not end in a NUL character, which NumPy drops.")
     np.savez_compressed(file, **arrays)  # pyright: ignore[reportArgumentType]
 
 
@@ -138,19 +145,19 @@ def _to_tvb(file: Any, connectome: Connectome) -> None:
 
 def _to_text(x: Any) -> str:
     text = io.StringIO()
-    np.savetxt(text, np.asarray(x, float), fmt="%.17g")  # 17 digits are a float64, exactly
+    np.savetxt(text, np.asarray(x, float), fmt="%.17g")  # 17 digits restore a float64 exactly.
     return text.getvalue()
 
 
 def read_matrix(path: Path, what: str, names: tuple[str, ...]) -> np.ndarray:
-    """Read a matrix that is not a connectome; of an `.npz`, one of `names`, or the only array."""
-    readers = {**_MATRIX_READERS, ".npz": lambda data: _Parts(_from_npz_matrix(data, names))}
-    return _read(path, readers, what).weights
+    """Read a matrix that is not a connectome; from an `.npz`, one of `names`, or its only array."""
+    from_npz = partial(_from_npz_matrix, names=names)
+    return _read(path, {**_MATRIX_READERS, ".npz": from_npz}, what).weights
 
 
 @contextlib.contextmanager
 def _naming(path: str | os.PathLike[str], what: str = "a connectome") -> Iterator[None]:
-    """Name the file in whatever goes wrong; a damaged one can raise nearly anything."""
+    """Name the file in the error, whatever goes wrong: a damaged file can raise nearly anything."""
     try:
         yield
     except ImportError:
@@ -178,7 +185,7 @@ def _read(
 
 
 def _read_all(stream: Any, what: str) -> bytes:
-    """Read to the end, but no further than the limit, whatever a header says of the size."""
+    """Read to the end, but not past the limit, whatever size a header claims."""
     data = stream.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
         raise ValueError(f"{what} is larger than the limit of {MAX_BYTES} bytes.")
@@ -186,7 +193,7 @@ def _read_all(stream: Any, what: str) -> bytes:
 
 
 def _member(archive: zipfile.ZipFile, *names: str) -> bytes | None:
-    """Unpack the one member with one of these file names, whatever its folder."""
+    """Unpack the only member with one of these file names, in whatever folder."""
     _require_inside(archive)
     found = [
         member
@@ -205,9 +212,9 @@ def _member(archive: zipfile.ZipFile, *names: str) -> bytes | None:
 
 
 def _require_inside(archive: zipfile.ZipFile) -> None:
-    """Refuse an archive made to write outside of where it is unpacked: nothing is, but it is no data."""
+    """Refuse an archive with paths outside of its folder: nothing is unpacked, but it is suspect."""
     for member in archive.namelist():
-        path = PureWindowsPath(member)  # knows \\ and drives as well as /
+        path = PureWindowsPath(member)  # This also understands \\ and drives.
         if path.anchor or ".." in path.parts:
             raise ValueError(f"its member {member!r} has a path that leaves the archive's folder.")
 
@@ -258,7 +265,7 @@ def _from_npz(data: bytes) -> _Parts:
     )
 
 
-def _from_npz_matrix(data: bytes, names: tuple[str, ...]) -> np.ndarray:
+def _from_npz_matrix(data: bytes, names: tuple[str, ...]) -> _Parts:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         held = archive.namelist()
         named = [f"{name}.npy" for name in names] if len(held) > 1 else held
@@ -266,18 +273,26 @@ def _from_npz_matrix(data: bytes, names: tuple[str, ...]) -> np.ndarray:
         if found is None:
             listed = ", ".join(held[:20]) or "nothing"
             raise ValueError(f"it holds none of {', '.join(names)}, only: {listed}.")
-    return _array(found)
+    return _Parts(_array(found))
+
+
+def _from_npy(data: bytes) -> _Parts:
+    return _Parts(_array(data))
 
 
 def _array(data: bytes) -> np.ndarray:
     x = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
-    if x.size > len(data):  # of entries without a byte each, as strings of length 0 are
+    if x.size > len(data):  # Entries without a byte each, such as strings of length 0.
         raise ValueError(f"it claims to hold {x.size} entries in {len(data)} bytes.")
     return x
 
 
+def _from_text(data: bytes) -> _Parts:
+    return _Parts(_text(data))
+
+
 def _text(data: bytes, what: str = "it") -> np.ndarray:
-    text = data.decode("utf-8-sig")  # spreadsheets put a mark in front
+    text = data.decode("utf-8-sig")  # Spreadsheets put a byte-order mark in front.
     if not text.strip():
         raise ValueError(f"{what} is empty.")
     try:
@@ -302,7 +317,7 @@ def _from_mat(data: bytes) -> _Parts:
         if 8 * math.prod(held[name]) > MAX_BYTES:
             raise ValueError(f"its {name} is larger than the limit of {MAX_BYTES} bytes.")
         x = scipy_io.loadmat(io.BytesIO(data), variable_names=[name])[name]
-        return x.toarray() if hasattr(x, "toarray") else x  # MATLAB's sparse matrices
+        return x.toarray() if hasattr(x, "toarray") else x  # A sparse matrix of MATLAB.
 
     weights = variable(*_WEIGHTS_IN_MAT)
     if weights is None:
@@ -313,8 +328,8 @@ def _from_mat(data: bytes) -> _Parts:
 
 
 _MATRIX_READERS: dict[str, Callable[[bytes], _Parts]] = {
-    ".csv": lambda data: _Parts(_text(data)),
-    ".txt": lambda data: _Parts(_text(data)),
-    ".npy": lambda data: _Parts(_array(data)),
+    ".csv": _from_text,
+    ".txt": _from_text,
+    ".npy": _from_npy,
 }
 _READERS = {".zip": _from_tvb, ".npz": _from_npz, ".mat": _from_mat, **_MATRIX_READERS}

@@ -1,6 +1,6 @@
-"""Graph measures that are read next to connectomes and functional connectivities.
+"""Graph measures of connectomes and functional connectivities.
 
-Clustering and communities come from networkx, with `coupling_fn[graph]`, on the host.
+Clustering and communities come from networkx (the extra `coupling_fn[graph]`), and run on the host.
 """
 
 from typing import Any, Literal
@@ -26,20 +26,20 @@ Direction = Literal["in", "out"]
 
 
 def degree(conn: Weights, direction: Direction = "in") -> Int[Array, " region"]:
-    """Count the connections of each region: weights that are not 0.
+    """Count the connections of each region: the weights other than 0.
 
-    Connections are counted as given, those of a region with itself too: leave them out first, with
+    Connections are counted as given, self-connections included: remove those first with
     `without_self_connections`, and weak ones with `threshold`.
 
     Args:
-        conn: weights, or a functional connectivity with a threshold. [any unit]
-        direction: "in", those a region receives by, its row, or "out", those it sends by.
+        conn: weights, or a functional connectivity after `threshold`. [any unit]
+        direction: "in" counts what a region receives, its row; "out" what it sends, its column.
 
     Returns:
-        The number of connections. [1]
+        The number of connections per region. [1]
 
     Raises:
-        ValueError: if `conn` is not square, or there is no such direction.
+        ValueError: if `conn` is not square or not finite, or `direction` is unknown.
 
     Source:
         M. Rubinov, O. Sporns, NeuroImage 52, 1059 (2010).
@@ -52,24 +52,24 @@ def degree(conn: Weights, direction: Direction = "in") -> Int[Array, " region"]:
     conn, axis = _conn(conn), _axis(direction)
     sparse = isinstance(conn, SparseConnection)
     weights = conn.weights if sparse else conn.data if isinstance(conn, BCOO) else conn
-    require_finite("conn", weights)  # NaN is not 0, and would count
+    require_finite("conn", weights)  # NaN is not 0, and would be counted.
     if sparse:
         return _of_edges(conn, (weights != 0).astype(conn.target.dtype), axis)
     return stored(conn).sum(axis=axis)
 
 
 def strength(conn: Weights, direction: Direction = "in") -> Float[Array, " region"]:
-    r"""Add up the weights of each region's connections: the row sums $\sum_j W_{ij}$, or the column sums.
+    r"""Sum the weights of each region's connections: over rows, $\sum_j W_{ij}$, or over columns.
 
     Args:
         conn: weights, or a functional connectivity. [any unit]
-        direction: "in", what a region receives, its row, or "out", what it sends.
+        direction: "in" sums what a region receives, its row; "out" what it sends, its column.
 
     Returns:
-        The sums. [unit of `conn`]
+        The sum per region. [unit of `conn`]
 
     Raises:
-        ValueError: if `conn` has not two axes, or there is no such direction.
+        ValueError: if `conn` does not have two axes, or `direction` is unknown.
 
     Source:
         M. Rubinov, O. Sporns, NeuroImage 52, 1059 (2010).
@@ -80,7 +80,7 @@ def strength(conn: Weights, direction: Direction = "in") -> Float[Array, " regio
         ([3.0, 0.0, 3.0], [0.0, 5.0, 1.0])
     """
     axis = _axis(direction)
-    matrix_shape(conn)  # it need not be square: a surface has more vertices than regions
+    matrix_shape(conn)  # It need not be square: a surface has more vertices than regions.
     if isinstance(conn, SparseConnection):
         return _of_edges(conn, conn.weights, axis)
     conn = conn if isinstance(conn, BCOO) else as_float("conn", conn)
@@ -88,17 +88,17 @@ def strength(conn: Weights, direction: Direction = "in") -> Float[Array, " regio
 
 
 def clustering(conn: Weights) -> Float[Array, " region"]:
-    r"""Measure how many of a region's neighbours are connected too, by weight.
+    r"""Measure how strongly the neighbours of each region are connected to each other.
 
-    The geometric mean of the weights of each triangle, over the largest weight, averaged over the
-    triangles that a region could have; of directed connections over all their directions.
-    Connections of a region with itself do not count.
+    This is the geometric mean of the weights of a triangle, divided by the largest weight, averaged
+    over all triangles that the region could be part of; in a directed network over all directions of
+    their edges. Self-connections do not count.
 
     Args:
-        conn: weights, 0 or more; where they are not symmetric, they are directed. [any unit]
+        conn: weights, 0 or more; if they are not symmetric, they count as directed. [any unit]
 
     Returns:
-        The clustering coefficients, in [0, 1]. [1]
+        The clustering coefficient per region, in [0, 1]. [1]
 
     Raises:
         ValueError: if `conn` is not square, or has entries that are negative, infinite or NaN.
@@ -107,11 +107,11 @@ def clustering(conn: Weights) -> Float[Array, " region"]:
 
     Source:
         J.-P. Onnela et al., Phys. Rev. E 71, 065103 (2005); G. Fagiolo, Phys. Rev. E 76, 026107
-        (2007), for directed ones.
+        (2007), for directed networks.
 
     Example:
         >>> triangle = jnp.ones((3, 3)) - jnp.eye(3)
-        >>> cf.clustering(jnp.pad(triangle, (0, 1))).tolist()  # and one on its own
+        >>> cf.clustering(jnp.pad(triangle, (0, 1))).tolist()  # and a region on its own
         [1.0, 1.0, 1.0, 0.0]
     """
     networkx, graph, matrix = _graph(conn)
@@ -122,18 +122,19 @@ def clustering(conn: Weights) -> Float[Array, " region"]:
 def modularity(
     conn: Weights, *, resolution: float = 1.0, seed: int = 0
 ) -> tuple[Float[Array, ""], Int[Array, " region"]]:
-    """Divide regions into communities (Louvain), and measure how well they divide.
+    """Divide the regions into communities (Louvain), and measure how well they divide.
 
-    Modularity is the share of weight within communities, less what it would be if the same
-    strengths were connected by chance.
+    Modularity is the share of weight within communities, minus the share expected if regions of the
+    same strengths were connected at random.
 
     Args:
-        conn: weights, 0 or more; where they are not symmetric, they are directed. [any unit]
+        conn: weights, 0 or more; if they are not symmetric, they count as directed. [any unit]
         resolution: above 1 for more and smaller communities. [1]
-        seed: of the order in which regions are tried: other seeds may find other communities.
+        seed: of the random order in which regions are tried; another seed may find other communities.
 
     Returns:
-        The modularity, and the community of each region, numbered by their first regions. [1]
+        The modularity, and the community of each region, numbered in the order of their first
+        regions. [1]
 
     Raises:
         ValueError: if `conn` is not square, has no connection, or has entries that are negative,
@@ -179,9 +180,11 @@ def _axis(direction: str) -> int:
 
 
 def _graph(conn: Any) -> tuple[Any, Any, Any]:
-    """The connectome as networkx has it, where `matrix[u, v]` is from u to v."""
+    """Return networkx, the graph, and the checked matrix; in networkx `matrix[u, v]` is from u to v."""
     if not known(conn):
-        raise TypeError("`conn` must have values: networkx runs on the host, outside of jit.")
+        raise TypeError(
+            "`conn` must be known, not traced: networkx runs on the host, outside of jit."
+        )
     try:
         import networkx
     except ImportError as error:
@@ -191,7 +194,7 @@ def _graph(conn: Any) -> tuple[Any, Any, Any]:
         ) from error
     conn = _conn(conn)
     conn = to_sparse(conn) if isinstance(conn, BCOO) else conn
-    hint = "Of a functional connectivity, take `abs` or a part."
+    hint = "Of a functional connectivity, take `abs` or only the positive part."
     if isinstance(conn, SparseConnection):
         matrix = conn.to_scipy().copy()
         matrix.eliminate_zeros()

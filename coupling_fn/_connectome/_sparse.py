@@ -1,4 +1,4 @@
-"""A sparse connection: its stored weights, and which source each goes from onto which target."""
+"""Sparse connections: a weight per stored edge, and the source and target of each edge."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -23,20 +23,21 @@ from .._core import (
     require_nonnegative,
     require_shape,
 )
-from ._padded_rows import Layout, Product, Rows, make_layout, take
+from ._layout import make_layout
+from ._padded_rows import Layout, Product, one_place_per_row, take
 
 _MISSING_TRACT = "A tract that is missing from the data is an edge left out, not NaN."
 
 
 class SparseConnection(eqx.Module):
-    """The edges of a large network, in place of a matrix: from `to_sparse` or `sparse_from_edges`.
+    """The edges of a large network, in place of a matrix; made by `to_sparse` or `sparse_from_edges`.
 
-    Every coupling takes it as its `conn`, and no array of (target, source) is ever made of it. The
-    weights are a leaf, to fit or to sweep; the rest only says where they are.
+    Every coupling accepts it as its `conn`, and never makes an array (target, source) of it. The
+    weights are a leaf that one may fit or sweep; the other arrays only say where they belong.
 
     Attributes:
-        weights: one a stored edge, ordered by target, then by source. Lengths and lags that go with
-            them, from `edge_values`, are in the same order.
+        weights: one per stored edge, ordered by target, then by source. Lengths and lags per edge,
+            from `edge_values`, are in the same order.
         target: the target of each edge.
         source: the source of each edge.
         shape: (targets, sources).
@@ -73,22 +74,22 @@ class SparseConnection(eqx.Module):
         return f"SparseConnection({self.shape}, {kind}, edges={np.shape(self.target)})"
 
     def todense(self) -> Array:
-        """Make the matrix (target, source)."""
+        """Return the matrix (target, source)."""
         return jnp.zeros(self.shape, self.dtype).at[self.target, self.source].set(self.weights)
 
     def to_bcoo(self) -> BCOO:
-        """Make a `jax.experimental.sparse.BCOO`."""
+        """Convert to a `jax.experimental.sparse.BCOO`."""
         indices = jnp.stack([self.target, self.source], axis=1)
         ordered = {"indices_sorted": True, "unique_indices": True}
         return BCOO((self.weights, indices), shape=self.shape, **ordered)
 
     def to_bcsr(self) -> BCSR:
-        """Make a `jax.experimental.sparse.BCSR`."""
+        """Convert to a `jax.experimental.sparse.BCSR`."""
         parts = (self.weights, self.source, self._row_starts())
         return BCSR(parts, shape=self.shape, indices_sorted=True, unique_indices=True)
 
     def to_scipy(self) -> Any:
-        """Make a `scipy.sparse.csr_array`."""
+        """Convert to a `scipy.sparse.csr_array`."""
         from scipy.sparse import csr_array
 
         parts = (self.weights, self.source, self._row_starts())
@@ -99,7 +100,7 @@ class SparseConnection(eqx.Module):
         return jnp.concatenate([jnp.zeros(1, jnp.int32), ends.astype(jnp.int32)])
 
 
-if TYPE_CHECKING:  # a static checker does not know shapes
+if TYPE_CHECKING:  # A static checker does not know shapes.
     Weights: TypeAlias = Any
 else:
     # `weights[i, j]` is from source j onto target i.
@@ -112,20 +113,21 @@ def sparse_from_edges(
     weight: Num[ArrayLike, " edge"] | Sequence[float],
     shape: tuple[int, int],
 ) -> SparseConnection:
-    """Connect by a list of edges, in any order.
+    """Make a sparse connection from a list of edges, in any order.
 
-    Edges of one pair are one edge, of the sum of their weights, as in scipy. The work is NumPy's, a
-    second or two for 10^7 edges; weights may be traced, targets and sources may not.
+    Edges between the same source and target become one edge with the sum of their weights, as in scipy.
+    NumPy does the work, in a second or two for 10^7 edges; weights may be traced, targets and sources
+    may not.
 
     Args:
         target: the number of each edge's target.
-        source: the number of its source.
-        weight: its weight; one of 0 is stored too.
+        source: the number of each edge's source.
+        weight: the weight of each edge; an edge of weight 0 is stored too.
         shape: (targets, sources).
 
     Raises:
-        ValueError: if the lists differ in length, an edge leaves the shape, or a weight is not finite.
-        TypeError: if targets or sources are not whole numbers, or not known yet.
+        ValueError: if the lists differ in length, a number exceeds `shape`, or a weight is not finite.
+        TypeError: if targets or sources are not whole numbers, or are traced.
 
     Example:
         >>> conn = cf.sparse_from_edges([1, 0, 1], [0, 1, 0], [0.5, 2.0, 0.25], shape=(2, 2))
@@ -138,7 +140,7 @@ def sparse_from_edges(
     targets, sources = (as_count("shape", n) for n in shape)
     ends = _numbers("target", target, targets), _numbers("source", source, sources)
     for name, end in zip(("target", "source"), ends, strict=True):
-        require_shape(name, end, weight.shape, meaning="One for each of `weight`.")
+        require_shape(name, end, weight.shape, meaning="Give one per entry of `weight`.")
     require_finite("weight", weight, _MISSING_TRACT)
     key = ends[0].astype(np.int64) * sources + ends[1]
     if not (key[1:] > key[:-1]).all():
@@ -166,16 +168,16 @@ def _laid_out(weight: Array, target, source, shape, mesh: Mesh | None = None) ->
 
 
 def to_sparse(conn: Any, threshold: float | None = None) -> SparseConnection:
-    """Turn a connection into a sparse one.
+    """Convert a connection to a sparse one.
 
     Args:
-        conn: a matrix (target, source), of which zeros are left out; or a matrix of scipy.sparse, a
-            BCOO or a BCSR, of which all that is stored stays. Entries of one pair are summed.
-        threshold: if given, weights of a smaller size are left out.
+        conn: a matrix (target, source), whose zeros are left out; or a matrix of scipy.sparse, a BCOO
+            or a BCSR, of which every stored entry is kept. Entries of the same pair are summed.
+        threshold: if given, edges with a smaller |weight| are left out. [as the weights]
 
     Raises:
-        ValueError: if `conn` has not two axes, or a weight is not finite.
-        TypeError: if it is none of these, or not known yet.
+        ValueError: if `conn` does not have two axes, or a weight is not finite.
+        TypeError: if it is none of these, or is traced.
 
     Example:
         >>> cf.to_sparse(jnp.array([[0.0, -3.0], [1.0, 0.0]]), threshold=2.0).todense().tolist()
@@ -192,16 +194,19 @@ def to_sparse(conn: Any, threshold: float | None = None) -> SparseConnection:
 
 
 def edge_values(conn: SparseConnection, values: Any) -> Float[Array, " edge"]:
-    """Give every edge of a sparse connection its length, say, in the order of its weights.
+    """Look up one value per edge of a sparse connection, such as its length, in the order of weights.
 
     Args:
         conn: the connection.
-        values: where to find them: a matrix (target, source), dense or sparse in any form that
-            `to_sparse` takes, or a list of edges `(target, source, value)`. What is given for other
-            pairs is left out.
+        values: the values to choose from: a matrix (target, source), dense or sparse in any form that
+            `to_sparse` accepts, or a list of edges `(target, source, value)`. Values of pairs that
+            have no edge are ignored.
+
+    Returns:
+        The value of each edge. [unit of `values`]
 
     Raises:
-        ValueError: if an edge has no value, or two that differ, or the shapes do not fit.
+        ValueError: if an edge has no value, or has two that differ, or the shapes do not fit.
 
     Example:
         >>> conn = cf.to_sparse(jnp.array([[0.0, 2.0], [1.0, 0.0]]))
@@ -215,15 +220,15 @@ def edge_values(conn: SparseConnection, values: Any) -> Float[Array, " edge"]:
         source = _numbers("source", source, conn.shape[1])
         value = as_float("values", value)
         for name, end in (("target", target), ("source", source)):
-            require_shape(name, end, value.shape, meaning="One for each value.")
+            require_shape(name, end, value.shape, meaning="Give one per value.")
     elif _is_dense(values):
         value = as_float("values", values)
-        require_shape("values", value, conn.shape, meaning="It goes with `conn`.")
+        require_shape("values", value, conn.shape, meaning="That is the shape of `conn`.")
         return value[conn.target, conn.source]
     else:
         target, source, value, shape = _entries("values", values)
         if shape != conn.shape:
-            raise ValueError(f"`values` must have shape {conn.shape}, as `conn` has, not {shape}.")
+            raise ValueError(f"`values` must have shape {conn.shape}, like `conn`, not {shape}.")
     wanted = _key(conn.target, conn.source, conn.shape)
     given = _key(target, source, conn.shape)
     order = np.argsort(given, kind="stable")
@@ -232,7 +237,7 @@ def edge_values(conn: SparseConnection, values: Any) -> Float[Array, " edge"]:
     if len(missing):
         where = int(conn.target[missing[0]]), int(conn.source[missing[0]])
         raise ValueError(
-            f"`values` must have one for every edge; {len(missing)} have none, the first from "
+            f"`values` must have a value for every edge; {len(missing)} have none, the first from "
             f"source {where[1]} onto target {where[0]}."
         )
     if known(value):
@@ -241,77 +246,79 @@ def edge_values(conn: SparseConnection, values: Any) -> Float[Array, " edge"]:
 
 
 def _refuse_other_values(value: np.ndarray, given: np.ndarray, wanted: np.ndarray) -> None:
+    """Refuse two values for one edge; `given` are the sorted keys of values, `wanted` those of edges."""
     again = (given[1:] == given[:-1]) & (value[1:] != value[:-1])
     again[again] = np.isin(given[1:][again], wanted)
     if again.any():
         at = np.flatnonzero(again)[0]
         raise ValueError(
-            f"`values` has {value[at]} and {value[at + 1]} for one edge. Edges of one pair are "
-            "summed to one, which has one value."
+            f"`values` has {value[at]} and {value[at + 1]} for one edge: give one value per edge. "
+            "Edges between the same source and target were summed to a single edge."
         )
 
 
-# --- what the rest of the package does with one ----------------------------------------------------
+# --- for the rest of the package -------------------------------------------------------------------
 
 
 def product_of(conn: SparseConnection) -> Product:
-    """The matrix, ready to be multiplied by what each source sends."""
+    """Return the matrix in a form ready to be multiplied by what each source sends."""
     weights, rows, columns = conn.weights, conn.by_target, conn.by_source
     return Product(rows.filled(weights), columns.filled(weights), rows.rows, columns.rows)
 
 
 def over_devices(conn: SparseConnection, mesh: Mesh) -> SparseConnection:
-    """The same edges, with rows for each device of its own targets, and of its own sources."""
+    """Lay out the same edges so that each device holds the rows of its own targets and sources."""
     ends = np.asarray(conn.target), np.asarray(conn.source)
     return _laid_out(conn.weights, *ends, conn.shape, mesh)
 
 
 def edge_sums(conn: SparseConnection, messages: Array) -> Array:
-    """What arrives at each target over its edges: `(edge,)` to `(target,)`."""
+    """Sum one value per edge over the edges onto each target: `(edge,)` to `(target,)`."""
     return conn.by_target.summed(messages, conn.target)
 
 
 def source_sums(conn: SparseConnection, messages: Array) -> Array:
-    """What leaves each source over its edges: `(edge,)` to `(source,)`."""
+    """Sum one value per edge over the edges from each source: `(edge,)` to `(source,)`."""
     return conn.by_source.summed(messages, conn.source)
 
 
 def at_targets(conn: SparseConnection, values: Array) -> Array:
-    """The value of each edge's target: `(target,)` to `(edge,)`."""
+    """Return for each edge the value of its target: `(target,)` to `(edge,)`."""
     return conn.by_target.at_edges(values, conn.target)
 
 
 def at_sources(conn: SparseConnection, values: Array) -> Array:
-    """The value of each edge's source: `(source,)` to `(edge,)`."""
+    """Return for each edge the value of its source: `(source,)` to `(edge,)`."""
     return conn.by_source.at_edges(values, conn.source)
 
 
 def edges_as_sources(conn: SparseConnection) -> SparseConnection:
-    """The same weights onto the same targets, each from a source of its own.
+    """Return the same weights onto the same targets, each from a source of its own: (target, edge).
 
-    So a rule takes what each edge carries, which with delays is not what another of its source does.
+    With delays, edges from one source carry different values at one time. Over this connection a rule
+    takes one value per edge where it expects one per source.
     """
     edge = jnp.arange(conn.edges, dtype=jnp.int32)
-    rows, there = conn.by_target.rows, conn.by_target
-    rows = dataclasses.replace(rows, source=there.edges)
-    alone = Rows(conn.target, None, None, ((conn.edges, 1),))
-    by_target, by_edge = Layout(rows, there.edge, there.place), Layout(alone, edge, edge)
+    layout = conn.by_target
+    rows = dataclasses.replace(layout.rows, source=layout.edges)
+    by_target = dataclasses.replace(layout, rows=rows)
+    by_edge = Layout(one_place_per_row(conn.target), edge, jnp.ones(conn.edges, bool), edge)
     shape = (conn.shape[0], conn.edges)
     return SparseConnection(conn.weights, conn.target, edge, by_target, by_edge, shape)
 
 
 def with_weights(conn: SparseConnection, weights: Array) -> SparseConnection:
-    """The same edges with other weights."""
+    """Return the same edges with other weights."""
     return eqx.tree_at(lambda c: c.weights, conn, weights)
 
 
 def pick_edges(conn: SparseConnection, edges: Array) -> BCOO:
-    """A few of the edges, by their numbers."""
+    """Pick a few edges by their numbers."""
     indices = jnp.stack([take(conn.target, edges), take(conn.source, edges)], axis=1)
     return BCOO((take(conn.weights, edges), indices), shape=conn.shape)
 
 
-# --- reading what a user hands over ----------------------------------------------------------------
+# --- reading arguments -----------------------------------------------------------------------------
 
 
 def _is_dense(x: Any) -> bool:
@@ -319,17 +326,24 @@ def _is_dense(x: Any) -> bool:
 
 
 def _entries(name: str, x: Any) -> tuple[np.ndarray, np.ndarray, Any, tuple[int, int]]:
-    """Targets, sources, values and shape of whatever stands for a matrix."""
+    """Return targets, sources, values and shape of a matrix in any form that `to_sparse` accepts."""
     if isinstance(x, SparseConnection):
         return np.asarray(x.target), np.asarray(x.source), x.weights, x.shape
     if isinstance(x, BCOO | BCSR):
         if x.n_batch or x.n_dense or x.ndim != 2:
-            raise ValueError(f"`{name}` must be (target, source), without batch or dense axes.")
+            raise ValueError(
+                f"`{name}` must have shape (target, source), without batch or dense axes; this one has "
+                f"shape {x.shape}, n_batch {x.n_batch}, n_dense {x.n_dense}."
+            )
         x = x if isinstance(x, BCOO) else x.to_bcoo()
         if not known(x.indices):
-            raise TypeError(f"The indices of `{name}` must be known before anything runs.")
+            raise TypeError(
+                f"The indices of `{name}` must be known: they fix the program. Make it outside of "
+                "`jit`, and pass its weights."
+            )
         target, source = np.asarray(x.indices).T
-        there = (target < x.shape[0]) & (source < x.shape[1])  # what fills a BCOO up is outside
+        # The padding of a BCOO has indices outside of the matrix.
+        there = (target < x.shape[0]) & (source < x.shape[1])
         values = x.data if there.all() else x.data[constant(np.flatnonzero(there))]
         return target[there], source[there], values, x.shape
     if hasattr(x, "tocoo"):
@@ -340,8 +354,8 @@ def _entries(name: str, x: Any) -> tuple[np.ndarray, np.ndarray, Any, tuple[int,
         raise ValueError(f"`{name}` must have shape (target, source), not {matrix.shape}.")
     if not known(matrix):
         raise TypeError(
-            f"Which entries of `{name}` are 0 must be known before anything runs: make it sparse "
-            "outside of `jit`, and its weights a leaf."
+            f"`{name}` must be known, since its zeros fix the program: make it sparse outside of "
+            "`jit`, and pass its weights."
         )
     require_finite(name, matrix, _MISSING_TRACT)
     values = np.asarray(matrix)
@@ -350,8 +364,12 @@ def _entries(name: str, x: Any) -> tuple[np.ndarray, np.ndarray, Any, tuple[int,
 
 
 def _numbers(name: str, x: Any, most: int) -> np.ndarray:
+    """Return region numbers, known and within 0 … most - 1."""
     if not known(x):
-        raise TypeError(f"`{name}` must be known before anything runs: it fixes the program.")
+        raise TypeError(
+            f"`{name}` must be known, since it fixes the program; it is traced. Make the connection "
+            "outside of `jit`, and pass its weights."
+        )
     x = np.asarray(x)
     if not np.issubdtype(x.dtype, np.integer) and x.size:
         raise TypeError(f"`{name}` must be whole numbers, not {x.dtype}.")
@@ -361,4 +379,5 @@ def _numbers(name: str, x: Any, most: int) -> np.ndarray:
 
 
 def _key(target: Any, source: Any, shape: tuple[int, int]) -> np.ndarray:
+    """Return a number for each pair that orders pairs by target, then by source."""
     return np.asarray(target, np.int64) * shape[1] + np.asarray(source, np.int64)

@@ -1,4 +1,4 @@
-"""Connectomes made up from a key, with the statistics of real ones."""
+"""Random connectomes with the statistics of real ones."""
 
 import functools
 
@@ -10,30 +10,39 @@ from jaxtyping import Float, PRNGKeyArray
 from .._core import as_count
 from ._connectome import Connectome
 
-_HALF_AXES = (65.0, 85.0, 60.0)  # of the brain: lateral, anterior-posterior, vertical [mm]
-_GOLDEN_ANGLE = 2.39996323  # turns of it never line up, so points along a spiral spread evenly
-_SHORTEST = 10.0  # of a tract, however near its ends [mm]
-_DECAY = 30.0  # the length over which weights fall to 1/e [mm]
-_SPREAD = 2.0  # of the logarithm of weights of one length, as in real counts of streamlines
-_HOMOTOPIC = 2.0  # what mirror regions have on top, in the logarithm of their weight
-_DIRECTION = 0.5  # of the logarithm of weights, between the two directions of a tract
+# Half axes of the brain: lateral, anterior-posterior, vertical. [mm]
+_HALF_AXES = (65.0, 85.0, 60.0)
+# Angle between points along a spiral: multiples of it never line up, so the points spread evenly.
+_GOLDEN_ANGLE = 2.39996323
+# Length of the shortest tract, however near its ends are. [mm]
+_SHORTEST = 10.0
+# Length over which weights fall to 1/e. [mm]
+_DECAY = 30.0
+# Standard deviation of the log weights of tracts of one length, as in real counts of streamlines.
+_SPREAD = 2.0
+# What is added to the log weight between mirror regions.
+_HOMOTOPIC = 2.0
+# Standard deviation of the log weight of each direction of a tract, where the two differ.
+_DIRECTION = 0.5
 
 
 def synthetic_connectome(n: int, key: PRNGKeyArray, symmetric: bool = True) -> Connectome:
-    """Make up a connectome of two hemispheres, for trying things out and for benchmarks.
+    """Generate a random connectome of two hemispheres, for trying things out and for benchmarks.
 
     Regions are spread at random over two half ellipsoids of the size of a human brain, those on
-    the right near the mirror images of those on the left. Tracts are 10 mm and then as long as
-    the distance times a tortuosity of 1.05 to 1.25: about 10 to 230 mm. Weights are log-normal
-    and fall by 1/e every 30 mm of tract; mirror regions have e² times more. Every two regions
-    are connected, over five or more orders of magnitude, and the largest weight is 1.
+    the right near the mirror images of those on the left. The length of a tract is 10 mm plus the
+    distance times a tortuosity of 1.05 to 1.25: about 10 to 230 mm in all. Weights are log-normal
+    and fall to 1/e every 30 mm of tract; those between mirror regions are e² times larger. All pairs
+    of regions are connected, with weights over five or more orders of magnitude, and the largest
+    weight is 1.
 
     Args:
         n: number of regions, 2 or more. The left half comes first, then the right half in the
-            same order; of an odd number the last region is one on the midline.
-        key: the same key gives the same connectome, in one precision. May be batched by `vmap`.
-        symmetric: whether both directions of a tract have one weight. Otherwise each direction
-            has its own, off by a factor of about 1.6. Both always have one length.
+            same order; if `n` is odd, the last region is on the midline.
+        key: a random key. The same key gives the same connectome in the same precision; a batch of
+            keys under `vmap` gives an ensemble.
+        symmetric: whether both directions of a tract have the same weight. Otherwise each direction
+            has its own, off by a factor of about 1.6. Both directions always have the same length.
 
     Returns:
         Weights [1], lengths [mm] and labels ("L.R01", "R.R01", "M.R01"); the diagonals are 0.
@@ -45,7 +54,7 @@ def synthetic_connectome(n: int, key: PRNGKeyArray, symmetric: bool = True) -> C
         M. Ercsey-Ravasz et al., Neuron 80 (2013) 184-197, for the exponential distance rule;
         N. T. Markov et al., Cerebral Cortex 24 (2014) 17-36, for log-normal weights; J. A.
         Roberts et al., NeuroImage 124 (2016) 379-393, for both in humans. The numbers are
-        rounded from human tractography, in which the decay is slower than in tracer data.
+        rounded from human tractography, where the decay is slower than in tracer data.
 
     Example:
         >>> conn = cf.synthetic_connectome(5, jax.random.key(0))
@@ -56,7 +65,7 @@ def synthetic_connectome(n: int, key: PRNGKeyArray, symmetric: bool = True) -> C
     """
     n = as_count("n", n)
     if n < 2:
-        raise ValueError(f"`n` must be 2 or more, one region a hemisphere, not {n}.")
+        raise ValueError(f"`n` must be 2 or more, one region per hemisphere, not {n}.")
     weights, lengths = _weights_and_lengths(n, key, symmetric)
     return Connectome(weights, lengths, _labels(n))
 
@@ -73,7 +82,8 @@ def _weights_and_lengths(n: int, key: PRNGKeyArray, symmetric: bool) -> tuple[Ar
 
     half = n // 2
     mirror = jnp.eye(n, k=half) + jnp.eye(n, k=-half)
-    mirror = mirror.at[2 * half :, :].set(0).at[:, 2 * half :].set(0)  # not the midline's
+    # The region on the midline has no mirror region.
+    mirror = mirror.at[2 * half :, :].set(0).at[:, 2 * half :].set(0)
     log = _SPREAD * jax.random.normal(weights_key, (n, n)) - lengths / _DECAY
     weights = _symmetric(jnp.exp(log + _HOMOTOPIC * mirror))
     if not symmetric:
@@ -82,25 +92,25 @@ def _weights_and_lengths(n: int, key: PRNGKeyArray, symmetric: bool) -> tuple[Ar
 
 
 def _places(n: int, key: PRNGKeyArray) -> Float[Array, "region 3"]:
-    """Place regions on a spiral around the left-right axis, shaken; the left one mirrored."""
+    """Place right regions on a jittered spiral around the left-right axis, and left ones mirrored."""
     half = n // 2
     shakes = jax.random.uniform(key, (7, half))
     along, around, depth, turn = shakes[0], shakes[1], shakes[2], shakes[3, :1]
     index = jnp.arange(half, dtype=float)
-    lateral = (index + along) / half  # equal areas of a sphere
+    lateral = (index + along) / half  # Equal steps are equal areas of a sphere.
     angle = 2 * jnp.pi * turn + _GOLDEN_ANGLE * index + around
     depth = 0.8 + 0.2 * depth
     ring = jnp.sqrt(1 - lateral**2)
     sphere = jnp.stack([lateral, ring * jnp.cos(angle), ring * jnp.sin(angle)], axis=1)
     right = depth[:, None] * sphere * jnp.array(_HALF_AXES)[None, :]
     left = right * jnp.array([-1.0, 1.0, 1.0])[None, :]
-    left = left + 6 * (shakes[4:].T - 0.5)  # [mm]; no brain is quite its own mirror image
-    midline = jnp.array([[0.0, -20.0, -30.0]])[: n % 2]  # about where the brainstem is
+    left = left + 6 * (shakes[4:].T - 0.5)  # Up to 3 mm: no brain is quite its own mirror image.
+    midline = jnp.array([[0.0, -20.0, -30.0]])[: n % 2]  # About where the brainstem is.
     return jnp.concatenate([left, right, midline])
 
 
 def _symmetric(x: Float[Array, "region region"]) -> Float[Array, "region region"]:
-    """Copy what is above the diagonal below it, and leave 0 on it."""
+    """Copy the upper triangle to the lower one, and set the diagonal to 0."""
     upper = jnp.triu(x, 1)
     return upper + upper.T
 

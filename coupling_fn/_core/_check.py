@@ -1,7 +1,8 @@
-"""Checks on what a user hands over: the argument, what came, what should have come.
+"""Checks of arguments, with errors that name the argument, what it got and what it wants.
 
-Shapes and dtypes are checked always, since tracing makes that free. Values are checked where
-they are known; under `jit` they are not, and the check vanishes.
+Shapes and dtypes are always checked, since they are known while JAX traces and cost nothing in a
+compiled run. Values are checked only where they are known: under `jit` they are not, and the check
+does nothing.
 """
 
 import difflib
@@ -17,17 +18,17 @@ from jax.core import Tracer
 
 
 def known(*xs: Any) -> bool:
-    """Whether all have values to look at now, rather than standing for some later."""
+    """Return whether all of these have values that can be looked at: none is a tracer."""
     return not any(isinstance(x, Tracer) for x in jax.tree.leaves(xs))
 
 
 def traced(*xs: Any) -> bool:
-    """Whether one of these stands for a value to come, or all that is worked out here will."""
+    """Return whether one of these is a tracer, or this is called while JAX traces (as in `jit`)."""
     return not known(xs, jnp.zeros(()))
 
 
 def constant(x: Any) -> Array:
-    """`x` as an array whose values stay known, also where it is built inside a `jit`."""
+    """Convert `x` to an array whose values stay known, even where this is called inside a `jit`."""
     if not known(x):
         return jnp.asarray(x)
     with jax.ensure_compile_time_eval():
@@ -35,62 +36,68 @@ def constant(x: Any) -> Array:
 
 
 def is_key(x: Any) -> bool:
-    """Whether an array holds random keys."""
+    """Return whether an array holds random keys."""
     return jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
 
 
 def as_float(name: str, x: Any) -> Array:
-    """`x` as an array of floats: integers and booleans are converted, the rest is kept."""
+    """Convert `x` to an array of floats: floats keep their dtype, integers and booleans change."""
     if x is None:
         raise TypeError(f"`{name}` must be an array of numbers, not NoneType.")
     if isinstance(x, int):
-        x = float(x)  # a Python number stays weakly typed: it takes on the dtype of what it meets
+        x = float(x)  # A Python number stays weakly typed: it adopts the dtype it is combined with.
     try:
         x = constant(x)
     except (TypeError, ValueError) as error:
         raise TypeError(f"`{name}` must be an array of numbers, not {type(x).__name__}.") from error
-    if jnp.issubdtype(x.dtype, jnp.complexfloating):
-        raise TypeError(f"`{name}` must be real; it is {x.dtype}. Pass its real part or its size.")
+    _refuse_complex(name, x.dtype)
     if jnp.issubdtype(x.dtype, jnp.floating):
         return x
     return constant(np.asarray(x, float)) if known(x) else x.astype(float)
 
 
 def require_real(name: str, x: Any) -> None:
-    """Refuse what is no array of real numbers: words, None, and what is complex."""
+    """Refuse what is not an array of real numbers, such as words, None or complex numbers."""
     dtype = getattr(x, "dtype", None)
     if dtype is None:
         try:
             dtype = np.asarray(x).dtype
-        except ValueError:  # rows of unequal length
+        except ValueError:  # NumPy refuses rows of unequal length.
             dtype = np.dtype(object)
-    if jnp.issubdtype(dtype, jnp.complexfloating):
-        raise TypeError(f"`{name}` must be real; it is {dtype}. Pass its real part or its size.")
+    _refuse_complex(name, dtype)
     if not (jnp.issubdtype(dtype, jnp.number) or jnp.issubdtype(dtype, np.bool_)):
-        raise TypeError(f"`{name}` must be of numbers, not {type(x).__name__} of {dtype}.")
+        raise TypeError(f"`{name}` must hold numbers, not {type(x).__name__} of dtype {dtype}.")
+
+
+def _refuse_complex(name: str, dtype: Any) -> None:
+    if jnp.issubdtype(dtype, jnp.complexfloating):
+        raise TypeError(
+            f"`{name}` must be real; it is {dtype}. Pass its real part or its magnitude."
+        )
 
 
 def require_finite(name: str, x: Any, hint: str = "") -> None:
-    """Refuse NaN and infinity, and say where the first one is."""
+    """Refuse NaN and infinity; the error says where the first one is, and ends in `hint`."""
     require_real(name, x)
     if known(x):
         _refuse_where(~np.isfinite(x), name, x, f"finite; {{}}. {hint}")
 
 
 def require_no_nan(name: str, x: Any) -> None:
-    """Refuse NaN, and say where the first one is."""
+    """Refuse NaN; the error says where the first one is."""
     if known(x):
         _refuse_where(np.isnan(x), name, x, "a number; {}.")
 
 
 def require_nonnegative(name: str, x: Any, hint: str = "") -> None:
-    """Refuse values below zero, and say where the first one is."""
+    """Refuse values below zero; the error says where the first one is, and ends in `hint`."""
     require_real(name, x)
     if known(x):
         _refuse_where(np.asarray(x) < 0, name, x, f"≥ 0; {{}}. {hint}")
 
 
 def _refuse_where(wrong: Any, name: str, x: Any, wanted: str) -> None:
+    """Raise where any of `wrong` is True; `wanted` has a {} for where that is, and the value there."""
     if wrong.any():
         where = np.argwhere(wrong)[0].tolist()
         place = f"at {tuple(where) if len(where) > 1 else where[0]} it is" if where else "it is"
@@ -99,20 +106,20 @@ def _refuse_where(wrong: Any, name: str, x: Any, wanted: str) -> None:
 
 
 def require_positive(name: str, x: Any, unit: str = "") -> None:
-    """Refuse a number that is zero, negative, infinite or NaN."""
+    """Refuse numbers that are zero, negative, infinite or NaN."""
     require_real(name, x)
     if known(x) and not (np.isfinite(x) & (np.asarray(x) > 0)).all():
         raise ValueError(f"`{name}` must be positive and finite{unit and f' [{unit}]'}, not {x}.")
 
 
 def require_positive_number(name: str, x: Any, unit: str = "") -> None:
-    """Refuse what is not one number above zero."""
-    require_shape(name, x, (), meaning="It is one number.")
+    """Refuse what is not a single finite number above zero."""
+    require_shape(name, x, (), meaning="Give a single number.")
     require_positive(name, x, unit)
 
 
 def require_square(name: str, x: Any) -> None:
-    """Refuse anything but an (n, n) matrix."""
+    """Refuse everything but an (n, n) matrix."""
     if np.ndim(x) != 2 or np.shape(x)[0] != np.shape(x)[1]:
         raise ValueError(
             f"`{name}` must be square, (regions, regions); its shape is {np.shape(x)}."
@@ -120,7 +127,7 @@ def require_square(name: str, x: Any) -> None:
 
 
 def require_shape(name: str, x: Any, *shapes: tuple[int, ...], meaning: str = "") -> None:
-    """Refuse every shape but those given: nothing is broadcast silently."""
+    """Refuse every shape but those given, so that nothing is broadcast silently."""
     if np.shape(x) not in shapes:
         wanted = " or ".join(str(s) for s in shapes)
         raise ValueError(
@@ -129,12 +136,13 @@ def require_shape(name: str, x: Any, *shapes: tuple[int, ...], meaning: str = ""
 
 
 def require_one_or_each(name: str, x: Any, regions: int) -> None:
-    """Refuse what is neither one number for all regions nor one for each."""
-    require_shape(name, x, (), (regions,), meaning="One for all, or one a region.")
+    """Refuse what is neither a single number for all regions nor one number per region."""
+    meaning = "Give one value for all regions, or one per region."
+    require_shape(name, x, (), (regions,), meaning=meaning)
 
 
 def require_choice(name: str, value: Any, choices: Iterable[Any]) -> None:
-    """Refuse a value that is not one of `choices`, and list them."""
+    """Refuse a value that is not one of `choices`; the error lists them."""
     choices = list(choices)
     if not any(value is c or (type(value) is type(c) and value == c) for c in choices):
         listed = ", ".join(repr(c) for c in choices)
@@ -142,7 +150,7 @@ def require_choice(name: str, value: Any, choices: Iterable[Any]) -> None:
 
 
 def require_names(what: str, names: Iterable[str], allowed: Iterable[str]) -> None:
-    """Refuse a name that is not among `allowed`; list those and offer the nearest."""
+    """Refuse a name that is not among `allowed`; the error lists those and suggests the nearest."""
     allowed = list(allowed)
     for name in names:
         if name not in allowed:
@@ -154,7 +162,7 @@ def require_names(what: str, names: Iterable[str], allowed: Iterable[str]) -> No
 
 
 def as_count(name: str, n: Any) -> int:
-    """`n` as an int that is 0 or more; floats are refused, also whole ones."""
+    """Convert `n` to an int, 0 or more; floats are refused, even whole ones."""
     try:
         count = operator.index(n)
     except TypeError:
@@ -165,10 +173,13 @@ def as_count(name: str, n: Any) -> int:
 
 
 def as_steps(name: str, time: Any, dt: Any) -> int:
-    """How many steps of dt make up a time: one or more, and whole. Both are in ms."""
+    """Return how many steps of `dt` a time is long: a whole number, one or more. Both are in ms."""
     for what, x in (("dt", dt), (name, time)):
         if not known(x) or np.ndim(x):
-            raise TypeError(f"`{what}` must be one number, known before anything runs, not {x}.")
+            raise TypeError(
+                f"`{what}` must be a single number with a known value, since it fixes the number of "
+                f"steps; got {x}."
+            )
         require_positive(what, x, "ms")
     steps = float(time) / float(dt)
     nearest = max(round(steps), 1)

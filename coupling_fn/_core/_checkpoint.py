@@ -1,4 +1,4 @@
-"""Long work on disk: written whole or not at all, and taken up only by the work that wrote it."""
+"""Checkpoint files: written as a whole or not at all, and read only by the work that wrote them."""
 
 import contextlib
 import hashlib
@@ -20,11 +20,11 @@ from ._types import PyTree
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C during `fit` or `sweep`, or `simulate` with `save`: `partial` is what was done.
+    """Raised by Ctrl-C during `fit`, `sweep`, or `simulate` with `save`; holds what was finished.
 
     Attributes:
-        partial: what the function would have returned, of the part that was finished; None if
-            nothing was.
+        partial: what the function would have returned for the part that was finished; None if
+            no part was.
 
     Example:
         >>> def impatient(step, loss, params):  # as if Ctrl-C were pressed
@@ -45,23 +45,29 @@ class Interrupted(KeyboardInterrupt):
     """
 
     def __init__(self, partial: Any):
-        super().__init__("Interrupted; `partial` of this exception is what was done.")
+        super().__init__("Interrupted. This exception's `partial` holds what was finished.")
         self.partial = partial
 
 
 def fingerprint(program: str, traced: ClosedJaxpr, numbers: str, arrays: PyTree) -> dict[str, str]:
-    """What makes work the same work: its program, with the constants in it, and its numbers.
+    """Return digests that tell whether two calls do the same work: of the program and of the numbers.
 
-    The program holds what no argument shows: a learning rate, data that a function closes over.
-    `program` and `numbers` are the words for both that an error will use. To the bit, another JAX
-    does other work.
+    The program includes what no argument shows, such as a learning rate or data that a function closes
+    over. The version of JAX is part of the work, since another version need not give the same bits.
+
+    Args:
+        program: the words that errors use for the program.
+        traced: the program.
+        numbers: the words that errors use for the numbers.
+        arrays: the numbers.
     """
-    text = re.sub(r"0x[0-9a-f]+", "", str(traced.jaxpr))  # addresses of functions
+    # Addresses of functions differ from process to process.
+    text = re.sub(r"0x[0-9a-f]+", "", str(traced.jaxpr))
     consts = [x for x in jax.tree.leaves(list(_constants(traced))) if hasattr(x, "dtype")]
     if not known(consts, arrays):
         raise ValueError(
-            f"`save` writes files, which is not for inside of jit, vmap or grad: {program} closes "
-            "over a value that is not known there."
+            f"`save` writes files, which is not possible inside jit, vmap or grad: {program} closes "
+            "over a traced value."
         )
     return {
         "version of JAX": jax.__version__,
@@ -71,7 +77,7 @@ def fingerprint(program: str, traced: ClosedJaxpr, numbers: str, arrays: PyTree)
 
 
 def _constants(program: Any) -> Iterator[Any]:
-    """The arrays that a program closes over, and those that the programs within it do."""
+    """Yield the arrays that a program closes over, and those that programs within it close over."""
     if isinstance(program, ClosedJaxpr):
         yield from program.consts
         program = program.jaxpr
@@ -86,13 +92,22 @@ def _is_program(x: Any) -> bool:
 
 
 def write_checkpoint(path: Path, arrays: dict[str, np.ndarray], marks: dict[str, str]) -> None:
-    """Write arrays so that at any moment the file is an old or a new one, whole."""
+    """Write arrays so that at every moment the file is whole, either the old or the new one.
+
+    Args:
+        path: the file; its folder is made if there is none.
+        arrays: what to write.
+        marks: the `fingerprint` of the work.
+
+    Raises:
+        OSError: if the file cannot be written; the old one is then unchanged.
+    """
     kinds = {name: (x.dtype.name, x.shape) for name, x in arrays.items() if _is_foreign(x)}
     whole: dict[str, Any] = {name: _plain(x) for name, x in arrays.items()}
     whole |= {"marks": np.asarray(json.dumps(marks)), "kinds": np.asarray(json.dumps(kinds))}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        left = list(path.parent.glob(f"{path.name}.*.part"))  # by writes that were killed
+        left = list(path.parent.glob(f"{path.name}.*.part"))  # What killed writes left behind.
         handle, temporary = tempfile.mkstemp(".part", f"{path.name}.", path.parent)
         try:
             with os.fdopen(handle, "wb") as file:
@@ -105,61 +120,78 @@ def write_checkpoint(path: Path, arrays: dict[str, np.ndarray], marks: dict[str,
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
-        if hasattr(os, "O_DIRECTORY"):  # the new name, too, must outlive a loss of power
-            directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                with contextlib.suppress(OSError):  # some file systems know of no such thing
-                    os.fsync(directory)
-            finally:
-                os.close(directory)
+        _sync_folder(path.parent)
     except OSError as error:
         raise OSError(
-            f"`save`: cannot write {path}: {error}. What was written before is as it was."
+            f"`save`: cannot write {path}: {error}. What was written before is unchanged."
         ) from error
 
 
+def _sync_folder(folder: Path) -> None:
+    """Make new names in a folder survive a loss of power."""
+    if hasattr(os, "O_DIRECTORY"):
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            with contextlib.suppress(OSError):  # Some file systems cannot sync a folder.
+                os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
 def read_checkpoint(path: Path, marks: dict[str, str], work: str) -> dict[str, np.ndarray] | None:
-    """Read what `write_checkpoint` wrote, if there is something; refuse what other work wrote."""
+    """Read what `write_checkpoint` wrote; refuse what other work wrote.
+
+    Args:
+        path: the file.
+        marks: the `fingerprint` of the work.
+        work: the word that errors use for it: "fit", "sweep" or "run".
+
+    Returns:
+        The arrays, or None if there is no file.
+
+    Raises:
+        ValueError: if the file is damaged, or was written by other work.
+    """
     if not path.exists():
         return None
     try:
         with zipfile.ZipFile(path) as packed:
             if any(member.compress_type != zipfile.ZIP_STORED for member in packed.infolist()):
-                raise ValueError("it is compressed, and may unpack to any size")
+                raise ValueError("it is compressed, and could unpack to any size")
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             found = dict(file)
         theirs, kinds = (dict(json.loads(str(found.pop(name)))) for name in ("marks", "kinds"))
         for name, (dtype, shape) in kinds.items():
             found[name] = found[name].view(jax.numpy.dtype(dtype)).reshape(shape)
-    except Exception as error:  # a damaged file can raise nearly anything
+    except Exception as error:  # A damaged file can raise nearly anything.
         raise ValueError(
-            f"`save`: {path} is not a {work} that can be gone on with ({error}). Remove it to begin "
-            "anew."
+            f"`save`: {path} is not a {work} that can be continued ({error}). Remove it to start again."
         ) from None
     changed = [what for what, digest in marks.items() if theirs.get(what) != digest]
     if changed:
         raise ValueError(
-            f"`save`: {path} holds another {work}: its {' and its '.join(changed)} differ. Give a "
-            f"folder of its own to each {work}, or remove the file to begin anew."
+            f"`save`: {path} holds another {work}: its {' and its '.join(changed)} changed. Give each "
+            f"{work} a folder of its own, or remove the file to start again."
         )
     return found
 
 
 def require_no_keys(what: str, like: PyTree) -> None:
-    """Refuse results that `save` could not write."""
+    """Refuse results with random keys, which `save` cannot write."""
     if any(map(is_key, jax.tree.leaves(like))):
         raise TypeError(
-            f"`save` writes numbers, and `{what}` gives random keys: take their key_data."
+            f"`save` writes numbers, but `{what}` returns random keys: return their "
+            "`jax.random.key_data` instead."
         )
 
 
 def as_arrays(name: str, tree: PyTree) -> dict[str, np.ndarray]:
-    """The leaves of a pytree as NumPy's, random keys as their numbers."""
+    """Convert the leaves of a pytree to NumPy arrays, random keys to their numbers."""
     return {f"{name}_{i}": _numbers(x) for i, x in enumerate(jax.tree.leaves(tree))}
 
 
 def as_tree(name: str, arrays: dict[str, np.ndarray], like: PyTree) -> PyTree:
-    """The pytree again that `as_arrays` was given, as NumPy's, with the keys of `like`."""
+    """Rebuild the pytree that `as_arrays` was given, of NumPy arrays, with random keys as in `like`."""
     leaves, tree = jax.tree.flatten(like)
     return tree.unflatten([_like(arrays[f"{name}_{i}"], leaf) for i, leaf in enumerate(leaves)])
 
@@ -175,7 +207,7 @@ def _like(x: np.ndarray, leaf: Any) -> Any:
 
 
 def _is_foreign(x: np.ndarray) -> bool:
-    """Whether the dtype is none of NumPy's, as bfloat16 is not; npz would forget it."""
+    """Return whether the dtype is not one of NumPy's, such as bfloat16, which an npz file forgets."""
     return x.dtype.kind == "V"
 
 

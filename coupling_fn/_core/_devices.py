@@ -1,7 +1,8 @@
-"""Nodes spread over devices: where an array lies, and what is worked out where.
+"""Nodes spread over devices: which device holds which part of an array, and computes what.
 
-A mesh has one axis, and its devices have consecutive nodes, as many each. Nothing here but where
-things lie: all programs are written for the whole of every array, and give the same without a mesh.
+A mesh has a single axis, and each of its devices holds the same number of consecutive nodes. A mesh
+only says where arrays are: every program is written for whole arrays and gives the same numbers
+without one, so all functions here take None for a single device.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,12 +17,15 @@ WHOLE, PART = PartitionSpec(), PartitionSpec("devices")
 
 
 def mesh_of(devices: Sequence[Any]) -> Mesh:
-    """The devices in a row."""
+    """Make a mesh with a single axis, "devices"."""
     return Mesh(np.array(devices), ("devices",))
 
 
 def shard_map(fn: Callable[..., Any], mesh: Mesh, given: Any, back: Any) -> Callable[..., Any]:
-    """Unchecked, since no result is the same on all devices."""
+    """Return `jax.shard_map(fn)` with input specs `given` and output specs `back`.
+
+    JAX's check for results that are the same on all devices is off, since none is.
+    """
     if hasattr(jax, "shard_map"):
         return jax.shard_map(fn, mesh=mesh, in_specs=given, out_specs=back, check_vma=False)
     from jax.experimental.shard_map import shard_map  # before JAX 0.7
@@ -30,7 +34,10 @@ def shard_map(fn: Callable[..., Any], mesh: Mesh, given: Any, back: Any) -> Call
 
 
 def on_each(mesh: Mesh | None, fn: Callable[..., Any], own: tuple, shared: tuple) -> Any:
-    """`fn(*own, *shared)`, each device with its part of the first axes of `own`, and of the result."""
+    """Call `fn(*own, *shared)` on each device, with its part of the first axis of every array in `own`.
+
+    The results lie one after the other along their first axis. All devices see all of `shared`.
+    """
     if mesh is None:
         return fn(*own, *shared)
     both = shard_map(lambda own, shared: fn(*own, *shared), mesh, (PART, WHOLE), PART)
@@ -38,14 +45,15 @@ def on_each(mesh: Mesh | None, fn: Callable[..., Any], own: tuple, shared: tuple
 
 
 def everywhere(mesh: Mesh | None, tree: Any) -> Any:
-    """The same arrays, all of them on each device."""
+    """Put all of every array on each device."""
     return tree if mesh is None else lax.with_sharding_constraint(tree, NamedSharding(mesh, WHOLE))
 
 
 def by_node(mesh: Mesh | None, tree: Any, axis: int = -1) -> Any:
-    """The same arrays, each device with the nodes that are its own along an axis.
+    """Put on each device its own nodes, along an axis of every array.
 
-    Of what is not nodes, the regions of a surface say, all may have all.
+    An axis that the devices cannot share evenly does not count nodes (but the regions of a surface,
+    say): each device then holds all of it.
     """
     if mesh is None:
         return tree

@@ -1,4 +1,4 @@
-"""States and inputs by name, in the container that a user keeps them in."""
+"""Read and rebuild states and inputs by name, in whatever container the user keeps them in."""
 
 from collections import namedtuple
 from collections.abc import Callable, Mapping
@@ -14,17 +14,17 @@ Signal = str | Callable[[Any], Array]
 
 
 def read(x: PyTree, signal: Signal) -> Array:
-    """A state variable, or a function of the state."""
+    """Return the state variable that `signal` names, or, if it is a function, `signal(x)`."""
     return get(x, signal) if isinstance(signal, str) else signal(x)
 
 
 def get(container: Any, name: str) -> Any:
-    """An entry of a dict, or a field."""
+    """Return an entry of a dict, or a field of a NamedTuple or dataclass."""
     return container[name] if isinstance(container, Mapping) else getattr(container, name)
 
 
 def names_of(container: Any) -> tuple[str, ...]:
-    """The names that a dict, NamedTuple or dataclass holds."""
+    """Return the names that a dict, NamedTuple or dataclass holds."""
     if isinstance(container, Mapping):
         return tuple(container)
     fields = getattr(container, "_fields", None) or getattr(container, "__dataclass_fields__", None)
@@ -36,7 +36,7 @@ def names_of(container: Any) -> tuple[str, ...]:
 
 
 def refill(x: PyTree, values: Mapping[str, Any]) -> PyTree:
-    """The container of `x` with other values."""
+    """Return a container of the type of `x` with other values."""
     return type(x)(**values)
 
 
@@ -46,7 +46,10 @@ def _inputs_type(names: tuple[str, ...]) -> Any:
 
 
 def container(x: PyTree, names: tuple[str, ...], driven: dict[str, Any], like: Array) -> Any:
-    """Inputs in the container that the state is in; those that nothing drives are 0."""
+    """Return inputs in a container like that of the state `x`: a dict, or a NamedTuple.
+
+    Inputs that are not in `driven` are 0; all get the shape and dtype of `like`.
+    """
     values = {name: jnp.broadcast_to(driven.get(name, 0.0), like.shape) for name in names}
     values = {name: value.astype(like.dtype) for name, value in values.items()}
     return values if isinstance(x, Mapping) else _inputs_type(names)(**values)

@@ -1,13 +1,16 @@
-"""A pytree of arrays of one shape as one array: a loop over few arrays is faster.
+"""Stack a pytree of arrays of one shape into one array: a loop that carries fewer arrays is faster.
 
-XLA on the CPU runs a loop body of up to eight operations one after the other, and a longer one as a
-graph of tasks, at half a microsecond more (JAX 0.10.2; an undelayed step of 84 regions 0.67 us
-against 1.16). Each array that a loop carries is an operation or two. But one array alone is better
-left as it is (a step of 84 uncoupled regions 0.017 us against 0.056), and so are more than eight, which
-are no longer put together in the same operation (of the ten of Wendling, 0.96 us against 1.57).
+XLA on the CPU runs a loop body of up to eight operations one after the other, but a longer one as a
+graph of tasks, which costs half a microsecond more (JAX 0.10.2; an undelayed step of 84 regions
+takes 0.67 us instead of 1.16). Each array that a loop carries costs an operation or two.
+
+Two cases are better left alone: a single array (a step of 84 uncoupled regions takes 0.017 us as it
+is, and 0.056 stacked), and more than eight arrays, which XLA no longer stacks within the operation
+that computes them (the ten of the Wendling node: 0.96 us as they are, 1.57 stacked).
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -15,17 +18,29 @@ from jax import Array
 
 from ._types import PyTree
 
-MOST = 8
+MOST_LEAVES = 8
 
 
 def pack(tree: PyTree) -> tuple[PyTree, Callable[[PyTree], PyTree]]:
-    """The leaves as one array where it pays and their shapes and types agree, and the way back."""
+    """Stack the leaves where that pays and their shapes and dtypes agree.
+
+    Returns:
+        The stacked array, or the tree as it is; and the function that restores the tree.
+    """
     leaves, structure = jax.tree.flatten(tree)
-    if not 1 < len(leaves) <= MOST or len({(x.shape, x.dtype) for x in leaves}) != 1:
-        return tree, lambda same: same
-    return jnp.stack(leaves), lambda packed: structure.unflatten(list(packed))
+    if not 1 < len(leaves) <= MOST_LEAVES or len({(x.shape, x.dtype) for x in leaves}) != 1:
+        return tree, _unchanged
+    return jnp.stack(leaves), partial(_unpack, structure)
+
+
+def _unchanged(tree: PyTree) -> PyTree:
+    return tree
+
+
+def _unpack(structure: PyTree, packed: Array) -> PyTree:
+    return structure.unflatten(list(packed))
 
 
 def repack(tree: PyTree, like: PyTree) -> PyTree:
-    """The leaves in the form of `like`, which `pack` made of such a tree."""
+    """Stack the leaves if `like`, which `pack` made of such a tree, is stacked."""
     return jnp.stack(jax.tree.leaves(tree)) if isinstance(like, Array) else tree

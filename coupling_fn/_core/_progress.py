@@ -1,4 +1,4 @@
-"""How far a long loop has come, on stderr."""
+"""A progress bar on stderr for long loops."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -7,13 +7,13 @@ from typing import Any
 
 @contextlib.contextmanager
 def progress_bar(total: int, label: str, progress: bool) -> Iterator[Callable[..., None]]:
-    """Draw a bar of `total` steps; call what it gives as `advance(steps, name=value)`."""
+    """Draw a bar of `total` steps; call the function it yields as `advance(steps, name=value)`."""
     try:
         from tqdm import tqdm
-    except ImportError:  # the extra `progress` is not installed: no bar
+    except ImportError:  # Without the extra `progress` there is no bar.
         tqdm = None
     if tqdm is None or not progress:
-        yield lambda steps=1, **shown: None
+        yield _no_bar
         return
     with tqdm(total=total, desc=label) as bar:
 
@@ -22,3 +22,7 @@ def progress_bar(total: int, label: str, progress: bool) -> Iterator[Callable[..
             bar.update(steps)
 
         yield advance
+
+
+def _no_bar(steps: int = 1, **shown: Any) -> None:
+    """Stand in for a bar where none is drawn."""

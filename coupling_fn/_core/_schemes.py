@@ -1,8 +1,8 @@
-"""One step of a scheme, for any pytree of states.
+"""Integration schemes: one step of each, for any pytree of states.
 
-A scheme gets `rate(state, at)`: the derivative of `state` at the time `at` within the step, from 0
-(its start) to 1 (its end). `noise` is what one step adds: one draw, the same in every stage; or, where
-its size depends on the state, the function of the state that gives it.
+A scheme calls `rate(state, at)` for the derivative of `state` at the time `at` within the step, from 0
+(its start) to 1 (its end). `noise` is the noise increment of the step: one draw, the same in every
+stage; or, where its size depends on the state, the function of the state that returns it.
 """
 
 from collections.abc import Callable
@@ -16,13 +16,13 @@ Rate = Callable[[PyTree, float], PyTree]
 
 
 def _moved(x: PyTree, amount: float, rate: PyTree, noise: PyTree = None) -> PyTree:
-    """`x + amount * rate + noise`."""
+    """Return `x + amount * rate + noise`."""
     x = jax.tree.map(lambda x, r: x + amount * r, x, rate)
     return x if noise is None else jax.tree.map(lambda x, n: x + n, x, noise)
 
 
 def _at(noise: Any, x: PyTree) -> PyTree:
-    """What the noise adds at a state."""
+    """Return the noise increment at a state."""
     return noise(x) if callable(noise) else noise
 
 
@@ -32,12 +32,12 @@ def _mean(*weighted: tuple[float, PyTree]) -> PyTree:
 
 
 def euler(rate: Rate, x: PyTree, dt: float, noise: PyTree = None) -> PyTree:
-    """Order 1; with noise, Euler–Maruyama (Itô)."""
+    """Step by Euler's method, of order 1; with noise, by Euler–Maruyama (Itô)."""
     return _moved(x, dt, rate(x, 0.0), _at(noise, x))
 
 
 def heun(rate: Rate, x: PyTree, dt: float, noise: PyTree = None) -> PyTree:
-    """Order 2, the trapezoid; with noise, its stochastic form (Stratonovich)."""
+    """Step by Heun's method, of order 2; with noise, by its stochastic form (Stratonovich)."""
     first, increment = rate(x, 0.0), _at(noise, x)
     guess = _moved(x, dt, first, increment)
     second = rate(guess, 1.0)
@@ -47,7 +47,10 @@ def heun(rate: Rate, x: PyTree, dt: float, noise: PyTree = None) -> PyTree:
 
 
 def rk4(rate: Rate, x: PyTree, dt: float, noise: PyTree = None) -> PyTree:
-    """Order 4, the classical Runge–Kutta; noise, of its size at the start, is added at the end."""
+    """Step by the classical Runge–Kutta method, of order 4.
+
+    The noise increment, with its size at the start of the step, is added at the end.
+    """
     first = rate(x, 0.0)
     second = rate(_moved(x, dt / 2, first), 0.5)
     third = rate(_moved(x, dt / 2, second), 0.5)
@@ -57,5 +60,5 @@ def rk4(rate: Rate, x: PyTree, dt: float, noise: PyTree = None) -> PyTree:
 
 
 SCHEMES: dict[str, Callable[..., Any]] = {"euler": euler, "heun": heun, "rk4": rk4}
-# Where within the step each scheme asks for the derivative.
+# The times within the step at which each scheme calls `rate`.
 STAGES = {"euler": (0.0,), "heun": (0.0, 1.0), "rk4": (0.0, 0.5, 1.0)}

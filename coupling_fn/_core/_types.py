@@ -1,4 +1,4 @@
-"""Shapes and scalars that recur in signatures, and the field of a parameter."""
+"""Types that recur in signatures, and the field type of parameters."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -9,12 +9,12 @@ from jaxtyping import Num
 
 from ._check import as_float, require_no_nan
 
-if TYPE_CHECKING:  # a static checker knows neither shapes nor what a converter made of a field
+if TYPE_CHECKING:  # A static checker knows neither shapes nor what a field's converter returns.
     Scalar: TypeAlias = Any
     PerTarget: TypeAlias = Any
     Strength: TypeAlias = Any
 else:
-    # Whatever turns into an array is welcome: jax and NumPy arrays, and numbers.
+    # Whatever can become an array is accepted: JAX and NumPy arrays, and numbers.
     Scalar: TypeAlias = Num[ArrayLike, ""]
     PerTarget: TypeAlias = Num[ArrayLike, " target"]
     Strength: TypeAlias = Scalar | PerTarget
@@ -26,16 +26,21 @@ Where: TypeAlias = Callable[[PyTree], Any]
 def parameter(
     name: str, default: float, unit: str | None = None, *, shapes: tuple[str, ...] | None = None
 ) -> Any:
-    """A field of a parameter pytree that may be fitted or swept: always an array, never static.
+    """Declare a field of a parameter pytree that may be fitted or swept: always an array, never static.
 
-    A Python float would be static under `eqx.filter_jit`, and every new value compile again. The unit
-    is None where it goes by the states that a network puts it between. `shapes` lists the shapes that a
-    coupling rule allows, in words: "" is a scalar, "target" one value per target.
+    A Python float would be static under `eqx.filter_jit`, and each new value would compile again.
+
+    Args:
+        name: the name of the field, for errors.
+        default: its default value.
+        unit: its unit; None if that depends on the states that a network connects.
+        shapes: the shapes that a coupling rule allows, in words: "" is a scalar, "target" one value
+            per target.
     """
 
     def convert(x: Any) -> Any:
         x = as_float(name, x)
-        require_no_nan(name, x)  # an infinite time constant is one
+        require_no_nan(name, x)  # Infinity is allowed: a time constant may be infinite.
         return x
 
     said = {"unit": unit, "shapes": shapes}

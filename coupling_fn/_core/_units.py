@@ -1,7 +1,7 @@
-"""Units as exponents, some of them unknown: read, write, multiply, and make to agree.
+"""Physical units as exponents of base units, some of them unknown: read, write, multiply and compare.
 
-A. Kennedy, Types for Units-of-Measure, CEFP 2009: units are a vector space, and that two agree is a
-linear equation, which tells an unknown one or is wrong.
+Units form a vector space. That two units agree is a linear equation: it either determines an unknown
+unit or contradicts what is known (A. Kennedy, Types for Units-of-Measure, CEFP 2009).
 """
 
 import re
@@ -10,8 +10,8 @@ from fractions import Fraction
 from itertools import count
 from typing import Any, NamedTuple
 
-# From the name of a base unit, or the number of an unknown one, to its exponent. "10" is a power of
-# ten, so that ms and s, or kHz and Hz, do not agree.
+# Maps the name of each base unit, or the number of each unknown one, to its exponent. "10" stands for
+# a power of ten, so that ms and s, or kHz and Hz, do not agree.
 Unit = Mapping[str | int, Fraction]
 
 _NAMED: dict[str, dict[str, int]] = {
@@ -42,34 +42,36 @@ _PREFIXES = {
     "M": 6,
     "G": 9,
 }
-# What a base unit is written in.
+# The unit, and its power of ten, in which each base unit is written.
 _WRITTEN = {"s": ("ms", -3), "V": ("mV", -3), "A": ("nA", -9), "m": ("mm", -3)}
 _TOKEN = re.compile(r"\s*(?:(?P<name>[A-Za-zµ]+)|(?P<number>-?\d+(?:\.\d+)?)|(?P<sign>[()*/^]))")
 
 
 def times(a: Unit, b: Unit, power: Fraction | int = 1) -> Unit:
-    """The product of a unit with a power of another."""
+    """Return the product of a unit and a power of another."""
     exponents = {x: a.get(x, Fraction(0)) + power * b.get(x, Fraction(0)) for x in {**a, **b}}
     return {x: exponent for x, exponent in exponents.items() if exponent}
 
 
 def to_power(a: Unit, power: Fraction | int) -> Unit:
-    """A power of a unit."""
+    """Return a power of a unit."""
     return times({}, a, power)
 
 
 def read_unit(text: str) -> Unit:
-    """Read a unit, as in docstrings: "mV/ms", "1/(mV ms)", "ms^-0.5"."""
+    """Read a unit as docstrings write it: "mV/ms", "1/(mV ms)", "ms^-0.5"."""
     tokens, place = [], 0
     while text[place:].strip():
         found = _TOKEN.match(text, place)
         if not found:
-            raise ValueError(f"a unit has no {text[place:].strip()[0]!r}")
+            raise ValueError(f"units do not contain {text[place:].strip()[0]!r}")
         tokens.append((found.lastgroup, found.group(found.lastgroup or 0)))
         place = found.end()
+    if not tokens:
+        raise ValueError("it is empty")
     unit, rest = _product(tokens)
-    if rest or not tokens:
-        raise ValueError(f"there is {'too much' if rest else 'nothing'} in it")
+    if rest:
+        raise ValueError("a bracket is not opened")
     return unit
 
 
@@ -84,7 +86,7 @@ def _product(tokens: Sequence[Any]) -> tuple[Unit, Sequence[Any]]:
 
 def _power(tokens: Sequence[Any]) -> tuple[Unit, Sequence[Any]]:
     if not tokens:
-        raise ValueError("it breaks off")
+        raise ValueError("it ends too early")
     (kind, text), tokens = tokens[0], tokens[1:]
     if text == "(":
         unit, tokens = _product(tokens)
@@ -96,10 +98,10 @@ def _power(tokens: Sequence[Any]) -> tuple[Unit, Sequence[Any]]:
     elif text == "1":
         unit = {}
     else:
-        raise ValueError(f"{text!r} is no unit")
+        raise ValueError(f"{text!r} is not a unit")
     if tokens and tokens[0][1] == "^":
         if len(tokens) < 2 or tokens[1][0] != "number":
-            raise ValueError("a power is a number")
+            raise ValueError("a power must be a number")
         unit, tokens = to_power(unit, Fraction(tokens[1][1])), tokens[2:]
     return unit, tokens
 
@@ -109,25 +111,27 @@ def _named(name: str) -> Unit:
     if name not in _NAMED and name[0] in _PREFIXES and name[1:] in _NAMED:
         prefix, name = _PREFIXES[name[0]], name[1:]
     if name not in _NAMED:
-        raise ValueError(f"{name!r} is no unit that is known: {', '.join(_NAMED)}, with prefixes")
+        raise ValueError(
+            f"{name!r} is not a known unit; those are {', '.join(_NAMED)}, with prefixes"
+        )
     scaled: dict[str | int, Fraction] = {x: Fraction(n) for x, n in _NAMED[name].items()}
-    # A gram scales as itself, and 1/ms is a kHz: the power of ten is that of the whole name.
+    # The power of ten belongs to the whole name: the base unit of mass is the gram, and 1/ms is a kHz.
     return times(scaled, {"10": Fraction(prefix)})
 
 
 def checked_unit(what: str, text: Any) -> str:
-    """The text itself, once it has been read."""
+    """Return the text itself if it is a unit; `what` names in the error what has that unit."""
     try:
         read_unit(text)
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f'The unit of {what} must be one as "mV/ms" or "1", not {text!r}: {error}.'
+            f'The unit of {what} must be one such as "mV/ms" or "1", not {text!r}: {error}.'
         ) from None
     return text
 
 
 def write_unit(unit: Unit) -> str:
-    """Write a unit in ms, mV, nA and mm; unknown parts are "?"."""
+    """Write a unit in ms, mV, nA and mm, with "?" for unknown parts."""
     over: list[str] = []
     under: list[str] = []
     ten = unit.get("10", Fraction(0))
@@ -144,10 +148,10 @@ def write_unit(unit: Unit) -> str:
 
 
 class Solver:
-    """What is known of unknown units so far.
+    """Collects what is known about unknown units, one equation after the other.
 
     Attributes:
-        implied: units whose powers agree with 1, because equations leave out a coefficient of 1 that
+        implied: units whose powers count as 1, because equations leave out a coefficient of 1 that
             would have them.
     """
 
@@ -157,17 +161,17 @@ class Solver:
         self._numbers = count()
 
     def unknown(self) -> Unit:
-        """A new unknown unit."""
+        """Return a new unknown unit."""
         return {next(self._numbers): Fraction(1)}
 
     def value(self, unit: Unit) -> Unit:
-        """A unit with what has been found of its unknown parts."""
+        """Replace the unknown parts of a unit by what has been found for them."""
         for x in [x for x in unit if x in self._found]:
             unit = times(times(unit, {x: unit[x]}, -1), self.value(self._found[x]), unit[x])
         return unit
 
     def agree(self, a: Unit, b: Unit) -> bool:
-        """Whether two units may be the same; if an unknown one decides, that is found by it."""
+        """Return whether two units can be the same, and solve for an unknown one if there is one."""
         apart = self.value(times(a, b, -1))
         unknown = next((x for x in apart if isinstance(x, int)), None)
         if unknown is not None:
@@ -181,7 +185,7 @@ class Solver:
 
 
 class Quantity(NamedTuple):
-    """A unit, and what has it, in words."""
+    """A unit, and in words the quantity that has it."""
 
     unit: Unit
     words: str

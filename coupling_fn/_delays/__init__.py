@@ -2,7 +2,6 @@
 
 from ._blocked_run import run_blocks as run_blocks
 from ._blocked_run import sums_at_present as sums_at_present
-from ._buffers import BlockFunction as BlockFunction
 from ._buffers import BlockInput as BlockInput
 from ._buffers import BlockOutput as BlockOutput
 from ._buffers import RunInput as RunInput

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from .._connectome import Edges, parts_of
+from .._connectome import EdgeList, connected_parts
 from .._core import Scalar, as_float, known, names_of, require_positive, require_positive_number
 from .._network import Network, Params
 from ..observe._synchrony import ABOVE_CHANCE
@@ -299,11 +299,11 @@ def _together(name: str, x: np.ndarray, m: Measures, context: Context) -> Iterat
         )
 
 
-def _between(correlations: np.ndarray, edges: Edges | None) -> bool:
+def _between(correlations: np.ndarray, edges: EdgeList | None) -> bool:
     """Whether parts without a connection are in step inside, and not with each other."""
     if edges is None:
         return False
-    part = parts_of(edges)
+    part = connected_parts(edges)
     other = part[:, None] != part[None, :]
     if not other.any():
         return False

@@ -7,10 +7,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from .._connectome import Connectome, Edges, SparseConnection, edges_of, spectral_radius
+from .._connectome import Connectome, EdgeList, SparseConnection, edge_list, spectral_radius
 from .._core import Scalar, known, require_positive_number
 from .._network import Network, Params
-from ..noise._noise import is_noise
+from ..noise._draw import is_noise
 from ._lengths import look_at_tracts
 from ._orientation import look_at_orientation
 from ._report import Finding, Report, report
@@ -99,7 +99,7 @@ def diagnose(
     looked_at = [(name, part.conn, edges) for name, part, edges in own]
     if conn is not None:
         weights = conn.weights if isinstance(conn, Connectome) else conn
-        looked_at = [("", weights, edges_of(conn))]
+        looked_at = [("", weights, edge_list(conn))]
     findings, facts = [], {}
     for name, weights, stored in looked_at:
         edges, found = finite(stored)
@@ -147,7 +147,7 @@ def _wires(name: str, *values: Any) -> list[str]:
     return [*given] if given and not name else [name]
 
 
-def _of_kept(weights: Any, edges: Edges, values: Any) -> Any:
+def _of_kept(weights: Any, edges: EdgeList, values: Any) -> Any:
     """Of values one a stored edge, those of the edges that are looked at."""
     if np.ndim(values) != 1:
         return values

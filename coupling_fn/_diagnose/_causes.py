@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._connectome import Edges
+from .._connectome import EdgeList
 from .._core import PyTree, names_of
 from .._network import Network, Params
 from ._before import is_driven
@@ -38,7 +38,7 @@ class Context:
 
     net: Network | None
     params: Params | None
-    edges: Edges | None
+    edges: EdgeList | None
     rules: tuple[Finding, ...]
     stability: Stability | None
     ranges: Mapping[str, tuple[float, float]]

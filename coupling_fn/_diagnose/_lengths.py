@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._connectome import Edges
+from .._connectome import EdgeList
 from .._core import require_real, require_shape
 from ._report import Finding, count, pairs
 
@@ -34,7 +34,7 @@ class Tracts(NamedTuple):
 
 
 def look_at_tracts(
-    edges: Edges,
+    edges: EdgeList,
     lengths: Any,
     speed: float | None,
     dt: float | None,
@@ -71,7 +71,7 @@ def look_at_tracts(
     yield from _beyond(edges, tracts, bounds)
 
 
-def _of_edges(name: str, values: Any, edges: Edges) -> np.ndarray | None:
+def _of_edges(name: str, values: Any, edges: EdgeList) -> np.ndarray | None:
     """The value of each edge."""
     if values is None:
         return None
@@ -85,7 +85,7 @@ def _of_edges(name: str, values: Any, edges: Edges) -> np.ndarray | None:
     return np.broadcast_to(values, (len(edges),))
 
 
-def _missing(name: str, edges: Edges, whole: np.ndarray, values: np.ndarray) -> list[Finding]:
+def _missing(name: str, edges: EdgeList, whole: np.ndarray, values: np.ndarray) -> list[Finding]:
     """Whether the values are where the weights are, or where those of the other direction are."""
     absent = edges.apart & (values == 0)
     turned = edges.apart & (whole[edges.source, edges.target] == 0)
@@ -107,7 +107,7 @@ def _missing(name: str, edges: Edges, whole: np.ndarray, values: np.ndarray) -> 
     return []
 
 
-def _zeros(edges: Edges, tracts: Tracts, usable: np.ndarray) -> Iterator[Finding]:
+def _zeros(edges: EdgeList, tracts: Tracts, usable: np.ndarray) -> Iterator[Finding]:
     if tracts.lengths is None:
         return
     zero = usable & (tracts.lengths == 0)
@@ -127,7 +127,7 @@ def _zeros(edges: Edges, tracts: Tracts, usable: np.ndarray) -> Iterator[Finding
     )
 
 
-def _units(edges: Edges, tracts: Tracts, usable: np.ndarray) -> Iterator[Finding]:
+def _units(edges: EdgeList, tracts: Tracts, usable: np.ndarray) -> Iterator[Finding]:
     lengths, speed, dt, lags = tracts
     median = None
     if lengths is not None and (usable & (lengths > 0)).any():
@@ -228,7 +228,7 @@ def _mismatch(tracts: Tracts, told: np.ndarray, implied: float) -> Iterator[Find
     )
 
 
-def _rounding(edges: Edges, tracts: Tracts, usable: np.ndarray) -> Iterator[Finding]:
+def _rounding(edges: EdgeList, tracts: Tracts, usable: np.ndarray) -> Iterator[Finding]:
     lengths, speed, dt, lags = tracts
     if dt is None or lengths is None:
         return
@@ -255,7 +255,7 @@ def _rounding(edges: Edges, tracts: Tracts, usable: np.ndarray) -> Iterator[Find
     )
 
 
-def _beyond(edges: Edges, tracts: Tracts, bounds: tuple[int, int] | None) -> Iterator[Finding]:
+def _beyond(edges: EdgeList, tracts: Tracts, bounds: tuple[int, int] | None) -> Iterator[Finding]:
     if bounds is None:
         return
     lags = tracts.steps

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from .._connectome import Edges, along, edges_of
+from .._connectome import EdgeList, edge_list, orientation_agreement
 from .._core import require_shape
 from ._report import Finding, regions
 
@@ -16,14 +16,16 @@ _WHY = "conn[i, j] is from source j onto target i; much data is stored the other
 _REMEDY = ("Turn weights and lengths together: from_source_target(connectome).",)
 
 
-def look_at_orientation(edges: Edges, reference: Any, drivers: Iterable[Any]) -> Iterator[Finding]:
+def look_at_orientation(
+    edges: EdgeList, reference: Any, drivers: Iterable[Any]
+) -> Iterator[Finding]:
     """Findings from a second matrix, and from regions known to send more than they receive."""
     if reference is not None:
-        other = edges_of(reference)
+        other = edge_list(reference)
         require_shape(
             "reference", np.empty(other.regions), (edges.regions,), meaning="Its regions."
         )
-        agreement, shared = along(edges, other)
+        agreement, shared = orientation_agreement(edges, other)
         if shared and agreement < -max(LEAST, SURE / np.sqrt(shared / 2)):
             yield Finding(
                 "transposed",
@@ -49,7 +51,7 @@ def look_at_orientation(edges: Edges, reference: Any, drivers: Iterable[Any]) ->
             )
 
 
-def _indices(drivers: Iterable[Any], edges: Edges) -> np.ndarray:
+def _indices(drivers: Iterable[Any], edges: EdgeList) -> np.ndarray:
     labels = list(edges.labels or ())
     found = []
     for driver in drivers:

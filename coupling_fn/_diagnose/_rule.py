@@ -6,7 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from .._connectome import Edges, edges_of
+from .._connectome import EdgeList, edge_list
 from .._coupling import SumCoupling
 from .._network import Params
 from ._report import Finding
@@ -29,7 +29,7 @@ def parts(params: Params | None) -> list[tuple[str, Any]]:
     ]
 
 
-def look_at_rule(name: str, coupling: Any, edges: Edges) -> Iterator[Finding]:
+def look_at_rule(name: str, coupling: Any, edges: EdgeList) -> Iterator[Finding]:
     """Findings on a coupling's sign and on how it reads its weights; it is called a few times."""
     if not edges.apart.any():
         return
@@ -77,7 +77,7 @@ def look_at_rule(name: str, coupling: Any, edges: Edges) -> Iterator[Finding]:
         )
 
 
-def _pull(coupling: Any, edges: Edges) -> float | None:
+def _pull(coupling: Any, edges: EdgeList) -> float | None:
     """What a region receives that is above all others, where only differences matter."""
     n = edges.regions
     size = edges.onto_each(np.abs(edges.weight) * edges.apart)
@@ -94,7 +94,7 @@ def _pull(coupling: Any, edges: Edges) -> float | None:
     return float(raised[place])
 
 
-def _reads(coupling: Any, edges: Edges) -> tuple[float, float]:
+def _reads(coupling: Any, edges: EdgeList) -> tuple[float, float]:
     """How what arrives from single sources goes with their column, and with their row, of weights."""
     lean = edges.chosen(edges.apart)
     uneven = lean.from_each(np.abs(lean.weight - lean.back))
@@ -137,7 +137,7 @@ def one_strength(params: Params | None) -> float | None:
     return strengths[0].item() if [k.ndim for k in strengths] == [0] else None
 
 
-def edges_of_part(part: Any, labels: tuple[str, ...] | None) -> Edges:
+def edges_of_part(part: Any, labels: tuple[str, ...] | None) -> EdgeList:
     """The edges of a coupling, named."""
-    edges = edges_of(part.conn)
-    return Edges(edges.target, edges.source, edges.weight, edges.regions, labels)
+    edges = edge_list(part.conn)
+    return EdgeList(edges.target, edges.source, edges.weight, edges.regions, labels)

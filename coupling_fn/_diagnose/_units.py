@@ -26,7 +26,7 @@ from .._core import (
 )
 from .._coupling import SumCoupling
 from .._network import Network, Params
-from ..noise._noise import is_noise
+from ..noise._draw import is_noise
 from ._dimensions import Misfit, units_of
 from ._report import Finding, Report, report
 from ._stability import states_of

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from .._connectome import Edges, parts_of
+from .._connectome import EdgeList, connected_parts
 from ._report import Finding, count, pairs, regions
 
 OUTLIER = 30.0  # times the next smaller weight, among OUTLIER_AMONG weights or more
@@ -12,7 +12,7 @@ OUTLIER_AMONG = 100
 SAME = 1e-4  # relative: sums that were made equal, in float32
 
 
-def finite(edges: Edges) -> tuple[Edges, list[Finding]]:
+def finite(edges: EdgeList) -> tuple[EdgeList, list[Finding]]:
     """The edges whose weight is a number, and what to say of the others."""
     bad = ~np.isfinite(edges.weight)
     if not bad.any():
@@ -28,7 +28,7 @@ def finite(edges: Edges) -> tuple[Edges, list[Finding]]:
     return edges.chosen(~bad), [finding]
 
 
-def look_at_weights(edges: Edges) -> Iterator[Finding]:
+def look_at_weights(edges: EdgeList) -> Iterator[Finding]:
     """Findings on finite weights."""
     apart = edges.chosen(edges.apart)
     if not len(apart):
@@ -49,7 +49,7 @@ def look_at_weights(edges: Edges) -> Iterator[Finding]:
     yield from _sizes(edges, apart)
 
 
-def _looks_like_something_else(edges: Edges, apart: Edges) -> Iterator[Finding]:
+def _looks_like_something_else(edges: EdgeList, apart: EdgeList) -> Iterator[Finding]:
     own = np.zeros(edges.regions)
     own[edges.target[~edges.apart]] = edges.weight[~edges.apart]
     sums = apart.onto_each(apart.weight)
@@ -80,7 +80,7 @@ def _looks_like_something_else(edges: Edges, apart: Edges) -> Iterator[Finding]:
         )
 
 
-def _connections(edges: Edges, apart: Edges) -> Iterator[Finding]:
+def _connections(edges: EdgeList, apart: EdgeList) -> Iterator[Finding]:
     inward, outward = (
         np.bincount(ends, minlength=edges.regions) for ends in (apart.target, apart.source)
     )
@@ -98,7 +98,7 @@ def _connections(edges: Edges, apart: Edges) -> Iterator[Finding]:
                 "Look whether a threshold or a mask cut them off.",
             ),
         )
-    part = parts_of(edges)
+    part = connected_parts(edges)
     names, sizes = np.unique(part[~alone], return_counts=True)
     if len(names) > 1:
         listed = ", ".join(map(str, sorted(sizes.tolist(), reverse=True)[:6]))
@@ -136,7 +136,7 @@ def _connections(edges: Edges, apart: Edges) -> Iterator[Finding]:
         )
 
 
-def _self_connections(edges: Edges, apart: Edges) -> Iterator[Finding]:
+def _self_connections(edges: EdgeList, apart: EdgeList) -> Iterator[Finding]:
     own = edges.chosen(~edges.apart)
     if not len(own):
         return
@@ -155,7 +155,7 @@ def _self_connections(edges: Edges, apart: Edges) -> Iterator[Finding]:
     )
 
 
-def _signs(edges: Edges, apart: Edges) -> Iterator[Finding]:
+def _signs(edges: EdgeList, apart: EdgeList) -> Iterator[Finding]:
     negative = apart.weight < 0
     if not negative.any():
         return
@@ -180,7 +180,7 @@ def _signs(edges: Edges, apart: Edges) -> Iterator[Finding]:
     )
 
 
-def _sizes(edges: Edges, apart: Edges) -> Iterator[Finding]:
+def _sizes(edges: EdgeList, apart: EdgeList) -> Iterator[Finding]:
     size = np.abs(apart.weight)
     steps = np.unique(size)
     if len(size) >= OUTLIER_AMONG and len(steps) > 1:
@@ -235,11 +235,11 @@ def _even(sums: np.ndarray) -> bool:
     return len(sums) > 1 and float(np.ptp(sums)) <= SAME * float(sums.max())
 
 
-def _symmetric(edges: Edges) -> bool:
+def _symmetric(edges: EdgeList) -> bool:
     return bool(np.allclose(edges.weight, edges.back, rtol=1e-5, atol=0))
 
 
-def facts_of(edges: Edges, radius: float) -> dict[str, object]:
+def facts_of(edges: EdgeList, radius: float) -> dict[str, object]:
     """What there is to know of a connectome in numbers."""
     pairs_of = edges.regions * (edges.regions - 1)
     size = np.abs(edges.weight)

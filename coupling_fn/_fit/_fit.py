@@ -19,14 +19,18 @@ from .._core import (
     Interrupted,
     PyTree,
     Where,
-    _checkpoint,
+    as_arrays,
     as_count,
+    as_tree,
+    fingerprint,
     progress_bar,
+    read_checkpoint,
     require_choice,
     require_finite,
     require_nonnegative,
     require_positive,
     require_shape,
+    write_checkpoint,
 )
 from ..transforms import Transform
 from ._descent import Problem, begin, compiled_steps, split
@@ -250,14 +254,14 @@ def fit(
     room = min(ROOM, max(1, NUMBERS // max(1, sum(u.size for u in free))))
     if save is not None:
         traced = compiled_steps.trace(program, many, room, arrays, carry, 1)
-        marks = _checkpoint.fingerprint(
+        marks = fingerprint(
             "loss, batch or optimizer",
             traced.jaxpr,
             "params, transforms, starts or data",
             (arrays, free),
         )
-        if found := _checkpoint.read_checkpoint(Path(save) / "fit.npz", marks, "fit"):
-            carry = _checkpoint.as_tree("carry", found, carry)
+        if found := read_checkpoint(Path(save) / "fit.npz", marks, "fit"):
+            carry = as_tree("carry", found, carry)
             measured = list(found["measured"])[: steps + 1]
             path = list(zip(*(found[f"path_{i}"] for i in range(len(free))), strict=True))
             path = path[: steps + 1]
@@ -300,8 +304,8 @@ def fit(
                     made = len(measured) - first
                     if made < count:  # stopped within the call: where its last row led
                         *_, after = compiled_steps(program, many, room, arrays, carry, made)
-                    now = _checkpoint.as_arrays("carry", after) | _rows(measured, path)
-                    _checkpoint.write_checkpoint(Path(save) / "fit.npz", now, marks)
+                    now = as_arrays("carry", after) | _rows(measured, path)
+                    write_checkpoint(Path(save) / "fit.npz", now, marks)
                 carry, took = after, time.perf_counter() - began
                 if took < CALL / 2:
                     count *= 2

@@ -17,13 +17,18 @@ from .._core import (
     WHOLE,
     Interrupted,
     PyTree,
-    _checkpoint,
+    as_arrays,
     as_count,
+    as_tree,
+    fingerprint,
     known,
     mesh_of,
     progress_bar,
+    read_checkpoint,
+    require_no_keys,
     shard_map,
     traced,
+    write_checkpoint,
 )
 
 
@@ -135,19 +140,19 @@ class _Disk:
     def __init__(self, folder: Path, fn: Callable[[Any], PyTree], values: PyTree, chunk: int):
         part = jax.tree.map(lambda x: x[:chunk], values)
         traced, self.like = jax.make_jaxpr(jax.vmap(fn), return_shape=True)(part)
-        _checkpoint.require_no_keys("fn", self.like)
+        require_no_keys("fn", self.like)
         numbers = (values, np.asarray(chunk))
         self.folder = folder
-        self.marks = _checkpoint.fingerprint("function", traced, "values or chunk", numbers)
+        self.marks = fingerprint("function", traced, "values or chunk", numbers)
 
     def read(self, first: int) -> PyTree:
-        found = _checkpoint.read_checkpoint(self._file(first), self.marks, "sweep")
-        return None if found is None else _checkpoint.as_tree("result", found, self.like)
+        found = read_checkpoint(self._file(first), self.marks, "sweep")
+        return None if found is None else as_tree("result", found, self.like)
 
     def write(self, first: int, done: PyTree) -> PyTree:
         """Write a chunk, and give it back as arrays of the host."""
-        arrays = _checkpoint.as_arrays("result", done)
-        _checkpoint.write_checkpoint(self._file(first), arrays, self.marks)
+        arrays = as_arrays("result", done)
+        write_checkpoint(self._file(first), arrays, self.marks)
         return jax.tree.map(np.asarray, done)
 
     def _file(self, first: int) -> Path:

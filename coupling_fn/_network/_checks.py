@@ -18,8 +18,7 @@ from .._core import (
     require_shape,
 )
 from .._coupling import require_k
-from ..nodes import Node
-from ..nodes._catalog import catalog
+from ..nodes import Node, catalog
 from ..noise._increments import check_external, noises_of
 from ._link import Link
 from ._params import Params, Wire

@@ -8,7 +8,7 @@ import jax
 from jax import Array
 
 from .._core import PyTree, Signal, as_float, require_finite, require_nonnegative, require_positive
-from ..noise._noise import is_noise
+from ..noise._draw import is_noise
 
 Scheme = Literal["euler", "heun", "rk4"]
 Hold = Literal["stage", "step"]

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from .._core import PyTree
 from ..noise import Coloured
-from ..noise._noise import named
+from ..noise._draw import named
 from ._links import links_of
 from ._network import Network
 from ._params import Params

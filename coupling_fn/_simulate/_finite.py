@@ -11,7 +11,7 @@ import equinox as eqx
 import jax
 import numpy as np
 
-from .._connectome import edges_of
+from .._connectome import edge_list
 from .._core import PyTree, get, read, traced
 from .._network import (
     Network,
@@ -34,8 +34,8 @@ def require_known(*trees: PyTree) -> None:
     """Refuse a run whose values are traced: they are not there when `simulate` returns."""
     if traced(*trees):
         raise ValueError(
-            '`check="finite"` looks at the values of a run when it has ended, so it cannot be used inside '
-            "`jit`, `vmap` or `grad`: leave it out there, and run the case in question outside."
+            '`check="finite"` looks at the values of a run when it has ended, so it cannot be used '
+            "inside `jit`, `vmap` or `grad`: leave it out there, and run the case in question outside."
         )
 
 
@@ -149,7 +149,7 @@ def _inputs(net: Network, state: State, params: Params, region: int) -> str:
     for link in links:
         if (conn := getattr(link.coupling, "conn", None)) is None:
             continue
-        edges = edges_of(conn)
+        edges = edge_list(conn)
         edges = edges.chosen(edges.target == region)
         signals = link.signals
         present = read(state.node, signals.source)[None]

@@ -96,7 +96,8 @@ def spread(
     def place_rows(x: Any) -> Any:
         if not isinstance(x, Layout) or x.rows.mesh is None:
             return jax.tree.map(whole, x)
-        return Layout(jax.tree.map(part, x.rows), part(x.edge), whole(x.place))
+        rows = jax.tree.map(part, x.rows)
+        return Layout(rows, part(x.edges), part(x.is_edge), whole(x.place))
 
     def place_past(x: Any) -> Any:
         return of_past(x) if x.shape[1] == nodes else whole(x)

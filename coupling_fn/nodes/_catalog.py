@@ -1,53 +1,48 @@
-"""The list of all node models."""
+"""The catalog of all node models, collected from the modules of this room."""
 
-from ._chaotic import larter_breakspear, lorenz
-from ._epileptor import epileptor, epileptor_2d
-from ._hopf import hopf, stuart_landau
-from ._jansen_rit import jansen_rit, wendling
-from ._linear import horn, linear, threshold_linear
+from . import (
+    _chaotic,
+    _epileptor,
+    _hopf,
+    _jansen_rit,
+    _linear,
+    _phase,
+    _quadratic,
+    _relaxation,
+    _wilson_cowan,
+    _wong_wang,
+)
 from ._node import Node
-from ._phase import kuramoto, xy
-from ._quadratic import coombes_byrne, montbrio_pazo_roxin
-from ._relaxation import fitzhugh_nagumo, generic_2d_oscillator, van_der_pol
-from ._wilson_cowan import wilson_cowan
-from ._wong_wang import reduced_wong_wang, wong_wang_exc_inh
+
+MODULES = (
+    _linear,
+    _phase,
+    _hopf,
+    _relaxation,
+    _wilson_cowan,
+    _jansen_rit,
+    _wong_wang,
+    _quadratic,
+    _epileptor,
+    _chaotic,
+)
 
 
 def catalog() -> dict[str, Node]:
-    """All node models of the library by name; each knows its states, inputs, wiring and ranges.
+    """Return all node models of the library by name.
 
     Returns:
-        A dict from the name of a node to the node, which has `states`, `inputs`, `coupled` and
-        `ranges`, and in its docstring its equation, units and source. `NAME` has its state and
-        parameters beside it as `NameState` and `NameParams`.
+        A dict from the name of each node to the node. A node knows its `states`, `inputs`, `coupled`
+        pairs and `ranges`, and the classes of its state and parameters, `State` and `Params`
+        (`cf.nodes.Node` lists all attributes). Its docstring has its equation, units and source.
 
     Example:
         >>> cf.nodes.catalog()["jansen_rit"].states
         ('y0', 'y1', 'y2', 'y3', 'y4', 'y5')
         >>> [name for name, node in cf.nodes.catalog().items() if "E" in node.inputs]
         ['wilson_cowan']
+        >>> cf.nodes.catalog()["kuramoto"].Params().omega.shape
+        ()
     """
-    nodes = (
-        linear,
-        threshold_linear,
-        horn,
-        kuramoto,
-        xy,
-        hopf,
-        stuart_landau,
-        fitzhugh_nagumo,
-        van_der_pol,
-        generic_2d_oscillator,
-        wilson_cowan,
-        jansen_rit,
-        wendling,
-        reduced_wong_wang,
-        wong_wang_exc_inh,
-        montbrio_pazo_roxin,
-        coombes_byrne,
-        epileptor,
-        epileptor_2d,
-        larter_breakspear,
-        lorenz,
-    )
-    return {node.__name__: node for node in nodes}
+    members = (x for module in MODULES for x in vars(module).values())
+    return {node.__name__: node for node in members if isinstance(node, Node)}

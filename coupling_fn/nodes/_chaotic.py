@@ -1,4 +1,4 @@
-"""Nodes that are chaotic on their own: Lorenz, Larter–Breakspear."""
+"""Nodes that are chaotic without any coupling: Lorenz and Larter–Breakspear."""
 
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ from ._node import node
 
 
 class LorenzState(NamedTuple):
-    """State of `lorenz`: x, y and z, each `(region,)`."""
+    """State of `lorenz`: x, y and z, each `(region,)` [1]."""
 
     x: Array
     y: Array
@@ -19,13 +19,13 @@ class LorenzState(NamedTuple):
 
 
 class LorenzParams(eqx.Module):
-    """Parameters of `lorenz`; each a scalar or one a region.
+    """Parameters of `lorenz`, each a scalar or one value per region, `(region,)`.
 
     Attributes:
         sigma: Prandtl number. [1]
-        rho: Rayleigh number over its critical value. [1]
-        beta: geometry of the cell. [1]
-        tau: what one unit of the source's time lasts. [ms]
+        rho: ratio of the Rayleigh number to its critical value. [1]
+        beta: geometry of the convection cell. [1]
+        tau: how long one unit of the source's time lasts. [ms]
 
     Example:
         >>> cf.nodes.LorenzParams(rho=14.0).rho.item()  # not chaotic
@@ -46,22 +46,23 @@ class LorenzParams(eqx.Module):
     ranges={"x": (-20.0, 20.0), "y": (-30.0, 30.0), "z": (0.0, 50.0)},
 )
 def lorenz(state: LorenzState, inputs, params: LorenzParams) -> LorenzState:
-    r"""Turn chaotically about two points.
+    r"""Compute the rates of change of the Lorenz system, which turns chaotically about two points.
 
     $\tau\dot x = \sigma (y - x) + \tau I_x$, $\tau\dot y = x (\rho - z) - y + \tau I_y$,
     $\tau\dot z = x y - \beta z + \tau I_z$. By default x is coupled into x.
 
     Args:
         state: x, y, z. [1]
-        inputs: x, y, z, added to the rates. [1/ms]
+        inputs: x, y, z, which are added to the rates of change. [1/ms]
         params: `LorenzParams`.
 
     Source:
         E. N. Lorenz, J. Atmos. Sci. 20 (1963) 130-141, eqs. 25-27.
 
     Example:
-        >>> one, none = jnp.ones(1), cf.nodes.LorenzState(0.0, 0.0, 0.0)
-        >>> rate = cf.nodes.lorenz(cf.nodes.LorenzState(one, 2 * one, one), none, cf.nodes.LorenzParams(beta=2.0))
+        >>> state = cf.nodes.LorenzState(*jnp.array([[1.0], [2.0], [1.0]]))
+        >>> no_input = cf.nodes.LorenzState(0.0, 0.0, 0.0)
+        >>> rate = cf.nodes.lorenz(state, no_input, cf.nodes.LorenzParams(beta=2.0))
         >>> rate.x.tolist(), rate.y.tolist(), rate.z.tolist()
         ([10.0], [25.0], [0.0])
     """
@@ -74,7 +75,11 @@ def lorenz(state: LorenzState, inputs, params: LorenzParams) -> LorenzState:
 
 
 class LarterBreakspearState(NamedTuple):
-    """State of `larter_breakspear`: V, W and Z, each `(region,)`."""
+    """State of `larter_breakspear`: V, W and Z, each `(region,)` [1].
+
+    V and Z are the potentials of pyramidal cells and of interneurons, W the share of potassium
+    channels that are open.
+    """
 
     V: Array
     W: Array
@@ -82,43 +87,44 @@ class LarterBreakspearState(NamedTuple):
 
 
 class LarterBreakspearParams(eqx.Module):
-    """Parameters of `larter_breakspear`; each a scalar or one a region.
+    """Parameters of `larter_breakspear`, each a scalar or one value per region, `(region,)`.
 
-    Voltages and conductances are in units of the source's scaling, without dimension.
+    Potentials and conductances are scaled as in the source, and have no dimension.
 
     Attributes:
         g_Ca: conductance of the calcium channels. [1]
-        g_K: of the potassium channels. [1]
-        g_Na: of the sodium channels. [1]
-        g_L: of the leak. [1]
+        g_K: conductance of the potassium channels. [1]
+        g_Na: conductance of the sodium channels. [1]
+        g_L: conductance of the leak. [1]
         V_Ca: Nernst potential of calcium. [1]
-        V_K: of potassium. [1]
-        V_Na: of sodium. [1]
-        V_L: of the leak. [1]
+        V_K: Nernst potential of potassium. [1]
+        V_Na: Nernst potential of sodium. [1]
+        V_L: Nernst potential of the leak. [1]
         T_Ca: potential at which half of the calcium channels are open. [1]
-        T_K: of the potassium channels. [1]
-        T_Na: of the sodium channels. [1]
-        d_Ca: spread of that potential among the calcium channels. [1]
-        d_K: among the potassium channels. [1]
-        d_Na: among the sodium channels. [1]
-        V_T: threshold of the pyramidal cells. [1]
-        d_V: its spread: a fixed point below 0.55, a cycle, chaos above 0.59. [1]
-        Z_T: threshold of the interneurons. [1]
-        d_Z: its spread. [1]
+        T_K: potential at which half of the potassium channels are open. [1]
+        T_Na: potential at which half of the sodium channels are open. [1]
+        d_Ca: spread of T_Ca among the calcium channels. [1]
+        d_K: spread of T_K among the potassium channels. [1]
+        d_Na: spread of T_Na among the sodium channels. [1]
+        V_T: firing threshold of the pyramidal cells. [1]
+        d_V: spread of V_T. The node rests at a fixed point below 0.55, is chaotic above 0.59, and
+            has a limit cycle in between. [1]
+        Z_T: firing threshold of the interneurons. [1]
+        d_Z: spread of Z_T. [1]
         Q_V_max: largest firing rate of the pyramidal cells. [1]
         Q_Z_max: largest firing rate of the interneurons. [1]
         a_ee: weight from pyramidal cells onto pyramidal cells. [1]
-        a_ei: from pyramidal cells onto interneurons. [1]
-        a_ie: from interneurons onto pyramidal cells. [1]
-        a_ne: from outside onto pyramidal cells. [1]
-        a_ni: from outside onto interneurons. [1]
-        current: drive from outside. [1]
-        r_NMDA: NMDA receptors for each AMPA receptor. [1]
+        a_ei: weight from pyramidal cells onto interneurons. [1]
+        a_ie: weight from interneurons onto pyramidal cells. [1]
+        a_ne: weight from the drive onto pyramidal cells. [1]
+        a_ni: weight from the drive onto interneurons. [1]
+        current: constant drive from outside the region. [1]
+        r_NMDA: number of NMDA receptors per AMPA receptor. [1]
         C: share of the excitation that comes from other regions. [1]
-        phi: rate of the potassium channels at this temperature. [1]
+        phi: factor on the rate of the potassium channels, for the temperature. [1]
         tau_K: time constant of the potassium channels. [ms]
         b: rate of the interneurons. [1/ms]
-        t_scale: how many times faster everything goes. [1]
+        t_scale: factor on all rates of change. [1]
 
     Example:
         >>> cf.nodes.LarterBreakspearParams(d_V=0.5).d_V.item()  # a fixed point
@@ -160,7 +166,7 @@ class LarterBreakspearParams(eqx.Module):
 
 
 def _open(potential, threshold, spread):
-    """The share of channels whose threshold, spread about its mean, has been passed."""
+    """Return the share of channels whose threshold, spread around its mean, the potential exceeds."""
     return (1 + jnp.tanh((potential - threshold) / spread)) / 2
 
 
@@ -175,37 +181,38 @@ def _open(potential, threshold, spread):
 def larter_breakspear(
     state: LarterBreakspearState, inputs, params: LarterBreakspearParams
 ) -> LarterBreakspearState:
-    r"""Spike through ion channels, within a loop of excitation and inhibition.
+    r"""Compute the rates of change of ion channels within a loop of excitation and inhibition.
 
-    With $Q = (1 - C)\, a_{ee} Q_V + C a_{ee} I_V$, the excitation from the own and the other regions,
+    With the excitation $Q = (1 - C)\, a_{ee} Q_V + C a_{ee} I_V$ from the own and the other regions,
 
     $\dot V = -(g_{Ca} + r_{NMDA} Q)\, m_{Ca} (V - V_{Ca}) - (g_{Na} m_{Na} + Q) (V - V_{Na})
     - g_K W (V - V_K) - g_L (V - V_L) - a_{ie} Z Q_Z + a_{ne} c$,
     $\dot W = \varphi\, (m_K - W) / \tau_K$, $\dot Z = b\, (a_{ni} c + a_{ei} V Q_V)$,
 
-    where $m_{ion} = (1 + \tanh((V - T_{ion})/\delta_{ion}))/2$ and
-    $Q_V = Q_{Vmax} (1 + \tanh((V - V_T)/\delta_V))/2$, $Q_Z$ likewise of Z.
+    where $m_{ion} = (1 + \tanh((V - T_{ion})/d_{ion}))/2$ and
+    $Q_V = Q_{Vmax} (1 + \tanh((V - V_T)/d_V))/2$; $Q_Z$ is the same function of Z, with its own
+    parameters. All three rates are multiplied by `t_scale`.
 
-    The input is the mean of the firing rates $Q_V$ of other regions: couple V with
-    `HyperbolicTangentCoupling(conn, a=0.5, sigma=0.65)`, sigma being d_V, and rows of `conn` that
-    sum to 1.
+    By default V is coupled into V. The input is the mean of the firing rates $Q_V$ of other regions:
+    couple with `HyperbolicTangentCoupling(conn, a=0.5, sigma=0.65)`, where sigma is d_V and the rows
+    of `conn` sum to 1.
 
     Args:
-        state: V: potential of pyramidal cells; W: share of open potassium channels; Z: potential of
+        state: V, potential of pyramidal cells; W, share of open potassium channels; Z, potential of
             interneurons. [1]
-        inputs: V: firing rate. [1]
+        inputs: V, a firing rate. [1]
         params: `LarterBreakspearParams`.
 
     Source:
-        M. Breakspear, J. R. Terry and K. J. Friston, Network 14 (2003) 703-732, with the
-        parameters of J. Alstott et al., PLoS Comput. Biol. 5 (2009) e1000408, as The Virtual Brain
-        has them (g_Ca, a_ee and d_Z differ slightly).
+        M. Breakspear, J. R. Terry and K. J. Friston, Network 14 (2003) 703-732, with the parameters
+        of J. Alstott et al., PLoS Comput. Biol. 5 (2009) e1000408, in The Virtual Brain's version
+        (g_Ca, a_ee and d_Z differ slightly).
 
     Example:
-        >>> state = cf.nodes.LarterBreakspearState(jnp.array([-0.5]), jnp.array([0.5]), jnp.array([0.0]))
-        >>> rate = cf.nodes.larter_breakspear(
-        ...     state, cf.nodes.LarterBreakspearState(0.0, 0.0, 0.0), cf.nodes.LarterBreakspearParams()
-        ... )
+        >>> state = cf.nodes.LarterBreakspearState(*jnp.array([[-0.5], [0.5], [0.0]]))
+        >>> no_input = cf.nodes.LarterBreakspearState(0.0, 0.0, 0.0)
+        >>> params = cf.nodes.LarterBreakspearParams()
+        >>> rate = cf.nodes.larter_breakspear(state, no_input, params)
         >>> print(rate.V.round(2), rate.W.round(2))
         [0.17] [-0.33]
     """

@@ -1,4 +1,4 @@
-"""The Epileptor: seizures that a slow variable starts and ends; and its reduction to two."""
+"""The Epileptor, whose slow variable starts and ends seizures, and its reduction to two variables."""
 
 from typing import NamedTuple
 
@@ -12,7 +12,11 @@ from ._node import node
 
 
 class EpileptorState(NamedTuple):
-    """State of `epileptor`: x1, y1, z, x2, y2 and g, each `(region,)`."""
+    """State of `epileptor`: x1, y1, z, x2, y2 and g, each `(region,)` [1].
+
+    x1 and y1 make the fast discharges, x2 and y2 the spike waves; z is the slow permittivity, and g
+    is x1 after a low-pass filter.
+    """
 
     x1: Array
     y1: Array
@@ -23,23 +27,23 @@ class EpileptorState(NamedTuple):
 
 
 class EpileptorParams(eqx.Module):
-    """Parameters of `epileptor`; each a scalar or one a region.
+    """Parameters of `epileptor`, each a scalar or one value per region, `(region,)`.
 
     Attributes:
-        a: cube in the first population. [1]
-        b: square in it. [1]
-        c: constant in y1. [1]
-        d: square in y1. [1]
-        r: rate of z over that of the rest. [1]
+        a: coefficient of the cube in the first population. [1]
+        b: coefficient of the square in the first population. [1]
+        c: constant term of y1. [1]
+        d: coefficient of the square in y1. [1]
+        r: ratio of the rate of z to the rate of the other variables. [1]
         s: weight of x1 in z. [1]
         x0: excitability: above about -2.06 the region has seizures by itself. [1]
         I_1: constant input to the first population. [1]
-        I_2: to the second. [1]
+        I_2: constant input to the second population. [1]
         slope: linear term of the first population in a seizure. [1]
-        tau: time constant of y2 over that of the rest. [1]
+        tau: ratio of the time constant of y2 to that of the other variables. [1]
         aa: weight of x2 in y2. [1]
-        bb: weight of the filtered x1, g, in x2. [1]
-        tt: rate of everything. [1/ms]
+        bb: weight of g, the filtered x1, in x2. [1]
+        tt: rate of all variables. [1/ms]
 
     Example:
         >>> cf.nodes.EpileptorParams(x0=jnp.array([-1.6, -2.4])).x0.shape
@@ -78,7 +82,7 @@ class EpileptorParams(eqx.Module):
     },
 )
 def epileptor(state: EpileptorState, inputs, params: EpileptorParams) -> EpileptorState:
-    r"""Go in and out of seizures: fast discharges, spike waves, and what permits them.
+    r"""Compute the rates of change of the Epileptor, which goes in and out of seizures.
 
     In units of `tt`: $\dot x_1 = y_1 - f_1 - z + I_1 + I_{x1}$, $\dot y_1 = c - d x_1^2 - y_1$,
     $\dot z = r\,(s (x_1 - x_0) - z - 0.1 z^7 [z < 0] - I_z)$,
@@ -86,24 +90,25 @@ def epileptor(state: EpileptorState, inputs, params: EpileptorParams) -> Epilept
     $\dot y_2 = (-y_2 + a_a [x_2 + 0.25]_+)/\tau$, $\dot g = -0.01\,(g - 0.1 x_1)$, where
     $f_1 = a x_1^3 - b x_1^2$ for $x_1 < 0$, else $(x_2 - s_l - 0.6 (z - 4)^2)\, x_1$, $s_l$ the slope.
 
-    By default x1 is coupled into z, the permittivity coupling: with `DiffusiveCoupling` and k > 0 a
-    neighbour in seizure lowers z and so recruits the region (The Virtual Brain adds it: Ks = -k).
-    Couplings into x1 and x2 are the fast ones.
+    By default x1 is coupled into z (permittivity coupling): with `DiffusiveCoupling` and k > 0, a
+    neighbour in seizure lowers z and so recruits the region. The Virtual Brain adds this input where
+    it is subtracted here: its Ks is -k. Couplings into x1 and x2 are fast.
 
     Args:
         state: x1, y1, z, x2, y2, g. [1]
-        inputs: x1, x2: added to the rates in units of `tt`; z: taken off within r(...). [1]
+        inputs: x1, x2, which are added to their rates of change in units of `tt`, and z, which is
+            subtracted within r (...). [1]
         params: `EpileptorParams`.
 
     Source:
-        V. K. Jirsa et al., Brain 137 (2014) 2210-2230, with g in units of 0.001 of its filter's, and
-        -0.1 z^7 as in its supplement; the coupling of T. Proix et al., J. Neurosci. 34 (2014)
+        V. K. Jirsa et al., Brain 137 (2014) 2210-2230, with -0.1 z^7 as in its supplement; g here is
+        0.001 times the source's. The coupling is from T. Proix et al., J. Neurosci. 34 (2014)
         15009-15021.
 
     Example:
         >>> state = cf.nodes.EpileptorState(*jnp.array([[-1.0], [-4.0], [0.0], [0.0], [1.5], [-0.1]]))
-        >>> none = cf.nodes.EpileptorState(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
-        >>> rate = cf.nodes.epileptor(state, none, cf.nodes.EpileptorParams(I_1=0.0))
+        >>> no_input = cf.nodes.EpileptorState(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+        >>> rate = cf.nodes.epileptor(state, no_input, cf.nodes.EpileptorParams(I_1=0.0))
         >>> rate.x1.tolist(), rate.y1.tolist(), rate.y2.tolist()
         ([0.0], [0.0], [0.0])
     """
@@ -123,26 +128,26 @@ def epileptor(state: EpileptorState, inputs, params: EpileptorParams) -> Epilept
 
 
 class Epileptor2dState(NamedTuple):
-    """State of `epileptor_2d`: x1 and z, each `(region,)`."""
+    """State of `epileptor_2d`: the fast x1 and the slow permittivity z, each `(region,)` [1]."""
 
     x1: Array
     z: Array
 
 
 class Epileptor2dParams(eqx.Module):
-    """Parameters of `epileptor_2d`; each a scalar or one a region.
+    """Parameters of `epileptor_2d`, each a scalar or one value per region, `(region,)`.
 
     Attributes:
-        a: cube in the fast variable. [1]
-        b: square in it. [1]
-        c: constant in it. [1]
-        d: square of the variable that is eliminated. [1]
-        r: rate of z over that of x1. [1]
+        a: coefficient of the cube in x1. [1]
+        b: coefficient of the square in x1. [1]
+        c: constant term of y1, which is eliminated. [1]
+        d: coefficient of the square in y1. [1]
+        r: ratio of the rate of z to the rate of x1. [1]
         s: weight of x1 in z. [1]
         x0: excitability: above about -2.06 the region has seizures by itself. [1]
-        I_1: constant input. [1]
-        slope: linear term in a seizure. [1]
-        tt: rate of everything. [1/ms]
+        I_1: constant input to x1. [1]
+        slope: linear term of x1 in a seizure. [1]
+        tt: rate of both variables. [1/ms]
 
     Example:
         >>> cf.nodes.Epileptor2dParams(x0=-2.4).x0.item()  # a healthy region
@@ -170,19 +175,20 @@ class Epileptor2dParams(eqx.Module):
     ranges={"x1": (-2.0, 1.0), "z": (2.0, 5.0)},
 )
 def epileptor_2d(state: Epileptor2dState, inputs, params: Epileptor2dParams) -> Epileptor2dState:
-    r"""Go in and out of seizures on the slow time scale alone.
+    r"""Compute the rates of change of the Epileptor, reduced to its slow time scale.
 
-    `epileptor` with $y_1$ where it settles, $c - d x_1^2$, and $x_2 = 0$. In units of `tt`:
+    This is `epileptor` with $y_1$ where it settles, $c - d x_1^2$, and $x_2 = 0$. In units of `tt`:
     $\dot x_1 = c - d x_1^2 - f_1 - z + I_1 + I_{x1}$, $\dot z = r\,(s (x_1 - x_0) - z - I_z)$, where
     $f_1 = a x_1^3 - b x_1^2$ for $x_1 < 0$, else $-(s_l + 0.6 (z - 4)^2)\, x_1$ with the slope $s_l$.
 
-    For $x_1 < 0$ this is the source's $1 - x_1^3 - 2 x_1^2 - z + I_1$; above, it keeps the branch of
-    the full model, as The Virtual Brain does. A positive input into z raises the excitability, as in
-    `epileptor`.
+    For $x_1 < 0$ the rate of $x_1$ is the source's, $1 - x_1^3 - 2 x_1^2 - z + I_1$; above 0 the
+    branch of the full model is kept, as in The Virtual Brain. By default x1 is coupled into z, where
+    a positive input raises the excitability, as in `epileptor`.
 
     Args:
         state: x1, z. [1]
-        inputs: x1: added to its rate in units of `tt`; z: taken off within r(...). [1]
+        inputs: x1, which is added to its rate of change in units of `tt`, and z, which is subtracted
+            within r (...). [1]
         params: `Epileptor2dParams`.
 
     Source:
@@ -190,7 +196,8 @@ def epileptor_2d(state: Epileptor2dState, inputs, params: Epileptor2dParams) -> 
 
     Example:
         >>> state = cf.nodes.Epileptor2dState(jnp.array([-1.0]), jnp.array([3.0]))
-        >>> rate = cf.nodes.epileptor_2d(state, cf.nodes.Epileptor2dState(0.0, 0.0), cf.nodes.Epileptor2dParams(I_1=3.5))
+        >>> no_input = cf.nodes.Epileptor2dState(0.0, 0.0)
+        >>> rate = cf.nodes.epileptor_2d(state, no_input, cf.nodes.Epileptor2dParams(I_1=3.5))
         >>> rate.x1.tolist()
         [0.5]
     """

@@ -10,17 +10,17 @@ from ._node import node
 
 
 class HopfState(NamedTuple):
-    """State of `hopf`: x and y, each `(region,)`."""
+    """State of `hopf`: x and y, the real and imaginary part of z, each `(region,)` [1]."""
 
     x: Array
     y: Array
 
 
 class HopfParams(eqx.Module):
-    """Parameters of `hopf`; each a scalar or one a region.
+    """Parameters of `hopf`, each a scalar or one value per region, `(region,)`.
 
     Attributes:
-        a: distance from the bifurcation: below 0 the region is silent without noise, above 0 it
+        a: distance from the bifurcation. Below 0 the region is silent without noise, above 0 it
             oscillates with amplitude sqrt(a). [1/ms]
         omega: angular frequency; the default is 10 Hz. [rad/ms]
 
@@ -43,21 +43,23 @@ class HopfParams(eqx.Module):
     implied=["ms"],
 )
 def hopf(state: HopfState, inputs, params: HopfParams) -> HopfState:
-    r"""Oscillate near a supercritical Hopf bifurcation (its normal form).
+    r"""Compute the rates of change near a supercritical Hopf bifurcation, by its normal form.
 
-    $\dot z = (a + i\omega - |z|^2)\, z + I$ with $z = x + iy$. A coupling drives both x and y.
+    $\dot z = (a + i\omega - |z|^2)\, z + I$ with $z = x + iy$ and $I = I_x + i I_y$. By default x is
+    coupled into x, and y into y.
 
     Args:
         state: x, y. [1]
-        inputs: x, y, added to the rates. [1/ms]
+        inputs: x, y, which are added to the rates of change. [1/ms]
         params: `HopfParams`.
 
     Source:
         G. Deco et al., Sci. Rep. 7 (2017) 3095.
 
     Example:
-        >>> z, none = cf.nodes.HopfState(jnp.array([1.0]), jnp.array([0.0])), cf.nodes.HopfState(0.0, 0.0)
-        >>> rate = cf.nodes.hopf(z, none, cf.nodes.HopfParams(a=1.0, omega=0.5))
+        >>> z = cf.nodes.HopfState(jnp.array([1.0]), jnp.array([0.0]))
+        >>> no_input = cf.nodes.HopfState(0.0, 0.0)
+        >>> rate = cf.nodes.hopf(z, no_input, cf.nodes.HopfParams(a=1.0, omega=0.5))
         >>> rate.x.tolist(), rate.y.tolist()
         ([0.0], [0.5])
     """
@@ -70,20 +72,20 @@ def hopf(state: HopfState, inputs, params: HopfParams) -> HopfState:
 
 
 class StuartLandauState(NamedTuple):
-    """State of `stuart_landau`: x and y, each `(region,)`."""
+    """State of `stuart_landau`: x and y, the real and imaginary part of z, each `(region,)` [1]."""
 
     x: Array
     y: Array
 
 
 class StuartLandauParams(eqx.Module):
-    """Parameters of `stuart_landau`; each a scalar or one a region.
+    """Parameters of `stuart_landau`, each a scalar or one value per region, `(region,)`.
 
     Attributes:
-        a: growth of small amplitudes. [1/ms]
-        omega: angular frequency of small amplitudes; the default is 40 Hz. [rad/ms]
-        b: saturation, above 0: the amplitude is sqrt(a / b). [1/ms]
-        shear: how much slower a larger amplitude turns. [rad/ms]
+        a: rate at which a small amplitude grows. [1/ms]
+        omega: angular frequency at a small amplitude; the default is 40 Hz. [rad/ms]
+        b: saturation, which must be above 0; the limit cycle has the amplitude sqrt(a / b). [1/ms]
+        shear: by how much the angular frequency falls at an amplitude of 1. [rad/ms]
 
     Example:
         >>> cf.nodes.StuartLandauParams(shear=0.1).shear.item()
@@ -107,24 +109,27 @@ class StuartLandauParams(eqx.Module):
 def stuart_landau(
     state: StuartLandauState, inputs, params: StuartLandauParams
 ) -> StuartLandauState:
-    r"""Oscillate at a frequency that depends on the amplitude (Stuart–Landau).
+    r"""Compute the rates of change of a Stuart–Landau oscillator, whose frequency depends on amplitude.
 
-    $\dot z = (a + i\omega)\, z - (b + i s)\, |z|^2 z + I$ with $z = x + iy$ and the shear $s$. Its
-    limit cycle has amplitude $\sqrt{a/b}$ and frequency $\omega - s a/b$; with $b = 1$ and no shear
-    it is `hopf`. A coupling drives both x and y.
+    $\dot z = (a + i\omega)\, z - (b + i s)\, |z|^2 z + I$ with $z = x + iy$, $I = I_x + i I_y$ and
+    the shear $s$. The limit cycle has the amplitude $\sqrt{a/b}$ and the angular frequency
+    $\omega - s a/b$. With $b = 1$ and no shear this is `hopf`. By default x is coupled into x, and y
+    into y.
 
     Args:
         state: x, y. [1]
-        inputs: x, y, added to the rates. [1/ms]
+        inputs: x, y, which are added to the rates of change. [1/ms]
         params: `StuartLandauParams`.
 
     Source:
-        Y. Kuramoto, Chemical Oscillations, Waves, and Turbulence (1984), ch. 2; a and omega
-        of J. Cabral et al., Commun. Phys. 5 (2022) 184, where b = 1 and there is no shear.
+        Y. Kuramoto, Chemical Oscillations, Waves, and Turbulence (1984), ch. 2. The defaults of a
+        and omega are from J. Cabral et al., Commun. Phys. 5 (2022) 184, where b = 1 without shear.
 
     Example:
-        >>> z, none = cf.nodes.StuartLandauState(jnp.ones(1), jnp.zeros(1)), cf.nodes.StuartLandauState(0.0, 0.0)
-        >>> rate = cf.nodes.stuart_landau(z, none, cf.nodes.StuartLandauParams(a=1.0, omega=0.75, shear=0.25))
+        >>> z = cf.nodes.StuartLandauState(jnp.ones(1), jnp.zeros(1))
+        >>> no_input = cf.nodes.StuartLandauState(0.0, 0.0)
+        >>> params = cf.nodes.StuartLandauParams(a=1.0, omega=0.75, shear=0.25)
+        >>> rate = cf.nodes.stuart_landau(z, no_input, params)
         >>> rate.x.tolist(), rate.y.tolist()
         ([0.0], [0.5])
     """

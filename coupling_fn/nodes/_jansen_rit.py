@@ -1,4 +1,4 @@
-"""Nodes of synapses with a response of second order: Jansen–Rit, Wendling."""
+"""Nodes whose synapses respond with second-order dynamics: Jansen–Rit and Wendling."""
 
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ from ._node import node
 
 
 class JansenRitState(NamedTuple):
-    """State of `jansen_rit`: y0 to y5, each `(region,)`."""
+    """State of `jansen_rit`: y0 to y2 [mV] and y3 to y5 [mV/ms], each `(region,)`."""
 
     y0: Array
     y1: Array
@@ -22,7 +22,7 @@ class JansenRitState(NamedTuple):
 
 
 class JansenRitParams(eqx.Module):
-    """Parameters of `jansen_rit`; each a scalar or one a region.
+    """Parameters of `jansen_rit`, each a scalar or one value per region, `(region,)`.
 
     Attributes:
         A: largest excitatory postsynaptic potential. [mV]
@@ -60,17 +60,20 @@ class JansenRitParams(eqx.Module):
 
 
 def _fired(params, potential):
-    """The firing rate of a population at a mean potential [kHz]."""
+    """Return the firing rate of a population [kHz] at its mean potential [mV]."""
     return 2 * params.e0 * jax.nn.sigmoid(params.r * (potential - params.v0))
 
 
 def _synapse(gain, rate, pulses, response, slope):
-    """The acceleration of a postsynaptic potential whose response to a pulse is g r t exp(-r t)."""
+    """Return the second derivative of a postsynaptic potential [mV/ms^2].
+
+    Its response to one pulse is g r t exp(-r t), with the gain g and the rate r.
+    """
     return gain * rate * pulses - 2 * rate * slope - rate * rate * response
 
 
 def _pyramidal(state: JansenRitState) -> Array:
-    """The potential of the pyramidal cells."""
+    """Return the potential of the pyramidal cells [mV]."""
     return state.y1 - state.y2
 
 
@@ -90,29 +93,31 @@ def _pyramidal(state: JansenRitState) -> Array:
     },
 )
 def jansen_rit(state: JansenRitState, inputs, params: JansenRitParams) -> JansenRitState:
-    r"""Let pyramidal cells and two kinds of interneuron make an alpha rhythm.
+    r"""Compute the rates of change of pyramidal cells and two kinds of interneuron (alpha rhythm).
 
     $\ddot y_0 = A a\, S(y_1 - y_2) - 2a \dot y_0 - a^2 y_0$,
     $\ddot y_1 = A a\, (p + I_{y4} + c_2 C\, S(c_1 C y_0)) - 2a \dot y_1 - a^2 y_1$,
     $\ddot y_2 = B b\, c_4 C\, S(c_3 C y_0) - 2b \dot y_2 - b^2 y_2$,
-    with $S(v) = 2 e_0 / (1 + e^{r (v_0 - v)})$, and y3, y4, y5 the derivatives of y0, y1, y2.
+    with $S(v) = 2 e_0 / (1 + e^{r (v_0 - v)})$; y3, y4 and y5 are the derivatives of y0, y1 and y2.
 
-    The input enters beside p, as a pulse density. By default regions send the potential of their
-    pyramidal cells, y1 - y2: couple with `SigmoidalJansenRitCoupling`, which makes it a firing rate.
+    The input enters beside p, as a pulse density. By default the potential of the pyramidal cells,
+    y1 - y2, is coupled into y4: couple with `SigmoidalJansenRitCoupling`, which makes a firing rate
+    of it.
 
     Args:
         state: y0, y1, y2 [mV]; y3, y4, y5 [mV/ms].
-        inputs: y4: pulse density. [kHz]
+        inputs: y4, a pulse density. [kHz]
         params: `JansenRitParams`.
 
     Source:
-        B. H. Jansen and V. G. Rit, Biol. Cybern. 73 (1995) 357-366, eqs. 6 (3.25 and 22 mV, 100 and
-        50 /s, 135, 2.5 /s, 6 mV, 0.56 /mV; seconds are converted to ms here). The Virtual Brain has
-        v0 = 5.52.
+        B. H. Jansen and V. G. Rit, Biol. Cybern. 73 (1995) 357-366, eqs. 6, with its parameters
+        converted from seconds to ms (3.25 and 22 mV, 100 and 50 /s, 135, 2.5 /s, 6 mV, 0.56 /mV).
+        The Virtual Brain's default of v0 is 5.52 mV.
 
     Example:
-        >>> rest, none = cf.nodes.JansenRitState(*jnp.zeros((6, 1))), cf.nodes.JansenRitState(*jnp.zeros((6, 1)))
-        >>> rate = cf.nodes.jansen_rit(rest, none, cf.nodes.JansenRitParams(A=4.0, a=0.5, p=0.25, e0=0.0))
+        >>> rest = no_input = cf.nodes.JansenRitState(*jnp.zeros((6, 1)))
+        >>> params = cf.nodes.JansenRitParams(A=4.0, a=0.5, p=0.25, e0=0.0)
+        >>> rate = cf.nodes.jansen_rit(rest, no_input, params)
         >>> rate.y4.tolist()  # A a p
         [0.5]
 
@@ -139,7 +144,7 @@ def jansen_rit(state: JansenRitState, inputs, params: JansenRitParams) -> Jansen
 
 
 class WendlingState(NamedTuple):
-    """State of `wendling`: y0 to y9, each `(region,)`."""
+    """State of `wendling`: y0 to y4 [mV] and y5 to y9 [mV/ms], each `(region,)`."""
 
     y0: Array
     y1: Array
@@ -154,7 +159,7 @@ class WendlingState(NamedTuple):
 
 
 class WendlingParams(eqx.Module):
-    """Parameters of `wendling`; each a scalar or one a region.
+    """Parameters of `wendling`, each a scalar or one value per region, `(region,)`.
 
     Attributes:
         A: excitatory synaptic gain. [mV]
@@ -201,8 +206,8 @@ class WendlingParams(eqx.Module):
     p: Scalar | PerTarget = parameter("p", 0.09, "kHz")
 
 
-def _three_synapses(state: WendlingState) -> Array:
-    """The potential of the pyramidal cells."""
+def _wendling_pyramidal(state: WendlingState) -> Array:
+    """Return the potential of the pyramidal cells [mV]."""
     return state.y1 - state.y2 - state.y3
 
 
@@ -211,7 +216,7 @@ def _three_synapses(state: WendlingState) -> Array:
     params=WendlingParams,
     states={f"y{i}": "mV" if i < 5 else "mV/ms" for i in range(10)},
     inputs={"y6": "kHz"},
-    coupled=[(_three_synapses, "y6")],
+    coupled=[(_wendling_pyramidal, "y6")],
     ranges={
         "y0": (-1.0, 1.0),
         "y1": (-50.0, 50.0),
@@ -226,31 +231,32 @@ def _three_synapses(state: WendlingState) -> Array:
     },
 )
 def wendling(state: WendlingState, inputs, params: WendlingParams) -> WendlingState:
-    r"""Add fast inhibition to `jansen_rit`: from background activity to fast onset of a seizure.
+    r"""Compute the rates of change of `jansen_rit` with fast inhibition: the onset of seizures.
 
     $\ddot y_0 = A a\, S(y_1 - y_2 - y_3) - 2a \dot y_0 - a^2 y_0$,
     $\ddot y_1 = A a\, (p + I_{y6} + c_2 C\, S(c_1 C y_0)) - 2a \dot y_1 - a^2 y_1$,
     $\ddot y_2 = B b\, c_4 C\, S(c_3 C y_0) - 2b \dot y_2 - b^2 y_2$,
     $\ddot y_3 = G g\, c_7 C\, S(c_5 C y_0 - c_6 C y_4) - 2g \dot y_3 - g^2 y_3$,
     $\ddot y_4 = B b\, S(c_3 C y_0) - 2b \dot y_4 - b^2 y_4$,
-    with $S(v) = 2 e_0 / (1 + e^{r (v_0 - v)})$, and y5 to y9 the derivatives of y0 to y4.
+    with $S(v) = 2 e_0 / (1 + e^{r (v_0 - v)})$; y5 to y9 are the derivatives of y0 to y4.
 
-    The input enters beside p, as a pulse density. By default regions send the potential of their
-    pyramidal cells, y1 - y2 - y3: couple with `SigmoidalJansenRitCoupling`. The source scales what a
-    region receives through a further excitatory synapse; here the delay of the network is all.
+    The input enters beside p, as a pulse density. By default the potential of the pyramidal cells,
+    y1 - y2 - y3, is coupled into y6: couple with `SigmoidalJansenRitCoupling`. The source passes what
+    a region receives through a further excitatory synapse; here only the network's delays precede it.
 
     Args:
         state: y0 to y4 [mV]; y5 to y9 [mV/ms].
-        inputs: y6: pulse density. [kHz]
+        inputs: y6, a pulse density. [kHz]
         params: `WendlingParams`.
 
     Source:
         F. Wendling et al., Eur. J. Neurosci. 15 (2002) 1499-1508, appendix, with its standard values
-        (seconds are converted to ms) and the gains of A = 3.25, B = 22 and G = 10 mV.
+        converted from seconds to ms, and the gains A = 3.25, B = 22 and G = 10 mV.
 
     Example:
-        >>> rest, none = cf.nodes.WendlingState(*jnp.zeros((10, 1))), cf.nodes.WendlingState(*jnp.zeros((10, 1)))
-        >>> rate = cf.nodes.wendling(rest, none, cf.nodes.WendlingParams(A=4.0, a=0.5, p=0.25, e0=0.0))
+        >>> rest = no_input = cf.nodes.WendlingState(*jnp.zeros((10, 1)))
+        >>> params = cf.nodes.WendlingParams(A=4.0, a=0.5, p=0.25, e0=0.0)
+        >>> rate = cf.nodes.wendling(rest, no_input, params)
         >>> rate.y6.tolist()  # A a p
         [0.5]
 
@@ -269,7 +275,7 @@ def wendling(state: WendlingState, inputs, params: WendlingParams) -> WendlingSt
         s.y7,
         s.y8,
         s.y9,
-        _synapse(p.A, p.a, _fired(p, _three_synapses(s)), s.y0, s.y5),
+        _synapse(p.A, p.a, _fired(p, _wendling_pyramidal(s)), s.y0, s.y5),
         _synapse(p.A, p.a, p.p + inputs.y6 + interneurons, s.y1, s.y6),
         _synapse(p.B, p.b, p.c4 * p.C * slow, s.y2, s.y7),
         _synapse(p.G, p.g, p.c7 * p.C * fast, s.y3, s.y8),

@@ -12,16 +12,16 @@ from ._node import node
 
 
 class LinearState(NamedTuple):
-    """State of `linear`: x, each `(region,)`."""
+    """State of `linear`: x, `(region,)` [1]."""
 
     x: Array
 
 
 class LinearParams(eqx.Module):
-    """Parameters of `linear`.
+    """Parameters of `linear`, each a scalar or one value per region, `(region,)`.
 
     Attributes:
-        a: rate of change of x, negative for a leak; a scalar or one a region. [1/ms]
+        a: rate at which x grows, negative for a leak. [1/ms]
 
     Example:
         >>> cf.nodes.LinearParams(a=-0.1).a.item()
@@ -39,12 +39,17 @@ class LinearParams(eqx.Module):
     ranges={"x": (-1.0, 1.0)},
 )
 def linear(state: LinearState, inputs, params: LinearParams) -> LinearState:
-    r"""Decay: $\dot x = a x + I_x$; with noise, the Ornstein–Uhlenbeck process.
+    r"""Compute the rate of change of a linear leak: $\dot x = a x + I_x$.
+
+    With white noise this is the Ornstein–Uhlenbeck process.
 
     Args:
         state: x. [1]
-        inputs: x, added to the rate. [1/ms]
+        inputs: x, which is added to the rate of change. [1/ms]
         params: `LinearParams`.
+
+    Source:
+        G. E. Uhlenbeck and L. S. Ornstein, Phys. Rev. 36 (1930) 823-841, for its law under noise.
 
     Example:
         >>> x, none = cf.nodes.LinearState(jnp.array([2.0])), cf.nodes.LinearState(jnp.array([0.0]))
@@ -55,16 +60,16 @@ def linear(state: LinearState, inputs, params: LinearParams) -> LinearState:
 
 
 class ThresholdLinearState(NamedTuple):
-    """State of `threshold_linear`: the rate x, `(region,)`."""
+    """State of `threshold_linear`: the firing rate x, `(region,)` [1]."""
 
     x: Array
 
 
 class ThresholdLinearParams(eqx.Module):
-    """Parameters of `threshold_linear`; each a scalar or one a region.
+    """Parameters of `threshold_linear`, each a scalar or one value per region, `(region,)`.
 
     Attributes:
-        tau: time constant. [ms]
+        tau: time constant of the firing rate. [ms]
         b: constant drive. [1]
 
     Example:
@@ -86,19 +91,20 @@ class ThresholdLinearParams(eqx.Module):
 def threshold_linear(
     state: ThresholdLinearState, inputs, params: ThresholdLinearParams
 ) -> ThresholdLinearState:
-    r"""Fire in proportion to the drive above threshold: $\tau\dot x = -x + [b + I_x]_+$.
+    r"""Compute the rate of change of a threshold-linear unit: $\tau\dot x = -x + [b + I_x]_+$.
 
-    The input enters inside the threshold, as a drive: unlike a rate it has no 1/ms. Couple with
-    `AdditiveCoupling`; with its weights the network is a threshold-linear one.
+    The unit fires in proportion to its drive above threshold. The input enters inside the threshold,
+    as a drive: it is a number, where an input to a rate of change is in 1/ms. Couple with
+    `AdditiveCoupling`: its weights are those of a threshold-linear network.
 
     Args:
-        state: x: firing rate. [1]
-        inputs: x: drive. [1]
+        state: x, the firing rate. [1]
+        inputs: x, a drive. [1]
         params: `ThresholdLinearParams`.
 
     Source:
         K. Morrison and C. Curto, in: Algebraic and Combinatorial Computational Biology (2019),
-        ch. 8, with its leak of 1 written as a time constant, and its drive of 1.
+        ch. 8. Its leak of 1 is a time constant here; the default drive of 1 is its own.
 
     Example:
         >>> x = cf.nodes.ThresholdLinearState(jnp.ones(2))
@@ -110,14 +116,14 @@ def threshold_linear(
 
 
 class HornState(NamedTuple):
-    """State of `horn`: displacement x and velocity y, each `(region,)`."""
+    """State of `horn`: displacement x [1] and velocity y [1/ms], each `(region,)`."""
 
     x: Array
     y: Array
 
 
 class HornParams(eqx.Module):
-    """Parameters of `horn`; each a scalar or one a region.
+    """Parameters of `horn`, each a scalar or one value per region, `(region,)`.
 
     Attributes:
         alpha: excitability, the largest acceleration that input gives. [1/ms^2]
@@ -143,21 +149,22 @@ class HornParams(eqx.Module):
     ranges={"x": (-1.0, 1.0), "y": (-0.5, 0.5)},
 )
 def horn(state: HornState, inputs, params: HornParams) -> HornState:
-    r"""Ring when driven: the damped harmonic oscillator of a HORN.
+    r"""Compute the rates of change of a damped harmonic oscillator, the unit of a HORN.
 
     $\dot x = y$, $\dot y = \alpha \tanh(I_y) - 2\gamma y - \omega^2 x$.
 
-    Units send their velocity y, and the input enters inside the hyperbolic tangent: couple with
-    `AdditiveCoupling`. The source's weights come divided by the square root of the network's size.
+    By default y is coupled into y: units send their velocity, and the input enters inside the
+    hyperbolic tangent, as a drive. Couple with `AdditiveCoupling`. The source divides its weights by
+    the square root of the number of units.
 
     Args:
         state: x [1], y [1/ms].
-        inputs: y: drive. [1]
+        inputs: y, a drive. [1]
         params: `HornParams`.
 
     Source:
-        F. Effenberger et al., Proc. Natl. Acad. Sci. 122 (2025) e2412830122, with a time step of 1
-        in its units as 1 ms, and the parameters of its homogeneous network.
+        F. Effenberger et al., Proc. Natl. Acad. Sci. 122 (2025) e2412830122, with the parameters of
+        its homogeneous network. One time step of the source is 1 ms here.
 
     Example:
         >>> state, none = cf.nodes.HornState(jnp.ones(1), jnp.ones(1)), cf.nodes.HornState(0.0, 0.0)

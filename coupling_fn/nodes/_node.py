@@ -1,31 +1,39 @@
-"""What makes a function a node: the names of its states and of the inputs that may drive it."""
+"""What makes a function a node: the names of its states and inputs, and the classes that hold them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, cast, runtime_checkable
 
-from .._core import checked_unit, require_names
-
-Signal = str | Callable[[Any], Any]
+from .._core import Signal, checked_unit, require_names
 
 
 @runtime_checkable
 class Node(Protocol):
-    """A function `(state, inputs, params) -> derivative` that knows its names.
+    """A function `(state, inputs, params) -> rates of change` that knows its names and classes.
+
+    Every node of `cf.nodes` is one, and `cf.nodes.node` makes one of your own function.
 
     Attributes:
-        states: names of the state variables, the first being the one a coupling reads by default.
+        states: names of the state variables. Couplings read the first one by default.
         inputs: names of the inputs that couplings and stimuli may drive.
-        coupled: the pairs (state, input) that a coupling connects unless told otherwise; where what
-            regions send is no state variable, a function of the state stands in its place.
-        ranges: the smallest and largest value that each state is expected to take, by its name:
-            where to start a run or to draw a phase plane. No bound: nothing is clipped.
-        bounds: the values that a state must not leave, by its name, for states that have a meaning
-            only there; a network clips to them where it is asked to, by `bounds="node"`.
-        state_units: the unit of each state, by its name; empty if the node does not say.
-        input_units: that of each input.
-        implied: units of coefficients that the equation leaves out because they are 1.
-        State: the class of its state; None if the node does not say.
-        Params: the class of its parameters, likewise.
+        coupled: pairs (state, input) that a coupling connects by default. Where regions send no state
+            variable, a function of the state stands in place of its name.
+        ranges: from the name of a state to the smallest and largest value that it is expected to take,
+            for starting values and phase planes. Nothing is clipped to them.
+        bounds: from the name of a state to the values that it must not leave, for states that have a
+            meaning only within them. A network clips to them only with `bounds="node"`.
+        state_units: from the name of a state to its unit; empty if the node does not say.
+        input_units: from the name of an input to its unit; empty if the node does not say.
+        implied: units of coefficients that are 1, and so do not appear in the equation.
+        State: class of the state, `cf.nodes.hopf.State`; None if the node does not say.
+        Params: class of the parameters, `cf.nodes.hopf.Params`; None if the node does not say.
+
+    Example:
+        >>> isinstance(cf.nodes.hopf, cf.nodes.Node), isinstance(abs, cf.nodes.Node)
+        (True, False)
+        >>> cf.nodes.montbrio_pazo_roxin.coupled, cf.nodes.montbrio_pazo_roxin.state_units["r"]
+        ((('r', 'V'),), 'kHz')
+        >>> cf.nodes.hopf.State(x=0.0, y=1.0)
+        HopfState(x=0.0, y=1.0)
     """
 
     __name__: str
@@ -41,7 +49,7 @@ class Node(Protocol):
     Params: Any
 
     def __call__(self, state: Any, inputs: Any, params: Any, /) -> Any:
-        """Give the rate of change of each state variable, in state/ms."""
+        """Return the rate of change of each state, in the container of the state. [state/ms]."""
         ...
 
 
@@ -58,28 +66,31 @@ def node(
 ) -> Callable[[Callable[..., Any]], Node]:
     """Name the states and inputs of your own node function, so that a `Network` can check them.
 
-    The function stays the function it was: `(state, inputs, params) -> derivative`, where state and
-    derivative are dicts or NamedTuples of `(region,)` arrays. Inputs come in the container that the
-    state is in; one that nothing drives is 0.
+    The function stays the function it was: `(state, inputs, params) -> rates of change`. State and
+    rates are dicts or NamedTuples of `(region,)` arrays, the rates in state/ms. The inputs are a dict
+    where the state is one, else a NamedTuple; an input that nothing drives is 0.
 
     Args:
-        states: names of the state variables; or a dict from the name to the unit, "mV" say, for
-            `check_units`.
-        inputs: names of the inputs, or a dict likewise.
-        coupled: pairs (state, input) that a coupling connects unless the network says otherwise;
-            by default the first state drives the first input. A function of the state may stand
-            for a state.
-        ranges: the smallest and largest value expected of each state, by name; may be left out.
-        bounds: what a state must not leave, `(lowest, highest)` by name, None being no bound; a
-            network clips to it with `bounds="node"` alone. May be left out.
-        implied: units whose powers count as 1 in the equation, since it leaves out coefficients that
-            would have them: `["ms"]` where rates are only numbers.
-        state: the class of the state, a NamedTuple; afterwards `NAME.State`.
-        params: the class of the parameters; afterwards `NAME.Params`.
+        states: names of the state variables, or a dict from each name to its unit ("mV", say), which
+            `check_units` needs.
+        inputs: names of the inputs, or a dict from each name to its unit.
+        coupled: pairs (state, input) that a coupling connects unless the network says otherwise; by
+            default the first state drives the first input. A function of the state may stand in place
+            of a state's name.
+        ranges: from the name of a state to the smallest and largest value expected of it.
+        bounds: from the name of a state to the `(lowest, highest)` value that it may take, where None
+            means no bound. A network clips to them only with `bounds="node"`.
+        implied: units whose powers count as 1 in the equation, because it leaves out coefficients of 1
+            that would have them: `["ms"]` for an equation whose rates are plain numbers.
+        state: class of the state, a NamedTuple of the states' names; the node has it as `State`.
+        params: class of the parameters; the node has it as `Params`.
+
+    Returns:
+        A decorator that sets these as attributes of the function (`Node` lists them), and returns it.
 
     Raises:
-        ValueError: if a name in `coupled`, `ranges` or `bounds` is not among the others, or a unit
-            cannot be read.
+        ValueError: if a name in `coupled`, `ranges` or `bounds` is not among the states or inputs, or
+            if a unit cannot be read.
 
     Example:
         >>> @cf.nodes.node(states=["x"], inputs=["drive"])
@@ -89,6 +100,17 @@ def node(
         (('x', 'drive'),)
         >>> leak({"x": 2.0}, {"drive": 1.0}, {"rate": 0.5})
         {'x': 0.0}
+
+        With classes of your own, which code that meets the node can then build:
+
+        >>> from typing import NamedTuple
+        >>> class LeakState(NamedTuple):
+        ...     x: jax.Array
+        >>> @cf.nodes.node(states=["x"], inputs=["drive"], state=LeakState)
+        ... def classy_leak(state, inputs, params):
+        ...     return LeakState(-params["rate"] * state.x + inputs.drive)
+        >>> classy_leak.State(x=jnp.zeros(3)).x.shape, classy_leak.Params
+        ((3,), None)
     """
     state_units, input_units = (
         {name: checked_unit(f"`{name}`", unit) for name, unit in names.items()}

@@ -1,4 +1,4 @@
-"""Nodes that are an angle alone: Kuramoto and XY."""
+"""Nodes whose state is an angle alone: Kuramoto and XY."""
 
 from typing import NamedTuple
 
@@ -13,16 +13,16 @@ TURN = (0.0, 2 * 3.141592653589793)
 
 
 class KuramotoState(NamedTuple):
-    """State of `kuramoto`: the phase theta, `(region,)`."""
+    """State of `kuramoto`: the phase theta, `(region,)` [rad]."""
 
     theta: Array
 
 
 class KuramotoParams(eqx.Module):
-    """Parameters of `kuramoto`.
+    """Parameters of `kuramoto`, each a scalar or one value per region, `(region,)`.
 
     Attributes:
-        omega: angular frequency, a scalar or one a region; the default is 40 Hz. [rad/ms]
+        omega: angular frequency; the default is 40 Hz. [rad/ms]
 
     Example:
         >>> cf.nodes.KuramotoParams(omega=jnp.array([0.1, 0.2])).omega.shape
@@ -40,11 +40,13 @@ class KuramotoParams(eqx.Module):
     ranges={"theta": TURN},
 )
 def kuramoto(state: KuramotoState, inputs, params: KuramotoParams) -> KuramotoState:
-    r"""Turn at the own frequency: $\dot\theta = \omega + I_\theta$; couple with `KuramotoCoupling`.
+    r"""Compute the rate of change of a phase: $\dot\theta = \omega + I_\theta$.
+
+    Couple with `KuramotoCoupling`. The phase is not wrapped: it grows without bound.
 
     Args:
         state: theta. [rad]
-        inputs: theta, added to the frequency. [rad/ms]
+        inputs: theta, which is added to the angular frequency. [rad/ms]
         params: `KuramotoParams`.
 
     Source:
@@ -59,13 +61,13 @@ def kuramoto(state: KuramotoState, inputs, params: KuramotoParams) -> KuramotoSt
 
 
 class XYState(NamedTuple):
-    """State of `xy`: the angle theta, `(region,)`."""
+    """State of `xy`: the angle theta, `(region,)` [rad]."""
 
     theta: Array
 
 
 class XYParams(eqx.Module):
-    """Parameters of `xy`; each a scalar or one a region.
+    """Parameters of `xy`, each a scalar or one value per region, `(region,)`.
 
     Attributes:
         field: rate at which the external field turns the spin towards angle 0. [1/ms]
@@ -86,15 +88,16 @@ class XYParams(eqx.Module):
     ranges={"theta": TURN},
 )
 def xy(state: XYState, inputs, params: XYParams) -> XYState:
-    r"""Relax as a planar spin: $\dot\theta = -h \sin\theta + I_\theta$; couple with `KuramotoCoupling`.
+    r"""Compute the rate of change of a planar spin: $\dot\theta = -h \sin\theta + I_\theta$.
 
-    With symmetric weights the network goes downhill in the energy of the XY model,
-    $-\frac{k}{2} \sum_{ij} W_{ij} \cos(\theta_i - \theta_j) - h \sum_i \cos\theta_i$; with noise of
-    standard deviation $\sqrt{2T}$ it samples that model at temperature $T$.
+    Here $h$ is `field`. Couple with `KuramotoCoupling`. With symmetric weights the network descends
+    the energy of the XY model,
+    $-\frac{k}{2} \sum_{ij} W_{ij} \cos(\theta_i - \theta_j) - h \sum_i \cos\theta_i$; with white
+    noise of standard deviation $\sqrt{2T}$ it samples that model at temperature $T$.
 
     Args:
         state: theta. [rad]
-        inputs: theta, added to the rate. [rad/ms]
+        inputs: theta, which is added to the rate of change. [rad/ms]
         params: `XYParams`.
 
     Source:

@@ -12,20 +12,20 @@ PI = 3.141592653589793
 
 
 class MontbrioPazoRoxinState(NamedTuple):
-    """State of `montbrio_pazo_roxin`: firing rate r and mean potential V, each `(region,)`."""
+    """State of `montbrio_pazo_roxin`: firing rate r [kHz] and mean potential V [1], each `(region,)`."""
 
     r: Array
     V: Array
 
 
 class MontbrioPazoRoxinParams(eqx.Module):
-    """Parameters of `montbrio_pazo_roxin`; each a scalar or one a region.
+    """Parameters of `montbrio_pazo_roxin`, each a scalar or one value per region, `(region,)`.
 
     Attributes:
         tau: membrane time constant. [ms]
-        Delta: half width of the neurons' excitabilities. [1]
-        eta: their centre. [1]
-        J: synaptic weight. [1]
+        Delta: half width of the distribution of the neurons' excitabilities, a Lorentzian. [1]
+        eta: centre of that distribution. [1]
+        J: synaptic weight within the region. [1]
         current: constant current. [1]
 
     Example:
@@ -52,28 +52,29 @@ class MontbrioPazoRoxinParams(eqx.Module):
 def montbrio_pazo_roxin(
     state: MontbrioPazoRoxinState, inputs, params: MontbrioPazoRoxinParams
 ) -> MontbrioPazoRoxinState:
-    r"""Follow the rate and potential of infinitely many quadratic integrate-and-fire neurons.
+    r"""Compute the rates of change of infinitely many quadratic integrate-and-fire neurons.
 
     $\tau\dot r = \Delta/(\pi\tau) + 2 r V$,
     $\tau\dot V = V^2 + \eta + J\tau r + c - (\pi\tau r)^2 + I_V$ with the current $c$.
 
-    The input enters beside the current: unlike a rate it has no 1/ms. By default r is coupled into
-    V, as spikes are: couple with `AdditiveCoupling`.
+    The input enters beside the current: it is a number, where an input to a rate of change is in
+    1/ms. By default r is coupled into V, since neurons send their spikes: couple with
+    `AdditiveCoupling`.
 
     Args:
         state: r [kHz], V [1].
-        inputs: V: current. [1]
+        inputs: V, a current. [1]
         params: `MontbrioPazoRoxinParams`.
 
     Source:
-        E. Montbrió, D. Pazó and A. Roxin, Phys. Rev. X 5 (2015) 021028, eq. 12; J and eta of its
-        fig. 2 (bistable).
+        E. Montbrió, D. Pazó and A. Roxin, Phys. Rev. X 5 (2015) 021028, eq. 12, with J and eta
+        of its fig. 2 (bistable).
 
     Example:
         >>> state = cf.nodes.MontbrioPazoRoxinState(jnp.array([0.0]), jnp.array([2.0]))
-        >>> rate = cf.nodes.montbrio_pazo_roxin(
-        ...     state, cf.nodes.MontbrioPazoRoxinState(0.0, 0.0), cf.nodes.MontbrioPazoRoxinParams(Delta=jnp.pi)
-        ... )
+        >>> no_input = cf.nodes.MontbrioPazoRoxinState(0.0, 0.0)
+        >>> params = cf.nodes.MontbrioPazoRoxinParams(Delta=jnp.pi)
+        >>> rate = cf.nodes.montbrio_pazo_roxin(state, no_input, params)
         >>> rate.r.tolist(), rate.V.tolist()
         ([1.0], [-1.0])
     """
@@ -86,7 +87,10 @@ def montbrio_pazo_roxin(
 
 
 class CoombesByrneState(NamedTuple):
-    """State of `coombes_byrne`: r, V, the conductance g and q, its rate, each `(region,)`."""
+    """State of `coombes_byrne`: firing rate r [kHz], mean potential V, conductance g and q [1].
+
+    Each is `(region,)`; q is the rate of change of g in units of alpha.
+    """
 
     r: Array
     V: Array
@@ -95,14 +99,14 @@ class CoombesByrneState(NamedTuple):
 
 
 class CoombesByrneParams(eqx.Module):
-    """Parameters of `coombes_byrne`; each a scalar or one a region.
+    """Parameters of `coombes_byrne`, each a scalar or one value per region, `(region,)`.
 
     Attributes:
-        Delta: half width of the neurons' excitabilities. [1]
+        Delta: half width of the distribution of the neurons' excitabilities, a Lorentzian. [1]
         alpha: rate of the synapse. [1/ms]
-        v_syn: its reversal potential. [1]
-        kappa: its strength within the region. [1]
-        eta: centre of the neurons' excitabilities. [1]
+        v_syn: reversal potential of the synapse. [1]
+        kappa: strength of the synapse within the region. [1]
+        eta: centre of the distribution of the neurons' excitabilities. [1]
 
     Example:
         >>> cf.nodes.CoombesByrneParams(kappa=2.0).kappa.item()
@@ -129,28 +133,29 @@ class CoombesByrneParams(eqx.Module):
 def coombes_byrne(
     state: CoombesByrneState, inputs, params: CoombesByrneParams
 ) -> CoombesByrneState:
-    r"""Follow such neurons behind a synapse whose conductance takes its time.
+    r"""Compute the rates of change of quadratic integrate-and-fire neurons with slow synapses.
 
     $\dot r = \Delta/\pi + 2 r V - g r$, $\dot V = V^2 - (\pi r)^2 + \eta + g\,(v_{syn} - V) + I_V$,
     $\dot g = \alpha q$, $\dot q = \alpha\,(\kappa\pi r + I_q - g - 2 q)$.
 
-    These are the source's equations for $z$, with $(1 - \bar z)/(1 + \bar z) = \pi r + i V$; one unit
-    of its time is 1 ms. By default r is coupled into q, where the source's synapse hears of firing.
-    The Virtual Brain couples it into V instead, as a current: `Wire("r", into="V")`.
+    These are the source's equations for its order parameter $z$, with
+    $(1 - \bar z)/(1 + \bar z) = \pi r + i V$; one unit of its time is 1 ms. By default r is coupled
+    into q, where the source's synapse receives spikes. The Virtual Brain couples it into V instead,
+    as a current: `Wire("r", into="V")`.
 
     Args:
         state: r [kHz], V [1], g [1], q [1].
-        inputs: V: current; q: what the synapse receives. [1]
+        inputs: V, a current, and q, the firing that the synapse receives. [1]
         params: `CoombesByrneParams`.
 
     Source:
         S. Coombes and Á. Byrne, in: Nonlinear Dynamics in Computational Neuroscience (2019), 1-16,
-        its next-generation model of one population.
+        the next-generation model of one population.
 
     Example:
         >>> state = cf.nodes.CoombesByrneState(*jnp.array([[0.0], [2.0], [1.0], [0.0]]))
-        >>> none = cf.nodes.CoombesByrneState(0.0, 0.0, 0.0, 0.0)
-        >>> rate = cf.nodes.coombes_byrne(state, none, cf.nodes.CoombesByrneParams(alpha=0.5))
+        >>> no_input = cf.nodes.CoombesByrneState(0.0, 0.0, 0.0, 0.0)
+        >>> rate = cf.nodes.coombes_byrne(state, no_input, cf.nodes.CoombesByrneParams(alpha=0.5))
         >>> rate.V.tolist(), rate.q.tolist()
         ([12.0], [-0.5])
     """

@@ -1,4 +1,4 @@
-"""Nodes of a fast variable with a cubic and a slow recovery."""
+"""Relaxation oscillators: FitzHugh–Nagumo, van der Pol, and the generic 2d oscillator."""
 
 from typing import NamedTuple
 
@@ -10,21 +10,21 @@ from ._node import node
 
 
 class FitzHughNagumoState(NamedTuple):
-    """State of `fitzhugh_nagumo`: v and w, each `(region,)`."""
+    """State of `fitzhugh_nagumo`: the potential v and the recovery w, each `(region,)` [1]."""
 
     v: Array
     w: Array
 
 
 class FitzHughNagumoParams(eqx.Module):
-    """Parameters of `fitzhugh_nagumo`; each a scalar or one a region.
+    """Parameters of `fitzhugh_nagumo`, each a scalar or one value per region, `(region,)`.
 
     Attributes:
         a: offset of the recovery. [1]
         b: leak of the recovery. [1]
-        epsilon: rate of the recovery over that of v. [1]
+        epsilon: ratio of the rate of the recovery to the rate of v. [1]
         tau: time constant of v. [ms]
-        current: constant drive of v; oscillates between about 0.33 and 1.42. [1]
+        current: constant drive of v; the node oscillates between about 0.33 and 1.42. [1]
 
     Example:
         >>> cf.nodes.FitzHughNagumoParams(current=0.5).current.item()
@@ -48,22 +48,24 @@ class FitzHughNagumoParams(eqx.Module):
 def fitzhugh_nagumo(
     state: FitzHughNagumoState, inputs, params: FitzHughNagumoParams
 ) -> FitzHughNagumoState:
-    r"""Spike and recover.
+    r"""Compute the rates of change of a FitzHugh–Nagumo neuron, which spikes and recovers.
 
-    $\tau\dot v = v - v^3/3 - w + c + \tau I_v$, $\tau\dot w = \epsilon\,(v + a - b w) + \tau I_w$.
+    $\tau\dot v = v - v^3/3 - w + c + \tau I_v$, $\tau\dot w = \epsilon\,(v + a - b w) + \tau I_w$,
+    with the current $c$. By default v is coupled into v.
 
     Args:
         state: v, w. [1]
-        inputs: v, w, added to the rates. [1/ms]
+        inputs: v, w, which are added to the rates of change. [1/ms]
         params: `FitzHughNagumoParams`.
 
     Source:
-        R. FitzHugh, Biophys. J. 1 (1961) 445-466, with its a and b, and the signs of
-        v and of the current turned as is usual today.
+        R. FitzHugh, Biophys. J. 1 (1961) 445-466, with its a and b; v and the current have the
+        opposite sign, as is usual today.
 
     Example:
         >>> rest = cf.nodes.FitzHughNagumoState(jnp.array([-1.199408]), jnp.array([-0.62426]))
-        >>> rate = cf.nodes.fitzhugh_nagumo(rest, cf.nodes.FitzHughNagumoState(0.0, 0.0), cf.nodes.FitzHughNagumoParams())
+        >>> no_input = cf.nodes.FitzHughNagumoState(0.0, 0.0)
+        >>> rate = cf.nodes.fitzhugh_nagumo(rest, no_input, cf.nodes.FitzHughNagumoParams())
         >>> bool(jnp.abs(rate.v[0]) < 1e-5)
         True
     """
@@ -75,18 +77,18 @@ def fitzhugh_nagumo(
 
 
 class VanDerPolState(NamedTuple):
-    """State of `van_der_pol`: x and its velocity y, each `(region,)`."""
+    """State of `van_der_pol`: the displacement x and its velocity y, each `(region,)` [1]."""
 
     x: Array
     y: Array
 
 
 class VanDerPolParams(eqx.Module):
-    """Parameters of `van_der_pol`; each a scalar or one a region.
+    """Parameters of `van_der_pol`, each a scalar or one value per region, `(region,)`.
 
     Attributes:
-        mu: nonlinear damping; a large one makes a relaxation oscillator. [1]
-        tau: time constant: for a small mu the period is 2 pi tau. [ms]
+        mu: nonlinear damping; a large value makes a relaxation oscillator. [1]
+        tau: time constant; for a small mu the period is 2 pi tau. [ms]
 
     Example:
         >>> cf.nodes.VanDerPolParams(mu=5.0).mu.item()
@@ -106,22 +108,23 @@ class VanDerPolParams(eqx.Module):
     ranges={"x": (-2.5, 2.5), "y": (-4.0, 4.0)},
 )
 def van_der_pol(state: VanDerPolState, inputs, params: VanDerPolParams) -> VanDerPolState:
-    r"""Keep up an oscillation of amplitude 2.
+    r"""Compute the rates of change of a van der Pol oscillator, whose limit cycle has amplitude 2.
 
-    $\tau\dot x = y$, $\tau\dot y = \mu\,(1 - x^2)\, y - x + \tau I_y$. Input is a force: it enters
-    where the source's forcing does, in the velocity.
+    $\tau\dot x = y$, $\tau\dot y = \mu\,(1 - x^2)\, y - x + \tau I_y$. By default x is coupled into
+    y: the input is a force, which enters where the source's forcing does.
 
     Args:
         state: x, y. [1]
-        inputs: y, added to its rate. [1/ms]
+        inputs: y, which is added to its rate of change. [1/ms]
         params: `VanDerPolParams`.
 
     Source:
         B. van der Pol, Philos. Mag. 2 (1926) 978-992.
 
     Example:
-        >>> state, none = cf.nodes.VanDerPolState(2 * jnp.ones(1), jnp.ones(1)), cf.nodes.VanDerPolState(0.0, 0.0)
-        >>> rate = cf.nodes.van_der_pol(state, none, cf.nodes.VanDerPolParams())
+        >>> state = cf.nodes.VanDerPolState(2 * jnp.ones(1), jnp.ones(1))
+        >>> no_input = cf.nodes.VanDerPolState(0.0, 0.0)
+        >>> rate = cf.nodes.van_der_pol(state, no_input, cf.nodes.VanDerPolParams())
         >>> rate.x.tolist(), rate.y.tolist()
         ([1.0], [-5.0])
     """
@@ -130,25 +133,25 @@ def van_der_pol(state: VanDerPolState, inputs, params: VanDerPolParams) -> VanDe
 
 
 class Generic2dOscillatorState(NamedTuple):
-    """State of `generic_2d_oscillator`: V and W, each `(region,)`."""
+    """State of `generic_2d_oscillator`: the fast V and the recovery W, each `(region,)` [1]."""
 
     V: Array
     W: Array
 
 
 class Generic2dOscillatorParams(eqx.Module):
-    """Parameters of `generic_2d_oscillator`; each a scalar or one a region.
+    """Parameters of `generic_2d_oscillator`, each a scalar or one value per region, `(region,)`.
 
     Attributes:
         tau: ratio of the time scales of V and W. [1]
         current: constant drive of V. [1]
-        a: offset of W's nullcline. [1]
-        b: its slope. [1]
-        c: its curvature. [1]
+        a: constant term of W's nullcline. [1]
+        b: coefficient of the linear term of W's nullcline. [1]
+        c: coefficient of the square in W's nullcline. [1]
         d: rate of both variables. [1/ms]
         e: coefficient of the square in V's nullcline. [1]
-        f: coefficient of its cube. [1]
-        g: coefficient of its linear term. [1]
+        f: coefficient of the cube in V's nullcline, which is subtracted. [1]
+        g: coefficient of the linear term of V's nullcline. [1]
         alpha: weight from W onto V. [1]
         beta: leak of W. [1]
         gamma: gain of the drives of V. [1]
@@ -183,27 +186,28 @@ class Generic2dOscillatorParams(eqx.Module):
 def generic_2d_oscillator(
     state: Generic2dOscillatorState, inputs, params: Generic2dOscillatorParams
 ) -> Generic2dOscillatorState:
-    r"""Move between a cubic nullcline and one that is a parabola.
+    r"""Compute the rates of change of an oscillator with a cubic and a parabolic nullcline.
 
-    $\dot V = d\tau\,(-f V^3 + e V^2 + g V + \alpha W + \gamma (c + I_V))$ with the current $c$, and
-    $\dot W = (d/\tau)\,(a + b V + c V^2 - \beta W)$.
+    $\dot V = d\tau\,(-f V^3 + e V^2 + g V + \alpha W + \gamma (I + I_V))$ with the current $I$, and
+    $\dot W = (d/\tau)\,(a + b V + c V^2 - \beta W)$. By default V is coupled into V.
 
-    The input enters beside the current, as a drive: unlike a rate it has no 1/ms.
+    The input enters beside the current, as a drive: it is a number, where an input to a rate of
+    change is in 1/ms.
 
     Args:
         state: V, W. [1]
-        inputs: V: drive. [1]
+        inputs: V, a drive. [1]
         params: `Generic2dOscillatorParams`.
 
     Source:
         P. Sanz-Leon et al., Front. Neuroinform. 7 (2013) 10, section "Generic two-dimensional
-        oscillator", with the excitable parameters that The Virtual Brain has as defaults.
+        oscillator", with the excitable parameters that are The Virtual Brain's defaults.
 
     Example:
         >>> state = cf.nodes.Generic2dOscillatorState(jnp.array([1.0]), jnp.array([-2.0]))
-        >>> rate = cf.nodes.generic_2d_oscillator(
-        ...     state, cf.nodes.Generic2dOscillatorState(0.0, 0.0), cf.nodes.Generic2dOscillatorParams(d=0.5)
-        ... )
+        >>> no_input = cf.nodes.Generic2dOscillatorState(0.0, 0.0)
+        >>> params = cf.nodes.Generic2dOscillatorParams(d=0.5)
+        >>> rate = cf.nodes.generic_2d_oscillator(state, no_input, params)
         >>> rate.V.tolist(), rate.W.tolist()
         ([0.0], [-5.0])
     """

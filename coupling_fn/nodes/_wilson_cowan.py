@@ -11,14 +11,14 @@ from ._node import node
 
 
 class WilsonCowanState(NamedTuple):
-    """State of `wilson_cowan`: E and I, each `(region,)`."""
+    """State of `wilson_cowan`: the active fractions E and I, each `(region,)` [1]."""
 
     E: Array
     I: Array  # noqa: E741  (the model's name for it)
 
 
 class WilsonCowanParams(eqx.Module):
-    """Parameters of `wilson_cowan`; each a scalar or one a region.
+    """Parameters of `wilson_cowan`, each a scalar or one value per region, `(region,)`.
 
     Attributes:
         c_ee: weight from E onto E. [1]
@@ -27,18 +27,18 @@ class WilsonCowanParams(eqx.Module):
         c_ii: weight from I onto I. [1]
         tau_e: time constant of E. [ms]
         tau_i: time constant of I. [ms]
-        a_e: steepness of E's response. [1]
-        b_e: threshold of E's response. [1]
-        a_i: steepness of I's response. [1]
-        b_i: threshold of I's response. [1]
+        a_e: steepness of the response of E. [1]
+        b_e: threshold of the response of E. [1]
+        a_i: steepness of the response of I. [1]
+        b_i: threshold of the response of I. [1]
         P: constant drive of E. [1]
         Q: constant drive of I. [1]
-        k_e: largest fraction of E that can answer. [1]
-        k_i: largest fraction of I that can answer. [1]
-        r_e: how much of E's active fraction is refractory. [1]
-        r_i: how much of I's active fraction is refractory. [1]
-        shift: how much of the response without drive is taken off: all of it (1) as in the source,
-            or none (0), a plain logistic function. [1]
+        k_e: largest fraction of E that can respond. [1]
+        k_i: largest fraction of I that can respond. [1]
+        r_e: how much of the active fraction of E is refractory. [1]
+        r_i: how much of the active fraction of I is refractory. [1]
+        shift: how much of the response without drive is subtracted: all of it (1) as in the source,
+            or none (0), which leaves a plain logistic function. [1]
 
     Example:
         >>> cf.nodes.WilsonCowanParams(P=1.25).P.item()
@@ -65,7 +65,7 @@ class WilsonCowanParams(eqx.Module):
 
 
 def _response(x, steepness, threshold, shift):
-    """A sigmoid that, shifted by 1, is 0 without input."""
+    """Return the fraction that responds to the drive `x`; with a shift of 1 it is 0 without drive."""
     idle = shift * jax.nn.sigmoid(-steepness * threshold)
     return jax.nn.sigmoid(steepness * (x - threshold)) - idle
 
@@ -78,27 +78,29 @@ def _response(x, steepness, threshold, shift):
     ranges={"E": (0.0, 1.0), "I": (0.0, 1.0)},
 )
 def wilson_cowan(state: WilsonCowanState, inputs, params: WilsonCowanParams) -> WilsonCowanState:
-    r"""Let an excitatory and an inhibitory population drive each other.
+    r"""Compute the rates of change of an excitatory and an inhibitory population.
 
     $\tau_e\dot E = -E + (k_e - r_e E)\, S_e(c_{ee}E - c_{ei}I + P + I_E)$, and
     $\tau_i\dot I = -I + (k_i - r_i I)\, S_i(c_{ie}E - c_{ii}I + Q + I_I)$, with
-    $S(x) = 1/(1 + e^{-a(x - b)}) - \mathrm{shift}/(1 + e^{ab})$.
+    $S(x) = 1/(1 + e^{-a(x - b)}) - \mathrm{shift}/(1 + e^{ab})$. By default E is coupled into E.
 
-    The inputs enter inside the responses, as drives: unlike a rate they have no 1/ms.
+    The inputs enter inside the responses, as drives: they are numbers, where an input to a rate of
+    change is in 1/ms.
 
     Args:
-        state: E, I: fractions that are active. [1]
-        inputs: E, I: drives. [1]
+        state: E, I, the fractions that are active. [1]
+        inputs: E, I, drives. [1]
         params: `WilsonCowanParams`.
 
     Source:
         H. R. Wilson and J. D. Cowan, Biophys. J. 12 (1972) 1-24, eqs. 11-12, with the parameters
-        of its fig. 11 (limit cycle; k and r of 1); tau of 8 ms.
+        of its fig. 11 (a limit cycle), k and r of 1, and tau of 8 ms.
 
     Example:
-        >>> state = cf.nodes.WilsonCowanState(jnp.array([0.0]), jnp.array([0.0]))
-        >>> rest = cf.nodes.wilson_cowan(state, cf.nodes.WilsonCowanState(0.0, 0.0), cf.nodes.WilsonCowanParams(P=0.0))
-        >>> rest.E.tolist()
+        >>> rest = cf.nodes.WilsonCowanState(jnp.array([0.0]), jnp.array([0.0]))
+        >>> no_input = cf.nodes.WilsonCowanState(0.0, 0.0)
+        >>> rate = cf.nodes.wilson_cowan(rest, no_input, cf.nodes.WilsonCowanParams(P=0.0))
+        >>> rate.E.tolist()
         [0.0]
     """
     E, I = state.E, state.I  # noqa: E741

@@ -1,4 +1,4 @@
-"""Wong–Wang nodes: synaptic gating, of one population or of an excitatory and an inhibitory one."""
+"""Wong–Wang nodes: the synaptic gating of one population, or of an excitatory and an inhibitory one."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -10,42 +10,43 @@ from jax import Array
 from .._core import PerTarget, Scalar, as_count, parameter, require_one_or_each, require_positive
 from ._node import node
 
-# The even part of x / (1 - exp(-x)) in powers of x^2: its Bernoulli numbers, B_2n / (2n)!.
+# The coefficients of the even part of x / (1 - exp(-x)) in powers of x^2, B_2n / (2n)!, with the
+# Bernoulli numbers B_2n.
 _EVEN = (1, 1 / 12, -1 / 720, 1 / 30240, -1 / 1209600)
 
 
 def _ramp(x):
-    """The soft ramp x / (1 - exp(-x)), where both sides of the fraction may vanish or overflow."""
-    # A series wide enough that one exponential will do for the rest, whose 1 - exp keeps its digits.
+    """Return the soft ramp x / (1 - exp(-x)), exact also where the fraction is 0 / 0 or overflows."""
+    # Near 0 the series is used. It reaches far enough that beyond it 1 - exp(-x) keeps its digits.
     near = jnp.abs(x) < 0.15
     square, even = jnp.minimum(x * x, 0.0225), _EVEN[-1]
     for coefficient in _EVEN[-2::-1]:
         even = coefficient + square * even
-    far = jnp.where(near, 1.0, jnp.maximum(x, -80.0))  # below it the ramp is 0, and exp overflows
+    far = jnp.where(near, 1.0, jnp.maximum(x, -80.0))  # below -80 the ramp is 0 and exp overflows
     return jnp.where(near, x / 2 + even, far / (1 - jnp.exp(-far)))
 
 
 def _fired(current, a, b, d):
-    """The firing rate at an input current [kHz]."""
+    """Return the firing rate [kHz] at an input current [nA]."""
     return _ramp(d * (a * current - b)) / d
 
 
 class ReducedWongWangState(NamedTuple):
-    """State of `reduced_wong_wang`: the gating S, `(region,)`."""
+    """State of `reduced_wong_wang`: the gating S, `(region,)` [1]."""
 
     S: Array
 
 
 class ReducedWongWangParams(eqx.Module):
-    """Parameters of `reduced_wong_wang`; each a scalar or one a region.
+    """Parameters of `reduced_wong_wang`, each a scalar or one value per region, `(region,)`.
 
     Attributes:
         a: gain of the response. [kHz/nA]
-        b: its threshold. [kHz]
-        d: its curvature. [ms]
-        gamma: gating for each spike. [1]
+        b: threshold of the response. [kHz]
+        d: curvature of the response. [ms]
+        gamma: gating added per spike. [1]
         tau: time constant of the gating. [ms]
-        w: recurrence. [1]
+        w: strength of the recurrence. [1]
         J_N: synaptic coupling. [nA]
         I_0: constant input. [nA]
 
@@ -75,25 +76,28 @@ class ReducedWongWangParams(eqx.Module):
 def reduced_wong_wang(
     state: ReducedWongWangState, inputs, params: ReducedWongWangParams
 ) -> ReducedWongWangState:
-    r"""Excite oneself through slow synapses (the dynamic mean field of one population).
+    r"""Compute the rate of change of the gating of one population that excites itself.
 
+    This is the dynamic mean field of one population with slow synapses:
     $\dot S = -S/\tau + (1 - S)\, \gamma H(w J_N S + I_0 + J_N I_S)$, with
     $H(x) = (a x - b) / (1 - e^{-d (a x - b)})$.
 
-    The input enters inside the response, times $J_N$: couple S with `AdditiveCoupling`.
+    The input enters inside the response, times $J_N$. By default S is coupled into S: couple with
+    `AdditiveCoupling`.
 
     Args:
         state: S. [1]
-        inputs: S: gating received. [1]
+        inputs: S, the gating that a region receives. [1]
         params: `ReducedWongWangParams`.
 
     Source:
-        G. Deco et al., J. Neurosci. 33 (2013) 11239-11252 (in kHz and ms here), with
-        w = 0.6 and I_0 = 0.33 nA as The Virtual Brain has them (0.9 and 0.3 there).
+        G. Deco et al., J. Neurosci. 33 (2013) 11239-11252, in kHz and ms here. The defaults of
+        w = 0.6 and I_0 = 0.33 nA are The Virtual Brain's (0.9 and 0.3 nA in the source).
 
     Example:
-        >>> S, none = cf.nodes.ReducedWongWangState(jnp.array([0.5])), cf.nodes.ReducedWongWangState(0.0)
-        >>> cf.nodes.reduced_wong_wang(S, none, cf.nodes.ReducedWongWangParams(gamma=0.0, tau=64.0)).S.tolist()
+        >>> S, no_input = (cf.nodes.ReducedWongWangState(jnp.array([x])) for x in (0.5, 0.0))
+        >>> params = cf.nodes.ReducedWongWangParams(gamma=0.0, tau=64.0)
+        >>> cf.nodes.reduced_wong_wang(S, no_input, params).S.tolist()
         [-0.0078125]
     """
     p, S = params, state.S
@@ -103,31 +107,31 @@ def reduced_wong_wang(
 
 
 class WongWangExcInhState(NamedTuple):
-    """State of `wong_wang_exc_inh`: the gating S_e and S_i, each `(region,)`."""
+    """State of `wong_wang_exc_inh`: the gating variables S_e and S_i, each `(region,)` [1]."""
 
     S_e: Array
     S_i: Array
 
 
 class WongWangExcInhParams(eqx.Module):
-    """Parameters of `wong_wang_exc_inh`; each a scalar or one a region.
+    """Parameters of `wong_wang_exc_inh`, each a scalar or one value per region, `(region,)`.
 
     Attributes:
         a_e: gain of the excitatory response. [kHz/nA]
-        b_e: its threshold. [kHz]
-        d_e: its curvature. [ms]
-        gamma_e: excitatory gating for each spike. [1]
+        b_e: threshold of the excitatory response. [kHz]
+        d_e: curvature of the excitatory response. [ms]
+        gamma_e: excitatory gating added per spike. [1]
         tau_e: time constant of the excitatory gating. [ms]
-        w_p: excitatory recurrence. [1]
-        W_e: share of the constant input that excites. [1]
+        w_p: strength of the excitatory recurrence. [1]
+        W_e: share of the constant input that reaches the excitatory population. [1]
         a_i: gain of the inhibitory response. [kHz/nA]
-        b_i: its threshold. [kHz]
-        d_i: its curvature. [ms]
-        gamma_i: inhibitory gating for each spike. [1]
+        b_i: threshold of the inhibitory response. [kHz]
+        d_i: curvature of the inhibitory response. [ms]
+        gamma_i: inhibitory gating added per spike. [1]
         tau_i: time constant of the inhibitory gating. [ms]
         W_i: share of the constant input that reaches the inhibitory population. [1]
         J_N: excitatory synaptic coupling. [nA]
-        J_i: feedback inhibition; `balance_inhibition` finds it. [nA]
+        J_i: strength of the feedback inhibition; `balance_inhibition` computes it. [nA]
         I_0: constant input. [nA]
         I_ext: further input to the excitatory population. [nA]
 
@@ -168,29 +172,31 @@ class WongWangExcInhParams(eqx.Module):
 def wong_wang_exc_inh(
     state: WongWangExcInhState, inputs, params: WongWangExcInhParams
 ) -> WongWangExcInhState:
-    r"""Balance an excitatory population by an inhibitory one (the dynamic mean field of both).
+    r"""Compute the rates of change of the gating of an excitatory and an inhibitory population.
 
+    This is the dynamic mean field of both:
     $\dot S_e = -S_e/\tau_e
     + (1 - S_e)\, \gamma_e H_e(w_p J_N S_e - J_i S_i + W_e I_0 + I_{ext} + J_N I_{S_e})$,
     $\dot S_i = -S_i/\tau_i + \gamma_i H_i(J_N S_e - S_i + W_i I_0 + J_N I_{S_i})$, with
     $H(x) = (a x - b) / (1 - e^{-d (a x - b)})$.
 
-    Inputs enter inside the responses, times $J_N$. By default S_e is coupled into S_e; feedforward
-    inhibition is a second coupling, `Wire("S_e", into="S_i")`. `balance_inhibition` finds the J_i
+    The inputs enter inside the responses, times $J_N$. By default S_e is coupled into S_e; feedforward
+    inhibition is a second coupling, `Wire("S_e", into="S_i")`. `balance_inhibition` computes the J_i
     at which every region fires at one low rate, whatever it receives.
 
     Args:
         state: S_e, S_i. [1]
-        inputs: S_e, S_i: gating received. [1]
+        inputs: S_e, S_i, the gating that a region receives. [1]
         params: `WongWangExcInhParams`.
 
     Source:
-        G. Deco et al., J. Neurosci. 34 (2014) 7886-7898 (in kHz and ms).
+        G. Deco et al., J. Neurosci. 34 (2014) 7886-7898, in kHz and ms here.
 
     Example:
-        >>> one, none = jnp.ones(1), cf.nodes.WongWangExcInhState(0.0, 0.0)
+        >>> state = cf.nodes.WongWangExcInhState(jnp.ones(1), jnp.ones(1))
+        >>> no_input = cf.nodes.WongWangExcInhState(0.0, 0.0)
         >>> params = cf.nodes.WongWangExcInhParams(gamma_i=0.0, tau_e=64.0, tau_i=8.0)
-        >>> rate = cf.nodes.wong_wang_exc_inh(cf.nodes.WongWangExcInhState(one, one), none, params)
+        >>> rate = cf.nodes.wong_wang_exc_inh(state, no_input, params)
         >>> rate.S_e.tolist(), rate.S_i.tolist()
         ([-0.015625], [-0.125])
     """
@@ -209,21 +215,26 @@ def balance_inhibition(
     regions: int,
     rate: Scalar | PerTarget = 0.003,
 ) -> WongWangExcInhParams:
-    r"""Set the feedback inhibition at which every region fires at a given rate.
+    r"""Compute the feedback inhibition at which every region fires at a given rate.
 
-    Without noise the fixed point at that rate has a closed form but for two scalar roots: S_e from
-    the rate, the excitatory current from the inverse of its response, S_i from its own equation, and
-    J_i from what then has to be taken off. The source's search gives the same, up to its noise.
+    Without noise, the fixed point at that rate has a closed form up to two scalar roots. S_e follows
+    from the rate, the excitatory current $I_e$ from the inverse of its response, and S_i from its own
+    equation; then $J_i = (w_p J_N S_e + W_e I_0 + I_{ext} + J_N c - I_e) / S_i$, where $c$ is the
+    input from the coupling at S_e. The source's iterative search gives the same, up to its noise.
 
     Args:
-        params: all parameters but J_i, which is replaced.
-        coupling: what drives S_e by S_e, as `coupling(source, target)`; delays do not matter.
-        regions: number of regions.
-        rate: the firing rate of the excitatory population, one for all or one a region. [kHz]
+        params: all parameters; J_i is replaced.
+        coupling: the coupling from S_e into S_e, as `coupling(source, target)`. Its delays do not
+            matter at a fixed point.
+        regions: number of regions. [1]
+        rate: firing rate of the excitatory population, a scalar or one value per region. [kHz]
 
     Returns:
-        The parameters with J_i, one a region. It has gradients with respect to all of the others
-        and to the coupling.
+        The parameters with one J_i per region, which has gradients with respect to all the other
+        parameters and to the coupling. [nA]
+
+    Raises:
+        ValueError: if rate is not positive, or is neither a scalar nor one value per region.
 
     Source:
         G. Deco et al., J. Neurosci. 34 (2014) 7886-7898, "Feedback inhibition control" (3 Hz).
@@ -240,12 +251,13 @@ def balance_inhibition(
     p = params
     driven = p.tau_e * p.gamma_e * rate
     S_e = jnp.broadcast_to(driven / (1 + driven), (regions,))
-    x = p.d_e * rate  # the ramp is convex and above x: from here Newton comes down on the root
+    # The ramp is convex and lies above x, so that Newton's method descends to the root from here.
+    x = p.d_e * rate
     for _ in range(12):
         slope = _slope(x)
         x = x - (_ramp(x) - p.d_e * rate) / slope
     I_e = (x / p.d_e + p.b_e) / p.a_e
-    S_i = jnp.zeros_like(S_e)  # and from here it comes up on this one
+    S_i = jnp.zeros_like(S_e)  # from 0 it ascends to this root
     for _ in range(12):
         current = p.J_N * S_e - S_i + p.W_i * p.I_0
         gain = p.tau_i * p.gamma_i
@@ -258,7 +270,7 @@ def balance_inhibition(
 
 
 def _slope(x):
-    """The derivative of the ramp, from the ramp: r' = r (1 + 1/x - r/x), without its 0 / 0."""
+    """Return the derivative of the ramp r, r' = r (1 + 1/x - r/x), by its series where that is 0 / 0."""
     near = jnp.abs(x) < 0.01
     safe = jnp.where(near, 1.0, x)
     ramp = _ramp(safe)

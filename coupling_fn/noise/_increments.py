@@ -1,4 +1,10 @@
-"""The noise in the parameters of a run: what each step draws of it, and what that adds."""
+r"""The noise in the parameters of a run: what each step draws of it, and what that adds.
+
+A step of dt [ms] draws one `NoiseIncrement`. White noise adds $g(x)\, F \sqrt{dt}\, \xi$ to the
+states, with standard normal $\xi$; coloured noise updates its noise state, whose value then adds to
+a rate or an input. Where noise is drawn at a finer step than dt, a step has several substeps: the
+increments of white noise are summed over them, and noise states are updated once per substep.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -10,16 +16,22 @@ import numpy as np
 from jax import Array
 
 from .._core import PyTree, get, refill, require_names, require_one_or_each
-from ._noise import START, Coloured, White, draw, is_noise, named, require_regions, with_values
+from ._coloured import Coloured
+from ._draw import START, draw, is_noise, named, require_regions, with_values
+from ._white import White
 
 
 class NoiseIncrement(NamedTuple):
-    """What chance brings to one step.
+    r"""What one step draws of all noise.
 
     Attributes:
-        fixed: what the noise adds to each state whatever it is, or None.
-        white: for each state whose noise depends on the state, the increments that it multiplies.
-        paths: standard normal numbers for each noise with a memory.
+        fixed: the increments of plain additive noise (numbers in `Params.noise`), which do not depend
+            on the state: the container of the state with what to add, 0 for the states without any.
+            None if no state has plain noise. [state]
+        white: from the name of each state with a `White` noise to the increments
+            $F \sqrt{dt}\, \xi$, `(region,)`, that the noise's amplitude multiplies. [ms^0.5]
+        paths: from the path of each coloured noise to the standard normal numbers that update its
+            noise state, `(substep, component, region)`. [1]
     """
 
     fixed: PyTree
@@ -28,12 +40,14 @@ class NoiseIncrement(NamedTuple):
 
 
 class Noises(NamedTuple):
-    """All noise in some parameters.
+    """All noise in the parameters of a run.
 
     Attributes:
         states: the names of the node's states.
-        of_state: the noise of each state that has one.
-        coloured: those with a memory, by where they are, in external input too.
+        of_state: from the name of each state with noise to that noise: a number, one number per
+            region, or a `White` or `Coloured` noise.
+        coloured: from its path to each coloured noise, in `Params.external` too: "noise.x",
+            "external.E.parts.1". The noise states in a run's state have the same names.
     """
 
     states: tuple[str, ...]
@@ -54,11 +68,15 @@ class Noises(NamedTuple):
         if key is None and (self.of_state or self.coloured):
             what = "noise" if self.of_state else "external"
             raise ValueError(
-                f"`params.{what}` needs a random `key`: net.init(x0, params, key=...)."
+                f"`params.{what}` needs a random `key`; start the run with "
+                "`net.init(x0, params, key=...)`."
             )
 
     def start(self, key: Any, like: Array) -> dict[str, Array]:
-        """The memories that a run starts with."""
+        """Return the noise states that a run starts with, by the path of each noise.
+
+        `like` is any state, `(region,)`: it tells the number of regions and the dtype.
+        """
         return {
             name: noise.start(draw(name, noise, key, START, len(like), like.dtype))
             for name, noise in self.coloured.items()
@@ -67,75 +85,103 @@ class Noises(NamedTuple):
     def increment(
         self, key: Any, step: Array, x: PyTree, dt: float, substeps: int
     ) -> NoiseIncrement:
-        """Draw what a step needs; it depends on the key and the number of the step alone."""
+        """Draw what a step needs; it depends on the key and on the number of the step alone.
+
+        Args:
+            key: the random key of the run.
+            step: the number of the step.
+            x: the node's state, of which only the container, the shapes and the dtype are read.
+            dt: the time step. [ms]
+            substeps: how many times within a step noise is drawn. [1]
+        """
         self.require_key(key)
-        first = jax.tree.leaves(x)[0]
-        plain = [n for n in self.states if n in self.of_state and not is_noise(self.of_state[n])]
+        like = jax.tree.leaves(x)[0]
         scale = np.sqrt(dt / substeps).item()
+        normals = partial(self._normals, key, like)
+        return NoiseIncrement(
+            fixed=self._fixed(key, step, x, scale, substeps),
+            white={
+                name: scale * _summed(normals(f"noise.{name}", noise), step, substeps)
+                for name, noise in self.of_state.items()
+                if isinstance(noise, White)
+            },
+            paths={
+                name: _each(normals(name, noise), step, substeps)
+                for name, noise in self.coloured.items()
+            },
+        )
 
-        def draws(one: Callable[[Array], Array]) -> Array:
-            """One for each of the steps that noise is drawn at."""
-            return jax.vmap(one)(step * substeps + jnp.arange(substeps, dtype=step.dtype))
+    def _normals(self, key: Any, like: Array, name: str, noise: Any) -> Callable[[Array], Array]:
+        """Return the function that draws the numbers of a noise from the number of a substep."""
+        return lambda number: draw(name, noise, key, number, len(like), like.dtype)
 
-        def increments(one: Callable[[Array], Array]) -> Array:
-            return one(step) if substeps == 1 else draws(one).sum(axis=0)
-
-        def of(name: str, noise: Any) -> Callable[[Array], Array]:
-            return lambda n: draw(name, noise, key, n, len(first), first.dtype)
-
-        fixed = None
-        if plain:
-            shape = (len(plain), len(first))
-            at = partial(jax.random.fold_in, cast(Array, key))
-            independent = increments(lambda n: jax.random.normal(at(n), shape, first.dtype))
-            added = {name: jnp.zeros_like(first) for name in self.states}
-            for name, xi in zip(plain, independent, strict=True):
-                added[name] = self.of_state[name] * (scale * xi)
-            fixed = refill(x, added)
-        white = {
-            name: scale * increments(of(f"noise.{name}", noise))
-            for name, noise in self.of_state.items()
-            if isinstance(noise, White)
-        }
-        paths = {name: draws(of(name, noise)) for name, noise in self.coloured.items()}
-        return NoiseIncrement(fixed, white, paths)
+    def _fixed(self, key: Any, step: Array, x: PyTree, scale: float, substeps: int) -> PyTree:
+        """Draw the increments of plain additive noise, all states at once."""
+        plain = [n for n in self.states if n in self.of_state and not is_noise(self.of_state[n])]
+        if not plain:
+            return None
+        like = jax.tree.leaves(x)[0]
+        shape = (len(plain), len(like))
+        at = partial(jax.random.fold_in, cast(Array, key))
+        drawn = _summed(lambda n: jax.random.normal(at(n), shape, like.dtype), step, substeps)
+        added = {name: jnp.zeros_like(like) for name in self.states}
+        for name, xi in zip(plain, drawn, strict=True):
+            added[name] = self.of_state[name] * (scale * xi)
+        return refill(x, added)
 
     def update(
-        self, memory: dict[str, Array], increment: NoiseIncrement, dt: float
+        self, noise_state: dict[str, Array], increment: NoiseIncrement, dt: float
     ) -> dict[str, Array]:
-        """The memories after a step, in which they are moved on every `dt`."""
-        moved = dict(memory)
+        """Return the noise states after a step, updated once per substep.
+
+        Here `dt` [ms] is the length of a substep.
+        """
+        updated = dict(noise_state)
         for name, noise in self.coloured.items():
-            if name not in memory:
+            if name not in noise_state:
                 raise ValueError(
-                    f"The state holds no memory for the noise `{name}`: start the run with the "
-                    "`params` that have it, net.init(x0, params, key=...)."
+                    f"`state.noise` has no noise state for `{name}`; it has "
+                    f"{sorted(noise_state) or 'none'}. Start the run with the `params` that hold "
+                    "this noise: `net.init(x0, params, key=...)`."
                 )
             for xi in increment.paths[name]:
-                moved[name] = noise.update(moved[name], xi, dt)
-        return moved
+                updated[name] = noise.update(updated[name], xi, dt)
+        return updated
 
-    def values(self, memory: dict[str, Array]) -> dict[str, Array]:
-        """What those with a memory are now."""
-        return {name: noise.value(memory[name]) for name, noise in self.coloured.items()}
+    def values(self, noise_state: dict[str, Array]) -> dict[str, Array]:
+        """Return the present value of each coloured noise, `(region,)`, by its path."""
+        return {name: noise.value(noise_state[name]) for name, noise in self.coloured.items()}
 
     def added(self, increment: NoiseIncrement, x: PyTree) -> PyTree:
-        """What white noise adds at a state."""
-        first = jax.tree.leaves(x)[0]
+        """Return what white noise, plain numbers included, adds to each state at the state `x`."""
+        like = jax.tree.leaves(x)[0]
+        fixed = increment.fixed
         added = {
-            name: jnp.zeros_like(first) if increment.fixed is None else get(increment.fixed, name)
+            name: jnp.zeros_like(like) if fixed is None else get(fixed, name)
             for name in self.states
         }
-        for name, increment in increment.white.items():
+        for name, dW in increment.white.items():
             amplitude = self.of_state[name].amplitude(x)
-            what = f"amplitude` of the noise `noise.{name}"
-            require_one_or_each(what, amplitude, len(first))
-            added[name] = added[name] + amplitude * increment
+            require_one_or_each(f"amplitude` of the noise `noise.{name}", amplitude, len(like))
+            added[name] = added[name] + amplitude * dW
         return refill(x, added)
 
 
+def _each(one: Callable[[Array], Array], step: Array, substeps: int) -> Array:
+    """Stack what `one` draws at each substep of a step; substeps are numbered through the run."""
+    return jax.vmap(one)(step * substeps + jnp.arange(substeps, dtype=step.dtype))
+
+
+def _summed(one: Callable[[Array], Array], step: Array, substeps: int) -> Array:
+    """Sum what `one` draws over the substeps of a step."""
+    return one(step) if substeps == 1 else _each(one, step, substeps).sum(axis=0)
+
+
 def noises_of(states: Sequence[str], noise: Any, external: Any) -> Noises:
-    """The noise on the states of a node, and in its external input."""
+    """Collect the noise on the states of a node, and in its external input.
+
+    `noise` and `external` are those of `Params`: a single noise stands for one on every state.
+    """
     one_for_all = noise is not None and not isinstance(noise, dict)
     of_state = dict.fromkeys(states, noise) if one_for_all else noise or {}
     where = {"noise": of_state, "external": external}
@@ -154,10 +200,10 @@ def check_external(external: Any, inputs: Sequence[str], regions: int) -> None:
     for name in named({"external": external}, White):
         raise ValueError(
             f"White noise has no value at a time, so it cannot be `{name}`: put it into "
-            "`params.noise`, or take one with a memory, OrnsteinUhlenbeck."
+            "`params.noise`, or use coloured noise, such as `noise.OrnsteinUhlenbeck`."
         )
 
 
 def external_of(external: Any, values: dict[str, Array]) -> dict[str, Any]:
-    """External input, with the values that its noises have now."""
+    """Return the external input with each coloured noise replaced by its present value."""
     return with_values({"external": external or {}}, values)["external"]

@@ -364,9 +364,7 @@ def bold_from_kernel(
     weights = kernel_weights(kernel, dt, period, length).astype(blocks.dtype)
     state = kernel_init(blocks[0, 0], weights) if state is None else state
     wanted = weights.shape[1], blocks.shape[2]
-    require_shape(
-        "state.pending", state.pending, wanted, meaning="It must have one row per coming sample."
-    )
+    require_shape("state.pending", state.pending, wanted, meaning="One row per coming sample.")
     if known(state.step) and np.asarray(state.step) != 0:
         raise ValueError(
             f"`state` must stand at the end of a period; got one {state.step} steps into a period."

@@ -31,7 +31,6 @@ def ours(
     case, file = CASES[name], recorded()
     weights = file["weights"] if weights is None else weights
     node = cf.nodes.catalog()[case.node]
-    state_type, params_type = node_types(case.node)
     wires, couplings = {}, {}
     for i, (source, into, factor) in enumerate(case.links):
         args = {**case.args, "k": k * factor * case.args["k"]}
@@ -50,9 +49,9 @@ def ours(
         scheme=scheme,
         hold="step",  # as both simulators do
     )
-    params = cf.Params(params_type(**case.ours), couplings)
+    params = cf.Params(node.Params(**case.ours), couplings)
     # By default each region has always been where it starts.
-    state = net.init(state_type(*jnp.asarray(start(case))), params)
+    state = net.init(node.State(*jnp.asarray(start(case))), params)
     x = cf.simulate(net, state, params, STEPS, every=EVERY)[1]
     return np.stack(jax.device_get(x), axis=1)
 
@@ -70,5 +69,5 @@ def uncoupled(name: str, scheme: str) -> float:
 
 
 def node_types(node: str):
-    """The classes of the state and the parameters of a node."""
+    """Return the classes of the state and the parameters of a node."""
     return cf.nodes.catalog()[node].State, cf.nodes.catalog()[node].Params

@@ -1,0 +1,154 @@
+"""Stimuli that go on in time: a constant, a sine wave, a ramp, and sampled data."""
+
+from typing import Any, Literal
+
+import equinox as eqx
+import jax.numpy as jnp
+
+from .._core import (
+    PerTarget,
+    Scalar,
+    as_float,
+    parameter,
+    require_choice,
+    require_finite,
+    require_positive,
+    require_positive_number,
+)
+from ._stimulus import Stimulus, optional_parameter, rounding
+
+
+class Constant(Stimulus):
+    r"""The same input at all times: $f(t) = 1$.
+
+    Args:
+        amplitude: $A$, its size, a scalar or one value per region. [unit of the input]
+        pattern: $p_i$, how much each region receives; None means 1 for every region. [1]
+
+    Example:
+        >>> cf.stimuli.Constant(2.0, pattern=jnp.array([1.0, 0.5]))(3.0).tolist()
+        [2.0, 1.0]
+    """
+
+    amplitude: Scalar | PerTarget = parameter("amplitude", 1.0)
+    pattern: PerTarget | None = optional_parameter("pattern")
+
+    def course(self, t):
+        """Return 1."""
+        return jnp.ones_like(t)
+
+
+class Sine(Stimulus):
+    r"""A sine wave: $f(t) = \sin(2\pi \nu t + \varphi)$.
+
+    Args:
+        amplitude: $A$, its size, a scalar or one value per region. [unit of the input]
+        frequency: $\nu$, its frequency, a scalar or one value per region. [Hz]
+        phase: $\varphi$, its phase at t = 0, a scalar or one value per region. [rad]
+        pattern: $p_i$, how much each region receives; None means 1 for every region. [1]
+
+    Example:
+        >>> cf.stimuli.Sine(3.0, frequency=10.0)(25.0).item()  # a quarter of 100 ms
+        3.0
+    """
+
+    amplitude: Scalar | PerTarget = parameter("amplitude", 1.0)
+    frequency: Scalar | PerTarget = parameter("frequency", 10.0, "Hz")
+    phase: Scalar | PerTarget = parameter("phase", 0.0, "rad")
+    pattern: PerTarget | None = optional_parameter("pattern")
+
+    def course(self, t):
+        """Return the sine."""
+        return jnp.sin(2 * jnp.pi * (self.frequency / 1000) * t + self.phase)  # Hz to 1/ms
+
+
+class Ramp(Stimulus):
+    r"""An input that grows from 0 in a straight line, and then stays where it is.
+
+    $f(t)$ is $(t - \mathrm{onset}) / \mathrm{duration}$, clipped to between 0 and 1.
+
+    Args:
+        amplitude: $A$, where it ends, a scalar or one value per region. [unit of the input]
+        onset: when it leaves 0, a scalar or one value per region. [ms]
+        duration: how long it grows, a scalar or one value per region. [ms]
+        pattern: $p_i$, how much each region receives; None means 1 for every region. [1]
+
+    Raises:
+        ValueError: if duration is not positive.
+
+    Example:
+        >>> ramp = cf.stimuli.Ramp(2.0, onset=10.0, duration=100.0)
+        >>> [ramp(t).item() for t in (0.0, 60.0, 200.0)]
+        [0.0, 1.0, 2.0]
+    """
+
+    amplitude: Scalar | PerTarget = parameter("amplitude", 1.0)
+    onset: Scalar | PerTarget = parameter("onset", 0.0, "ms")
+    duration: Scalar | PerTarget = parameter("duration", 1000.0, "ms")
+    pattern: PerTarget | None = optional_parameter("pattern")
+
+    def __check_init__(self):
+        require_positive("duration", self.duration, "ms")
+
+    def course(self, t):
+        """Return how much of the way from 0 to the amplitude is done."""
+        return jnp.clip((t - self.onset) / self.duration, 0, 1)
+
+
+class Sampled(Stimulus):
+    r"""Sampled data: $f(t)$ is `values[n]` at `onset + n * period`, and a straight line between samples.
+
+    Args:
+        values: the samples, `(time,)` for all regions, or `(time, region)`. [1]
+        period: time from one sample to the next. [ms]
+        amplitude: $A$, which multiplies the values, a scalar or one value per region.
+            [unit of the input]
+        onset: the time of the first sample. [ms]
+        pattern: $p_i$, how much each region receives; None means 1 for every region. [1]
+        interpolate: "linear", or "previous" for the last sample at or before a time, with
+            which period and onset have a gradient of 0.
+        outside: what $f$ is before the first sample and after the last: "zero", or "hold" for the
+            nearest sample.
+
+    Raises:
+        ValueError: if there are fewer than two samples, if one of them is not finite, or if period
+            is not positive.
+
+    Example:
+        >>> data = cf.stimuli.Sampled(jnp.array([1.0, 3.0, 2.0]), period=10.0)
+        >>> [data(t).item() for t in (0.0, 5.0, 20.0, 21.0)]
+        [1.0, 2.0, 2.0, 0.0]
+    """
+
+    values: Any = eqx.field(converter=lambda x: as_float("values", x))
+    period: Scalar = parameter("period", 1.0, "ms")
+    amplitude: Scalar | PerTarget = parameter("amplitude", 1.0)
+    onset: Scalar = parameter("onset", 0.0, "ms")
+    pattern: PerTarget | None = optional_parameter("pattern")
+    interpolate: Literal["linear", "previous"] = eqx.field(default="linear", static=True)
+    outside: Literal["zero", "hold"] = eqx.field(default="zero", static=True)
+
+    def __check_init__(self):
+        if jnp.ndim(self.values) not in (1, 2) or len(self.values) < 2:
+            raise ValueError(
+                "`values` must be (time,) or (time, region), with two samples or more; got the "
+                f"shape {jnp.shape(self.values)}."
+            )
+        require_finite("values", self.values)
+        require_positive_number("period", self.period, "ms")
+        require_choice("interpolate", self.interpolate, ("linear", "previous"))
+        require_choice("outside", self.outside, ("zero", "hold"))
+
+    def course(self, t):
+        """Return the data at a time."""
+        last = len(self.values) - 1
+        slack = rounding(t) / self.period
+        place = (t - self.onset) / self.period
+        whole = jnp.clip(jnp.floor(place + slack), 0, last).astype(jnp.int32)
+        value = self.values[whole]
+        if self.interpolate == "linear":
+            part = jnp.clip(place - whole.astype(place.dtype), 0, 1)
+            value = value + part * (self.values[jnp.minimum(whole + 1, last)] - value)
+        if self.outside == "hold":
+            return value
+        return jnp.where((place >= -slack) & (place <= last + slack), value, 0)

@@ -1,0 +1,115 @@
+r"""Stimuli: external input $u_i(t) = A\, p_i\, f(t)$, functions of time whose numbers are leaves.
+
+Every number in a stimulus may be fitted or swept. A network calls a stimulus with the time t = step * dt
+[ms], counted from `net.init`: at each stage of its scheme, or once per step with `hold="step"`.
+"""
+
+import abc
+import dataclasses
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from .._core import as_float
+
+
+class Stimulus(eqx.Module):
+    r"""An input in time, $u_i(t) = A\, p_i\, f(t)$: subclass it, and define $f$ in `course`.
+
+    Called with a time [ms], it returns the input: a scalar for all regions, or `(region,)` where the
+    pattern or a parameter has one value per region. It goes into `Params.external`, to any input of
+    the node. `a + b` is the sum of two stimuli, of a stimulus and coloured noise, or of a stimulus
+    and any other function of time.
+
+    Attributes:
+        amplitude: $A$, a scalar or one value per region. [unit of the input]
+        pattern: $p_i$, how much of it each region receives; None means 1 for every region. [1]
+
+    Example:
+        >>> class Decay(cf.stimuli.Stimulus):
+        ...     tau: jax.Array
+        ...     amplitude: jax.Array
+        ...     pattern: jax.Array | None = None
+        ...
+        ...     def course(self, t):
+        ...         return jnp.exp(-t / self.tau)
+        >>> Decay(jnp.array(10.0), jnp.array(2.0), jnp.array([1.0, 0.0]))(0.0).tolist()
+        [2.0, 0.0]
+    """
+
+    amplitude: eqx.AbstractVar[Any]
+    pattern: eqx.AbstractVar[Any]
+
+    def __check_init__(self):
+        # Parameters that have a unit of their own may have one value per region, and so may these.
+        per_region = ("amplitude", "pattern", "duration", "rise")
+        shapes = {
+            field.name: np.shape(getattr(self, field.name))
+            for field in dataclasses.fields(self)
+            if field.name in per_region or "unit" in field.metadata
+        }
+        regions = max(shapes.values(), key=len, default=())
+        for name, shape in shapes.items():
+            if shape not in ((), regions) or len(shape) > 1:
+                raise ValueError(
+                    f"`{name}` must be a scalar or have one value per region, for as many regions as "
+                    f"the other parameters; got the shape {shape}, where the shapes are {shapes}."
+                )
+
+    @abc.abstractmethod
+    def course(self, t: Any) -> Any:
+        """Return $f(t)$, the course in time, of order 1. [1]."""
+
+    def __call__(self, t: Any) -> Array:
+        u = self.amplitude * self.course(t)
+        return u if self.pattern is None else u * self.pattern
+
+    def __add__(self, other: Any) -> "Sum":
+        return Sum((self,)) + other
+
+
+class Sum(eqx.Module):
+    """Several inputs added up, as made by `a + b`.
+
+    Attributes:
+        parts: the inputs: stimuli, coloured noise, or other functions of time.
+
+    Example:
+        >>> pulse = cf.stimuli.Step(1.0, onset=5.0, duration=2.0)
+        >>> both = pulse + cf.stimuli.Constant(0.25)
+        >>> [both(t).item() for t in (0.0, 5.0, 7.0)]
+        [0.25, 1.25, 0.25]
+    """
+
+    parts: tuple[Any, ...]
+
+    def __call__(self, t: Any) -> Array:
+        first, *rest = self.parts
+        total = first(t)
+        for part in rest:
+            total = total + part(t)
+        return total
+
+    def __add__(self, other: Any) -> "Sum":
+        if eqx.is_array_like(other):
+            return NotImplemented
+        parts = other.parts if isinstance(other, Sum) else (other,)
+        return Sum(self.parts + parts)
+
+
+def optional_parameter(name: str) -> Any:
+    """Return the field of a parameter that may be None, and is by default."""
+
+    def convert(x: Any) -> Array | None:
+        return None if x is None else as_float(name, x)
+
+    return eqx.field(default=None, converter=convert)
+
+
+def rounding(t: Any) -> Array:
+    """Return by how much `dt * step`, rounded, may lie off the time that it stands for. [ms]."""
+    t = jnp.asarray(t)
+    return 4 * jnp.finfo(jnp.result_type(t, float)).eps * jnp.abs(t)
