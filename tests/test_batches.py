@@ -27,9 +27,9 @@ def test_an_epoch_sees_every_row_once_and_each_in_another_order():
     [
         (jnp.ones(3), 4, "`size` must be from 1 to 3"),
         (jnp.ones(3), 0, "`size` must be from 1 to 3"),
-        ((jnp.ones(3), jnp.ones(2)), 1, "one leading axis alike"),
-        (jnp.ones(()), 1, "one leading axis alike"),
-        ((), 1, "one leading axis alike"),
+        ((jnp.ones(3), jnp.ones(2)), 1, "a leading axis of one length"),
+        (jnp.ones(()), 1, "a leading axis of one length"),
+        ((), 1, "a leading axis of one length"),
     ],
 )
 def test_mistakes(data, size, match):

@@ -16,7 +16,7 @@ from helpers import assert_close, refuses
 
 import coupling_fn as cf
 from coupling_fn._core import read_checkpoint, write_checkpoint
-from coupling_fn._fit import _fit, _sweep
+from coupling_fn._fit import _loop, _sweep
 from coupling_fn._simulate import _simulate
 
 TARGET = jnp.asarray([0.3, -2.0])
@@ -205,9 +205,9 @@ def test_a_sweep_that_cannot_be_saved(tmp_path):
     first.write_bytes(first.read_bytes()[:100])
     with refuses("is not a sweep that can be continued"):
         swept(tmp_path)
-    with refuses("not for inside of jit"):
+    with refuses("not possible inside jit"):
         jax.jit(lambda ks: swept(tmp_path, values=ks))(KS)
-    with refuses("not for inside of jit"):
+    with refuses("not possible inside jit"):
         jax.jit(lambda: swept(tmp_path))()
     with refuses("not possible inside jit, vmap or grad: function closes over a traced value"):
         jax.grad(lambda a: swept(tmp_path, lambda k: a * k).sum())(1.0)
@@ -384,7 +384,7 @@ def test_a_folder_that_vanishes_or_is_none(tmp_path, monkeypatch, work):
         return call
 
     whole = do(tmp_path / "whole")
-    for module in (_fit, _sweep, _simulate):
+    for module in (_loop, _sweep, _simulate):
         monkeypatch.setattr(module, "write_checkpoint", vanishing(write))
     for result in (do(folder), do(folder)):  # the second one computes again what is gone
         same(

@@ -93,7 +93,7 @@ def test_what_cannot_be_is_refused_before_anything_runs():
         with refuses(match):
             cf.find_k(never, good, ks=np.asarray(ks))
     for wrong in (lambda k: k, lambda k: (run(k), run(k)[0]), lambda k: (run(k),) * 3):
-        with refuses("must give signals", TypeError):
+        with refuses("must return signals", TypeError):
             cf.find_k(wrong, good)
     with refuses("No run of the scan is finite", FloatingPointError):
         cf.find_k(lambda k: run(k) * jnp.nan, good, ks=np.asarray([0.1]), progress=False)

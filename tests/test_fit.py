@@ -331,8 +331,8 @@ def never(p):
 @pytest.mark.parametrize(
     ("change", "error", "match"),
     [
-        ({"where": lambda m: ()}, ValueError, "`where` gives nothing"),
-        ({"where": lambda m: None}, TypeError, "must give leaves of params.* not None"),
+        ({"where": lambda m: ()}, ValueError, "`where` returns no leaf"),
+        ({"where": lambda m: None}, TypeError, "must return leaves of params.* not None"),
         ({"where": lambda m: 0.5}, TypeError, "not 0.5"),
         ({"where": lambda m: m}, TypeError, r"a Model of params.k, params.gain, params.conn"),
         ({"where": lambda m: (m.k, m.k)}, ValueError, "twice: params.k, params.k"),
@@ -504,12 +504,89 @@ only_reverse.defvjp(lambda x: (x**2, x), lambda x, g: (2 * x * g,))
 
 def test_the_mode_is_chosen_by_what_the_loss_can_do():
     p, where = {"x": jnp.asarray(1.0)}, lambda p: p["x"]
-    only_forward = lambda p: jax.lax.while_loop(lambda x: x > 2.0, lambda x: x / 2, p["x"]) ** 2
     a = fit(lambda p: only_reverse(p["x"]), p, where=where, steps=3)
-    b = fit(only_forward, p, where=where, steps=3)
+    b = fit(lambda p: only_forward(p["x"]), p, where=where, steps=3)
     assert_close(a.losses, b.losses, ulps=8)
     with refuses(match=r'simulate\(..., derivative="forward"\)', error=TypeError):
         fit(lambda p: only_reverse(p["x"]), p, where=where, derivative="forward")
+
+
+def only_forward(x):
+    """The square, by a loop that JAX does not reverse."""
+    return jax.lax.while_loop(lambda x: x > 2.0, lambda x: x / 2, x) ** 2
+
+
+@jax.jit
+def named_like_a_custom_vjp(x):
+    return only_forward(x)
+
+
+@jax.custom_jvp
+def with_its_own_forward(x):
+    return only_reverse(x)
+
+
+with_its_own_forward.defjvp(lambda x, dx: (only_forward(*x), 2 * x[0] * dx[0]))
+
+FORWARD = {
+    "a custom_vjp of data": lambda x: only_forward(x) + only_reverse(jnp.asarray(3.0)) - 9.0,
+    "a custom_vjp behind a stop": lambda x: (
+        only_forward(x) + 0 * only_reverse(jax.lax.stop_gradient(x))
+    ),
+    "only the word": lambda x: named_like_a_custom_vjp(x),
+    "a custom_jvp around it": lambda x: with_its_own_forward(x),
+}
+REVERSE = {
+    "at the top": only_reverse,
+    "in jit": lambda x: jax.jit(only_reverse)(x),
+    "in a loop": lambda x: jax.lax.scan(lambda c, _: (only_reverse(c), None), x, length=1)[0],
+    "in a branch": lambda x: jax.lax.cond(x > 9.0, lambda x: x, only_reverse, x),
+    "under vmap": lambda x: jax.vmap(only_reverse)(x[None])[0],
+}
+
+
+@pytest.mark.parametrize("square", [*FORWARD.values(), *REVERSE.values()], ids=[*FORWARD, *REVERSE])
+def test_a_custom_vjp_forbids_forward_only_where_what_is_fitted_passes_it(square):
+    """The other functions have no reverse, so a wrong choice of the mode is an error of JAX."""
+    p, where = jnp.asarray(1.0), lambda p: p
+    loss = eqx.debug.assert_max_traces(square, max_traces=1)
+    options = {"where": where, "optimizer": optax.sgd(0.25), "steps": 2}
+    assert_close(fit(loss, p, **options).losses, np.asarray([1.0, 0.25, 0.0625]), ulps=8)
+    starts = fit(square, p, starts=jnp.asarray([1.0, 2.0]), **options).starts
+    assert_close(starts.losses[1], np.asarray([4.0, 1.0, 0.25]), ulps=8)
+    if square in FORWARD.values():
+        assert_close(
+            fit(square, p, derivative="forward", **options).losses[-1], np.asarray(0.0625), ulps=8
+        )
+    else:
+        with refuses(match="through a jax.custom_vjp", error=TypeError):
+            fit(square, p, derivative="forward", **options)
+
+
+@pytest.mark.parametrize(("fitted", "forward"), [("k", False), ("gain", True)])
+def test_a_delayed_run_is_reversed_only_where_what_is_fitted_passes_it(fitted, forward):
+    W = jnp.asarray([[0.0, 0.9], [0.4, 0.0]])
+    net = cf.Network(cf.nodes.linear, dt=0.5, lags=jnp.asarray([[2, 5], [3, 2]]))
+    make = lambda k: cf.Params(cf.nodes.LinearParams(a=-0.5), cf.AdditiveCoupling(W, k=k))
+    state = net.init(cf.nodes.LinearState(jnp.asarray([1.0, -0.5])), make(0.5))
+
+    def loss(p, derivative):
+        x = cf.simulate(net, state, make(p["k"]), 8, record="x", derivative=derivative)[1]
+        return jnp.sum((p["gain"] * x) ** 2)
+
+    p = {"k": jnp.asarray(0.5), "gain": jnp.asarray(1.0)}
+    options = {"where": lambda p: p[fitted], "optimizer": optax.sgd(0.1), "steps": 2}
+    results = [
+        fit(lambda p, mode=mode: loss(p, mode), p, derivative=derivative, **options)
+        for mode, derivative in (("reverse", "auto"), ("reverse", "reverse"), ("forward", "auto"))
+    ]
+    for other in results[1:]:
+        assert_close(results[0].losses, other.losses, ulps=64)
+    if forward:
+        fit(lambda p: loss(p, "reverse"), p, derivative="forward", **options)
+    else:
+        with refuses(match=r'simulate\(..., derivative="forward"\)', error=TypeError):
+            fit(lambda p: loss(p, "reverse"), p, derivative="forward", **options)
 
 
 def test_the_batch_of_each_step_goes_to_the_loss():
@@ -613,11 +690,11 @@ def test_clipped_and_truncated_gradients_are_what_the_docstring_says():
         ({"batch": jnp.ones(3)}, TypeError, "`batch` must be a function"),
         ({"callback": 3}, TypeError, "`callback` must be a function"),
         ({"patience": 0}, ValueError, "`patience` must be at least 1"),
-        ({"tolerance": 0.1}, ValueError, "give that, too"),
+        ({"tolerance": 0.1}, ValueError, "also give `patience`"),
         ({"starts": 3}, ValueError, "give `key=jax.random.key"),
         ({"starts": 0, "key": jax.random.key(0)}, ValueError, "`starts` must be at least 1"),
         ({"starts": jnp.ones((3, 2))}, ValueError, r"`params.k` must have shape \(start\), not"),
-        ({"starts": (jnp.ones(3),)}, TypeError, "leaves as `where` gives them"),
+        ({"starts": (jnp.ones(3),)}, TypeError, "leaves as `where` returns them"),
         ({"starts": jnp.ones(0)}, ValueError, "at least 1"),
         (
             {"starts": jnp.asarray([0.5, 2.0]), "transform": cf.transforms.bounded(0.0, 1.5)},

@@ -51,13 +51,15 @@ ROOMS = {
         "_synchrony | "
         "_objectives"
     ),
-    "_analysis": "_linear | _covariance | _stability",
-    "transforms": "_transforms",
+    "_analysis": "_linear | _response | _covariance | _stability",
+    "transforms": "_transforms | _arrays",
     "_fit": (
-        "_leaves _minibatches _sweep | "
+        "_leaves _sweep | "
+        "_derivatives | "
         "_descent _log_density | "
+        "_loop | "
         "_fit | "
-        "_bootstrap _find_k _least_squares _profile_likelihood _uncertainty"
+        "_find_k _least_squares _profile_likelihood _resampling _uncertainty"
     ),
     "_diagnose": (
         "_dimensions _report _signals | "
@@ -65,6 +67,7 @@ ROOMS = {
         "_stability | "
         "_before _units | "
         "_causes | "
+        "_symptoms | "
         "_after"
     ),
     "plot": "_canvas | _matrices _searches _signals",

@@ -49,7 +49,7 @@ def test_a_delayed_network_is_found(derivative):
     many = cf.least_squares(of, make(0.2, -1.0), starts=starts, **options)
     assert many.starts.losses.shape == (3, 2) and (many.starts.loss < 1e-12).all()
     assert_close(many.starts.best[0], np.full(3, 0.5), ulps=2**24)
-    with pytest.warns(RuntimeWarning, match="did not converge in 1 steps"):
+    with pytest.warns(RuntimeWarning, match="did not converge within 1 steps"):
         cf.least_squares(of, make(0.2, -1.0), steps=1, **options)
 
 

@@ -76,7 +76,7 @@ def test_a_fixed_point_inside_a_limit_cycle_is_found():
             cf.nodes.WilsonCowanParams(P=P), cf.AdditiveCoupling(jnp.asarray(W), k=0.5)
         )
         x = cf.fixed_point(net, params, cf.nodes.WilsonCowanState(jnp.zeros(3), jnp.zeros(3)))
-        now = cf.jacobians(net, params, x).now.reshape(6, 6)
+        now = cf.jacobians(net, params, x).instantaneous.reshape(6, 6)
         inputs = cf.nodes.WilsonCowanState(cf.additive_coupling(x.E, W, 0.5), jnp.zeros(3))
         return jnp.stack(cf.nodes.wilson_cowan(x, inputs, params.node)), now
 

@@ -184,7 +184,7 @@ for chunk in (None, 3):
     spread = cf.sweep(run, ks, chunk=chunk, devices=jax.devices(), progress=False)
     np.testing.assert_allclose(spread, alone, rtol=1e-6)
 assert np.ptp(np.asarray(alone), axis=0).min() > 1e-3
-whole = cf._sweep._batch.lower(run, ks, tuple(jax.devices())).as_text()
+whole = cf._fit._sweep._batch.lower(run, ks, tuple(jax.devices())).as_text()
 assert "3x7x" in whole, "three of the six runs on each"
 """
 
@@ -199,7 +199,7 @@ def test_devices_share_a_sweep():
 
 
 def test_devices_are_some_and_not_for_inside_of_jit():
-    with pytest.raises(ValueError, match="`devices` is empty"):
+    with pytest.raises(ValueError, match="`devices` must not be empty"):
         cf.sweep(jnp.sin, jnp.ones(2), devices=[], progress=False)
-    with pytest.raises(ValueError, match="not for inside of jit"):
+    with pytest.raises(ValueError, match="cannot be given inside jit"):
         jax.jit(lambda x: cf.sweep(jnp.sin, x, devices=jax.devices()))(jnp.ones(2))

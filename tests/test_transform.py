@@ -114,7 +114,7 @@ def test_bounded_refuses(x):
 @pytest.mark.parametrize(
     ("bounds", "match"),
     [
-        ((1.0, 1.0), "`lower` must be below `upper`; they are 1.0 and 1.0"),
+        ((1.0, 1.0), "`lower` must be below `upper`; got 1.0 and 1.0"),
         ((2.0, 1.0), "`lower` must be below"),
         ((0.0, np.inf), r"`upper` must be finite.*positive\(\)"),
         ((np.nan, 1.0), "`lower` must be finite"),
@@ -196,7 +196,10 @@ def test_what_shaped_ones_keep():
         (lambda: cf.transforms.masked(EDGES).inverse(np.ones(3)), r"must have shape \(3, 3\)"),
         (lambda: cf.transforms.symmetric(3).inverse(W), r"at \(0, 1\) it is 1.5, not 0.2"),
         (lambda: cf.transforms.low_rank(W, 0), "`rank` must be from 1"),
-        (lambda: cf.transforms.low_rank(W, 1).inverse(W + np.eye(3)), "one of rank 1; it is not"),
+        (
+            lambda: cf.transforms.low_rank(W, 1).inverse(W + np.eye(3)),
+            "a matrix of rank 1; the difference has a higher rank",
+        ),
         (lambda: cf.transforms.regional([0.0, np.nan]), "`maps` must be finite"),
         (
             lambda: cf.transforms.regional(MAPS[0]).inverse(np.asarray([1.0, 0.0, 0.0])),

@@ -91,7 +91,7 @@ def test_one_number_for_an_edge_both_ways():
     got = cf.uncertainty(loss, p, where=lambda p: p["conn"], transform=tied)
     half = 0.1 / np.sqrt(2)
     assert_close(got.error, np.asarray([[0.0, half], [half, 0.0]]), ulps=64)
-    assert got.names == ("params['conn'] as moved[0]",)
+    assert got.names == ("unconstrained params['conn'][0]",)
 
 
 def test_what_the_data_do_not_determine_is_named():
@@ -214,7 +214,7 @@ def test_a_block_bootstrap_keeps_neighbours_together():
         (
             lambda: cf.uncertainty(lambda p: jnp.ones(3), at(BEST), where=where),
             ValueError,
-            "There are 3 residuals for 3 numbers",
+            "There are 3 residuals for 3 fitted values",
         ),
         (
             lambda: cf.uncertainty(lambda p: p["b"], at(BEST), where=where, noise=1.0),
@@ -229,7 +229,7 @@ def test_a_block_bootstrap_keeps_neighbours_together():
         (
             lambda: cf.profile_likelihood(mean_loss, at(BEST), along=where, values=jnp.arange(3.0)),
             ValueError,
-            "`along` must give one number",
+            "`along` must return one number",
         ),
         (
             lambda: cf.profile_likelihood(
@@ -250,7 +250,7 @@ def test_a_block_bootstrap_keeps_neighbours_together():
                 mean_loss, at(BEST), (jnp.ones(3), jnp.ones(2)), jax.random.key(0), where=where
             ),
             ValueError,
-            "one leading axis alike",
+            "a leading axis of one length",
         ),
     ],
 )

@@ -246,11 +246,12 @@ MISFITS = {
     ),
     "potentials in a rule of phases": (
         lambda: own(membrane, cf.KuramotoCoupling(W)),
-        "In the coupling from v, `sin(source - target)` is of mV, not of a number.",
+        "In the coupling from v, `sin(source - target)` takes an argument in mV, which must "
+        "be a pure number.",
     ),
     "a number in a rule of potentials": (
         lambda: checked("hopf", cf.SigmoidalJansenRitCoupling(W)),
-        "In the coupling from x, `source - coupling.midpoint` is of 1 with mV: `source` is in 1, "
+        "In the coupling from x, `source - coupling.midpoint` mixes 1 with mV: `source` is in 1, "
         "`coupling.midpoint` in mV.",
     ),
     "a threshold in V": (
@@ -259,7 +260,7 @@ MISFITS = {
             cf.EdgeCoupling(lambda s, t, at: jnp.where(s > at, s, 0.0), W, at=0.1),
             units={"coupling.parameters.at": "V"},
         ),
-        "In the coupling from v, `source > coupling.parameters.at` is of mV with 10^3 mV: `source` "
+        "In the coupling from v, `source > coupling.parameters.at` mixes mV with 10^3 mV: `source` "
         "is in mV, `coupling.parameters.at` in 10^3 mV.",
     ),
     "external input in mV": (
@@ -278,11 +279,11 @@ MISFITS = {
         lambda: own(
             membrane, external={"v": cf.stimuli.Step(2.0)}, units={"external.v.onset": "s"}
         ),
-        "In the external input to v, `time - external.v.onset` is of ms with 10^3 ms",
+        "In the external input to v, `time - external.v.onset` mixes ms with 10^3 ms",
     ),
     "noise as a standard deviation of the state": (
         lambda: own(membrane, noise=0.1, units={"noise": "mV"}),
-        "The noise of v is in mV; a standard deviation that adds up over time is in mV/ms^0.5.",
+        "The noise of v is in mV; the standard deviation of white noise on it is in mV/ms^0.5.",
     ),
     "lengths in m": (
         lambda: own(membrane, units={"lengths": "m"}, **LENGTHS),
@@ -294,12 +295,12 @@ MISFITS = {
     ),
     "a time constant in s": (
         lambda: own(membrane, units={"node.tau": "s"}),
-        "In the node membrane, `-v / node.tau + inputs.v` is of 10^-3 mV/ms with mV/ms: `-v / "
+        "In the node membrane, `-v / node.tau + inputs.v` mixes 10^-3 mV/ms with mV/ms: `-v / "
         "node.tau` is in 10^-3 mV/ms, `inputs.v` in mV/ms.",
     ),
     "a node without its time constant": (
         lambda: own(forgetful),
-        "In the node forgetful, `-v + inputs.v` is of mV with mV/ms: `-v` is in mV, `inputs.v` in "
+        "In the node forgetful, `-v + inputs.v` mixes mV with mV/ms: `-v` is in mV, `inputs.v` in "
         "mV/ms.",
     ),
     "a node that gives no rate": (
@@ -308,11 +309,12 @@ MISFITS = {
     ),
     "an exponential of a potential": (
         lambda: own(exponential),
-        "In the node exponential, `exp(v - node.theta)` is of mV, not of a number.",
+        "In the node exponential, `exp(v - node.theta)` takes an argument in mV, which must "
+        "be a pure number.",
     ),
     "a bare number for a potential": (
         lambda: own(thresholded),
-        "In the node thresholded, `v > 30` is of mV with 1: `v` is in mV, `30` in 1.",
+        "In the node thresholded, `v > 30` mixes mV with 1: `v` is in mV, `30` in 1.",
     ),
 }
 
@@ -339,7 +341,7 @@ def test_wrong_arguments_are_refused():
     with refuses("The unit of `coupling.k` must be one such as"):
         own(membrane, units={"coupling.k": "per ms"})
     mute = cf.nodes.node(states=["v"], inputs=["v"])(lambda state, inputs, params: state)
-    with refuses("must say the units of its states and inputs"):
+    with refuses("`net.node` must state the units of its states and inputs"):
         own(mute)
     with refuses(r"`x0` must have the states \('v', 'w'\); \['w'\] are missing"):
         net = cf.Network(membrane, 0.1)
@@ -420,5 +422,5 @@ def test_numbers_are_not_looked_at():
     nan = jnp.full(N, np.nan)
     given = (Quantity(read_unit("mV"), "x"),)
     assert units_of(Solver(), lambda x: 2 * x, nan, units=given)[0].unit == read_unit("mV")
-    with pytest.raises(Misfit, match=r"`log\(x\)` is of mV"):
+    with pytest.raises(Misfit, match=r"`log\(x\)` takes an argument in mV"):
         units_of(Solver(), jnp.log, ONES, units=given)

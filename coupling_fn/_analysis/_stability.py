@@ -1,29 +1,42 @@
-"""Up to which coupling strength a network's fixed point is stable."""
+r"""Up to which coupling strength a network's fixed point is stable.
+
+The fixed point is stable if and only if every root $\lambda$ of
+
+$$\det\Big(\lambda I - A^0(k) - \sum_d A^d(k)\, e^{-\lambda \tau^d}\Big) = 0$$
+
+has a negative real part; the matrices are (m, m) as in `_linear`. At the critical k a root lies on the
+imaginary axis, $\lambda = i \omega$: the matrix is then $K(\omega; k)$ of `_response`, and is singular.
+"""
+
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
-from jaxtyping import Float
+from jaxtyping import Complex, Float
 
 from .._core import PyTree, Scalar, Where, as_float, known, require_finite, require_shape
 from .._network import Network, Params
-from ._covariance import CHUNK, HIGHEST, checked_points, doubled, frequency_grid
-from ._linear import (
-    Jacobians,
+from ._covariance import doubled
+from ._linear import Jacobians, fixed_point, jacobians, stacked
+from ._response import (
+    CHUNK,
+    HIGHEST,
     as_complex,
     characteristic,
-    fixed_point,
-    jacobians,
+    checked_points,
+    frequency_grid,
+    is_causal,
+    leading_orders,
     size_of,
-    stacked,
     without_delays,
 )
 
 BISECTIONS = 14
 NEWTON_STEPS = 12
-PUSHES = 4
+PUSHES = 4  # Random vectors that stability is judged by.
 
 
 def critical_k(
@@ -38,31 +51,35 @@ def critical_k(
 ) -> Float[Array, ""]:
     r"""Find the coupling strength at which the fixed point loses its stability.
 
-    Bisection between `low` and `high`, then Newton's method on $\det K(\omega; k) = 0$ in both
-    $\omega$ and k, with or without delays. Differentiable in `params`, in both modes.
+    Bisection between `low` and `high` is followed by Newton's method on $\det K(\omega; k) = 0$ in both
+    $\omega$ and k, with or without delays. The result is differentiable in `params`, in both modes.
+    Where delays are long against the network's own time scales, stability may be misjudged, and the
+    result be a later crossing or NaN: compare it with a run.
 
     Args:
         net: the network.
-        params: its parameters; what is in the place of k does not matter.
-        x0: where to search the fixed point, as for `Network.init`.
-        low: a strength at which the fixed point is stable.
-        high: a strength at which it is not.
-        where: the leaf of `params` that k is put into, whatever its shape: all of it.
-        points: as in `stationary_covariance`, and how finely k can be told before Newton's method.
+        params: its parameters. The value that k has in them does not matter.
+        x0: where to start the search for the fixed point, as for `Network.init`.
+        low: a coupling strength at which the fixed point is stable. [unit of k]
+        high: a coupling strength at which it is not. [unit of k]
+        where: selects the leaf of `params` that k stands for; all its elements are set to k.
+        points: as in `stationary_covariance`. With delays it also limits how near bisection comes
+            to the critical k before Newton's method starts. [1]
 
     Returns:
-        The strength; NaN if it is not between `low` and `high`.
+        The coupling strength; NaN if it is not between `low` and `high`. [unit of k]
 
     Raises:
-        ValueError: if `low` is not below `high`.
+        ValueError: if `low` or `high` is not one finite number, `low` is not below `high`, or `points`
+            is not a multiple of 4.
 
     Source:
-        The stability of linear delay equations: J. Hale and S. Verduyn Lunel, Introduction to
-        Functional Differential Equations (1993), ch. 7.
+        J. Hale and S. Verduyn Lunel, Introduction to Functional Differential Equations (1993), ch. 7,
+        for the stability of linear delay equations.
 
     Example:
         >>> net = cf.Network(cf.nodes.hopf, dt=0.1)
-        >>> W = jnp.array([[0.0, 1.0], [1.0, 0.0]])  # a row sums to 1: k = -a
+        >>> W = jnp.array([[0.0, 1.0], [1.0, 0.0]])  # each row sums to 1, so k = -a
         >>> params = cf.Params(cf.nodes.HopfParams(a=-0.02), cf.AdditiveCoupling(W))
         >>> rest = cf.nodes.HopfState(jnp.zeros(2), jnp.zeros(2))
         >>> round(float(cf.critical_k(net, params, rest, 0.0, 0.1)), 4)
@@ -73,14 +90,13 @@ def critical_k(
         require_shape(name, end, (), meaning="It is one number.")
         require_finite(name, end)
     if known(low, high) and not low < high:
-        raise ValueError(f"`low` must be below `high`; they are {low} and {high}.")
+        raise ValueError(f"`low` must be below `high`; got {low} and {high}.")
     return _critical_k(net, params, x0, low, high, where, checked_points(points))
 
 
 @eqx.filter_jit
 def _critical_k(net, params, x0, low, high, where, points):
     dtype = stacked(net, x0)[0].dtype
-    eps = jnp.finfo(dtype).eps
     low, high = low.astype(dtype), high.astype(dtype)
 
     def jac_at(k):
@@ -91,18 +107,19 @@ def _critical_k(net, params, x0, low, high, where, points):
     def halve(bracket, _):
         low, high = bracket
         middle = (low + high) / 2
-        stable = _stable(jac_at(middle), points)
+        stable = _is_stable(jac_at(middle), points)
         return (jnp.where(stable, middle, low), jnp.where(stable, high, middle)), None
 
     def guess(low, high):
-        ends = _stable(jac_at(low), points) & ~_stable(jac_at(high), points)
+        changes = _is_stable(jac_at(low), points) & ~_is_stable(jac_at(high), points)
         (near, _), _ = lax.scan(halve, (low, high), None, length=BISECTIONS)
-        return ends, near, *_resonance(jac_at(near), points)
+        return changes, near, _resonance(jac_at(near), points)
 
-    ends, near, omega, left, right = lax.stop_gradient(guess(low, high))
-    slow = jnp.maximum(jnp.abs(high), jnp.abs(low))
+    changes, near, resonance = lax.stop_gradient(guess(low, high))
+    left, right = resonance.left, resonance.right
 
-    def singular(at):  # 0 where K is singular: one over left K^-1 right, by a bordered system
+    # 0 where K is singular: one over left' K^-1 right, from the system bordered by the two.
+    def singular(at):
         matrix = characteristic(jac_at(at[0]), at[1])
         top = jnp.concatenate([matrix, right[:, None]], axis=1)
         corner = jnp.zeros((1, 1), matrix.dtype)
@@ -112,33 +129,45 @@ def _critical_k(net, params, x0, low, high, where, points):
         one = jnp.linalg.solve(jnp.concatenate([top, bottom]), border)[-1]
         return jnp.stack([one.real, one.imag])
 
-    def newton(f, at):
-        def step(carry):
-            at, _, steps = carry
-            change = _solve2(jax.jacfwd(f)(at), f(at))
-            return at - change, jnp.abs(change) <= 4 * eps * jnp.abs(at), steps + 1
-
-        go_on = lambda carry: ~carry[1].all() & (carry[2] < NEWTON_STEPS)  # noqa: E731
-        start = (at, jnp.zeros(2, bool), jnp.asarray(0))
-        return lax.while_loop(go_on, step, start)[0]
-
     def tangent(linear, y):
-        return _solve2(jax.jacfwd(linear)(jnp.zeros_like(y)), y)
+        return _solve_2x2(jax.jacfwd(linear)(jnp.zeros_like(y)), y)
 
-    start = jnp.stack([near, omega])
-    k, omega = lax.custom_root(singular, start, newton, tangent)
-    # Newton's method may have gone to another root: then it is not where bisection saw the change.
-    there = jnp.abs(k - near) <= 0.05 * (slow + jnp.abs(near))
-    return jnp.where(ends & there, k, jnp.nan)
+    start = jnp.stack([near, resonance.omega])
+    k, _ = lax.custom_root(singular, start, _newton, tangent)
+    # Newton's method may have gone to another root, away from where bisection saw the change.
+    largest = jnp.maximum(jnp.abs(high), jnp.abs(low))
+    there = jnp.abs(k - near) <= 0.05 * (largest + jnp.abs(near))
+    return jnp.where(changes & there, k, jnp.nan)
 
 
-def _stable(jac: Jacobians, points: int) -> Array:
-    r"""Whether all roots are stable.
+class _Newton(NamedTuple):
+    """Newton's method on its way: k and omega, which of them stand still, and the steps taken."""
 
-    With delays they are if and only if the response comes after its cause: $\frac{1}{\pi}
-    \int_0^\infty \text{Re} K^{-1} d\omega$ is one half less what unstable roots contribute, a
-    projector onto them, whose size is 1 or more, or 0 if there are none. Here it is that of a few
-    random pushes, so that each frequency costs one factorisation and no inverse.
+    at: Float[Array, "2"]
+    settled: Array
+    steps: Array
+
+
+def _newton(f, at: Float[Array, "2"]) -> Float[Array, "2"]:
+    """Find a root of f, two equations in two unknowns, near `at`."""
+    eps = jnp.finfo(at.dtype).eps
+
+    def step(newton: _Newton) -> _Newton:
+        at = newton.at
+        change = _solve_2x2(jax.jacfwd(f)(at), f(at))
+        return _Newton(at - change, jnp.abs(change) <= 4 * eps * jnp.abs(at), newton.steps + 1)
+
+    def unfinished(newton: _Newton) -> Array:
+        return ~newton.settled.all() & (newton.steps < NEWTON_STEPS)
+
+    return lax.while_loop(unfinished, step, _Newton(at, jnp.zeros(2, bool), jnp.asarray(0))).at
+
+
+def _is_stable(jac: Jacobians, points: int) -> Array:
+    """Tell whether all roots are stable; with delays, by whether the response follows its cause.
+
+    The response is that to a few random pushes, so that each frequency costs one factorisation and
+    no inverse.
     """
     total = without_delays(jac)
     if not jac.gains:
@@ -148,24 +177,33 @@ def _stable(jac: Jacobians, points: int) -> Array:
     pushes = as_complex(jnp.asarray(drawn, total.dtype))
     s, omegas, weights = frequency_grid(jac, points)
 
-    def acausal_at(omega):  # less the two leading orders in h, as in `_covariance.integrals`
+    def acausal_at(omega):
         matrix, h = characteristic(jac, omega), 1 / lax.complex(s, omega)
-        leading = 2 * h * pushes - h * h * jnp.matmul(matrix, pushes, precision=HIGHEST)
-        return (jnp.linalg.solve(matrix, pushes) - leading).real
+        image = jnp.matmul(matrix, pushes, precision=HIGHEST)
+        zeroth, first = leading_orders(h, pushes, image)
+        return (jnp.linalg.solve(matrix, pushes) - zeroth - first).real
 
     def add(total, at):
         omega, weight = at
         return total + jnp.einsum("w,wij->ij", weight, jax.vmap(acausal_at)(omega)), None
 
-    few = omegas.reshape(-1, CHUNK), weights.reshape(-1, CHUNK)
-    acausal, _ = lax.scan(add, jnp.zeros(drawn.shape, total.dtype), few)
-    return jnp.sqrt(jnp.square(acausal).sum()) < 0.1
+    chunks = omegas.reshape(-1, CHUNK), weights.reshape(-1, CHUNK)
+    acausal, _ = lax.scan(add, jnp.zeros(drawn.shape, total.dtype), chunks)
+    return is_causal(acausal)
 
 
-def _resonance(jac: Jacobians, points: int):
-    """The frequency of the largest response, and which directions it goes between."""
-    _, omegas, _ = frequency_grid(jac, points)
-    identity = as_complex(jnp.eye(size_of(jac), dtype=jac.now.dtype))
+class Resonance(NamedTuple):
+    """The frequency of the largest response [rad/ms], and the directions it leads to and from."""
+
+    omega: Float[Array, ""]
+    left: Complex[Array, " m"]
+    right: Complex[Array, " m"]
+
+
+def _resonance(jac: Jacobians, points: int) -> Resonance:
+    """Find the frequency at which the network responds most, among those of the grid."""
+    omegas = frequency_grid(jac, points).omegas
+    identity = as_complex(jnp.eye(size_of(jac), dtype=jac.instantaneous.dtype))
 
     def response_at(omega):
         return jnp.linalg.solve(characteristic(jac, omega), identity)
@@ -178,10 +216,11 @@ def _resonance(jac: Jacobians, points: int):
     row, column = jnp.unravel_index(jnp.abs(response).argmax(), response.shape)
     left, right = response[:, column], response[row].conj()
     left, right = (x / as_complex(jnp.linalg.norm(x)) for x in (left, right))
-    return omega, left, right
+    return Resonance(omega, left, right)
 
 
-def _solve2(a: Array, y: Array) -> Array:
+def _solve_2x2(a: Float[Array, "2 2"], y: Float[Array, "2"]) -> Float[Array, "2"]:
+    """Solve a x = y by Cramer's rule: a library solve costs more than this under `vmap`."""
     determinant = a[0, 0] * a[1, 1] - a[0, 1] * a[1, 0]
     return (
         jnp.stack([a[1, 1] * y[0] - a[0, 1] * y[1], a[0, 0] * y[1] - a[1, 0] * y[0]]) / determinant

@@ -1,8 +1,8 @@
-"""`python -m coupling_fn`: couple, simulate, sweep k, fit k. The first example of the library.
+"""The main job, `python -m coupling_fn`: couple, simulate, sweep k, fit k. It is the first example.
 
-The model is a network of oscillators just below their bifurcation, kept going by noise. Their
-coupling is additive and delayed: the stronger it is, the nearer it brings the network as a whole to
-its bifurcation, and so k can be read from which regions vary together. `--node` takes another model.
+The model is a network of oscillators just below their bifurcation, driven by noise. Their coupling
+is additive and delayed. The stronger it is, the nearer it brings the network as a whole to its
+bifurcation, so which regions vary together tells k. `--node` takes another model.
 """
 
 import argparse
@@ -22,33 +22,44 @@ import coupling_fn as cf
 from ..observe._fc_objectives import require_fc
 from ._presets import PRESETS, Preset
 
-STRENGTHS = 16  # values of k, evenly spaced in log k
-RUNS = 16  # at once, with a key each: as good as one long run for FC, and faster
-START, SAMPLE = 500.0, 10.0  # left out of each run, and from one sample to the next [pace]
+STRENGTHS = 16  # values of k in the scan, evenly spaced in log k
+# Runs at once, each with a key of its own: for FC they are as good as one long run, and faster.
+RUNS = 16
+# The time left out at the start of each run, and the time between samples. [pace of the preset]
+START, SAMPLE = 500.0, 10.0
 FIT_STEPS = 15
 
 
 class Task(NamedTuple):
-    """What is asked: a network on a connectome, and the functional connectivity to reach."""
+    """What is asked for: a network on a connectome, and the functional connectivity to reach.
+
+    Attributes:
+        connectome: its weights and tract lengths.
+        preset: the node, its noise, and the range of k to scan.
+        target_fc: the functional connectivity to reach; None to simulate it at `preset.true_k`. [1]
+        net: the network.
+        params: its parameters.
+        duration: that of each run. [ms]
+        seed: that of the synthetic connectome and of the noise.
+    """
 
     connectome: cf.Connectome
-    preset: Preset  # the node, its noise, and the k to look at
-    target_fc: jax.Array | None  # None: simulate it at `preset.true_k`
+    preset: Preset
+    target_fc: jax.Array | None
     net: cf.Network
     params: cf.Params
-    duration: float  # [ms]
+    duration: float
     seed: int
-
-
-# --- the model -----------------------------------------------------------------------------------
 
 
 def build_network(
     connectome: cf.Connectome, preset: Preset, dt: float, speed: float
 ) -> tuple[cf.Network, cf.Params]:
-    """Couple one node a region along the connectome, with the delays of its tracts."""
+    """Couple one node per region along the connectome, with the delays of its tracts."""
     if connectome.lengths is None:
-        raise ValueError("The connectome holds no tract lengths; add some with save_connectome.")
+        raise ValueError(
+            "The connectome has no tract lengths, which delays need; add them with save_connectome."
+        )
     weights = cf.normalize(connectome.weights, by="symmetric")
     lags = cf.lags(connectome.lengths, speed=speed, dt=dt, weights=weights)
     net = cf.Network(preset.node, dt=dt, lags=lags)
@@ -61,7 +72,7 @@ def steps_per_sample(task: Task) -> int:
 
 
 def make_run(task: Task) -> Callable[[Any, jax.Array], tuple[jax.Array, jax.Array]]:
-    """Give the function that simulates: k and a random key to signals and phases, (time, region)."""
+    """Return the function from k and a random key to signals and phases, (time, region)."""
     net, preset, regions = task.net, task.preset, len(task.connectome)
     rest = preset.state(**{name: jnp.full(regions, x) for name, x in preset.rest.items()})
     every = steps_per_sample(task)
@@ -69,9 +80,11 @@ def make_run(task: Task) -> Callable[[Any, jax.Array], tuple[jax.Array, jax.Arra
     start, samples = (math.ceil(time / net.dt / every) for time in times)
     steps = (start + samples) * every
 
+    def record(state):
+        return preset.observe(state.node)
+
     def one(params, key):
         state = net.init(rest, params, key=key)
-        record = lambda state: preset.observe(state.node)  # noqa: E731
         return cf.simulate(net, state, params, steps, record=record, every=every)[1]
 
     def run(k, key):
@@ -85,11 +98,15 @@ def make_run(task: Task) -> Callable[[Any, jax.Array], tuple[jax.Array, jax.Arra
     return run
 
 
-# --- the whole story -----------------------------------------------------------------------------
-
-
 class Solution(NamedTuple):
-    """What came out: the scan and fit of k, and the run at that k."""
+    """What came out: the scan and fit of k, and the run at that k.
+
+    Attributes:
+        target_fc: the functional connectivity to reach. [1]
+        search: the scan and the fit of k.
+        signals: those of the run at the fitted k, (time, region).
+        measures: synchrony and agreement with the target there, by name. [1]
+    """
 
     target_fc: jax.Array
     search: cf.KSearch
@@ -98,7 +115,7 @@ class Solution(NamedTuple):
 
 
 def solve(task: Task, *, progress: bool) -> Solution:
-    """Sweep k, fit it by gradient from the best of the sweep, and look at the run there."""
+    """Sweep k, fit it by gradient from the best k of the sweep, and measure the run there."""
     run = make_run(task)
     target_key, key = jax.random.split(jax.random.key(task.seed))
     target_fc = task.target_fc
@@ -127,7 +144,7 @@ def find(
     *,
     progress: bool,
 ) -> cf.KSearch:
-    """Find k by the rmse of FC: its correlation is nearly as high far beyond the best k."""
+    """Find k by the rmse of FC, since the correlation of FC is nearly as high far beyond the best k."""
     return cf.find_k(
         lambda k: run(k, key),
         target_fc,
@@ -140,7 +157,7 @@ def find(
 
 
 def summarise(task: Task, solution: Solution) -> dict[str, Any]:
-    """Gather the numbers that go to result.json; what is not finite becomes null."""
+    """Gather the values that go to result.json; those that are not finite become null."""
     search, weights = solution.search, task.connectome.weights
     structure = {"weights": weights, "log(1 + weights)": jnp.log1p(jnp.abs(weights))}
     fit, names = search.fit, ("synchrony", "metastability", "fc_correlation", "fc_rmse")
@@ -168,14 +185,17 @@ def summarise(task: Task, solution: Solution) -> dict[str, Any]:
             "regime": list(search.regimes),
         },
     }
-    infinite = lambda x: isinstance(x, float) and not math.isfinite(x)  # noqa: E731
-    return jax.tree.map(lambda x: None if infinite(x) else x, numbers)
+    return jax.tree.map(_null_if_infinite, numbers)
+
+
+def _null_if_infinite(x: Any) -> Any:
+    return None if isinstance(x, float) and not math.isfinite(x) else x
 
 
 def print_summary(summary: dict[str, Any]) -> None:
     """Print what came out, in a few lines."""
     k, true_k = summary["fitted_k"], summary["true_k"]
-    truth = f"; the target was made with {true_k:g} ({k / true_k - 1:+.1%})" if true_k else ""
+    truth = f"; the target was simulated at {true_k:g} ({k / true_k - 1:+.1%})" if true_k else ""
     print(f"\nFitted k = {k:.4f}, {summary['regime']}{truth}.")
     print(f"FC correlation {summary['fc_correlation']:.3f}, rmse {summary['fc_rmse']:.3f}.")
     of_structure = (f"{name} {r:.3f}" for name, r in summary["fc_correlation_of_structure"].items())
@@ -213,11 +233,8 @@ def draw(path: Path, task: Task, solution: Solution) -> None:
     figure.savefig(path, dpi=90)
 
 
-# --- the command line ----------------------------------------------------------------------------
-
-
 def main(arguments: list[str] | None = None) -> None:
-    """Run the whole story on what the command line asks for."""
+    """Read the command line, solve its task, print a summary, and write the result and the report."""
     parser = make_parser()
     options = parser.parse_args(arguments)
     try:
@@ -233,8 +250,10 @@ def main(arguments: list[str] | None = None) -> None:
         parser.exit(1, f"{error} The option is --dt.\n")
     print(f"\n{solution.search}")
     summary = summarise(task, solution)
-    plain = lambda x: x if isinstance(x, int | float | str | None) else str(x)  # noqa: E731
-    summary["options"] = {name: plain(value) for name, value in vars(options).items()}
+    summary["options"] = {
+        name: x if isinstance(x, int | float | str | None) else str(x)
+        for name, x in vars(options).items()
+    }
     summary["model"] = {
         "coupling": type(task.params.coupling).__name__,
         "noise": task.preset.noise,
@@ -246,37 +265,87 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         draw(report, task, solution)
     except ImportError as error:
-        print(f"Wrote {result}, and no picture. {error}")
+        print(f"Wrote {result}, but no picture. {error}")
     else:
         print(f"Wrote {result} and {report}.")
 
 
 class Parser(argparse.ArgumentParser):
-    """Says in one line what is wrong."""
+    """A parser that says in one line what is wrong."""
 
     def error(self, message: str) -> Any:
-        """Leave with exit code 2."""
+        """Print the message, and leave with exit code 2."""
         self.exit(2, f"{self.prog}: error: {message}\n")
 
 
 def make_parser() -> argparse.ArgumentParser:
     """Declare the options."""
-    parser = Parser(prog="python -m coupling_fn", description="Sweep and fit k on a connectome.")
+    parser = Parser(
+        prog="python -m coupling_fn",
+        description="Find the coupling strength k at which a network of node models on a connectome "
+        "has the functional connectivity (FC) of the data: sweep k, then fit it by gradient.",
+        epilog="The result goes to result.json, and a picture of it to report.png. Without options, "
+        "the connectome is synthetic and the FC is simulated at a known k, which the fit should "
+        "recover.",
+    )
     add = parser.add_argument
-    add("--connectome", metavar="FILE", help=".zip (TVB) or .npz; default: a synthetic one")
-    add("--target-fc", metavar="FILE", help=".npz (its key fc), .npy or .csv; default: simulated")
-    add("--nodes", type=int, help="regions of the synthetic connectome (default: 68)")
-    add("--node", choices=PRESETS, default="hopf", help="the model of a region (default: hopf)")
-    add("--dt", type=float, help="time step [ms] (default: 1, or less for faster nodes)")
-    add("--speed", type=float, default=10.0, help="of conduction [mm/ms] (default: %(default)s)")
+    add(
+        "--connectome",
+        metavar="FILE",
+        help="weights and tract lengths: .zip (TVB) or .npz (default: a synthetic connectome)",
+    )
+    add(
+        "--target-fc",
+        metavar="FILE",
+        help="the FC to reach: .npz (its key fc), .npy or .csv (default: simulated at a known k)",
+    )
+    add(
+        "--nodes",
+        type=int,
+        metavar="N",
+        help="number of regions of the synthetic connectome (default: 68)",
+    )
+    add(
+        "--node",
+        choices=PRESETS,
+        metavar="MODEL",
+        default="hopf",
+        help=f"the model of each region (default: %(default)s): {', '.join(PRESETS)}",
+    )
+    add(
+        "--dt",
+        type=float,
+        metavar="MS",
+        help="time step [ms] (default: 1, or less for faster models)",
+    )
+    add(
+        "--speed",
+        type=float,
+        metavar="MM/MS",
+        default=10.0,
+        help="conduction speed along the tracts [mm/ms] (default: %(default)s)",
+    )
     add(
         "--duration",
         type=float,
-        help=f"of each of {RUNS} runs [s] (default: 2; with a faster node less, as dt)",
+        metavar="S",
+        help=f"duration of each of {RUNS} runs [s] (default: 2, or less for faster models)",
     )
-    add("--seed", type=int, default=0, help="of connectome and noise (default: %(default)s)")
-    add("--out", type=Path, default=Path(), metavar="DIR", help="for result.json and report.png")
-    add("--quiet", action="store_true", help="no progress bars")
+    add(
+        "--seed",
+        type=int,
+        metavar="N",
+        default=0,
+        help="seed of the synthetic connectome and of the noise (default: %(default)s)",
+    )
+    add(
+        "--out",
+        type=Path,
+        default=Path(),
+        metavar="DIR",
+        help="where to write result.json and report.png (default: the current folder)",
+    )
+    add("--quiet", action="store_true", help="show no progress bars")
     return parser
 
 
@@ -288,23 +357,25 @@ def make_task(options: argparse.Namespace) -> Task:
     for name, most in (("dt", SAMPLE * preset.pace), ("speed", 1e6), ("duration", 1e6)):
         if not 0 < getattr(options, name) <= most:
             value = getattr(options, name)
-            raise ValueError(f"--{name} must be above 0 and up to {most:g}, not {value}.")
+            raise ValueError(f"--{name} must be above 0 and up to {most:g}; got {value}.")
     if options.connectome and options.nodes is not None:
-        raise ValueError("--nodes is for the synthetic connectome: leave it or --connectome out.")
+        raise ValueError("--nodes is for the synthetic connectome: leave out it or --connectome.")
     if options.connectome:
         connectome = cf.load_connectome(options.connectome)
     else:
         nodes = 68 if options.nodes is None else options.nodes
         connectome = cf.synthetic_connectome(nodes, jax.random.key(options.seed))
     if len(connectome) < 3:
-        raise ValueError(f"FC is compared over 3 regions or more, not {len(connectome)}.")
+        raise ValueError(
+            f"A comparison of FC needs 3 regions or more; the connectome has {len(connectome)}."
+        )
     target_fc = load_fc(Path(options.target_fc), len(connectome)) if options.target_fc else None
     net, params = build_network(connectome, preset, options.dt, options.speed)
     return Task(connectome, preset, target_fc, net, params, 1000 * options.duration, options.seed)
 
 
 def load_fc(path: Path, regions: int) -> jax.Array:
-    """Read a functional connectivity of so many regions."""
+    """Read a functional connectivity, and check that it is one of `regions` regions."""
     try:
         file: Any = np.loadtxt(path, delimiter=",") if path.suffix == ".csv" else np.load(path)
         fc = jnp.asarray(file["fc"] if path.suffix == ".npz" else file, float)
@@ -312,5 +383,5 @@ def load_fc(path: Path, regions: int) -> jax.Array:
         raise ValueError(f"Cannot read {path} as functional connectivity: {error}") from error
     fc = require_fc(str(path), fc, regions)
     if not (jnp.abs(fc) <= 1).all():
-        raise ValueError(f"{path} must hold correlations, from -1 to 1; some are not.")
+        raise ValueError(f"{path} must hold correlations, from -1 to 1; some are beyond.")
     return fc

@@ -1,4 +1,4 @@
-"""A setting of each node model in which its coupling shows: for `python -m coupling_fn --node`."""
+"""A setting of each node model in which k decides the dynamics, for `python -m coupling_fn --node`."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -10,37 +10,49 @@ import coupling_fn as cf
 
 
 class Preset(NamedTuple):
-    """A node near where its coupling decides what the network does.
+    """A node in a setting where the strength of its coupling decides what the network does.
 
-    The weights that it is for have a spectral radius of about 1.
+    The weights that it is made for have a spectral radius of about 1.
+
+    Attributes:
+        node: the node model.
+        params: its parameters.
+        noise: the noise, as `Params` takes it.
+        ks: the smallest and the largest k of the scan.
+        true_k: the k of a target that is simulated.
+        rest: the state in which every region starts.
+        coupling: the class of the coupling.
+        signal: what regions are compared by: a state, or a function of the node's state.
+        phase: function of the node's state; None to take the phase of the signal.
+        pace: the default time step, in proportion to which samples and runs are timed. [ms]
     """
 
     node: cf.nodes.Node
     params: Any
     noise: Any
-    ks: tuple[float, float]  # the range that is swept
-    true_k: float  # of the target that is made up
-    rest: dict[str, float]  # where every region starts
+    ks: tuple[float, float]
+    true_k: float
+    rest: dict[str, float]
     coupling: Any = cf.AdditiveCoupling
-    signal: Callable[[Any], Array] | str = "x"  # what regions are compared by
-    phase: Callable[[Any], Array] | None = None  # None: that of the signal
-    pace: float = 1.0  # the default time step, with which samples and runs go along [ms]
+    signal: Callable[[Any], Array] | str = "x"
+    phase: Callable[[Any], Array] | None = None
+    pace: float = 1.0
 
     def state(self, **values: Array) -> Any:
-        """Give a state of the node."""
+        """Return a state of the node."""
         return self.node.State(**values)
 
     def observe(self, state: Any) -> dict[str, Array]:
-        """Give what is measured of a state of the node."""
+        """Return the signal of a state of the node, and its phase if the preset has one."""
         signal = self.signal(state) if callable(self.signal) else getattr(state, self.signal)
         return {"signal": signal} | ({"phase": self.phase(state)} if self.phase else {})
 
 
-def _turn(state: Any) -> Array:
+def _angle(state: Any) -> Array:
     return jnp.atan2(state.y, state.x)
 
 
-_OSCILLATOR: dict[str, Any] = {"rest": {"x": 0.0, "y": 0.0}, "phase": _turn}
+_OSCILLATOR: dict[str, Any] = {"rest": {"x": 0.0, "y": 0.0}, "phase": _angle}
 _ROTOR: dict[str, Any] = {
     "rest": {"theta": 0.0},
     "coupling": cf.KuramotoCoupling,
@@ -92,7 +104,7 @@ PRESETS = {
         cf.nodes.fitzhugh_nagumo,
         cf.nodes.FitzHughNagumoParams(tau=4.0, current=0.3),
         {"v": 0.15},
-        (0.005, 0.15),  # beyond 0.2 oscillations die, and FC is that of weaker coupling again
+        (0.005, 0.15),  # beyond 0.2 oscillations die, and FC is again that of weaker coupling
         0.05,
         {"v": -1.2, "w": -0.6},
         cf.DiffusiveCoupling,
@@ -109,9 +121,8 @@ PRESETS = {
     ),
     "generic_2d_oscillator": Preset(
         cf.nodes.generic_2d_oscillator,
-        cf.nodes.Generic2dOscillatorParams(
-            a=0.0, e=0.0, g=-0.5
-        ),  # rests at 0, below its Hopf bifurcation
+        # It rests at 0, below its Hopf bifurcation.
+        cf.nodes.Generic2dOscillatorParams(a=0.0, e=0.0, g=-0.5),
         {"V": 0.01},
         (0.4, 7.5),
         2.8,
@@ -169,7 +180,7 @@ PRESETS = {
         {"V": 0.01},
         (4.0, 24.0),
         16.0,
-        {"r": 0.103, "V": -0.15},  # the upper of its two states, which rings at 50 Hz
+        {"r": 0.103, "V": -0.15},  # the upper of its two stable states, which rings at 50 Hz
         signal="r",
         pace=0.5,
     ),

@@ -1,8 +1,12 @@
-"""`diagnose`: what is wrong with a connectome, its delays and a network, before anything runs."""
+"""`diagnose`: what is wrong with a connectome, its delays and a network, before anything runs.
+
+Each question has a module that answers it with findings; this one gathers what they need, and asks
+them once per set of weights.
+"""
 
 import dataclasses
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -33,35 +37,43 @@ def diagnose(
     params: Params | None = None,
     x0: Any = None,
 ) -> Report:
-    """Say what is wrong with a connectome, its delays and a network, before anything runs.
+    """Report what is wrong with a connectome, its delays and a network, before anything runs.
 
-    Looks for what is not finite; isolated regions, parts without a connection, regions that only
-    send or only receive, self-connections; negative weights, outliers, heavy tails and the scale;
-    matrices of another kind (Laplacian, correlations) or orientation; lengths that are missing or in
-    another unit, and speeds and delays that no axon has; delays that rounding or the history loses;
-    with a network, couplings that drive apart or read their weights transposed, and where rest loses
-    its stability, or dt is too long. Each finding is checked on the numbers alone: it may be meant
-    so. Notes are true of many a good connectome.
+    It looks for
+
+    - weights and lengths that are not finite;
+    - isolated regions, parts without a connection, regions that only send or only receive, and
+      self-connections;
+    - negative weights, outliers, heavy tails, and the scale of the weights;
+    - matrices of another kind (a Laplacian, correlations) or of the other orientation;
+    - lengths that are missing or in another unit, speeds and delays that no axon has, and delays that
+      rounding or the history loses;
+    - with a network, couplings that drive regions apart or read their weights transposed, the k at which
+      rest loses its stability, and a dt that is too long.
+
+    A finding rests on the numbers alone: what it describes may be intended. Notes are true of many good
+    connectomes.
 
     Args:
         conn: a `Connectome`, or bare weights, `conn[i, j]` from source `j` onto target `i`: an array
-            or a BCOO, of 10^4 regions too. By default those of the couplings of `params`.
-        lengths: where the connectome has none: `(target, source)`, one an edge in the order of
-            (target, source), or one for all. [mm]
+            or a BCOO, also of 10^4 regions. By default the weights of the couplings in `params`.
+        lengths: tract lengths, where the connectome has none: `(target, source)`, one per edge in the
+            order of (target, source), or one for all. [mm]
         speed: conduction speed; by default that of `params`. [mm/ms]
         dt: time step; by default that of `net`. [ms]
-        lags: as `lengths`; by default those of `net`. [steps]
-        buffer: the rows of a history that you keep yourself, if you do. [steps]
+        lags: delays, in the forms of `lengths`; by default those of `net`. [steps]
+        buffer: length of the history, if you keep one yourself. [steps]
         reference: a second matrix whose orientation is known, weighted or not, to compare with: of
             another subject, species or tracer. A symmetric one tells nothing.
         drivers: regions, by index or label, that are known to send more than they receive.
         net: the network.
         params: its parameters.
-        x0: with both, where to search for the state of rest, as for `Network.init`, or a `State`:
-            then its stability is looked at, delays left out. Up to 1000 states; takes seconds.
+        x0: with `net` and `params`, where to search for the state of rest, as for `Network.init`, or a
+            `State`. The stability of rest is then examined, without delays. This takes seconds, and is
+            left out beyond 1000 states.
 
     Returns:
-        The findings, the heaviest first, and the facts; `print` it.
+        The findings, the most severe first, and the facts; `print` shows them as text.
 
     Raises:
         ValueError: if there are no weights, a shape does not fit, or values are traced.
@@ -74,54 +86,48 @@ def diagnose(
         >>> print(report.findings[1])
         warning: 1 region has no connection, neither in nor out. [isolated]
             where: 2 (A1)
-            why: Coupling does not reach them: at no k do they synchronise with the others.
-            1. Leave them out of the network; isolated_nodes marks them.
-            2. Look whether a threshold or a mask cut them off.
+            why: Coupling does not reach an isolated region: at no k does it synchronise with others.
+            1. Leave isolated regions out of the network; isolated_nodes(conn) marks them.
+            2. Check whether a threshold or a mask cut them off.
     """
     if not known(conn, lengths, lags, reference, params):
         raise ValueError("`diagnose` looks at values: call it outside of `jit`, `vmap` and `grad`.")
     given = parts(params)
     if conn is None and not given:
-        raise ValueError("`conn` must be a connectome or weights, or `params` have a coupling.")
-    labels = conn.labels if isinstance(conn, Connectome) else None
-    if lengths is None and isinstance(conn, Connectome):
-        lengths = conn.lengths
-    if lengths is None and params is not None:
-        lengths = params.lengths
-    if speed is None and params is not None and params.speed is not None:
-        speed = params.speed
+        raise ValueError(
+            "`conn` must be a connectome or weights, or `params` must have a coupling."
+        )
+    of_connectome = conn if isinstance(conn, Connectome) else None
+    labels = None if of_connectome is None else of_connectome.labels
+    if lengths is None and of_connectome is not None:
+        lengths = of_connectome.lengths
+    if params is not None:
+        lengths = params.lengths if lengths is None else lengths
+        speed = params.speed if speed is None else speed
     dt = net.dt if dt is None and net is not None else dt
     for name, value, unit in (("speed", speed, "mm/ms"), ("dt", dt, "ms")):
         if value is not None:
             require_positive_number(name, value, unit)
     speed, dt = (None if x is None else float(x) for x in (speed, dt))
-    own = [(name, part, edges_of_part(part, labels)) for name, part in given]
-    looked_at = [(name, part.conn, edges) for name, part, edges in own]
-    if conn is not None:
-        weights = conn.weights if isinstance(conn, Connectome) else conn
-        looked_at = [("", weights, edge_list(conn))]
+    delays = _Delays(lengths, speed, dt, lags, buffer, net)
+    couplings = [(name, part, edges_of_part(part, labels)) for name, part in given]
+    if conn is None:
+        looked_at = [_Connection(name, part.conn, edges) for name, part, edges in couplings]
+    else:
+        weights = conn if of_connectome is None else of_connectome.weights
+        looked_at = [_Connection("", weights, edge_list(conn))]
     findings, facts = [], {}
-    for name, weights, stored in looked_at:
-        edges, found = finite(stored)
+    for connection in looked_at:
+        edges, found = finite(connection.stored)
         found += look_at_weights(edges)
         found += look_at_orientation(edges, reference, drivers)
-        wires = _wires(name, lengths, lags)
-        for wire in wires:
-            tracts = look_at_tracts(
-                edges,
-                _of_kept(weights, stored, _of(lengths, wire)),
-                speed,
-                dt,
-                _of_kept(weights, stored, _lags_of(net, wire) if lags is None else _of(lags, wire)),
-                _bounds_of(net, wire) if buffer is None else (0, buffer),
-            )
-            found += _prefixed(wire if len(wires) > 1 else "", tracts)
-        prefix = name if len(looked_at) > 1 else ""
+        found += _look_at_delays(connection, edges, delays)
+        prefix = connection.name if len(looked_at) > 1 else ""
         findings += _prefixed(prefix, found)
         measured = facts_of(edges, spectral_radius(edges))
         facts |= {f"{prefix}: {fact}" if prefix else fact: x for fact, x in measured.items()}
-    for each in own:
-        findings += look_at_rule(*each)
+    for name, part, edges in couplings:
+        findings += look_at_rule(name, part, edges)
     if net is not None and params is not None and x0 is not None:
         rest = stability(net, params, states_of(net, x0))
         findings += look_at_stability(net, params, rest, is_driven(params))
@@ -129,39 +135,83 @@ def diagnose(
     return report(findings, facts)
 
 
+class _Connection(NamedTuple):
+    """Weights to look at.
+
+    Attributes:
+        name: the coupling they belong to; empty for a connectome that was given by itself.
+        weights: as they were given.
+        stored: their edges, also those whose weight is not finite.
+    """
+
+    name: str
+    weights: Any
+    stored: EdgeList
+
+
+class _Delays(NamedTuple):
+    """What `diagnose` was given about delays; a dict by coupling, one for all, or None for unknown."""
+
+    lengths: Any
+    speed: float | None
+    dt: float | None
+    lags: Any
+    buffer: int | None
+    net: Network | None
+
+
+def _look_at_delays(connection: _Connection, edges: EdgeList, delays: _Delays) -> Iterator[Finding]:
+    """List the findings on the delays of every coupling that has these weights."""
+    names = _couplings_with(connection.name, delays.lengths, delays.lags)
+    for name in names:
+        lags = _lags_of(delays.net, name) if delays.lags is None else _of(delays.lags, name)
+        bounds = _bounds_of(delays.net, name) if delays.buffer is None else (0, delays.buffer)
+        tracts = look_at_tracts(
+            edges,
+            _of_kept(connection, _of(delays.lengths, name)),
+            delays.speed,
+            delays.dt,
+            _of_kept(connection, lags),
+            bounds,
+        )
+        yield from _prefixed(name if len(names) > 1 else "", tracts)
+
+
 def is_driven(params: Params) -> bool:
-    """Whether noise or an input that varies in time keeps a network moving."""
+    """Tell whether noise or an input that varies in time keeps a network moving."""
     noises = jax.tree.leaves(params.noise, is_leaf=is_noise)
     noise = any(is_noise(x) or np.any(np.asarray(x) != 0) for x in noises)
     return noise or any(callable(x) or is_noise(x) for x in (params.external or {}).values())
 
 
 def _prefixed(name: str, findings: Iterable[Finding]) -> list[Finding]:
-    """Findings that say which coupling they are of, if there is a choice."""
+    """Put the name of their coupling in front of findings, if there is one."""
     return [dataclasses.replace(f, what=f"{name}: {f.what}" if name else f.what) for f in findings]
 
 
-def _wires(name: str, *values: Any) -> list[str]:
-    """The couplings whose tracts go with some weights: with those without a name, all there are."""
-    given = {key: None for value in values if isinstance(value, dict) for key in value}
-    return [*given] if given and not name else [name]
+def _couplings_with(name: str, *values: Any) -> list[str]:
+    """List the couplings whose delays belong to weights of that name; without a name, all couplings."""
+    named = {key: None for value in values if isinstance(value, dict) for key in value}
+    return [*named] if named and not name else [name]
 
 
-def _of_kept(weights: Any, edges: EdgeList, values: Any) -> Any:
-    """Of values one a stored edge, those of the edges that are looked at."""
+def _of_kept(connection: _Connection, values: Any) -> Any:
+    """Choose, of values with one per stored edge, those of the edges that are looked at."""
     if np.ndim(values) != 1:
         return values
-    values = np.asarray(values)
+    values, weights, stored = np.asarray(values), connection.weights, connection.stored
     if isinstance(weights, SparseConnection) and len(values) == weights.edges:
         values = values[np.asarray(weights.weights) != 0]
-    return values[np.isfinite(edges.weight)] if len(values) == len(edges) else values
+    return values[np.isfinite(stored.weight)] if len(values) == len(stored) else values
 
 
 def _of(value: Any, name: str) -> Any:
+    """Return the value of a coupling, where values are given by coupling."""
     return value.get(name) if isinstance(value, dict) else value
 
 
 def _facts_of_rest(rest: Stability | None) -> Iterator[tuple[str, Any]]:
+    """List what was measured of the state of rest."""
     if rest is not None:
         if rest.k is not None and 0 < rest.limit < np.inf:
             yield "critical k", rest.limit * rest.k
@@ -169,17 +219,19 @@ def _facts_of_rest(rest: Stability | None) -> Iterator[tuple[str, Any]]:
 
 
 def _name_in(net: Network, name: str) -> str | None:
-    """The coupling of the network that weights belong to: by name, or the only one."""
+    """Find the coupling of the network that weights belong to: by name, or the only one."""
     names = [name for name, _ in net.wires]
     return name if name in names else names[0] if len(names) == 1 else None
 
 
 def _lags_of(net: Network | None, name: str) -> Any:
+    """Return the lags that a network has for a coupling."""
     place = None if net is None else _name_in(net, name)
     return None if net is None or place is None else net.lags[place]
 
 
 def _bounds_of(net: Network | None, name: str) -> tuple[int, int] | None:
+    """Return the smallest and the largest lag of a coupling; None if it has no delays."""
     place = None if net is None else _name_in(net, name)
     if net is None or place is None:
         return None

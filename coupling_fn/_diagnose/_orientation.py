@@ -1,4 +1,4 @@
-"""Whether weights may be transposed. Only data or knowledge from elsewhere can tell, and only maybe."""
+"""Whether weights may be transposed. Only data or knowledge from elsewhere can tell that."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -9,29 +9,30 @@ from .._connectome import EdgeList, edge_list, orientation_agreement
 from .._core import require_shape
 from ._report import Finding, regions
 
-SURE = 4.0  # standard deviations
-LEAST = 0.1  # correlation
+SURE = 4.0  # How many standard deviations a correlation must be away from 0 to count,
+LEAST = 0.1  # and how large it must at least be.
 
 _WHY = "conn[i, j] is from source j onto target i; much data is stored the other way round."
-_REMEDY = ("Turn weights and lengths together: from_source_target(connectome).",)
+_REMEDY = ("Transpose weights and lengths together: from_source_target(connectome).",)
 
 
 def look_at_orientation(
     edges: EdgeList, reference: Any, drivers: Iterable[Any]
 ) -> Iterator[Finding]:
-    """Findings from a second matrix, and from regions known to send more than they receive."""
+    """List the findings from a second matrix, and from regions known to send more than they receive."""
     if reference is not None:
         other = edge_list(reference)
         require_shape(
-            "reference", np.empty(other.regions), (edges.regions,), meaning="Its regions."
+            "reference", np.empty(other.regions), (edges.regions,), meaning="One per region."
         )
         agreement, shared = orientation_agreement(edges, other)
         if shared and agreement < -max(LEAST, SURE / np.sqrt(shared / 2)):
             yield Finding(
                 "transposed",
                 "warning",
-                "The weights are possibly transposed: which direction of a pair is the stronger one "
-                f"agrees with the reference by {agreement:.2f}, transposed by {-agreement:.2f}.",
+                "The weights are possibly transposed: by the stronger direction of each pair of regions "
+                f"they correlate with the reference by {agreement:.2f}, and by {-agreement:.2f} once "
+                "they are transposed.",
                 why=_WHY,
                 remedy=_REMEDY,
             )
@@ -44,7 +45,7 @@ def look_at_orientation(
                 "transposed",
                 "warning",
                 "The weights are possibly transposed: the regions that should drive the others "
-                f"receive {inward:.3g} in all, and send {outward:.3g}.",
+                f"receive {inward:.3g} in total, but send only {outward:.3g}.",
                 **regions(chosen, edges.labels),
                 why=_WHY,
                 remedy=_REMEDY,
@@ -52,6 +53,7 @@ def look_at_orientation(
 
 
 def _indices(drivers: Iterable[Any], edges: EdgeList) -> np.ndarray:
+    """Return the indices of regions that are given by index or label."""
     labels = list(edges.labels or ())
     found = []
     for driver in drivers:
@@ -59,6 +61,8 @@ def _indices(drivers: Iterable[Any], edges: EdgeList) -> np.ndarray:
             raise ValueError(f"`drivers` must be regions by index or label; {driver!r} is neither.")
         index = labels.index(driver) if isinstance(driver, str) else int(driver)
         if not 0 <= index < edges.regions:
-            raise ValueError(f"`drivers` must be below {edges.regions}, not {index}.")
+            raise ValueError(
+                f"`drivers` must be indices from 0 to {edges.regions - 1}; got {index}."
+            )
         found.append(index)
     return np.asarray(found, np.int64)

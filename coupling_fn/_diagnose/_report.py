@@ -1,4 +1,4 @@
-"""What a diagnosis says: findings, in order of weight, and what was measured."""
+"""What a diagnosis says: findings, the most severe first, and what was measured."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,7 +8,7 @@ import numpy as np
 
 Severity = Literal["error", "warning", "note"]
 ORDER = {"error": 0, "warning": 1, "note": 2}
-LISTED = 6  # places that are printed of each finding
+LISTED = 6  # How many places of a finding are printed.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,15 +16,15 @@ class Finding:
     """One thing that a diagnosis found.
 
     Attributes:
-        code: what it is, a word that stays the same from release to release.
-        severity: "error" makes results wrong or endless, "warning" is likely to, "note" is only good
-            to know.
-        what: a sentence, with the numbers.
-        where: regions by index, or edges as (target, source), all of them.
-        labels: the names of `where`, if the connectome has any.
-        why: why it matters.
-        remedy: what to do, the likeliest to work first.
-        cause: of what went wrong in a run, the code of its likely cause; None where there is none.
+        code: a word for the kind of finding, which stays the same from release to release.
+        severity: "error" for what makes results wrong or infinite, "warning" for what probably does,
+            "note" for what is only good to know.
+        what: what was found, in a sentence with the numbers.
+        where: all places it concerns: regions by index, or edges as (target, source).
+        labels: the names of these places, if the connectome has labels.
+        why: why it matters; of a run, why it happened.
+        remedy: what to do, the most promising first.
+        cause: of what went wrong in a run, the code of its likely cause; else None.
 
     Example:
         >>> report = cf.diagnose(jnp.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0]]))
@@ -65,7 +65,7 @@ class Report:
     """What `diagnose` and `diagnose_run` found; `print` shows it as text.
 
     Attributes:
-        findings: the heaviest first.
+        findings: all findings, the most severe first.
         facts: what was measured, by name.
 
     Example:
@@ -83,7 +83,7 @@ class Report:
 
     @property
     def codes(self) -> tuple[str, ...]:
-        """The codes of the findings, the heaviest first."""
+        """The codes of the findings, the most severe first."""
         return tuple(finding.code for finding in self.findings)
 
     def __str__(self) -> str:
@@ -92,12 +92,12 @@ class Report:
 
 
 def report(findings: Iterable[Finding], facts: Mapping[str, Any]) -> Report:
-    """Put the findings in order; of equal weight, the first found stays first."""
+    """Sort the findings by severity; of equal ones, the first found stays first."""
     return Report(tuple(sorted(findings, key=lambda f: ORDER[f.severity])), dict(facts))
 
 
-def regions(where: Any, labels: Sequence[str] | None) -> dict[str, Any]:
-    """The place of a finding: regions by index, or by a mask."""
+def regions(where: Any, labels: Sequence[str] | None = None) -> dict[str, Any]:
+    """Return `where` and `labels` of a finding on regions, given by index or by a mask."""
     where = np.asarray(where)
     where = np.flatnonzero(where) if where.dtype == bool else where
     index = tuple(int(i) for i in where)
@@ -105,7 +105,7 @@ def regions(where: Any, labels: Sequence[str] | None) -> dict[str, Any]:
 
 
 def pairs(edges: Any, which: np.ndarray) -> dict[str, Any]:
-    """The place of a finding: edges, as (target, source)."""
+    """Return `where` and `labels` of a finding on the edges that a mask chooses."""
     places = zip(edges.target[which].tolist(), edges.source[which].tolist(), strict=True)
     places, labels = tuple(places), edges.labels
     named = tuple(f"{labels[j]} to {labels[i]}" for i, j in places) if labels else ()
@@ -113,12 +113,17 @@ def pairs(edges: Any, which: np.ndarray) -> dict[str, Any]:
 
 
 def count(n: int, thing: str) -> str:
-    """`1 region`, `2 regions`."""
+    """Write a number of things: `1 region`, `2 regions`."""
     return f"{n} {thing}" if n == 1 else f"{n} {thing}s"
 
 
+def counted(n: int, thing: str, singular: str, plural: str) -> str:
+    """Write a number of things with their verb: `1 region has`, `2 regions have`."""
+    return f"{count(n, thing)} {singular if n == 1 else plural}"
+
+
 def about(value: float) -> str:
-    """Two digits, without an exponent where that is short."""
+    """Write a number to two digits, without an exponent where that is short."""
     return f"{float(f'{value:.2g}'):g}"
 
 

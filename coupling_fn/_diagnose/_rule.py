@@ -1,4 +1,7 @@
-"""Whether a coupling does what its weights say: pulls, and reads them from source to target."""
+"""Whether a coupling does what its weights say: whether it pulls, and reads them from source to target.
+
+Rules are the user's own functions, so they are judged by what they return on a few probing states.
+"""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -11,12 +14,12 @@ from .._coupling import SumCoupling
 from .._network import Params
 from ._report import Finding
 
-PROBES = 3  # sources that are moved
-SIZES = (1.0, 100.0)  # by how much; where the first changes nothing, the second may
+PROBES = 3  # How many sources are moved, one after the other.
+SIZES = (1.0, 100.0)  # By how much they are moved: where the first changes nothing, the second may.
 
 
 def parts(params: Params | None) -> list[tuple[str, Any]]:
-    """The couplings that have weights, each with its name."""
+    """List the couplings that have weights, each with its name."""
     if params is None or params.coupling is None:
         return []
     named = params.coupling
@@ -30,22 +33,22 @@ def parts(params: Params | None) -> list[tuple[str, Any]]:
 
 
 def look_at_rule(name: str, coupling: Any, edges: EdgeList) -> Iterator[Finding]:
-    """Findings on a coupling's sign and on how it reads its weights; it is called a few times."""
+    """List the findings on a coupling's sign, on k, and on how it reads its weights."""
     if not edges.apart.any():
         return
     k = np.asarray(getattr(coupling, "k", 1.0), float)
     pull = _pull(coupling, edges)
     if pull is not None and pull > 0:
-        cause = "k is negative" if (k < 0).any() else "the rule has the other sign"
+        cause = "k is negative" if (k < 0).any() else "the rule has the opposite sign"
         yield Finding(
             "drives_apart",
             "error",
-            f"The coupling {name!r} drives apart: a region above its neighbours is pushed up "
-            f"further, since {cause}.",
-            why="Diffusive coupling draws each region towards the average: k Σ W_ij (x_j - x_i). "
-            "Turned, differences grow until something stops them.",
+            f"The coupling {name!r} drives regions apart: one above its neighbours is pushed up "
+            f"further, because {cause}.",
+            why="Diffusive coupling draws each region towards the average: k Σ W_ij (x_j - x_i). With "
+            "the opposite sign, differences grow until something stops them.",
             remedy=(
-                "Take k > 0." if (k < 0).any() else "Take source - target, not target - source.",
+                "Take k > 0." if (k < 0).any() else "Use source - target, not target - source.",
             ),
         )
     elif (k < 0).any():
@@ -54,14 +57,14 @@ def look_at_rule(name: str, coupling: Any, edges: EdgeList) -> Iterator[Finding]
             "warning",
             f"The coupling {name!r} has a negative k, {k.min():.3g}.",
             why="It inhibits: regions go into opposite phases rather than synchronise.",
-            remedy=("Take k > 0, unless this is an inhibition of its own.",),
+            remedy=("Take k > 0, unless inhibition is meant.",),
         )
     if (k == 0).all():
         yield Finding(
             "no_coupling",
             "warning",
             f"The coupling {name!r} has k = 0.",
-            why="The regions run by themselves.",
+            why="Every region then runs by itself.",
             remedy=("Scan k upwards from small values.",),
         )
         return
@@ -70,15 +73,15 @@ def look_at_rule(name: str, coupling: Any, edges: EdgeList) -> Iterator[Finding]
         yield Finding(
             "rule_transposed",
             "error",
-            f"The coupling {name!r} reads its weights the other way round: what a region sends "
-            f"arrives by its row (correlation {back:.2f}), not its column ({forth:.2f}).",
-            why="conn[i, j] is from source j onto target i, so a sum over sources is conn @ source.",
-            remedy=("Write weighted_sum(conn, source) in place of conn.T @ source.",),
+            f"The coupling {name!r} reads its weights transposed: what a region sends arrives along its "
+            f"row of the weights (correlation {back:.2f}), not along its column ({forth:.2f}).",
+            why="conn[i, j] is from source j onto target i, so the sum over sources is conn @ source.",
+            remedy=("Write weighted_sum(conn, source) instead of conn.T @ source.",),
         )
 
 
 def _pull(coupling: Any, edges: EdgeList) -> float | None:
-    """What a region receives that is above all others, where only differences matter."""
+    """Return what a region above all others receives; None where the rule is not shift-invariant."""
     n = edges.regions
     size = edges.onto_each(np.abs(edges.weight) * edges.apart)
     size = size * (edges.onto_each(edges.weight * edges.apart) > 0)
@@ -95,7 +98,7 @@ def _pull(coupling: Any, edges: EdgeList) -> float | None:
 
 
 def _reads(coupling: Any, edges: EdgeList) -> tuple[float, float]:
-    """How what arrives from single sources goes with their column, and with their row, of weights."""
+    """Correlate what arrives from single sources with their columns, and with their rows, of weights."""
     lean = edges.chosen(edges.apart)
     uneven = lean.from_each(np.abs(lean.weight - lean.back))
     still = jnp.zeros(edges.regions, coupling.conn.dtype)
@@ -127,17 +130,17 @@ def _correlation(a: list[np.ndarray], b: list[np.ndarray]) -> float:
 
 
 def strengths_of(params: Params | None) -> list[Any]:
-    """The k of each coupling that has one."""
+    """List the k of each coupling that has one."""
     return [part.k for _, part in parts(params) if hasattr(part, "k")]
 
 
 def one_strength(params: Params | None) -> float | None:
-    """The k, where there is one number for all."""
+    """Return k, if there is one number for all couplings; else None."""
     strengths = [np.asarray(k, float) for k in strengths_of(params)]
     return strengths[0].item() if [k.ndim for k in strengths] == [0] else None
 
 
 def edges_of_part(part: Any, labels: tuple[str, ...] | None) -> EdgeList:
-    """The edges of a coupling, named."""
+    """Return the edges of a coupling, with labels."""
     edges = edge_list(part.conn)
     return EdgeList(edges.target, edges.source, edges.weight, edges.regions, labels)

@@ -1,31 +1,32 @@
-"""What diagnosis measures in signals.
+"""What `diagnose_run` measures in signals.
 
-In NumPy, though `_observe` has most of it: to compile it for the length of one record would take
-longer than all else.
+All of it is in NumPy, although `observe` has most of it: to compile that for the length of one record
+would take longer than everything else.
 """
 
 import dataclasses
 
 import numpy as np
 
-HUGE = 1e3  # times the width of a state's range, or the amplitude at first
-BANDS = 10
+HUGE = 1e3  # An explosion exceeds the width of a state's range, or the first amplitude, by this factor.
+BANDS = 10  # Bands of frequencies among which the one with most power is looked for.
 
 
 @dataclasses.dataclass(frozen=True)
 class Measures:
-    """What the signals of all regions have in common.
+    """How strongly the signals of all regions go together, and how fast they vary.
 
     Attributes:
-        order: the order parameter, averaged over time.
-        chance: what it would be if each region went its own way (`chance_synchrony`).
-        fc: the mean correlation of two regions.
-        rms_fc: the root of the mean square correlation.
-        chance_fc: the same where each region is shifted in time, which only chance can correlate.
-        fc_error: the standard error of a correlation.
-        peak: the middle of the band of frequencies with most power, where it stands out. [Hz]
-        cycles: how many the record holds, of the frequency that halves the power.
-        spread: the standard deviation between regions of their mean frequency. [rad/ms]
+        order: the order parameter, averaged over time. [1]
+        chance: what it would be if each region ran by itself (`observe.chance_synchrony`). [1]
+        fc: the mean correlation of two regions. [1]
+        rms_fc: the root mean square of the correlations. [1]
+        chance_fc: the same after each region is shifted in time, so that only chance correlates. [1]
+        fc_error: the standard error of a correlation. [1]
+        peak: the frequency with most power in the band with most; 0 where no band stands out. [Hz]
+        cycles: the number of cycles in the record, at the frequency that halves the power. [1]
+        spread: the standard deviation, over regions, of their mean frequencies. [rad/ms]
+        correlations: those of all pairs, `(region, region)`. [1]
     """
 
     order: float
@@ -40,7 +41,7 @@ class Measures:
     correlations: np.ndarray
 
     def facts(self) -> dict[str, float]:
-        """What a report shows of it."""
+        """Return what a report shows of these."""
         return {
             "order parameter": self.order,
             "mean FC": self.fc,
@@ -50,7 +51,7 @@ class Measures:
 
 
 def measure(x: np.ndarray, dt: float, angle: bool) -> Measures:
-    """Measure signals, `(time, region)`, that are finite; angles are taken by their cosine."""
+    """Measure finite signals, `(time, region)`; angles are measured by their cosines."""
     signals = np.cos(x) if angle else x
     phases = x if angle else _phases(signals)
     order = float(np.abs(np.exp(1j * phases).mean(1)).mean())
@@ -77,7 +78,7 @@ def measure(x: np.ndarray, dt: float, angle: bool) -> Measures:
 
 
 def first_explosion(x: np.ndarray, width: float | None) -> tuple[int, int] | None:
-    """The first sample that is not finite or beyond all bounds, and the region; None if none is."""
+    """Find the first sample that is not finite or beyond all bounds, and its region; None if none is."""
     with np.errstate(invalid="ignore"):
         size = np.abs(x)
     begin = size[: max(len(x) // 10, 1)]
@@ -96,27 +97,29 @@ def first_explosion(x: np.ndarray, width: float | None) -> tuple[int, int] | Non
 
 
 def _grows(size: np.ndarray, bound: float) -> bool:
-    """Whether the largest values come last, tenth by tenth: a growth that has not ended."""
+    """Tell whether the largest value grows from tenth to tenth of the record, to beyond the bound."""
     tenths = [part.max() for part in np.array_split(size.max(1), min(10, len(size)))]
     return bool(tenths[-1] > bound and (np.diff(tenths) > 0).all())
 
 
 def turns(x: np.ndarray, region: int) -> bool:
-    """Whether the signal of a region changes its direction at every sample, as unstable steps do."""
+    """Tell whether a region's signal changes direction at every sample, as unstable steps do."""
     steps = np.diff(x[-21:, region])
     steps = steps[np.isfinite(steps)]
     return len(steps) > 3 and bool((steps[1:] * steps[:-1] < 0).mean() > 0.9)
 
 
 def _phases(x: np.ndarray) -> np.ndarray:
-    """The angle of the analytic signal of each region about its mean."""
+    """Compute the angle of each region's analytic signal about its mean."""
     spectrum = np.fft.fft(x - x.mean(0), axis=0)
-    spectrum[len(x) // 2 + 1 :] = 0  # no negative frequencies; the size does not matter to an angle
+    spectrum[len(x) // 2 + 1 :] = (
+        0  # Without negative frequencies; a factor would not change the angle.
+    )
     return np.angle(np.fft.ifft(spectrum, axis=0))
 
 
 def _chance(phases: np.ndarray) -> float:
-    """As `chance_synchrony`."""
+    """Compute the order parameter of independent regions, as `observe.chance_synchrony` does."""
     mean = np.exp(1j * phases).mean(0)
     own, even = float((np.abs(mean) ** 2).mean()), np.pi / 4 / len(mean)
     square = even if own > 0.5 else np.abs(mean.mean()) ** 2 + even * (1 - own)
@@ -124,23 +127,25 @@ def _chance(phases: np.ndarray) -> float:
 
 
 def _correlations(x: np.ndarray) -> np.ndarray:
-    """Correlations of the regions; 0 with one that does not vary."""
+    """Correlate the regions; the correlation with one that does not vary is 0."""
     x = x - x.mean(0)
     x = x / np.maximum(np.linalg.norm(x, axis=0), np.finfo(float).tiny)
     return x.T @ x
 
 
 def _rms(x: np.ndarray) -> float:
+    """Compute the root mean square; 0 of nothing."""
     return float(np.sqrt((x**2).mean())) if x.size else 0.0
 
 
 def _shifted(x: np.ndarray) -> np.ndarray:
-    """Each region later than the one before, so that none meets another at its time."""
+    """Shift each region further in time than the one before, so that no two are at the same time."""
     n = x.shape[1]
     return np.stack([np.roll(x[:, i], i * len(x) // n) for i in range(n)], axis=1)
 
 
 def _peak(mean: np.ndarray, samples: int, dt: float) -> float:
+    """Find the frequency with most power [Hz], in the band with most; 0 where none stands out."""
     bands = np.array_split(mean[1:], BANDS)
     if len(mean) <= BANDS:
         return 0.0

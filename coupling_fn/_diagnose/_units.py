@@ -1,4 +1,8 @@
-"""`check_units`: whether what couples, drives and moves a network has the units that it goes into."""
+"""`check_units`: whether couplings, inputs, noise and rates have the units of the places they go to.
+
+Each place at which units meet runs its own function, a coupling or a node, through the walk of
+`_dimensions`. One `Solver` holds what all of them have told of the units that nobody states.
+"""
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
@@ -32,36 +36,39 @@ from ._report import Finding, Report, report
 from ._stability import states_of
 
 MS = read_unit("ms")
-_WHY = "Numbers carry no units: what does not fit is off by whatever factor lies between the two."
+_WHY = (
+    "Numbers carry no units: nothing converts one unit to the other, and results are off by the factor "
+    "between the two."
+)
 
 
 def check_units(
     net: Network, params: Params, x0: Any, *, units: Mapping[str, str] | None = None
 ) -> Report:
-    r"""Say where the units of a network do not fit, the first place first.
+    r"""Report where the units of a network do not fit.
 
-    Units are worked out along the network's own program, without a number: those of states and inputs
-    from what the node says (`cf.nodes.node(states={"v": "mV"}, inputs={"v": "mV/ms"})`), those of the
-    library's parameters from where they are defined, and those that nothing tells, as the weights',
-    from what they would have to be. A misfit is a sum or a comparison of different units, a function
-    such as exp of what has one, or a result of another unit than the place it goes to: what a coupling
-    or an external input drives, and the rate of change of a state. ms and s do not fit, either.
+    Units are inferred along the network's own program, without computing a number. Those of states and
+    inputs are stated by the node (`cf.nodes.node(states={"v": "mV"}, inputs={"v": "mV/ms"})`), those of
+    the library's parameters where these are defined; those that nobody states, such as the weights', are
+    solved for. A misfit is a sum or a comparison of different units, a function such as exp of something
+    with a unit, or a result whose unit is not that of the place it goes to: an input that a coupling or
+    an external input drives, or the rate of change of a state. ms and s do not fit each other either.
 
     Args:
-        net: the network. A node of your own must say its units.
+        net: the network. A node of your own must state its units.
         params: its parameters.
         x0: the state variables, as for `Network.init`, or a `State`. Their values do not matter.
         units: the units of leaves of `params`, by path: `{"coupling.k": "1/ms", "node.tau": "s"}`.
-            They replace what the library takes the leaf for: k is a number ("1"), lengths are in mm,
-            and speed in mm/ms; weights have the unit that fits, unless you say theirs.
+            They replace what the library assumes: k is a pure number ("1"), lengths are in mm, and
+            speed is in mm/ms. Weights have the unit that fits, unless you state theirs.
 
     Returns:
         A finding for each place that does not fit, in the order delays, couplings, external input,
-        noise, node; and as facts the units that were worked out, "?" where many would fit.
+        noise, node; and as facts the units that were inferred, "?" where several would fit.
 
     Raises:
-        ValueError: if the node does not say its units, a path is none of `params`, or a unit cannot
-            be read.
+        ValueError: if the node does not state its units, `params` has no leaf at a path, or a unit
+            cannot be read.
 
     Source:
         A. Kennedy, Types for Units-of-Measure: Theory and Practice, CEFP (2009), for the inference.
@@ -83,8 +90,8 @@ def check_units(
     name = getattr(node, "__name__", "node")
     if set(node.state_units) != set(node.states) or set(node.input_units) != set(node.inputs):
         raise ValueError(
-            f"The node {name} must say the units of its states and inputs: @coupling_fn.nodes.node(states="
-            '{"v": "mV"}, inputs={"v": "mV/ms"}).'
+            f"`net.node` must state the units of its states and inputs; {name} does not: "
+            '@coupling_fn.nodes.node(states={"v": "mV"}, inputs={"v": "mV/ms"}).'
         )
     solver = Solver()
     leaves = _leaves(solver, params, units or {})
@@ -106,7 +113,14 @@ def check_units(
 
 @dataclasses.dataclass(frozen=True)
 class _Leaf:
-    """A leaf of params: its path, the unit that it is said to have, and its quantity."""
+    """A leaf of params.
+
+    Attributes:
+        path: its path, as `coupling.k`.
+        unit: the unit that it is stated to have, or None.
+        quantity: that unit, or an unknown one, and the path as its expression.
+        looked_at: whether it holds floating-point numbers, which alone have units.
+    """
 
     path: str
     unit: str | None
@@ -115,50 +129,57 @@ class _Leaf:
 
 
 def _leaves(solver: Solver, params: Params, given: Mapping[str, str]) -> list[_Leaf]:
+    """List the leaves of params with their units, those that are given before those stated elsewhere."""
     paths = [_dotted(path) for path, _ in jax.tree_util.tree_flatten_with_path(params)[0]]
     for path in given:
         if not any(_is_below(leaf, path) for leaf in paths):
             require_names("leaf of params", [path], paths)
     given = {path: checked_unit(f"`{path}`", unit) for path, unit in given.items()}
-    said = {"lengths": "mm", "speed": "mm/ms", **dict(_said("", params)), **given}
+    stated = {"lengths": "mm", "speed": "mm/ms", **dict(_stated("", params)), **given}
     leaves = []
     for path, value in zip(paths, jax.tree.leaves(params), strict=True):
-        unit = next((said[above] for above in _above(path) if above in said), None)
+        unit = next((stated[above] for above in _above(path) if above in stated), None)
         quantity = Quantity(solver.unknown() if unit is None else read_unit(unit), path)
         leaves.append(_Leaf(path, unit, quantity, eqx.is_inexact_array_like(value)))
     return leaves
 
 
 def _dotted(path: Any) -> str:
-    """`coupling['ff'].conn` as coupling.ff.conn."""
+    """Write the path `coupling['ff'].conn` as coupling.ff.conn."""
     parts = (jax.tree_util.keystr((key,)).strip(".[]'") for key in path)
     return ".".join(part for part in parts if part != "<flat index 0>")
 
 
 def _above(path: str) -> Iterator[str]:
+    """List a path and all paths above it, the nearest first."""
     while path:
         yield path
         path = path.rpartition(".")[0]
 
 
 def _is_below(leaf: str, path: str) -> bool:
+    """Tell whether a leaf is at a path or below it."""
     return leaf == path or leaf.startswith(f"{path}.")
 
 
-def _said(path: str, tree: Any) -> Iterator[tuple[str, str]]:
-    """The units that fields of modules say, by path."""
-    join = lambda name: f"{path}.{name}" if path else str(name)  # noqa: E731
+def _stated(path: str, tree: Any) -> Iterator[tuple[str, str]]:
+    """List the units that the fields of modules state, by path."""
     if dataclasses.is_dataclass(tree):
         for field in dataclasses.fields(tree):
             if "unit" in field.metadata:
-                yield join(field.name), field.metadata["unit"]
-            yield from _said(join(field.name), getattr(tree, field.name, None))
+                yield _joined(path, field.name), field.metadata["unit"]
+            yield from _stated(_joined(path, field.name), getattr(tree, field.name, None))
     elif isinstance(tree, Mapping):
         for name, value in tree.items():
-            yield from _said(join(name), value)
+            yield from _stated(_joined(path, name), value)
     elif isinstance(tree, list | tuple):
         for i, value in enumerate(tree):
-            yield from _said(join(i), value)
+            yield from _stated(_joined(path, i), value)
+
+
+def _joined(path: str, name: Any) -> str:
+    """Append a name to a path."""
+    return f"{path}.{name}" if path else str(name)
 
 
 class _Check:
@@ -175,7 +196,7 @@ class _Check:
         self.inputs = {n: Quantity(read_unit(node.input_units[n]), n) for n in node.inputs}
 
     def delays(self) -> Iterator[Finding]:
-        """Lengths over speed are times."""
+        """Find lengths over speed that are not times."""
         lengths, speed = (
             jax.tree.leaves(x, is_leaf=_is_quantity) for x in (self.units.lengths, self.units.speed)
         )
@@ -185,7 +206,7 @@ class _Check:
                 yield _misfit(f"lengths / speed is in {self._told(delay)}; dt is in ms.")
 
     def couplings(self) -> Iterator[Finding]:
-        """What a coupling gives is of the unit of the input that it goes into."""
+        """Find couplings that return another unit than that of the input they go into."""
         given, units = self.params.coupling, self.units.coupling
         for name, wire in self.net.wires:
             one, quantities = (x[name] if isinstance(x, Mapping) else x for x in (given, units))
@@ -198,6 +219,7 @@ class _Check:
                     yield from self._coupling(named, part, of_part, source, into, target)
 
     def _coupling(self, named, part, of_part, source, into, target) -> Iterator[Finding]:
+        """Check one part of a coupling between one source and one target."""
         sent, own = (self._signal(signal) for signal in (source, target))
         words = source if isinstance(source, str) else "a function of the state"
         like = read(self.x, source), read(self.x, target)
@@ -216,16 +238,16 @@ class _Check:
             yield _misfit(
                 f"The coupling{named} from {words} gives {self._told(result[0].unit)}; the input {into} "
                 f"of {node} wants {self._told(wanted.unit)}.",
-                "Say the unit of the weights or of k, if it is another: units={'coupling.k': '1/ms'}.",
-                "Or take the rule that the node's docstring names.",
+                "If the weights or k have another unit, state it: units={'coupling.k': '1/ms'}.",
+                "Or use the rule that the node's docstring names.",
             )
 
     def external(self) -> Iterator[Finding]:
-        """External input is of the unit of the input that it goes into, at a time in ms."""
+        """Find external input in another unit than the input it goes into; time is in ms."""
         for into, value in (self.params.external or {}).items():
             quantities, wanted = self.units.external[into], self.inputs[into]
             if is_noise(value):
-                continue  # which scales by a number that is of whatever unit fits
+                continue  # Its amplitude has whatever unit fits.
             result = [quantities]
             if callable(value):
                 time = jnp.zeros((), jnp.result_type(float))
@@ -244,7 +266,7 @@ class _Check:
                 )
 
     def noise(self) -> Iterator[Finding]:
-        """White noise of a state has its unit over the root of a time."""
+        """Find white noise that is not in the unit of its state over the root of a time."""
         noise, units = self.params.noise, self.units.noise
         named = noise if isinstance(noise, Mapping) else dict.fromkeys(self.states, noise)
         several = len({self._told(self.states[name].unit) for name in named}) > 1
@@ -253,16 +275,16 @@ class _Check:
             if value is None or is_noise(value):
                 continue
             if several and noise is value and self._told(quantity.unit) == "?":
-                continue  # one number for all, of as many units
+                continue  # One number stands for all states, and so for several units.
             wanted = times(self.states[name].unit, read_unit("ms^-0.5"))
             if not self.solver.agree(quantity.unit, wanted):
                 yield _misfit(
-                    f"The noise of {name} is in {self._told(quantity.unit)}; a standard deviation that "
-                    f"adds up over time is in {self._told(wanted)}."
+                    f"The noise of {name} is in {self._told(quantity.unit)}; the standard deviation of "
+                    f"white noise on it is in {self._told(wanted)}."
                 )
 
     def rates(self, name: str) -> Iterator[Finding]:
-        """The node's rates of change are those of its states."""
+        """Find rates of change that are not in the unit of their state per ms."""
         node = self.net.node
         first = jax.tree.leaves(self.x)[0]
         inputs = container(self.x, node.inputs, {}, first)
@@ -293,6 +315,7 @@ class _Check:
         self.solver.implied = ()
 
     def _signal(self, signal: Any) -> Quantity:
+        """Return the quantity of a state, or of a function of the state."""
         if isinstance(signal, str):
             return self.states[signal]
         try:
@@ -302,16 +325,19 @@ class _Check:
             return Quantity(self.solver.unknown(), "source")
 
     def _of(self, fn: Callable[..., Any], args: PyTree, units: PyTree, where: str) -> Any:
+        """Infer the quantities of what a function returns, or return the finding on a misfit in it."""
         try:
             return units_of(self.solver, fn, *args, units=units)
         except Misfit as misfit:
             return _misfit(f"{where}, {misfit}.")
 
     def _told(self, unit: Unit) -> str:
+        """Write a unit as far as it is known."""
         return _written(self.solver, unit)
 
 
 def _by_name(rates: Any, names: tuple[str, ...]) -> dict[str, Any]:
+    """Return rates as a dict, whatever container a node returns them in."""
     return {name: get(rates, name) for name in names}
 
 
@@ -324,5 +350,6 @@ def _written(solver: Solver, unit: Unit) -> str:
 
 
 def _misfit(what: str, *remedy: str) -> Finding:
-    remedy = remedy or ("Convert the number, or say the unit that it is in: units={path: unit}.",)
+    """Make the finding of units that do not fit."""
+    remedy = remedy or ("Convert the number, or state the unit it is in: units={path: unit}.",)
     return Finding("units", "error", what, why=_WHY, remedy=remedy)

@@ -5,31 +5,35 @@ from collections.abc import Iterator
 import numpy as np
 
 from .._connectome import EdgeList, connected_parts
-from ._report import Finding, count, pairs, regions
+from ._report import Finding, count, counted, pairs, regions
 
-OUTLIER = 30.0  # times the next smaller weight, among OUTLIER_AMONG weights or more
-OUTLIER_AMONG = 100
-SAME = 1e-4  # relative: sums that were made equal, in float32
+OUTLIER = 30.0  # How many times the next smaller weight an outlier is,
+OUTLIER_AMONG = 100  # where there are at least so many weights.
+SAME = 1e-4  # Relative difference of sums that were made equal, in float32.
 
 
 def finite(edges: EdgeList) -> tuple[EdgeList, list[Finding]]:
-    """The edges whose weight is a number, and what to say of the others."""
+    """Keep the edges whose weight is finite; also return the finding on the others."""
     bad = ~np.isfinite(edges.weight)
     if not bad.any():
         return edges, []
     finding = Finding(
         "not_finite",
         "error",
-        f"{count(int(bad.sum()), 'weight')} {'is' if bad.sum() == 1 else 'are'} NaN or infinite.",
+        f"{counted(int(bad.sum()), 'weight', 'is', 'are')} NaN or infinite.",
         **pairs(edges, bad),
-        why="Each makes the state of its target NaN in one step, and then all that it reaches.",
-        remedy=("A tract that is missing from the data is a weight of 0: jnp.nan_to_num(conn).",),
+        why="Each makes the state of its target NaN within one step, and then that of every region "
+        "downstream.",
+        remedy=(
+            "Give a tract that is missing from the data the weight 0: "
+            "jnp.where(jnp.isfinite(conn), conn, 0).",
+        ),
     )
     return edges.chosen(~bad), [finding]
 
 
 def look_at_weights(edges: EdgeList) -> Iterator[Finding]:
-    """Findings on finite weights."""
+    """List the findings on finite weights."""
     apart = edges.chosen(edges.apart)
     if not len(apart):
         yield Finding(
@@ -37,7 +41,7 @@ def look_at_weights(edges: EdgeList) -> Iterator[Finding]:
             "error",
             "No region is connected to another.",
             why="Every k then gives the same run, that of uncoupled regions.",
-            remedy=("Look at how the weights were read or thresholded.",),
+            remedy=("Check how the weights were read and thresholded.",),
         )
         return
     whole = [*_looks_like_something_else(edges, apart)]
@@ -50,6 +54,7 @@ def look_at_weights(edges: EdgeList) -> Iterator[Finding]:
 
 
 def _looks_like_something_else(edges: EdgeList, apart: EdgeList) -> Iterator[Finding]:
+    """Find matrices that are no weights: Laplacians and correlations."""
     own = np.zeros(edges.regions)
     own[edges.target[~edges.apart]] = edges.weight[~edges.apart]
     sums = apart.onto_each(apart.weight)
@@ -58,14 +63,13 @@ def _looks_like_something_else(edges: EdgeList, apart: EdgeList) -> Iterator[Fin
         yield Finding(
             "laplacian",
             "error",
-            f"Every row sums to 0 with {'positive' if turned else 'negative'} numbers on the "
+            f"Every row sums to 0, with {'positive' if turned else 'negative'} numbers on the "
             f"diagonal: this looks like a graph Laplacian, {'D - W' if turned else 'W - D'}, not "
             "like weights.",
-            why="A coupling makes the Laplacian itself. "
-            + ("With the signs turned, every neighbour pushes away." if turned else ""),
+            why="A coupling forms the Laplacian from the weights itself."
+            + (" With the opposite sign, every neighbour pushes away." if turned else ""),
             remedy=(
-                ("Take -L, " if turned else "Take L, ")
-                + "and set its diagonal to 0: without_self_connections.",
+                f"Set the diagonal to 0: without_self_connections({'-L' if turned else 'L'}).",
             ),
         )
     ones = len(own) > 2 and np.allclose(own, 1, atol=1e-6) and np.abs(apart.weight).max() <= 1
@@ -73,14 +77,18 @@ def _looks_like_something_else(edges: EdgeList, apart: EdgeList) -> Iterator[Fin
         yield Finding(
             "looks_like_fc",
             "warning",
-            "All weights lie within 1, those on the diagonal are 1, and it is symmetric: this looks "
-            "like a matrix of correlations.",
+            "All weights lie between -1 and 1, the diagonal is 1, and the matrix is symmetric: this "
+            "looks like a matrix of correlations.",
             why="Functional connectivity is what a run is compared with, not what couples it.",
-            remedy=("Pass the structural weights.", "If meant so, set the diagonal to 0."),
+            remedy=(
+                "Pass the structural weights.",
+                "If correlations are meant as weights, set the diagonal to 0.",
+            ),
         )
 
 
 def _connections(edges: EdgeList, apart: EdgeList) -> Iterator[Finding]:
+    """Find regions and parts of the network without a connection to others, or with it one way."""
     inward, outward = (
         np.bincount(ends, minlength=edges.regions) for ends in (apart.target, apart.source)
     )
@@ -89,13 +97,12 @@ def _connections(edges: EdgeList, apart: EdgeList) -> Iterator[Finding]:
         yield Finding(
             "isolated",
             "warning",
-            f"{count(int(alone.sum()), 'region')} {'has' if alone.sum() == 1 else 'have'} no "
-            "connection, neither in nor out.",
+            f"{counted(int(alone.sum()), 'region', 'has', 'have')} no connection, neither in nor out.",
             **regions(alone, edges.labels),
-            why="Coupling does not reach them: at no k do they synchronise with the others.",
+            why="Coupling does not reach an isolated region: at no k does it synchronise with others.",
             remedy=(
-                "Leave them out of the network; isolated_nodes marks them.",
-                "Look whether a threshold or a mask cut them off.",
+                "Leave isolated regions out of the network; isolated_nodes(conn) marks them.",
+                "Check whether a threshold or a mask cut them off.",
             ),
         )
     part = connected_parts(edges)
@@ -106,37 +113,57 @@ def _connections(edges: EdgeList, apart: EdgeList) -> Iterator[Finding]:
         yield Finding(
             "disconnected",
             "warning",
-            f"The network falls into {len(names)} parts without a connection, of {listed} regions.",
+            f"The network falls into {len(names)} parts with no connection between them, of {listed} "
+            "regions.",
             **regions(smaller, edges.labels),
-            why="Each runs by itself: at no k do the parts synchronise.",
+            why="Each part runs by itself: at no k do the parts synchronise.",
             remedy=(
-                "Look at the threshold, and whether the blocks between the hemispheres are filled.",
-                "Simulate the parts one by one.",
+                "Check the threshold, and whether the blocks between the hemispheres are filled.",
+                "Or simulate each part by itself.",
             ),
         )
-    silent, deaf = (outward == 0) & ~alone, (inward == 0) & ~alone
+    yield from _one_way(edges, inward, outward)
+
+
+def _one_way(edges: EdgeList, inward: np.ndarray, outward: np.ndarray) -> Iterator[Finding]:
+    """Find regions that only receive or only send, by the number of edges onto and from each."""
+    silent, deaf = (outward == 0) & (inward > 0), (inward == 0) & (outward > 0)
     if silent.any():
         odd = silent.sum() >= max(2, 0.1 * edges.regions) and silent.sum() > 3 * deaf.sum()
-        turned = "If they are those without an injection, or known to drive others, the matrix is"
+        turned = (
+            "If these regions had no injection of tracer, or are known to drive others, the matrix is "
+            "possibly transposed: from_source_target turns it."
+        )
         yield Finding(
             "no_output",
             "note",
-            f"{count(int(silent.sum()), 'region')} without output: columns of 0.",
+            counted(
+                int(silent.sum()),
+                "region",
+                "sends nothing: its column of the weights is 0.",
+                "send nothing: their columns of the weights are 0.",
+            ),
             **regions(silent, edges.labels),
-            why="They receive and do not send: nothing follows them.",
-            remedy=(f"{turned} possibly transposed: from_source_target.",) if odd else (),
+            why="A region that receives but does not send drives no other.",
+            remedy=(turned,) if odd else (),
         )
     if deaf.any():
         yield Finding(
             "no_input",
             "note",
-            f"{count(int(deaf.sum()), 'region')} without input: rows of 0.",
+            counted(
+                int(deaf.sum()),
+                "region",
+                "receives nothing: its row of the weights is 0.",
+                "receive nothing: their rows of the weights are 0.",
+            ),
             **regions(deaf, edges.labels),
-            why="No k changes what they do; two of them never synchronise with each other.",
+            why="No k changes what such a region does, and two of them never synchronise.",
         )
 
 
 def _self_connections(edges: EdgeList, apart: EdgeList) -> Iterator[Finding]:
+    """Find regions that are connected to themselves."""
     own = edges.chosen(~edges.apart)
     if not len(own):
         return
@@ -145,17 +172,17 @@ def _self_connections(edges: EdgeList, apart: EdgeList) -> Iterator[Finding]:
     yield Finding(
         "self_connections",
         "warning" if strong else "note",
-        f"{count(len(own), 'region')} {'is' if len(own) == 1 else 'are'} connected to "
-        f"{'itself' if len(own) == 1 else 'themselves'}"
+        counted(len(own), "region", "is connected to itself", "are connected to themselves")
         + (", mostly more strongly than to all others." if strong else "."),
         **regions(own.target, edges.labels),
-        why="Additive coupling then adds k times the weight to the own rate of change; in a "
-        "connectome the diagonal mostly counts streamlines within a region.",
-        remedy=("without_self_connections, unless the node lacks its own recurrence.",),
+        why="Additive coupling then adds k times the weight times a region's own state to its rate of "
+        "change; in a connectome, the diagonal mostly counts streamlines within a region.",
+        remedy=("Use without_self_connections(conn), unless the node lacks its own recurrence.",),
     )
 
 
 def _signs(edges: EdgeList, apart: EdgeList) -> Iterator[Finding]:
+    """Find negative weights."""
     negative = apart.weight < 0
     if not negative.any():
         return
@@ -167,21 +194,41 @@ def _signs(edges: EdgeList, apart: EdgeList) -> Iterator[Finding]:
     yield Finding(
         "negative_weights",
         "note" if inhibitory and not pushed.all() else "warning",
-        f"{count(int(negative.sum()), 'weight')} of {len(apart)} are negative, {share:.0%} of all "
-        f"strength; {count(int(pushed.sum()), 'row sum')} are, too.",
+        f"{int(negative.sum())} of {count(len(apart), 'weight')} are negative, {share:.0%} of the total "
+        f"strength; {counted(int(pushed.sum()), 'row sum', 'is', 'are')} negative.",
         **pairs(apart, negative),
-        why="With diffusive coupling a negative weight drives two regions apart, and where a row "
-        "sum is negative the region runs away from the average.",
+        why="With diffusive coupling, a negative weight drives two regions apart, and a region whose "
+        "row sum is negative runs away from the average.",
         remedy=(
-            "Structural weights are ≥ 0: look for a z-score, a logarithm of numbers below 1 (take "
-            "log(1 + w)), or correlations in their place.",
-            "For inhibition use an additive rule, or a coupling of its own with k < 0.",
+            "Structural weights are ≥ 0: check whether these are z-scores, logarithms of numbers below "
+            "1 (take log(1 + w)), or correlations.",
+            "For inhibition, use an additive rule, or a separate coupling with k < 0.",
         ),
     )
 
 
 def _sizes(edges: EdgeList, apart: EdgeList) -> Iterator[Finding]:
+    """Find outliers, weights normalised by column, and what their scale means for k."""
     size = np.abs(apart.weight)
+    yield from _outliers(apart, size)
+    rows, columns = (sums[sums > 0] for sums in (apart.onto_each(size), apart.from_each(size)))
+    if _even(columns) and not _even(rows) and len(size) > edges.regions:
+        yield Finding(
+            "columns_even",
+            "note",
+            "The weights from every region have the same sum, but those onto the regions do not: the "
+            "matrix is normalised by column, or possibly transposed.",
+            why="Tracer fractions sum to 1 over the sources of each target, and normalising is usually "
+            "by row: conn[i, j] is from j onto i.",
+            remedy=(
+                'Unless normalize(by="column") is meant, turn the matrix: from_source_target.',
+            ),
+        )
+    yield from _scale(size, rows)
+
+
+def _outliers(apart: EdgeList, size: np.ndarray) -> Iterator[Finding]:
+    """Find the few weights beyond the largest gap."""
     steps = np.unique(size)
     if len(size) >= OUTLIER_AMONG and len(steps) > 1:
         ratio = steps[1:] / steps[:-1]
@@ -192,61 +239,57 @@ def _sizes(edges: EdgeList, apart: EdgeList) -> Iterator[Finding]:
                 yield Finding(
                     "outlier",
                     "warning",
-                    f"{count(int(beyond.sum()), 'weight')} {'is' if beyond.sum() == 1 else 'are'} "
-                    f"{ratio[gap]:.3g} times as large as the next.",
+                    f"{counted(int(beyond.sum()), 'weight', 'is', 'are')} "
+                    f"{ratio[gap]:.3g} times as large as the next smaller one.",
                     **pairs(apart, beyond),
-                    why="It rules its targets, and normalising by the largest weight makes all "
-                    "others small.",
-                    remedy=("Look at it in the data: a misread number, or another unit?",),
+                    why="An outlier dominates the input of its target, and normalising by the largest "
+                    "weight makes all others small.",
+                    remedy=("Check it in the data: it may be misread, or in another unit.",),
                 )
                 break
+
+
+def _scale(size: np.ndarray, rows: np.ndarray) -> Iterator[Finding]:
+    """Find weights on a scale at which k is far from 1, or of which a few hold most."""
     top = np.sort(size)[::-1][: max(1, len(size) // 100)].sum() / size.sum()
-    rows, columns = (x(size) for x in (apart.onto_each, apart.from_each))
-    rows, columns = rows[rows > 0], columns[columns > 0]
-    if _even(columns) and not _even(rows) and len(size) > edges.regions:
-        yield Finding(
-            "columns_even",
-            "note",
-            "The weights from every region sum to the same, those onto the regions do not: the "
-            "matrix is normalised by column, or possibly transposed.",
-            why="Tracer fractions sum to 1 over the sources of a target, and by row is the usual "
-            "normalisation: conn[i, j] is from j onto i.",
-            remedy=('If it was not normalize(by="column"), turn it: from_source_target.',),
-        )
     heavy = len(size) >= OUTLIER_AMONG and top > 0.3
     biggest = float(rows.max())
     if heavy or not 0.1 <= biggest <= 10:
-        tail = f"the strongest 1 % of edges hold {top:.0%} of all strength; " if heavy else ""
+        tail = (
+            f"the strongest 1% of the edges hold {top:.0%} of the total strength; " if heavy else ""
+        )
         yield Finding(
             "scale",
             "note",
-            f"Row sums span {rows.min():.3g} to {biggest:.3g}; {tail}normalize divides by "
+            f"Row sums range from {rows.min():.3g} to {biggest:.3g}; {tail}normalize divides by "
             f'{size.max():.3g} (by="max"), or each row by its sum (by="row").',
-            why="What k = 1 means follows the scale of the weights: the input is up to k times "
-            f"{biggest:.3g} times a state.",
+            why="What k = 1 means follows the scale of the weights: the input is up to "
+            f"{biggest:.3g} k times a state.",
             remedy=(
-                f'normalize(conn, by="row"), or scan k around {1 / biggest:.3g}.',
-                *(("log(1 + w) before that, so that weak tracts count.",) if heavy else ()),
+                f'Use normalize(conn, by="row"), or scan k around {1 / biggest:.3g}.',
+                *(("Take log(1 + w) before that, so that weak tracts count.",) if heavy else ()),
             ),
         )
 
 
 def _even(sums: np.ndarray) -> bool:
+    """Tell whether the sums were made equal."""
     return len(sums) > 1 and float(np.ptp(sums)) <= SAME * float(sums.max())
 
 
 def _symmetric(edges: EdgeList) -> bool:
+    """Tell whether each weight equals that of the opposite direction."""
     return bool(np.allclose(edges.weight, edges.back, rtol=1e-5, atol=0))
 
 
 def facts_of(edges: EdgeList, radius: float) -> dict[str, object]:
-    """What there is to know of a connectome in numbers."""
-    pairs_of = edges.regions * (edges.regions - 1)
+    """Measure the size, the density and the strength of a connectome."""
+    possible = edges.regions * (edges.regions - 1)
     size = np.abs(edges.weight)
     return {
         "regions": edges.regions,
         "edges": len(edges),
-        "density": float(edges.apart.sum() / pairs_of) if pairs_of else 0.0,
+        "density": float(edges.apart.sum() / possible) if possible else 0.0,
         "symmetric": _symmetric(edges),
         "largest weight": float(size.max(initial=0.0)),
         "largest row sum": float(edges.onto_each(size).max(initial=0.0)),

@@ -2,8 +2,8 @@
 
 import math
 import warnings
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -32,37 +32,37 @@ from ._sweep import sweep
 KS = np.geomspace(0.01, 1.0, 16)
 SATURATED = 0.8  # the synchrony at which the working range ends
 REGIMES = ("uncoupled", "working range", "over-synchronised", "exploding")
-RATIO = Transform(jnp.exp, jnp.log)  # a step of the optimiser multiplies k, whatever its size
+RATIO = Transform(jnp.exp, jnp.log)  # a step of the optimiser multiplies k by a factor
 
 
 class KSearch(eqx.Module):
-    """What `find_k` found; printed, it is the table of the scan and the reasons.
+    """What `find_k` found; `print` shows the table of the scan, and the reasons.
 
     Attributes:
-        k: the strength that agrees best with the target.
-        working_range: the smallest and largest k of the scan that synchronise, but not wholly; NaN
-            if there is none.
-        reasons: how k was found, and what to doubt, a sentence each.
-        ks: the strengths of the scan.
-        regimes: at each, what the coupling does, by `name_regime`.
-        synchrony: at each, from 0 to 1.
-        chance: at each, the synchrony that these signals would have by chance.
-        metastability: likewise.
-        fc_correlation: with the target, likewise.
-        fc_rmse: likewise.
-        objective: what was made small, likewise.
-        fit: the fit from the best of the scan; None if there was none.
+        k: the strength that agrees best with the target. [unit of k]
+        working_range: the smallest and the largest k of the scan in the working range, where the
+            network synchronises in part; NaN if there is none. [unit of k]
+        reasons: how k was found, and what to doubt, one sentence each.
+        ks: the strengths of the scan. [unit of k]
+        regimes: what the coupling does at each, by `name_regime`.
+        synchrony: the order parameter at each, from 0 to 1. [1]
+        chance: the synchrony at each that these signals would have by chance. [1]
+        metastability: the standard deviation of synchrony over time, at each. [1]
+        fc_correlation: the correlation of FC with the target, at each. [1]
+        fc_rmse: the root mean square of its differences from the target, at each. [1]
+        objective: what was minimised, at each. [unit of the objective]
+        fit: the fit from the best k of the scan; None if there was none.
 
     Example:
         >>> search = cf.KSearch(
-        ...     *(0.1, (0.1, 0.1), ("So it is.",), np.array([0.1]), ("working range",)),
+        ...     *(0.1, (0.1, 0.1), ("k is 0.1.",), np.array([0.1]), ("working range",)),
         ...     *(np.array([0.3]) for _ in range(6)),
         ...     fit=None,
         ... )
         >>> print(search)
                k  synchrony  metastability  FC correlation  FC rmse  regime
              0.1      0.300          0.300           0.300    0.300  working range
-        So it is.
+        k is 0.1.
     """
 
     k: float
@@ -98,20 +98,20 @@ def find_k(
 ) -> KSearch:
     r"""Find the coupling strength at which a network's functional connectivity is that of data.
 
-    All of `ks` are run at once. In between the onset of synchrony and its saturation is the working
-    range (`name_regime`). From the finite run that agrees best, k is then refined by gradient, in its
-    logarithm.
+    All of `ks` are run at once. The working range (`name_regime`) lies between the onset of
+    synchrony and its saturation. From the finite run that agrees best, k is then refined by
+    gradient, in its logarithm.
 
     Args:
-        run: pure function from a k to signals, (time, region), usually a `simulate` with its start
-            left out; or to a pair of signals and phases, where they are not `instantaneous_phase`'s.
-            Let every k see the same random key: curves are smooth then.
+        run: pure function from a k to signals, (time, region), usually a `simulate` whose beginning
+            is left out; or to a pair of signals and phases, where the phases are not to be those of
+            `instantaneous_phase`. Give all k the same random key, so that the curves are smooth.
         target_fc: the connectivity to reach, of the same regions. [1]
-        ks: strengths to scan, rising from small ones.
-        objective: of a simulated connectivity and the target, what to make small. Correlation alone
-            (`fc_correlation_distance`) is nearly as good far beyond the best k.
-        fit_steps: steps of the gradient; 0 leaves it at the scan.
-        chunk: how many k to run at once, as for `sweep`.
+        ks: strengths to scan, rising from small ones. [unit of k]
+        objective: function of a simulated connectivity and the target, to be minimised. Correlation
+            alone (`fc_correlation_distance`) is nearly as good far beyond the best k.
+        fit_steps: steps of the refinement; with 0, k is the best of the scan.
+        chunk: number of k that run at once, as in `sweep`.
         progress: show bars on stderr, as `sweep` and `fit` do.
 
     Returns:
@@ -120,41 +120,26 @@ def find_k(
     Raises:
         ValueError: if `target_fc` is not symmetric, not finite, constant or of another size than the
             signals; or `ks` are not positive and rising.
-        TypeError: if `run` gives neither one array nor two alike.
+        TypeError: if `run` returns neither one array nor two of one shape.
         FloatingPointError: if no run is finite.
 
     Example:
         >>> t = jnp.linspace(0.0, 60.0, 300)[:, None]
         >>> own = jnp.sin(t * jnp.array([[1.0, 1.7, 2.6, 3.1]]))
-        >>> def run(k):  # the more k, the more of what all have in common
+        >>> def run(k):  # the larger k, the more the regions have in common
         ...     return own + k * jnp.sin(2.2 * t) * jnp.array([[1.0, 2.0, 3.0, 4.0]])
         >>> search = cf.find_k(run, cf.observe.functional_connectivity(run(0.3)), progress=False)
         >>> round(search.k, 2)
         0.3
     """
-    ks = as_float("ks", ks)
-    if ks.ndim != 1 or not ks.size:
-        raise ValueError(f"`ks` must be strengths in a row; its shape is {ks.shape}.")
-    require_finite("ks", ks)
-    if not known(ks) or not (np.diff(np.concatenate([[0.0], np.asarray(ks, float)])) > 0).all():
-        raise ValueError(f"`ks` must be known, positive and rising, not {ks}.")
+    strengths = _checked_ks(ks)
     fit_steps = as_count("fit_steps", fit_steps)
-    given: Any = jax.eval_shape(run, ks[0])
-    parts = given if isinstance(given, tuple) else (given,)
-    shapes: list[Any] = [getattr(part, "shape", ()) for part in parts]
-    if len(parts) not in (1, 2) or shapes[0] != shapes[-1] or len(shapes[0]) != 2:
-        raise TypeError(
-            f"`run` must give signals, one array (time, region), or signals and phases, not {given}."
-        )
-    regions = shapes[0][1]
-    target_fc = require_fc("target_fc", target_fc, regions).astype(parts[0].dtype)
+    signals = _shape_of_signals(run, strengths[0])
+    regions = signals.shape[1]
+    target_fc = require_fc("target_fc", target_fc, regions).astype(signals.dtype)
 
-    def observe(k):
-        signals, *phases = jax.tree.leaves(run(k))
-        return functional_connectivity(signals), *(phases or [instantaneous_phase(signals)])
-
-    def measure(k):
-        fc, phases = observe(k)
+    def measure(k: Any) -> dict[str, Any]:
+        fc, phases = _observe(run, k)
         return {
             "synchrony": synchrony(phases),
             "chance": chance_synchrony(phases),
@@ -164,69 +149,107 @@ def find_k(
             "objective": objective(fc, target_fc),
         }
 
-    swept = sweep(measure, ks, chunk=chunk, progress=progress)
-    curves = {name: np.asarray(curve) for name, curve in swept.items()}
-    ks = np.asarray(ks)
-    finite = np.asarray(np.isfinite(np.stack(list(curves.values()))).all(axis=0))
-    if not finite.any():
-        raise FloatingPointError("No run of the scan is finite: try smaller `ks`, or a smaller dt.")
-    best = int(np.where(finite, curves["objective"], np.inf).argmin())
-    k, refined = ks[best].item(), None
-    rates = np.where(finite, curves["synchrony"], np.nan).tolist()
-    levels = zip(rates, curves["chance"].tolist(), strict=True)
-    regimes = np.array([name_regime(rate, regions, chance) for rate, chance in levels])
-    working = regimes == REGIMES[1]
-    reasons = [*_on_synchrony(ks, curves["synchrony"], curves["chance"], regimes)]
-    reasons += _on_agreement(ks, curves, finite, best, working)
+    def loss(params: dict[str, Any]) -> Any:
+        return objective(_observe(run, params["k"])[0], target_fc)
+
+    swept = sweep(measure, strengths, chunk=chunk, progress=progress)
+    curves = {name: np.asarray(x) for name, x in swept.items()}
+    scan = _scan_of(np.asarray(strengths), curves, regions)
+    k, refined = scan.ks[scan.best].item(), None
+    reasons = [*_on_synchrony(scan), *_on_agreement(scan)]
     if fit_steps:
-
-        def loss(params):
-            return objective(observe(params["k"])[0], target_fc)
-
         try:
-            with warnings.catch_warnings():  # what `fit` warns of stands among the reasons
-                ours = "No step was better than the start|The fit stopped early"
-                warnings.filterwarnings("ignore", ours, RuntimeWarning)
-                refined = fit(
-                    loss,
-                    {"k": jnp.asarray(ks[best])},
-                    where=lambda p: p["k"],
-                    optimizer=refinement(fit_steps),
-                    steps=fit_steps,
-                    transform=RATIO,
-                    progress=progress,
-                )
+            refined = _refined(loss, scan.ks[scan.best], fit_steps, progress)
         except ValueError as error:  # its gradient is not finite: the scan stands
             reasons.append(f"k was not refined by gradient. {error}")
         else:
             k = float(refined.params["k"])
-            went = (
-                f"By gradient k went from {ks[best]:.4g} to {k:.4g}, the objective from "
-                f"{refined.losses[0]:.4g} to {refined.loss:.4g}."
-                if refined.best_step
-                else f"By gradient no k was better than {k:.4g}: it is the minimum, or the runs are "
-                "too long, or chaotic, to have a gradient that is of use."
-            )
-            reasons.append(f"{went} {refined.stopped}".rstrip())
-    ends = tuple(ks[working][[0, -1]].tolist()) if working.any() else (math.nan, math.nan)
-    return KSearch(k, ends, tuple(reasons), ks, tuple(regimes.tolist()), **curves, fit=refined)
+            reasons.append(_on_refinement(refined, scan.ks[scan.best], k))
+    inside = scan.ks[scan.regimes == REGIMES[1]]
+    ends = tuple(inside[[0, -1]].tolist()) if inside.size else (math.nan, math.nan)
+    regimes = tuple(scan.regimes.tolist())
+    return KSearch(k, ends, tuple(reasons), scan.ks, regimes, **scan.curves, fit=refined)
 
 
 def refinement(steps: int) -> optax.GradientTransformation:
-    """The optimiser that refines the logarithm of k: steps of a tenth at first, of nothing at last."""
+    """Return the optimiser that refines the logarithm of k, by steps that go from 0.1 down to 0."""
     return optax.adam(optax.cosine_decay_schedule(0.1, steps), b1=0.5, b2=0.9)
 
 
+class _Scan(NamedTuple):
+    """The runs of all `ks`: curves over them, which runs are finite, and which agrees best."""
+
+    ks: np.ndarray
+    curves: dict[str, np.ndarray]
+    finite: np.ndarray
+    regimes: np.ndarray
+    best: int
+
+
+def _checked_ks(ks: Any) -> Any:
+    ks = as_float("ks", ks)
+    if ks.ndim != 1 or not ks.size:
+        raise ValueError(f"`ks` must be strengths in a row; its shape is {ks.shape}.")
+    require_finite("ks", ks)
+    if not known(ks) or not (np.diff(np.concatenate([[0.0], np.asarray(ks, float)])) > 0).all():
+        raise ValueError(f"`ks` must be known, positive and rising; got {ks}.")
+    return ks
+
+
+def _shape_of_signals(run: Callable[[Any], Any], k: Any) -> jax.ShapeDtypeStruct:
+    got: Any = jax.eval_shape(run, k)
+    parts: Any = got if isinstance(got, tuple) else (got,)
+    shapes: list[Any] = [getattr(part, "shape", ()) for part in parts]
+    if len(parts) not in (1, 2) or shapes[0] != shapes[-1] or len(shapes[0]) != 2:
+        raise TypeError(
+            f"`run` must return signals, one array (time, region), or signals and phases; got {got}."
+        )
+    return parts[0]
+
+
+def _observe(run: Callable[[Any], Any], k: Any) -> tuple[Any, Any]:
+    """Return the functional connectivity and the phases of a run."""
+    signals, *phases = jax.tree.leaves(run(k))
+    return functional_connectivity(signals), *(phases or [instantaneous_phase(signals)])
+
+
+def _scan_of(ks: np.ndarray, curves: dict[str, np.ndarray], regions: int) -> _Scan:
+    finite = np.asarray(np.isfinite(np.stack(list(curves.values()))).all(axis=0))
+    if not finite.any():
+        raise FloatingPointError("No run of the scan is finite: try smaller `ks`, or a smaller dt.")
+    best = int(np.where(finite, curves["objective"], np.inf).argmin())
+    rates = np.where(finite, curves["synchrony"], np.nan).tolist()
+    levels = zip(rates, curves["chance"].tolist(), strict=True)
+    regimes = np.array([name_regime(rate, regions, chance) for rate, chance in levels])
+    return _Scan(ks, curves, finite, regimes, best)
+
+
+def _refined(loss: Callable[[Any], Any], k: Any, steps: int, progress: bool) -> FitResult:
+    """Fit k from the best of the scan."""
+    with warnings.catch_warnings():  # what `fit` warns of stands among the reasons
+        ours = "No step was better than the start|The fit stopped early"
+        warnings.filterwarnings("ignore", ours, RuntimeWarning)
+        return fit(
+            loss,
+            {"k": jnp.asarray(k)},
+            where=lambda p: p["k"],
+            optimizer=refinement(steps),
+            steps=steps,
+            transform=RATIO,
+            progress=progress,
+        )
+
+
 def name_regime(synchrony: Scalar, regions: int, chance: Scalar | None = None) -> str:
-    r"""Name what a coupling does to so many regions, by how synchronous they are.
+    r"""Name what a coupling does to a network, by how synchronous its regions are.
 
     Synchrony sets in where it exceeds 1.4 times what it is by chance, and is saturated above 0.8.
 
     Args:
         synchrony: the order parameter, averaged over time. [1]
-        regions: how many there are.
-        chance: what it is by chance, `chance_synchrony(phases)`; by default that of phases that go
-            round evenly, $\sqrt{\pi / N} / 2$ of $N$ regions. [1]
+        regions: number of regions. [1]
+        chance: what synchrony is by chance, `chance_synchrony(phases)`; by default that of phases
+            that advance evenly, $\sqrt{\pi / N} / 2$ for $N$ regions. [1]
 
     Returns:
         "uncoupled", "working range", "over-synchronised", or "exploding" where it is not finite.
@@ -243,8 +266,10 @@ def name_regime(synchrony: Scalar, regions: int, chance: Scalar | None = None) -
     return REGIMES[int(synchrony >= ABOVE_CHANCE * level)]
 
 
-def _on_synchrony(ks, synchrony, chance, regimes):
-    _, working, saturated, exploding = (regimes == regime for regime in REGIMES)
+def _on_synchrony(scan: _Scan) -> Iterator[str]:
+    """Say where synchrony sets in, where it is saturated, and where the runs explode."""
+    ks, synchrony, chance = scan.ks, scan.curves["synchrony"], scan.curves["chance"]
+    _, working, saturated, exploding = (scan.regimes == regime for regime in REGIMES)
     finite, begun = ~exploding, working | saturated
     if exploding.any():
         yield f"The runs explode at k = {ks[~finite][0]:.4g}: a smaller k, or dt, is needed there."
@@ -270,8 +295,10 @@ def _on_synchrony(ks, synchrony, chance, regimes):
         yield f"The working range is about k = {ks[working][0]:.4g} to {ks[working][-1]:.4g}."
 
 
-def _on_agreement(ks, curves, finite, best, working):
-    correlation = np.where(finite, curves["fc_correlation"], -np.inf)
+def _on_agreement(scan: _Scan) -> Iterator[str]:
+    """Say where FC agrees best with the target, and whether to doubt it."""
+    ks, curves, best = scan.ks, scan.curves, scan.best
+    correlation = np.where(scan.finite, curves["fc_correlation"], -np.inf)
     yield (
         f"FC agrees best at k = {ks[best]:.4g} of the scan: rmse {curves['fc_rmse'][best]:.3f}, "
         f"correlation {correlation[best]:.3f}."
@@ -284,5 +311,17 @@ def _on_agreement(ks, curves, finite, best, working):
         )
     if best in (0, len(ks) - 1):
         yield "That is an end of the scan: the best k may lie beyond it."
-    if not working[best]:
-        yield "That is outside of the working range: mind whether the model is of use there."
+    if scan.regimes[best] != REGIMES[1]:
+        yield "That is outside of the working range: check whether the model is of use there."
+
+
+def _on_refinement(refined: FitResult, start: float, k: float) -> str:
+    """Say how far the gradient moved k, and what that brought."""
+    went = (
+        f"By gradient k went from {start:.4g} to {k:.4g}, the objective from "
+        f"{refined.losses[0]:.4g} to {refined.loss:.4g}."
+        if refined.best_step
+        else f"By gradient no k was better than {k:.4g}: it is the minimum, or the runs are "
+        "too long or too chaotic to have a useful gradient."
+    )
+    return f"{went} {refined.stopped}".rstrip()

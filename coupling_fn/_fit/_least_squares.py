@@ -13,8 +13,9 @@ from jaxtyping import Float
 
 from .._core import PyTree, Where, as_count, require_choice
 from ..transforms import Transform
-from ._fit import Derivative, FitResult, result_of, start_points
-from ._leaves import Fitted, Free, fitted_leaves, flatten, is_float, value_and_jacobian, widest
+from ._derivatives import DERIVATIVES, Derivative, value_and_jacobian
+from ._fit import FitResult, result_of
+from ._leaves import Fitted, Unconstrained, fitted_leaves, flatten, is_float, start_points, widest
 
 
 def least_squares(
@@ -30,34 +31,35 @@ def least_squares(
     key: Array | None = None,
     spread: float = 1.0,
 ) -> FitResult:
-    r"""Make $\frac12 \sum r^2$ small by a method that knows it is a sum of squares.
+    r"""Minimise $\frac12 \sum r^2$ by a method that makes use of its being a sum of squares.
 
     With few parameters and small residuals this takes some ten runs where `fit` takes hundreds.
-    While it measures, a step holds the Jacobian: residuals times numbers.
+    Each step holds the Jacobian while it measures: residuals times fitted values.
     It needs optimistix, which the extra `coupling_fn[least-squares]` installs.
 
     Args:
-        residuals: pure function of `params`, returning an array: what was simulated less what was
-            measured.
+        residuals: pure function of `params`, returning an array: the simulated data minus the
+            measured data.
         params: as in `fit`.
         where: as in `fit`.
-        solver: any optimistix least-squares solver; if None, Levenberg-Marquardt with tolerances
-            of the root of the dtype's precision.
-        steps: how many steps it may take.
+        solver: any optimistix least-squares solver; if None, Levenberg-Marquardt whose tolerances
+            are the square root of the dtype's precision.
+        steps: number of steps that it may take.
         transform: as in `fit`.
-        derivative: "forward" costs a run a number, "reverse" one a residual; "auto" is forward
-            where the residuals have it (`simulate(derivative="forward")` in a delayed network).
+        derivative: "forward" costs one run per fitted value, "reverse" one per residual; "auto" is
+            forward where the residuals have that derivative (in a network with delays by
+            `simulate(derivative="forward")`).
         starts: as in `fit`, with `key` and `spread`.
         key: as in `fit`.
         spread: as in `fit`.
 
     Returns:
-        As `fit` does, with two rows: the start and where the solver ended.
+        A result as that of `fit`, with two rows: the start, and where the solver ended.
 
     Raises:
         ImportError: if optimistix is not installed.
-        TypeError: if `residuals` returns no array of floats, or `solver` is something else;
-            otherwise as `fit`.
+        TypeError: if `residuals` does not return an array of floats, or `solver` is of another
+            type; otherwise as `fit`.
         ValueError: as `fit`.
 
     Warns:
@@ -77,12 +79,14 @@ def least_squares(
     try:
         import optimistix
     except ImportError as error:
-        raise ImportError("least_squares needs optimistix: coupling_fn[least-squares].") from error
-    require_choice("derivative", derivative, ("auto", "reverse", "forward"))
+        raise ImportError(
+            "least_squares needs optimistix; the extra coupling_fn[least-squares] installs it."
+        ) from error
+    require_choice("derivative", derivative, DERIVATIVES)
     fitted = fitted_leaves("least_squares", params, where, transform)
-    free, many = start_points(fitted, starts, key, spread)
+    unconstrained, many = start_points(fitted, starts, key, spread)
     if solver is None:
-        tolerance = float(jnp.finfo(widest(free)).eps) ** 0.5
+        tolerance = float(jnp.finfo(widest(unconstrained)).eps) ** 0.5
         solver = optimistix.LevenbergMarquardt(rtol=tolerance, atol=tolerance)
     if not isinstance(solver, optimistix.AbstractLeastSquaresSolver):
         raise TypeError(
@@ -91,21 +95,22 @@ def least_squares(
         )
     solve = _solve_all if many else _solve
     steps = as_count("steps", steps)
-    measured, path, done = solve(residuals, fitted, solver, free, steps, derivative)
+    measured, path, done = solve(residuals, fitted, solver, unconstrained, steps, derivative)
     measured = np.moveaxis(np.asarray(measured), -1, 0)  # (row, start)
     if not np.isfinite(measured[0]).any():
-        raise ValueError("The residuals must be finite at the start; they are not.")
+        raise ValueError(
+            "The residuals must be finite at the start; some are not. Start from other values."
+        )
     rows = [np.asarray(x) for x in path]
     rows = [np.moveaxis(x, 1, 0) for x in rows] if many else rows
     ranked = np.where(np.isfinite(measured[-1]), measured[-1], np.inf)
     converged = bool(np.ravel(done)[np.argmin(ranked)])
-    stopped = "" if converged else f"The solver did not converge in {steps} steps."
+    stopped = "" if converged else f"The solver did not converge within {steps} steps."
     if stopped:
         warnings.warn(f"The fit stopped early. {stopped}", RuntimeWarning, stacklevel=2)
-    named = {f"path_{i}": x for i, x in enumerate(rows)}
     failures = [0] * np.size(measured[0])
     both = np.stack([measured, np.isfinite(measured)], -1)
-    return result_of(fitted, many, {"measured": both, **named}, failures, stopped)
+    return result_of(fitted, many, both, rows, failures, stopped)
 
 
 @eqx.filter_jit
@@ -113,59 +118,68 @@ def _solve(
     residuals: Callable[[Any], Array],
     fitted: Fitted,
     solver: Any,
-    free: Free,
+    unconstrained: Unconstrained,
     steps: int,
     derivative: str,
 ) -> tuple[Array, tuple[Array, ...], Array]:
-    """The losses and the leaves at the start and at the end, and whether the solver converged."""
+    """Return the losses and leaves at the start and at the end, and whether the solver converged."""
     import optimistix
 
-    def of(free: Free) -> Array:
-        given = residuals(fitted.at(free))
-        if not (isinstance(given, Array) and given.ndim and is_float(given)):
+    def residuals_at(unconstrained: Unconstrained) -> Array:
+        got = residuals(fitted.at(unconstrained))
+        if not (isinstance(got, Array) and got.ndim and is_float(got)):
             raise TypeError(
-                "`residuals` must return a JAX array of floats, not their sum: it returns "
-                f"{eqx.tree_pformat(given)}."
+                "`residuals` must return a JAX array of floats, not their sum; it returned "
+                f"{eqx.tree_pformat(got)}."
             )
-        return given
+        return got
 
-    few = _as_few(of, derivative)
+    few = _as_few(residuals_at, derivative)
     found = optimistix.least_squares(
-        lambda free, _: few(free), solver, free, max_steps=steps, throw=False
+        lambda unconstrained, _: few(unconstrained),
+        solver,
+        unconstrained,
+        max_steps=steps,
+        throw=False,
     )
-    ends = jax.tree.map(lambda a, b: jnp.stack([a, b]), free, found.value)
-    losses = lax.map(lambda u: jnp.sum(of(u) ** 2) / 2, ends)  # compiled once, not twice
+    ends = jax.tree.map(lambda a, b: jnp.stack([a, b]), unconstrained, found.value)
+    losses = lax.map(lambda u: jnp.sum(residuals_at(u) ** 2) / 2, ends)  # compiled once, not twice
     path = jax.vmap(fitted.values)(ends)
     return losses, path, found.result == optimistix.RESULTS.successful
 
 
 @eqx.filter_jit
-def _solve_all(residuals, fitted, solver, free, steps, derivative):
-    return jax.vmap(lambda u: _solve(residuals, fitted, solver, u, steps, derivative))(free)
+def _solve_all(residuals, fitted, solver, unconstrained, steps, derivative):
+    return jax.vmap(lambda u: _solve(residuals, fitted, solver, u, steps, derivative))(
+        unconstrained
+    )
 
 
-def _as_few(residuals: Callable[[Free], Array], derivative: str) -> Callable[[Free], Array]:
-    r"""One residual more than there are numbers, which solvers cannot tell from all of them.
+def _as_few(
+    residuals: Callable[[Unconstrained], Array], derivative: str
+) -> Callable[[Unconstrained], Array]:
+    r"""Return residuals, one more than there are fitted values, that solvers cannot tell from all.
 
-    They see residuals by $\sum r^2$, $J^T r$ and $J^T J$ alone, and where $[J\ r] = QR$ those of
-    $R$'s columns are the same. So the solver carries a few numbers, not a Jacobian of a
-    simulation, nor what a linearized one keeps of every step.
+    A solver depends on the residuals through $\sum r^2$, $J^T r$ and $J^T J$ alone. With
+    $[J\ r] = QR$, the columns of $R$ have the same products, since $Q^T Q = 1$. So the solver
+    carries these few values, and neither the Jacobian of a simulation nor what a linearised
+    simulation keeps of every step.
     """
 
-    def columns(free: Free) -> tuple[Array, Array]:
-        r, jacobian = value_and_jacobian(residuals, free, derivative)
+    def columns(unconstrained: Unconstrained) -> tuple[Array, Array]:
+        r, jacobian = value_and_jacobian(residuals, unconstrained, derivative)
         both = jnp.concatenate([jacobian.astype(r.dtype), r[:, None]], axis=1)
         upper = jnp.linalg.qr(both, mode="r")
-        signs = jnp.where(jnp.diagonal(upper) < 0, -1, 1).astype(r.dtype)  # else they may jump
+        signs = jnp.where(jnp.diagonal(upper) < 0, -1, 1).astype(r.dtype)  # otherwise they may jump
         upper = signs[:, None] * upper
         return upper[:, :-1], upper[:, -1]
 
     @jax.custom_jvp
-    def few(free: Free) -> Array:
-        return columns(free)[1]
+    def few(unconstrained: Unconstrained) -> Array:
+        return columns(unconstrained)[1]
 
     @few.defjvp
-    def _(primals: tuple[Free], tangents: tuple[Free]) -> tuple[Array, Array]:
+    def _(primals: tuple[Unconstrained], tangents: tuple[Unconstrained]) -> tuple[Array, Array]:
         jacobian, r = columns(*primals)
         return r, jacobian @ flatten(*tangents).astype(r.dtype)
 

@@ -1,24 +1,31 @@
-"""Which leaves of params are fitted, and how they go out to an optimiser and back in."""
+"""The fitted leaves of `params`, and the way between them and unconstrained values."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array, lax
-from jax.extend.core import jaxpr_as_fun
+from jax import Array
 
-from .._core import PyTree, Where, require_finite, traced
+from .._core import PyTree, Where, as_count, require_finite, require_positive, traced
 from ..transforms import Transform, identity
 
-Free = tuple[Array, ...]  # what an optimiser moves: the fitted leaves, each without its range
+Unconstrained = tuple[Array, ...]  # what an optimiser moves: one array per fitted leaf
 
 
 class Fitted(eqx.Module):
-    """The fitted leaves of `params`: where they are, what they are called, and their ranges."""
+    """The fitted leaves of `params`.
+
+    Attributes:
+        params: the parameters that the leaves are part of.
+        transforms: the range of each fitted leaf.
+        places: where each stands among the leaves of `params`.
+        names: what each is called in messages, such as `params['k']`.
+        shape: the tree that `where` returned, with one leaf per fitted leaf.
+    """
 
     params: PyTree
     transforms: tuple[Transform, ...]
@@ -26,12 +33,12 @@ class Fitted(eqx.Module):
     names: tuple[str, ...] = eqx.field(static=True)
     shape: Any = eqx.field(static=True)
 
-    def values(self, free: Free) -> tuple[Array, ...]:
-        """The leaves themselves."""
-        return tuple(t.forward(u) for t, u in zip(self.transforms, free, strict=True))
+    def values(self, unconstrained: Unconstrained) -> tuple[Array, ...]:
+        """Return the leaves, each within its range."""
+        return tuple(t.forward(u) for t, u in zip(self.transforms, unconstrained, strict=True))
 
     def put(self, values: Sequence[Any]) -> PyTree:
-        """`params` with these leaves."""
+        """Return `params` with these leaves."""
         leaves, tree = jax.tree.flatten(self.params)
         for place, value in zip(self.places, values, strict=True):
             # `.at` keeps the leaf's weak type: a k made from 0.5 must not promote the network.
@@ -39,22 +46,22 @@ class Fitted(eqx.Module):
             leaves[place] = leaf.at[...].set(value.astype(leaf.dtype))
         return tree.unflatten(leaves)
 
-    def at(self, free: Free) -> PyTree:
-        """`params` where the optimiser is."""
-        return self.put(self.values(free))
+    def at(self, unconstrained: Unconstrained) -> PyTree:
+        """Return `params` at unconstrained values."""
+        return self.put(self.values(unconstrained))
 
     def as_where(self, values: Sequence[Any]) -> PyTree:
-        """The leaves in the shape that `where` gives them: one, or a tuple."""
+        """Return one value per fitted leaf in the tree that `where` returns: one, or a tuple."""
         return jax.tree.unflatten(self.shape, values)
 
-    def start(self) -> Free:
-        """Where the optimiser begins: at `params`."""
+    def start(self) -> Unconstrained:
+        """Return the unconstrained values of `params`, where an optimiser begins."""
         leaves = jax.tree.leaves(self.params)
-        return self.free([leaves[place] for place in self.places])
+        return self.unconstrained([leaves[place] for place in self.places])
 
-    def free(self, values: Sequence[Any]) -> Free:
-        """Take leaves out of their ranges; refuse those that are not in them."""
-        free = []
+    def unconstrained(self, values: Sequence[Any]) -> Unconstrained:
+        """Map leaves to unconstrained values; refuse those outside of their range."""
+        unconstrained = []
         for name, value, transform in zip(self.names, values, self.transforms, strict=True):
             if not (isinstance(value, Array | np.ndarray) and is_float(value)):
                 raise TypeError(
@@ -63,28 +70,85 @@ class Fitted(eqx.Module):
                 )
             require_finite(name, value)
             try:
-                number = transform.inverse(jnp.asarray(value))
+                u = transform.inverse(jnp.asarray(value))
             except ValueError as error:
                 raise ValueError(f"`{name}` cannot be where the fit starts. {error}") from error
-            require_finite(f"transform.inverse({name})", number, "Start inside of its range.")
-            free.append(strong(number))
-        return tuple(free)
+            require_finite(f"transform.inverse({name})", u, "Start inside of its range.")
+            unconstrained.append(strong(u))
+        return tuple(unconstrained)
 
 
 def fitted_leaves(
-    what: str, params: PyTree, where: Where, transform: Any = None, check: bool = True
+    caller: str, params: PyTree, where: Where, transform: Any = None, check: bool = True
 ) -> Fitted:
-    """Find the leaves that `where` gives and pair them with their transforms; `what` asks."""
+    """Find the leaves that `where` returns and pair them with their transforms.
+
+    Messages name the `caller`.
+    """
     if check:
-        _check_params(what, params)
+        _check_params(caller, params)
     fitted, shape = _picked(where, params)
     transforms = _transforms(transform, len(fitted))
     places, names = tuple(leaf.place for leaf in fitted), tuple(leaf.name for leaf in fitted)
     return Fitted(params, transforms, places, names, shape)
 
 
+def start_points(
+    fitted: Fitted, starts: Any, key: Array | None, spread: float
+) -> tuple[Unconstrained, bool]:
+    """Return the unconstrained values to start from, and whether a leading axis counts starts."""
+    first = fitted.start()
+    if starts is None:
+        return first, False
+    require_positive("spread", spread)
+    if isinstance(starts, int | np.integer):
+        starts = at_least_one("starts", starts)
+        if key is None:
+            raise ValueError("`starts` are drawn at random: also give `key=jax.random.key(seed)`.")
+        draws = [
+            jax.random.normal(k, (starts, *u.shape), u.dtype).at[0].set(0)
+            for k, u in zip(jax.random.split(key, len(first)), first, strict=True)
+        ]
+        return tuple(u[None] + spread * d for u, d in zip(first, draws, strict=True)), True
+    leaves = _given_starts(fitted, starts)
+    each = [
+        fitted.unconstrained([jnp.asarray(x)[i] for x in leaves]) for i in range(len(leaves[0]))
+    ]
+    stacked = [jnp.stack(us) for us in zip(*each, strict=True)]
+    return tuple(strong(x).astype(u.dtype) for x, u in zip(stacked, first, strict=True)), True
+
+
+def _given_starts(fitted: Fitted, starts: PyTree) -> list[Any]:
+    leaves, shape = jax.tree.flatten(starts, is_leaf=lambda x: not isinstance(x, tuple | list))
+    if shape != fitted.shape:
+        raise TypeError(
+            "`starts` must be a number, or leaves as `where` returns them, each with one more axis "
+            f"in front; got {eqx.tree_pformat(starts)}."
+        )
+    values = jax.tree.leaves(fitted.params)
+    for name, place, given in zip(fitted.names, fitted.places, leaves, strict=True):
+        wanted, got = ("start", *np.shape(values[place])), np.shape(given)
+        if len(got) != len(wanted) or got[1:] != wanted[1:]:
+            shown = ", ".join(map(str, wanted))
+            raise ValueError(f"`starts` of `{name}` must have shape ({shown}), not {got}.")
+    counts = {len(given) for given in leaves}
+    if len(counts) > 1 or 0 in counts:
+        raise ValueError(
+            "All leaves of `starts` must hold the same number of starts, at least 1; got "
+            f"{', '.join(map(str, sorted(counts)))}."
+        )
+    return leaves
+
+
+def at_least_one(name: str, n: Any) -> Any:
+    """Return a count of 1 or more, or None as it is."""
+    if n is not None and as_count(name, n) == 0:
+        raise ValueError(f"`{name}` must be at least 1; got 0.")
+    return n
+
+
 def strong(x: Any) -> Array:
-    """An array without weak type, which would compile a loop's step twice."""
+    """Return an array without weak type: a weak one would compile the step of a loop twice."""
     x = jnp.asarray(x)
     return x.astype(x.dtype) if getattr(x, "weak_type", False) else x  # a random key has none
 
@@ -95,7 +159,7 @@ def is_float(x: Any) -> bool:
 
 
 def one_float(value: Any) -> Array:
-    """Refuse a loss that is anything else."""
+    """Return the value of a loss; refuse anything but one float."""
     if not (isinstance(value, Array) and value.shape == () and is_float(value)):
         raise TypeError(
             f"`loss` must return one float, a JAX array of shape (), not {eqx.tree_pformat(value)}."
@@ -103,28 +167,28 @@ def one_float(value: Any) -> Array:
     return value
 
 
-def size_of(free: Free) -> int:
-    """How many numbers there are."""
-    return sum(x.size for x in free)
+def size_of(unconstrained: Unconstrained) -> int:
+    """Count the unconstrained values."""
+    return sum(x.size for x in unconstrained)
 
 
-def basis(free: Free) -> Free:
-    """Directions along each single number: leaves of the shape of `free`, stacked in front."""
-    eye = np.eye(size_of(free))
-    ends = np.cumsum([x.size for x in free])
+def basis(unconstrained: Unconstrained) -> Unconstrained:
+    """Return one direction per unconstrained value, stacked along a new leading axis."""
+    eye = np.eye(size_of(unconstrained))
+    ends = np.cumsum([x.size for x in unconstrained])
     return tuple(
         jnp.asarray(eye[:, end - x.size : end].reshape(-1, *x.shape), x.dtype)
-        for x, end in zip(free, ends, strict=True)
+        for x, end in zip(unconstrained, ends, strict=True)
     )
 
 
-def flatten(free: Free) -> Array:
-    """All numbers in one row; any leading axis of `basis` or of a batch must be vmapped over."""
-    return jnp.concatenate([x.ravel().astype(widest(free)) for x in free])
+def flatten(unconstrained: Unconstrained) -> Array:
+    """Return all values in one row; `jax.vmap` it over a leading axis of `basis` or of a batch."""
+    return jnp.concatenate([x.ravel().astype(widest(unconstrained)) for x in unconstrained])
 
 
-def unflatten(row: Array, like: Free) -> Free:
-    """What `flatten` made one row, apart again."""
+def unflatten(row: Array, like: Unconstrained) -> Unconstrained:
+    """Divide a row of `flatten` into arrays of the shapes and dtypes of `like`."""
     ends = np.cumsum([x.size for x in like])
     return tuple(
         row[end - x.size : end].reshape(x.shape).astype(x.dtype)
@@ -132,73 +196,22 @@ def unflatten(row: Array, like: Free) -> Free:
     )
 
 
-def widest(free: Free) -> Any:
-    """The dtype that holds all of them."""
-    return max((u.dtype for u in free), key=lambda dtype: dtype.itemsize)
+def widest(unconstrained: Unconstrained) -> Any:
+    """Return the dtype that holds all of them."""
+    return max((u.dtype for u in unconstrained), key=lambda dtype: dtype.itemsize)
 
 
-def value_and_gradient(loss: Callable[[Free], Array], free: Free, derivative: str) -> Any:
-    """The loss and its gradient, in the mode that is asked for."""
-    # One number: forward takes 2 runs and no memory, reverse 3.5. From two on it is not faster.
-    if derivative == "forward" or (derivative == "auto" and size_of(free) == 1):
-        loss, forward = _traced_once(loss, free, derivative)
-        if forward:
-            value, slopes = _along_each(loss, free, axis=0)
-            return value, unflatten(slopes, free)
-    return jax.value_and_grad(loss)(free)
-
-
-def value_and_jacobian(
-    residuals: Callable[[Free], Array], free: Free, derivative: str
-) -> tuple[Array, Array]:
-    """The residuals in a row and their Jacobian, a column a number, in the mode that is asked for."""
-    of, forward = _traced_once(lambda free: jnp.ravel(residuals(free)), free, derivative)
-    if forward:
-        return _along_each(of, free, axis=1)
-    value, pull = jax.vjp(of, free)
-    rows = jnp.eye(value.size, dtype=value.dtype)
-    return value, lax.map(lambda row: flatten(pull(row)[0]), rows, batch_size=8)
-
-
-def _traced_once(
-    fn: Callable[[Free], Array], free: Free, derivative: str
-) -> tuple[Callable[[Free], Array], bool]:
-    """The same function, never traced again, and whether to take its derivative forward."""
-    traced = jax.make_jaxpr(fn)(free)
-    forward = derivative != "reverse" and "custom_vjp" not in str(traced)
-    if derivative == "forward" and not forward:
-        raise TypeError(
-            '`derivative="forward"` needs a loss that has a forward derivative. A network '
-            'with delays has one in simulate(..., derivative="forward"); or leave '
-            "`derivative` out here."
-        )
-    return lambda free: jaxpr_as_fun(traced)(*free)[0], forward
-
-
-def _along_each(fn: Callable[[Free], Array], free: Free, axis: int) -> tuple[Array, Array]:
-    """What `fn` gives, and on a new axis its derivative along each single number."""
-
-    def along(direction: Free) -> tuple[Array, Array]:
-        return jax.jvp(fn, (free,), (direction,))
-
-    directions = basis(free)
-    if size_of(free) == 1:  # a batch of one would take a batch's slower road
-        value, slope = along(jax.tree.map(lambda x: x[0], directions))
-        return value, jnp.expand_dims(slope, axis)
-    return jax.vmap(along, out_axes=(None, axis))(directions)
-
-
-def require_host(what: str, *trees: PyTree) -> None:
+def require_host(caller: str, *trees: PyTree) -> None:
     """Refuse to work inside of a transformation, where values cannot be looked at."""
     if traced(trees):
         raise TypeError(
-            f"{what} runs on the host: call it outside of jit, vmap and grad. Inside, an optax loop "
-            "in jax.lax.scan does the same."
+            f"{caller} runs on the host: call it outside of jit, vmap and grad. Inside of them, "
+            "write an optax loop in jax.lax.scan."
         )
 
 
-def _check_params(what: str, params: PyTree) -> None:
-    require_host(what, params)
+def _check_params(caller: str, params: PyTree) -> None:
+    require_host(caller, params)
     for path, leaf in jax.tree.leaves_with_path(params):
         if eqx.is_inexact_array_like(leaf) and np.isnan(leaf).any():
             raise ValueError(f"`params{jax.tree_util.keystr(path)}` must not contain NaN.")
@@ -206,7 +219,7 @@ def _check_params(what: str, params: PyTree) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class _Leaf:
-    """Stands for a leaf of params while `where` picks some."""
+    """A stand-in for a leaf of `params` while `where` picks some."""
 
     place: int
     name: str
@@ -222,16 +235,16 @@ def _picked(where: Where, params: PyTree) -> tuple[list[_Leaf], Any]:
     picked = where(tree.unflatten(_Leaf(i, name) for i, name in enumerate(names)))
     fitted, shape = jax.tree.flatten(picked, is_leaf=lambda x: not isinstance(x, tuple | list))
     if not fitted:
-        raise ValueError("`where` gives nothing to fit.")
+        raise ValueError("`where` returns no leaf: there is nothing to fit.")
     for leaf in fitted:
         if not isinstance(leaf, _Leaf):
             inside = [x.name for x in jax.tree.leaves(leaf) if isinstance(x, _Leaf)]
             holds = f"a {type(leaf).__name__} of {', '.join(inside)}" if inside else repr(leaf)
             raise TypeError(
-                f"`where` must give leaves of params, one or a tuple of them, not {holds}."
+                f"`where` must return leaves of params, one or a tuple of them, not {holds}."
             )
     if len(set(fitted)) < len(fitted):
-        raise ValueError(f"`where` gives a leaf twice: {', '.join(x.name for x in fitted)}.")
+        raise ValueError(f"`where` returns a leaf twice: {', '.join(x.name for x in fitted)}.")
     return fitted, shape
 
 
@@ -241,7 +254,7 @@ def _transforms(transform: Any, count: int) -> tuple[Transform, ...]:
     for one in transforms:
         if not isinstance(one, Transform):
             raise TypeError(
-                "`transform` must be a Transform, such as positive(), or a tuple of one a fitted "
+                "`transform` must be a Transform, such as positive(), or a tuple of one per fitted "
                 f"leaf, not {one!r}."
             )
     if len(transforms) != count:

@@ -1,4 +1,4 @@
-"""One function over many values: a parameter sweep."""
+"""A parameter sweep: one function over many values."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -44,25 +44,25 @@ def sweep(
     """Run `fn` on each of many values, all at once or `chunk` at a time.
 
     This is `jax.vmap(fn)(values)`, compiled once: a later call with the same `fn` object and
-    shapes compiles nothing, while a new `lambda` is a new function. Chunks bound the memory
-    that the runs need while they run; the results of all of them stay on the device, so let
-    `fn` return what is asked, not trajectories.
+    shapes compiles nothing, while a new `lambda` is a new function. Chunks bound the memory that
+    the runs need while they run. All results stay on the device, so let `fn` return what is needed
+    and not whole trajectories.
 
     Inside your own `jit`, `vmap` or `grad` it is `jax.vmap`, or `jax.lax.map` by chunks, without
     a bar.
 
     Args:
         fn: pure function of one value, returning any pytree of arrays.
-        values: an array, or any pytree of arrays, whose leading axis counts the values; a
-            mapping of arrays comes from `grid`.
-        chunk: how many run at once; all of them if None. The last chunk is filled up with its
-            last value, to keep one shape, and the surplus is dropped.
-        save: a folder, made if need be, that each finished chunk is written to. The same call goes on
-            from there if it was killed, and loses at most the chunk in flight; another function, or
-            other values, chunk or version of JAX, are refused.
-        devices: spread the values of a chunk over these, `jax.devices()` say: as many of them on
-            each, which talk to each other no further. Results are those of one device.
-        progress: show a bar on stderr, a step a chunk. Needs tqdm, which the extra
+        values: an array, or any pytree of arrays, whose leading axis counts the values; `grid`
+            makes a dictionary of such arrays.
+        chunk: number of values that run at once; all of them if None. The last chunk is filled up
+            with its last value, so that all have one shape, and the surplus is dropped.
+        save: a folder, made if need be, to which each finished chunk is written. If it was killed,
+            the same call goes on from there, and loses the unfinished chunk at most. Another function,
+            or other values, chunk or version of JAX, are refused.
+        devices: devices to spread the values of a chunk over, such as `jax.devices()`, equally many
+            on each. They do not communicate further, and the results are those of one device.
+        progress: show a bar on stderr, with one step per chunk. It needs tqdm, which the extra
             `coupling_fn[progress]` installs; without it there is no bar.
 
     Returns:
@@ -72,13 +72,13 @@ def sweep(
     Raises:
         ValueError: if `values` is empty, a leaf has no leading axis, two leading axes differ in
             length, `chunk` is 0, `devices` is empty, `save` holds another sweep or a damaged one,
-            or either comes inside of `jit`, `vmap` or `grad`.
+            or `devices` or `save` is given inside of `jit`, `vmap` or `grad`.
         TypeError: if `save` is given and `fn` returns random keys.
-        OSError: if `save` cannot be written; the chunks before are as they were.
+        OSError: if `save` cannot be written; the chunks written before stay as they are.
         Interrupted: on Ctrl-C, with the finished chunks.
 
     Example:
-        The strength at which a run ends highest, three strengths at once:
+        Find the strength at which a run ends highest, running three strengths at once:
 
         >>> import equinox as eqx
         >>> params = {"k": jnp.asarray(0.0), "drive": jnp.asarray([1.0, 2.0])}
@@ -94,21 +94,24 @@ def sweep(
     if chunk is not None:
         chunk = as_count("chunk", chunk)
         if chunk == 0:
-            raise ValueError("`chunk` must be at least 1; None runs all values at once.")
+            raise ValueError("`chunk` must be at least 1; got 0. None runs all values at once.")
     if devices is not None and not len(devices):
-        raise ValueError("`devices` is empty; `jax.devices()` are all there are.")
+        raise ValueError("`devices` must not be empty; `jax.devices()` lists all there are.")
     if not known(fn, values):
         if devices is not None:
-            raise ValueError("`devices` is not for inside of jit, vmap or grad: spread those.")
+            raise ValueError(
+                "`devices` cannot be given inside jit, vmap or grad: spread the outer function "
+                "over them."
+            )
         if save is not None:
-            raise ValueError("`save` writes files, which is not for inside of jit, vmap or grad.")
+            raise ValueError("`save` writes files, which is not possible inside jit, vmap or grad.")
         return jax.vmap(fn)(values) if chunk is None else jax.lax.map(fn, values, batch_size=chunk)
     chunk = min(chunk or size, size)
     if save is not None and traced():
-        raise ValueError("`save` writes files, which is not for inside of jit.")
+        raise ValueError("`save` writes files, which is not possible inside jit.")
     disk = None if save is None else _Disk(Path(save), fn, values, chunk)
+    numpy = np if disk else jnp  # finished chunks that were written have left the device
     results = []
-    joined = lambda: _joined(results, size, np if disk else jnp)  # noqa: E731
     try:
         with progress_bar(size, "sweep", progress) as advance:
             for first in range(0, size, chunk):
@@ -123,19 +126,19 @@ def sweep(
                 results.append(done)
                 advance(min(chunk, size - first))
     except KeyboardInterrupt:
-        raise Interrupted(joined() if results else None) from None
-    return joined()
+        raise Interrupted(_joined(results, size, numpy) if results else None) from None
+    return _joined(results, size, numpy)
 
 
 def _joined(results: list[PyTree], size: int, numpy: Any) -> PyTree:
-    """All chunks in one, without what fills up the last."""
+    """Return all chunks in one, without what fills up the last."""
     if len(results) == 1:
         return results[0]
     return jax.tree.map(lambda *parts: numpy.concatenate(parts)[:size], *results)
 
 
 class _Disk:
-    """The finished chunks of a sweep in a folder, a file each."""
+    """The finished chunks of a sweep in a folder, with one file per chunk."""
 
     def __init__(self, folder: Path, fn: Callable[[Any], PyTree], values: PyTree, chunk: int):
         part = jax.tree.map(lambda x: x[:chunk], values)
@@ -146,11 +149,12 @@ class _Disk:
         self.marks = fingerprint("function", traced, "values or chunk", numbers)
 
     def read(self, first: int) -> PyTree:
+        """Return the chunk that begins at a value; None if it was not finished."""
         found = read_checkpoint(self._file(first), self.marks, "sweep")
         return None if found is None else as_tree("result", found, self.like)
 
     def write(self, first: int, done: PyTree) -> PyTree:
-        """Write a chunk, and give it back as arrays of the host."""
+        """Write a chunk, and return it as arrays of the host."""
         arrays = as_arrays("result", done)
         write_checkpoint(self._file(first), arrays, self.marks)
         return jax.tree.map(np.asarray, done)
@@ -165,8 +169,8 @@ def _batch(fn: Callable[[Any], PyTree], values: PyTree, devices: tuple[Any, ...]
         return jax.vmap(fn)(values)
     size = len(jax.tree.leaves(values)[0])
     each = -(-size // len(devices))
-    # Filled up to as many on each; and each works on its own, where `jit` alone would have all
-    # devices hold the past of all delayed runs.
+    # The values are filled up so that each device has equally many. `shard_map` lets each work on
+    # its own, where `jit` alone would have all devices hold the histories of all delayed runs.
     rows = np.minimum(np.arange(each * len(devices)), size - 1)
     mesh = mesh_of(devices)
     arrays, rest = eqx.partition(fn, eqx.is_array)
@@ -185,36 +189,36 @@ def _length(values: PyTree) -> int:
         name = f"values{jax.tree_util.keystr(path)}"
         if np.ndim(leaf) == 0:
             raise ValueError(
-                f"`{name}` must be an array with a leading axis, one entry a value; it is "
-                f"{leaf!r}. Wrap a list of numbers in jnp.asarray, repeat what stays the same or "
-                "leave it to `fn`."
+                f"`{name}` must be an array with a leading axis, one entry per value; got "
+                f"{leaf!r}. Wrap a list of numbers in jnp.asarray, and repeat what stays the same or "
+                "let `fn` close over it."
             )
         lengths[name] = np.shape(leaf)[0]
     if not lengths or 0 in lengths.values():
-        raise ValueError("`values` is empty: there is nothing to sweep over.")
+        raise ValueError("`values` must not be empty: there is nothing to sweep over.")
     if len(set(lengths.values())) > 1:
         listed = ", ".join(f"{name}: {n}" for name, n in lengths.items())
         raise ValueError(
-            f"All leaves of `values` must have leading axes of one length, not {listed}. For all "
+            f"All leaves of `values` must have leading axes of one length; got {listed}. For all "
             "combinations of several axes, use grid."
         )
     return next(iter(lengths.values()))
 
 
 def grid(**axes: ArrayLike | Sequence[Any]) -> dict[str, Array]:
-    """Give all combinations of some axes, flattened, as values for `sweep`.
+    """Return all combinations of some axes, flattened, as values for `sweep`.
 
-    The last axis varies fastest (C order): a result `r` goes back onto the axes as
-    `r.reshape(len(k), len(speed), *r.shape[1:])`.
+    The last axis varies fastest (C order), so `r.reshape(len(k), len(speed), *r.shape[1:])` lays
+    a result `r` out along the axes again.
 
     Args:
         **axes: the values of each axis, by name. Each keeps its dtype.
 
     Returns:
-        One array a name, each with an entry a combination.
+        One array per name, each with one entry per combination.
 
     Raises:
-        ValueError: if there is no axis, or one is empty or has not one dimension.
+        ValueError: if there is no axis, or one is empty or does not have one dimension.
 
     Example:
         >>> k, speed = jnp.asarray([0.0, 0.5, 1.0]), jnp.asarray([3.0, 6.0])
@@ -226,12 +230,12 @@ def grid(**axes: ArrayLike | Sequence[Any]) -> dict[str, Array]:
         (3, 2)
     """
     if not axes:
-        raise ValueError("A grid needs at least one axis, as in grid(k=ks, speed=speeds).")
+        raise ValueError("`grid` needs at least one axis, as in grid(k=ks, speed=speeds).")
     arrays = {name: _axis(name, axis) for name, axis in axes.items()}
     for name, axis in arrays.items():
         if axis.ndim != 1 or axis.size == 0:
             raise ValueError(
-                f"`{name}` must be one axis of at least one value; its shape is {axis.shape}."
+                f"`{name}` must have one axis, of at least one value; its shape is {axis.shape}."
             )
     mesh = jnp.meshgrid(*arrays.values(), indexing="ij")
     return {name: points.ravel() for name, points in zip(arrays, mesh, strict=True)}

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -13,40 +13,57 @@ from jaxtyping import Bool, Float
 
 from .._core import PyTree, Where, as_float, require_choice, require_positive
 from ..transforms import Transform
-from ._fit import Derivative
+from ._derivatives import DERIVATIVES, Derivative, value_and_jacobian
 from ._leaves import (
     Fitted,
-    Free,
+    Unconstrained,
     basis,
     fitted_leaves,
     flatten,
     is_float,
     one_float,
+    size_of,
     unflatten,
-    value_and_jacobian,
 )
 
 
 class Uncertainty(eqx.Module):
-    """What the curvature at a minimum says of the fitted numbers; `print` shows a table.
+    """What the curvature at a minimum says about the fitted values; `print` shows a table.
 
-    Args:
-        estimate: the fitted leaves, as `where` gives them.
-        error: their standard errors, likewise; infinite where the data do not determine a number.
-        lower: the lower ends of their 95 % intervals: 1.96 standard errors away in the numbers that
-            the optimiser moves, so that they keep to their range; where a leaf mixes several of
-            these, 1.96 of its own errors away.
-        upper: the upper ends.
-        names: what the optimiser moves, a name a number.
-        covariance: of those numbers; without the directions that are not identified.
-        information: the Hessian of the negative log-likelihood in them, or its Gauss-Newton part.
-        eigenvalues: of the information in units where its diagonal is 1, the smallest first: 1
-            where numbers are independent, 0 where changes of several cancel.
-        directions: the unit vectors that go with them, a row each.
-        identified: which numbers the data determine.
+    The curvature is taken in unconstrained values, of which the leaves are functions (`transform`).
+
+    Attributes:
+        estimate: the fitted leaves, as `where` returns them. [unit of each leaf]
+        error: their standard errors, likewise; infinite where the data do not determine a value.
+            [unit of each leaf]
+        lower: the lower ends of their 95 % intervals, likewise. They lie 1.96 standard errors away in
+            the unconstrained values, so that they keep to the range of the leaf; where an entry of a
+            leaf depends on several unconstrained values, 1.96 of its own errors away. [unit of
+            each leaf]
+        upper: the upper ends, likewise. [unit of each leaf]
+        names: one name per unconstrained value.
+        covariance: that of the unconstrained values, without the directions that are not
+            identified. [1]
+        information: the Hessian of the negative log-likelihood in the unconstrained values, or its
+            Gauss-Newton part. [1]
+        eigenvalues: those of the information, scaled so that its diagonal is 1, the smallest first:
+            1 where values are independent, 0 where changes of several cancel. [1]
+        directions: their unit vectors, one per row. [1]
+        identified: which unconstrained values the data determine.
         distance: how far the minimum of the parabola at the estimate lies away, in standard
-            errors; a fit that has arrived is at much less than 1.
+            errors; much less than 1 at the end of a fit that has arrived. [1]
         warned: what is wrong, in words; empty if nothing is.
+
+    Example:
+        >>> data = jnp.asarray([0.9, 1.1, 1.3, 0.7])
+        >>> def residuals(params):
+        ...     return params["mean"] - data
+        >>> at = {"mean": jnp.asarray(1.0)}
+        >>> sure = cf.uncertainty(residuals, at, where=lambda p: p["mean"])
+        >>> round(float(sure.error), 3), sure.identified.tolist(), sure.names  # 0.258 / √4
+        (0.129, [True], ("params['mean']",))
+        >>> sure.sloppy()
+        ("+1.00 params['mean']",)
     """
 
     estimate: PyTree
@@ -63,7 +80,7 @@ class Uncertainty(eqx.Module):
     warned: tuple[str, ...]
 
     def sloppy(self, count: int = 1) -> tuple[str, ...]:
-        """The directions that the data say least about, told by the names of what moves."""
+        """Return in words the `count` directions that the data say least about."""
         return tuple(_in_words(row, self.names) for row in self.directions[:count])
 
     def __str__(self) -> str:
@@ -88,32 +105,34 @@ def uncertainty(
     noise: Any = None,
     derivative: Derivative = "auto",
 ) -> Uncertainty:
-    r"""Give standard errors at a minimum, and say what the data do not determine.
+    r"""Compute standard errors at a minimum, and find what the data do not determine.
 
     Where `loss` returns one float it is a negative log-likelihood, and the information is its
     Hessian $H$, by forward-over-reverse products. Where it returns residuals $r$, the information
     is that of independent normal noise, $J^\top J / \sigma^2$ (Fisher's, and the Gauss-Newton part
-    of the Hessian), with $\sigma^2 = \sum r^2 / (\text{residuals} - \text{numbers})$ unless `noise`
-    says otherwise. The covariance is its inverse. A mean of squares or an FC distance is no
-    negative log-likelihood, and errors from it mean nothing: return its residuals.
+    of the Hessian), with $\sigma^2 = \sum r^2 / (\text{residuals} - \text{fitted values})$ unless
+    `noise` says otherwise. The covariance is its inverse. A mean of squares or an FC distance is no
+    negative log-likelihood, and errors from it mean nothing: return its residuals instead.
 
     Args:
         loss: pure function of `params`: a negative log-likelihood, or residuals of any shape.
         params: where the fit ended, `FitResult.params`.
         where: the leaves to judge, as in `fit`.
-        transform: as in `fit`; the information is then in the numbers that the optimiser moves, one
-            a pair of a symmetric matrix say, and errors are carried over to the leaves.
-        noise: standard deviation of the residuals; 1 if they are divided by it already.
-        derivative: of residuals: "forward" costs a run a number, "reverse" one a residual; "auto"
-            is forward where the loss has it (`simulate(derivative="forward")` in a delayed one).
+        transform: as in `fit`. The information is then in the unconstrained values, such as one per
+            pair of a symmetric matrix, and errors are carried over to the leaves.
+        noise: standard deviation of the residuals; 1 if they are divided by it already. [unit of
+            the residuals]
+        derivative: that of residuals. "forward" costs one run per fitted value, "reverse" one per
+            residual; "auto" is forward where the loss has that derivative (in a network with
+            delays by `simulate(derivative="forward")`).
 
     Raises:
-        TypeError: if the loss returns neither, or a leaf cannot be fitted.
-        ValueError: if the loss is not finite, there are no more residuals than numbers, or `noise`
-            comes with one float.
+        TypeError: if the loss returns neither a float nor residuals, or a leaf cannot be fitted.
+        ValueError: if the loss is not finite, there are no more residuals than fitted values, or
+            `noise` is given for a loss that returns one float.
 
     Warns:
-        UserWarning: if a number is not identified, or `params` is no minimum.
+        UserWarning: if a value is not identified, or `params` is no minimum.
 
     Source:
         G. Seber, C. Wild, Nonlinear Regression (1989), ch. 2 and 5; for directions, J. Waterfall
@@ -121,7 +140,8 @@ def uncertainty(
 
     Example:
         >>> t = jnp.arange(5.0)
-        >>> line = lambda p: p["slope"] * t + p["height"] - jnp.asarray([0.1, 0.9, 2.1, 2.9, 4.0])
+        >>> data = jnp.asarray([0.1, 0.9, 2.1, 2.9, 4.0])
+        >>> line = lambda p: p["slope"] * t + p["height"] - data
         >>> at = {"slope": jnp.asarray(0.98), "height": jnp.asarray(0.04)}
         >>> sure = cf.uncertainty(line, at, where=lambda p: (p["slope"], p["height"]))
         >>> print(sure)
@@ -129,105 +149,141 @@ def uncertainty(
         params['height']  0.04 ± 0.085  [-0.1263, 0.2063]
         least determined: +0.71 params['height'], -0.71 params['slope']
     """
-    require_choice("derivative", derivative, ("auto", "reverse", "forward"))
+    require_choice("derivative", derivative, DERIVATIVES)
     fitted = fitted_leaves("uncertainty", params, where, transform)
-    free = fitted.start()
-    shape = jax.eval_shape(lambda u: loss(fitted.at(u)), free)
+    at = fitted.start()
+    shape = jax.eval_shape(lambda u: loss(fitted.at(u)), at)
     if not (isinstance(shape, jax.ShapeDtypeStruct) and is_float(shape)):
         raise TypeError(
             "`loss` must return one float, a negative log-likelihood, or an array of residuals, "
             f"not {eqx.tree_pformat(shape)}."
         )
-    count = sum(u.size for u in free)
+    if shape.ndim == 0 and noise is not None:
+        raise ValueError("`noise` is that of residuals; this loss returns one float. Leave it out.")
     if shape.ndim == 0:
-        if noise is not None:
-            raise ValueError("`noise` is that of residuals; this loss returns one float.")
-        value, slope, information = _hessian(loss, fitted, free)
+        found = _Information(*_hessian(loss, fitted, at))
     else:
-        residuals, jacobian = _jacobian(loss, fitted, free, derivative)
-        residuals, jacobian = (np.asarray(x, np.float64) for x in (residuals, jacobian))
-        if noise is None and residuals.size <= count:
-            raise ValueError(
-                f"There are {residuals.size} residuals for {count} numbers: no noise can be told "
-                "from them. Give `noise`."
-            )
-        if noise is None:
-            variance = max((residuals**2).sum() / (residuals.size - count), np.finfo(float).tiny)
-        else:
-            noise = as_float("noise", noise)
-            require_positive("noise", noise)
-            variance = float(noise) ** 2
-        value = residuals @ residuals / variance / 2
-        slope, information = (jacobian.T @ x / variance for x in (residuals, jacobian))
-    if not (np.isfinite(value) and np.isfinite(information).all()):
-        raise ValueError("The loss and its derivatives must be finite at `params`; they are not.")
-    stretch = np.asarray(_stretch(fitted, free), np.float64)
+        found = _of_residuals(*_jacobian(loss, fitted, at, derivative), noise, size_of(at))
+    if not (np.isfinite(found.value) and np.isfinite(found.matrix).all()):
+        raise ValueError(
+            "The loss and its derivatives must be finite at `params`; some are not. Fit first, or "
+            "look at what the loss computes there."
+        )
     precision = float(jnp.finfo(shape.dtype).eps) ** 0.5
-    return _judged(fitted, free, np.asarray(slope, np.float64), information, stretch, precision)
+    judged = _judged(fitted, at, found, precision)
+    for message in judged.warned:
+        warnings.warn(message, UserWarning, stacklevel=2)
+    return judged
+
+
+class _Information(NamedTuple):
+    """The negative log-likelihood at a point: its value, its slope, and the information there."""
+
+    value: Any
+    slope: Any
+    matrix: Any
+
+
+def _of_residuals(residuals: Array, jacobian: Array, noise: Any, count: int) -> _Information:
+    """Return the information of residuals with independent normal noise, for `count` values."""
+    r, j = np.asarray(residuals, np.float64), np.asarray(jacobian, np.float64)
+    if noise is None and r.size <= count:
+        raise ValueError(
+            f"There are {r.size} residuals for {count} fitted values: no noise can be told from "
+            "them. Give `noise`."
+        )
+    if noise is None:
+        variance = max((r**2).sum() / (r.size - count), np.finfo(float).tiny)
+    else:
+        noise = as_float("noise", noise)
+        require_positive("noise", noise)
+        variance = float(noise) ** 2
+    return _Information(r @ r / variance / 2, j.T @ r / variance, j.T @ j / variance)
 
 
 @eqx.filter_jit
-def _hessian(loss: Any, fitted: Fitted, free: Free) -> Any:
-    def gradient(free: Free) -> Any:
-        return jax.value_and_grad(lambda u: one_float(loss(fitted.at(u))))(free)
+def _hessian(loss: Any, fitted: Fitted, at: Unconstrained) -> tuple[Array, Array, Array]:
+    def gradient(unconstrained: Unconstrained) -> Any:
+        return jax.value_and_grad(lambda u: one_float(loss(fitted.at(u))))(unconstrained)
 
-    def product(direction: Free) -> Array:
-        return flatten(jax.jvp(lambda u: gradient(u)[1], (free,), (direction,))[1])
+    def product(direction: Unconstrained) -> Array:
+        return flatten(jax.jvp(lambda u: gradient(u)[1], (at,), (direction,))[1])
 
-    value, slope = gradient(free)
-    return value, flatten(slope), lax.map(product, basis(free), batch_size=8)
-
-
-@eqx.filter_jit
-def _jacobian(loss: Any, fitted: Fitted, free: Free, derivative: str) -> tuple[Array, Array]:
-    return value_and_jacobian(lambda u: loss(fitted.at(u)), free, derivative)
+    value, slope = gradient(at)
+    return value, flatten(slope), lax.map(product, basis(at), batch_size=8)
 
 
 @eqx.filter_jit
-def _stretch(fitted: Fitted, free: Free) -> Array:
-    """How the leaves move with the numbers, a column a number."""
-    leaves = lambda u: flatten(fitted.values(u))  # noqa: E731
-    push = lambda direction: jax.jvp(leaves, (free,), (direction,))[1]  # noqa: E731
-    return jax.vmap(push, out_axes=1)(basis(free))
+def _jacobian(loss: Any, fitted: Fitted, at: Unconstrained, derivative: str) -> tuple[Array, Array]:
+    return value_and_jacobian(lambda u: loss(fitted.at(u)), at, derivative)
+
+
+@eqx.filter_jit
+def _leaf_slopes(fitted: Fitted, at: Unconstrained) -> Array:
+    """Return how the leaves move with the unconstrained values, with one column per value."""
+
+    def leaves(unconstrained: Unconstrained) -> Array:
+        return flatten(fitted.values(unconstrained))
+
+    def along(direction: Unconstrained) -> Array:
+        return jax.jvp(leaves, (at,), (direction,))[1]
+
+    return jax.vmap(along, out_axes=1)(basis(at))
+
+
+class _Curvature(NamedTuple):
+    """The information, taken apart.
+
+    Attributes:
+        information: the matrix, made symmetric.
+        eigenvalues: those of the matrix scaled to a diagonal of 1, the smallest first.
+        vectors: their unit vectors, one per column.
+        weak: which of them are not identified.
+        bent: which of the weak ones are negative beyond rounding, so that there is no minimum.
+        covariance: the inverse of the matrix without the weak directions.
+        lost: which unconstrained values have a part in a weak direction.
+    """
+
+    information: np.ndarray
+    eigenvalues: np.ndarray
+    vectors: np.ndarray
+    weak: np.ndarray
+    bent: np.ndarray
+    covariance: np.ndarray
+    lost: np.ndarray
+
+
+def _curvature(information: np.ndarray, precision: float) -> _Curvature:
+    information = (information + information.T) / 2
+    diagonal = np.diagonal(information)
+    unit = np.where(diagonal > 0, np.sqrt(np.abs(diagonal)), 1.0)
+    eigenvalues, vectors = np.linalg.eigh(information / unit / unit[:, None])
+    smallest = precision * max(eigenvalues[-1], 0.0)
+    weak = eigenvalues <= smallest
+    inverse = np.where(weak, 0.0, 1 / np.where(weak, 1.0, eigenvalues))
+    covariance = (vectors * inverse) @ vectors.T / unit / unit[:, None]
+    # A value is lost if a tenth of its unit lies along what the data do not see.
+    lost = (vectors[:, weak] ** 2).sum(1) > 0.01
+    bent = eigenvalues < -smallest
+    return _Curvature(information, eigenvalues, vectors, weak, bent, covariance, lost)
 
 
 def _judged(
-    fitted: Fitted, free: Free, slope: Any, information: Any, stretch: Any, precision: float
+    fitted: Fitted, at: Unconstrained, found: _Information, precision: float
 ) -> Uncertainty:
-    information = np.asarray(information, np.float64)
-    information = (information + information.T) / 2
-    curvature = np.diagonal(information)
-    unit = np.where(curvature > 0, np.sqrt(np.abs(curvature)), 1.0)
-    eigenvalues, vectors = np.linalg.eigh(information / unit / unit[:, None])
-    weak = eigenvalues <= precision * max(eigenvalues[-1], 0.0)
-    inverse = np.where(weak, 0.0, 1 / np.where(weak, 1.0, eigenvalues))
-    covariance = (vectors * inverse) @ vectors.T / unit / unit[:, None]
-    lost = (vectors[:, weak] ** 2).sum(1) > 0.01  # a tenth of a unit along what is not seen
-    names = _names(fitted, free)
-
-    warned = []
-    for value, row in zip(eigenvalues[weak], vectors.T[weak], strict=True):
-        moves = _in_words(row, names)
-        bent = value < -precision * max(eigenvalues[-1], 0.0)
-        warned.append(
-            f"No minimum: the loss falls along {moves}. Fit on from there."
-            if bent
-            else f"Not identified: the loss does not change along {moves}."
-        )
+    slope = np.asarray(found.slope, np.float64)
+    curvature = _curvature(np.asarray(found.matrix, np.float64), precision)
+    covariance, lost = curvature.covariance, curvature.lost
+    slopes = np.asarray(_leaf_slopes(fitted, at), np.float64)
     distance = float(np.sqrt(max(slope @ covariance @ slope, 0.0)))
-    if distance > 1:
-        warned.append(
-            f"The fit has not arrived: a minimum lies {distance:.2g} standard errors off."
-        )
-    for message in warned:
-        warnings.warn(message, UserWarning, stacklevel=3)
+    names = _names(fitted, at)
 
     spread = np.sqrt(np.maximum(np.diagonal(covariance), 0.0))
-    error = np.sqrt(np.maximum(np.einsum("pi,ij,pj->p", stretch, covariance, stretch), 0.0))
-    error = np.where((np.abs(stretch) > 0) @ lost, np.inf, error)
-    values = [np.asarray(x) for x in fitted.values(free)]
+    error = np.sqrt(np.maximum(np.einsum("pi,ij,pj->p", slopes, covariance, slopes), 0.0))
+    error = np.where((np.abs(slopes) > 0) @ lost, np.inf, error)
+    values = [np.asarray(x) for x in fitted.values(at)]
     errors = [np.asarray(x) for x in unflatten(jnp.asarray(error), tuple(map(jnp.asarray, values)))]
-    lower, upper = _interval(fitted, free, np.where(lost, np.inf, spread), stretch, errors)
+    lower, upper = _interval(fitted, at, np.where(lost, np.inf, spread), slopes, errors)
     return Uncertainty(
         estimate=fitted.as_where(values),
         error=fitted.as_where(errors),
@@ -235,28 +291,50 @@ def _judged(
         upper=fitted.as_where(upper),
         names=names,
         covariance=covariance,
-        information=information,
-        eigenvalues=eigenvalues,
-        directions=vectors.T,
+        information=curvature.information,
+        eigenvalues=curvature.eigenvalues,
+        directions=curvature.vectors.T,
         identified=~lost,
         distance=distance,
-        warned=tuple(warned),
+        warned=tuple(_doubts(curvature, distance, names)),
     )
 
 
+def _doubts(curvature: _Curvature, distance: float, names: tuple[str, ...]) -> list[str]:
+    """Return in words what is wrong with a minimum."""
+    doubts = []
+    weak = curvature.weak
+    for bent, row in zip(curvature.bent[weak], curvature.vectors.T[weak], strict=True):
+        moves = _in_words(row, names)
+        doubts.append(
+            f"No minimum: the loss falls along {moves}. Fit on from there."
+            if bent
+            else f"Not identified: the loss does not change along {moves}."
+        )
+    if distance > 1:
+        doubts.append(
+            f"The fit has not arrived: a minimum lies {distance:.2g} standard errors off."
+        )
+    return doubts
+
+
 def _interval(
-    fitted: Fitted, free: Free, spread: np.ndarray, stretch: np.ndarray, errors: list[np.ndarray]
+    fitted: Fitted,
+    at: Unconstrained,
+    spread: np.ndarray,
+    slopes: np.ndarray,
+    errors: list[np.ndarray],
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Both ends for each leaf; `spread` is the standard error of each number that is moved."""
-    away = unflatten(jnp.asarray(1.96 * spread), free)
+    """Return both ends for each leaf; `spread` holds the errors of the unconstrained values."""
+    away = unflatten(jnp.asarray(1.96 * spread), at)
     ends = [
-        [np.asarray(x) for x in fitted.values(tuple(map(move, free, away)))]
+        [np.asarray(x) for x in fitted.values(tuple(map(move, at, away)))]
         for move in (jnp.subtract, jnp.add)
     ]
-    values = [np.asarray(x) for x in fitted.values(free)]
+    values = [np.asarray(x) for x in fitted.values(at)]
     lower, upper, row, column = [], [], 0, 0
-    for value, error, u, a, b in zip(values, errors, free, *ends, strict=True):
-        part = stretch[row : row + value.size, column : column + u.size]
+    for value, error, u, a, b in zip(values, errors, at, *ends, strict=True):
+        part = slopes[row : row + value.size, column : column + u.size]
         if value.shape == u.shape and (part == np.diag(np.diagonal(part))).all():
             low, high = np.minimum(a, b), np.maximum(a, b)
         else:
@@ -267,20 +345,20 @@ def _interval(
     return lower, upper
 
 
-def _names(fitted: Fitted, free: Free) -> tuple[str, ...]:
+def _names(fitted: Fitted, at: Unconstrained) -> tuple[str, ...]:
     names = []
-    for name, u, value in zip(fitted.names, free, fitted.values(free), strict=True):
-        name = name if u.shape == value.shape else f"{name} as moved"
+    for name, u, value in zip(fitted.names, at, fitted.values(at), strict=True):
+        name = name if u.shape == value.shape else f"unconstrained {name}"
         places = np.ndindex(u.shape)
-        names += [name + (f"[{', '.join(map(str, at))}]" if at else "") for at in places]
+        names += [name + (f"[{', '.join(map(str, place))}]" if place else "") for place in places]
     return tuple(names)
 
 
 def _in_words(row: np.ndarray, names: tuple[str, ...]) -> str:
-    """The parts of a direction, the largest first, down to a tenth."""
+    """Return the parts of a direction, the largest first, down to a tenth."""
     order = np.argsort(-np.abs(row), kind="stable")
     kept = [i for i in order if abs(row[i]) > 0.1][:6]
-    # Parts of one size go by name, so that rounding does not order them.
+    # Parts of equal size are ordered by name, so that rounding does not order them.
     kept.sort(key=lambda i: (-round(abs(float(row[i])), 2), names[i]))
     sign = np.sign(row[kept[0]])
     return ", ".join(f"{sign * row[i]:+.2f} {names[i]}" for i in kept)

@@ -1,4 +1,4 @@
-"""Between parameters that have a range and the unconstrained numbers an optimiser moves."""
+"""Maps between parameters in their range and the unconstrained values that an optimiser moves."""
 
 from collections.abc import Callable
 
@@ -8,31 +8,28 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
-from jaxtyping import Bool, Float
 
 from .._core import (
-    as_count,
     as_float,
     known,
     require_finite,
-    require_real,
     require_shape,
-    require_square,
 )
 
 
 class Transform(eqx.Module):
     """A one-to-one map from all real numbers onto the range of a parameter.
 
-    `fit` starts at `inverse(parameter)`, lets the optimiser move that number anywhere, and runs
-    the loss at `forward(number)`. Name the functions at the top of a file: a new `lambda` at each
-    fit is compiled again at each fit.
+    `fit` starts at `inverse(parameter)`, lets the optimiser move that value anywhere, and runs the
+    loss at `forward(value)`. Define the functions at the top of a file: a `lambda` that is made
+    again at each fit is compiled again at each fit.
 
     Args:
-        forward: unconstrained numbers → parameter.
-        inverse: parameter → unconstrained numbers.
-        log_slope: unconstrained numbers → log |d forward / du|, summed over them; by default that
-            of a `forward` which acts on each number alone. Only `log_density` asks for it.
+        forward: function from unconstrained values to the parameter.
+        inverse: function from the parameter to unconstrained values.
+        log_slope: function from unconstrained values to log |d forward / du|, summed over them; by
+            default that of a `forward` which acts on each value alone. Only `log_density` asks for
+            it.
 
     Example:
         >>> log = cf.transforms.Transform(forward=jnp.exp, inverse=jnp.log)
@@ -46,7 +43,7 @@ class Transform(eqx.Module):
 
 
 def log_slope(transform: Transform, u: Array) -> Array:
-    """How much a transform stretches the volume around `u`: the log of its Jacobian."""
+    """Return the log of how much a transform stretches the volume around `u`, |d forward / du|."""
     if transform.log_slope is not None:
         return transform.log_slope(u)
     _, slope = jax.jvp(transform.forward, (u,), (jnp.ones_like(u),))
@@ -64,11 +61,11 @@ def identity() -> Transform:
 
 
 def positive() -> Transform:
-    """Keep a parameter above 0: the softplus, log(1 + exp(u)).
+    """Keep a parameter above 0, by the softplus log(1 + exp(u)).
 
-    Far above 0 it changes nothing, so there one step of the optimiser moves the parameter as
-    much as without it; near 0 a step multiplies. What would round to 0 becomes the smallest
-    normal number of the dtype.
+    Far above 0 it changes nothing, so a step of the optimiser moves the parameter as far there as
+    it would without it; near 0 a step multiplies the parameter by a factor. What would round to 0
+    becomes the smallest normal number of the dtype.
 
     Raises:
         ValueError: from `inverse`, if a value is 0, negative, infinite or NaN.
@@ -84,10 +81,10 @@ def positive() -> Transform:
 
 
 def bounded(lower: ArrayLike, upper: ArrayLike) -> Transform:
-    """Keep a parameter strictly between two bounds: a scaled logistic sigmoid.
+    """Keep a parameter strictly between two bounds, by a scaled logistic sigmoid.
 
     Args:
-        lower: lower bound, a number or one an element. [unit of the parameter]
+        lower: lower bound, one number or one per element. [unit of the parameter]
         upper: upper bound, likewise. [unit of the parameter]
 
     Raises:
@@ -106,144 +103,12 @@ def bounded(lower: ArrayLike, upper: ArrayLike) -> Transform:
     lower, upper = as_float("lower", lower), as_float("upper", upper)
     require_finite("lower", lower, "For one bound alone, shift the parameter and use positive().")
     require_finite("upper", upper, "For one bound alone, shift the parameter and use positive().")
-    require_shape("upper", upper, lower.shape, meaning="It is that of `lower`.")
+    require_shape("upper", upper, lower.shape, meaning="That is the shape of `lower`.")
     if known(lower, upper) and not (np.asarray(lower) < np.asarray(upper)).all():
-        raise ValueError(f"`lower` must be below `upper`; they are {lower} and {upper}.")
+        raise ValueError(f"`lower` must be below `upper`; got {lower} and {upper}.")
     return Transform(
         jax.tree_util.Partial(_between, lower, upper),
         jax.tree_util.Partial(_between_inverse, lower, upper),
-    )
-
-
-def masked(
-    mask: Bool[ArrayLike, "target source"], within: Transform | None = None, symmetric: bool = False
-) -> Transform:
-    """Fit only some entries of a matrix, the present edges of a connectome say; the rest is 0.
-
-    Args:
-        mask: which entries are fitted.
-        within: the range of each, by default none: `positive()` keeps weights above 0. Its bounds,
-            if they are arrays, are one an entry, in the order of `matrix[mask]`.
-        symmetric: whether the two directions of an edge share one number. The optimiser then
-            moves one for each pair, in the order of the lower triangle.
-
-    Raises:
-        ValueError: if `mask` is empty, or not symmetric where asked; from `inverse`, if a value is
-            not 0 outside of it, or not symmetric where asked.
-
-    Example:
-        >>> edges = cf.transforms.masked(jnp.asarray([[False, True], [False, False]]), cf.transforms.positive())
-        >>> edges.forward(edges.inverse(jnp.asarray([[0.0, 0.5], [0.0, 0.0]]))).tolist()
-        [[0.0, 0.5], [0.0, 0.0]]
-    """
-    require_real("mask", mask)
-    if np.ndim(mask) != 2:
-        raise ValueError(f"`mask` must have shape (target, source), not {np.shape(mask)}.")
-    mask = np.asarray(mask, bool)
-    if symmetric:
-        require_square("mask", mask)
-        if (mask != mask.T).any():
-            raise ValueError("`mask` must be symmetric: `symmetric` ties both directions.")
-    chosen = np.argwhere(np.tril(mask) if symmetric else mask).astype(np.int32)
-    if len(chosen) == 0:
-        raise ValueError("`mask` must have an entry: there is nothing to fit.")
-    number = np.zeros(mask.shape, np.int32)  # 0 is an entry that is not fitted
-    rows, columns = chosen.T
-    number[rows, columns] = np.arange(1, len(chosen) + 1)
-    if symmetric:
-        number[columns, rows] = number[rows, columns]
-    within = identity() if within is None else within
-    chosen, number = jnp.asarray(chosen), jnp.asarray(number)
-    return Transform(
-        jax.tree_util.Partial(_scatter, number, within),
-        jax.tree_util.Partial(_collect, chosen, number, within),
-        jax.tree_util.Partial(log_slope, within),
-    )
-
-
-def symmetric(regions: int, within: Transform | None = None) -> Transform:
-    """Keep a matrix symmetric: one number moves both directions, so the gradient sums over both.
-
-    Args:
-        regions: the size of the matrix.
-        within: the range of each entry, as in `masked`.
-
-    Raises:
-        ValueError: from `inverse`, if a value is not symmetric.
-
-    Example:
-        >>> both_ways = cf.transforms.symmetric(2)
-        >>> both_ways.inverse(jnp.asarray([[1.0, 0.5], [0.5, 2.0]])).tolist()
-        [1.0, 0.5, 2.0]
-    """
-    return masked(np.ones((as_count("regions", regions),) * 2, bool), within, symmetric=True)
-
-
-def low_rank(base: Float[ArrayLike, "target source"], rank: int) -> Transform:
-    r"""Fit a change of few patterns to a matrix: $W = W_0 + U V^\top$.
-
-    Args:
-        base: $W_0$, the connectome as it was measured.
-        rank: columns of $U$ and $V$. The optimiser moves both, stacked: `(target + source, rank)`.
-
-    Raises:
-        ValueError: if `rank` is 0 or larger than the matrix; from `inverse`, if a value is not
-            `base` plus a matrix of that rank.
-
-    Example:
-        >>> W = jnp.asarray([[0.0, 1.0], [0.5, 0.0]])
-        >>> change = cf.transforms.low_rank(W, rank=1)
-        >>> bool(jnp.allclose(change.forward(change.inverse(W)), W))
-        True
-    """
-    base = as_float("base", base)
-    if base.ndim != 2 or not 1 <= as_count("rank", rank) <= min(base.shape):
-        raise ValueError(
-            f"`rank` must be from 1 to the size of the matrix `base`, {base.shape}, not {rank}."
-        )
-    return Transform(
-        jax.tree_util.Partial(_add_outer, base),
-        jax.tree_util.Partial(_outer_parts, base, jnp.zeros(rank, base.dtype)),
-        _no_slope,
-    )
-
-
-def regional(
-    maps: Float[ArrayLike, "map region"] | Float[ArrayLike, " region"],
-    within: Transform | None = None,
-) -> Transform:
-    r"""Let a regional parameter follow maps of the cortex: $p_i = g(b_0 + \sum_m b_m z_{mi})$.
-
-    The optimiser moves $(b_0, b_1, ...)$ in place of a number a region; `inverse` of a result
-    gives them back. Scale the maps alike (z-scores), so that one step suits all.
-
-    Args:
-        maps: $z$, one map (T1w/T2w, a gradient of expression) or several.
-        within: $g$, the range of the parameter, by default none.
-
-    Raises:
-        ValueError: if maps are not finite; from `inverse`, if a value is no such sum: start from
-            one number for all regions.
-
-    Source:
-        M. Demirtas et al., Neuron 101 (2019) 1181-1194, for parameters that follow a map.
-
-    Example:
-        >>> along = cf.transforms.regional(jnp.asarray([-1.0, 0.0, 1.0]))
-        >>> along.forward(jnp.asarray([0.5, 0.1])).tolist()
-        [0.4, 0.5, 0.6]
-    """
-    maps = as_float("maps", maps)
-    maps = maps[None] if maps.ndim == 1 else maps
-    if maps.ndim != 2:
-        raise ValueError(f"`maps` must have shape (map, region) or (region,), not {maps.shape}.")
-    require_finite("maps", maps)
-    within = identity() if within is None else within
-    design = jnp.concatenate([jnp.ones_like(maps[:1]), maps]).T
-    return Transform(
-        jax.tree_util.Partial(_along_maps, design, within),
-        jax.tree_util.Partial(_onto_maps, design, within),
-        _no_slope,
     )
 
 
@@ -263,7 +128,8 @@ def _softplus_inverse(x: Array) -> Array:
 
 def _between(lower: Array, upper: Array, u: Array) -> Array:
     lower, upper = lower.astype(u.dtype), upper.astype(u.dtype)
-    # Measured from the nearer bound, each end keeps its digits; and rounding never reaches it.
+    # Measured from the nearer bound, a value keeps its digits at both ends. The clip below keeps
+    # rounding from reaching a bound.
     width = upper - lower
     x = jnp.where(
         u < 0, lower + width * jax.nn.sigmoid(u), upper - width * jax.nn.sigmoid(-jnp.abs(u))
@@ -276,77 +142,13 @@ def _between(lower: Array, upper: Array, u: Array) -> Array:
 
 def _between_inverse(lower: Array, upper: Array, x: Array) -> Array:
     x = as_float("x", x)
-    require_shape("the bounds", lower, (), x.shape, meaning="One number, or one an element.")
+    require_shape(
+        "the bounds", lower, (), x.shape, meaning="They are one number, or one per element."
+    )
     lower, upper = lower.astype(x.dtype), upper.astype(x.dtype)
     bounds = f"({lower}, {upper})" if known(lower, upper) else "its bounds"
     _require_inside(x, lower, upper, f"A parameter bounded to {bounds} must lie strictly between")
     return jnp.log(x - lower) - jnp.log(upper - x)
-
-
-def _scatter(number: Array, within: Transform, u: Array) -> Array:
-    return jnp.concatenate([jnp.zeros(1, u.dtype), within.forward(u)])[number]
-
-
-def _collect(chosen: Array, number: Array, within: Transform, x: Array) -> Array:
-    x = as_float("x", x)
-    require_shape("the matrix", x, number.shape, meaning="It is that of `mask`.")
-    values = x[chosen[:, 0], chosen[:, 1]]
-    if known(x, number):
-        wanted = np.concatenate([np.zeros(1, x.dtype), np.asarray(values)])[np.asarray(number)]
-        wrong = np.argwhere(wanted != np.asarray(x))
-        if len(wrong):
-            i, j = (int(n) for n in wrong[0])
-            raise ValueError(
-                f"The matrix must be 0 where nothing is fitted, and symmetric where that was asked; "
-                f"at {i, j} it is {x[i, j]}, not {wanted[i, j]}."
-            )
-    return within.inverse(values)
-
-
-def _add_outer(base: Array, u: Array) -> Array:
-    into, out = u[: base.shape[0]], u[base.shape[0] :]
-    return base.astype(u.dtype) + jnp.matmul(into, out.T, precision=jax.lax.Precision.HIGHEST)
-
-
-def _outer_parts(base: Array, columns: Array, x: Array) -> Array:
-    x = as_float("x", x)
-    require_shape("the matrix", x, base.shape, meaning="It is that of `base`.")
-    change, rank = x - base.astype(x.dtype), columns.size
-    into, sizes, out = jnp.linalg.svd(change, full_matrices=False)
-    small = 10 * x.size * jnp.finfo(x.dtype).eps * jnp.abs(x).max()
-    if known(x, base) and (np.asarray(sizes)[rank:] > small).any():
-        raise ValueError(f"The matrix must be `base` plus one of rank {rank}; it is not.")
-    # Without a change both factors could be 0, where no gradient moves either. So V is then made
-    # of the patterns of `base`, and U is 0.
-    _, _, own = jnp.linalg.svd(base.astype(x.dtype), full_matrices=False)
-    out = jnp.where(sizes[:rank, None] > small, out[:rank], own[:rank])
-    sizes = jnp.where(sizes[:rank] > small, sizes[:rank], 0)
-    return jnp.concatenate([into[:, :rank] * sizes[None], out.T])
-
-
-def _along_maps(design: Array, within: Transform, b: Array) -> Array:
-    design = design.astype(b.dtype)
-    return within.forward(jnp.matmul(design, b, precision=jax.lax.Precision.HIGHEST))
-
-
-def _onto_maps(design: Array, within: Transform, x: Array) -> Array:
-    x = as_float("x", x)
-    require_shape("the parameter", x, design.shape[:1], meaning="One a region of the maps.")
-    u = within.inverse(x)
-    b = jnp.linalg.lstsq(design.astype(u.dtype), u)[0]
-    if known(x, design):
-        off = np.abs(np.asarray(design, u.dtype) @ np.asarray(b) - np.asarray(u)).max()
-        if off > np.sqrt(np.finfo(u.dtype).eps) * max(np.abs(np.asarray(u)).max(), 1e-30):
-            raise ValueError(
-                "The parameter must be a constant plus multiples of the maps. Start from one "
-                f"number for all regions; this one is off by {off:.3g}."
-            )
-    return b
-
-
-def _no_slope(u: Array) -> Array:
-    """The numbers that are moved are the parameters: no volume is stretched."""
-    return jnp.zeros((), u.dtype)
 
 
 def _require_inside(x: Array, lower: ArrayLike, upper: ArrayLike, rule: str) -> None:

@@ -1,0 +1,293 @@
+"""What is wrong with the signals of a run: each symptom, with the cause that `_causes` finds."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from .._connectome import EdgeList, connected_parts
+from .._core import Scalar
+from ..observe._synchrony import ABOVE_CHANCE
+from ._causes import Cause, Context
+from ._report import Finding, about, regions
+from ._signals import Measures, first_explosion, turns
+
+DEAD = 1e-3  # Of the first amplitude: less is dead.
+STILL = 1e-6  # Of the size of the values: less is no movement.
+TOGETHER = 0.95  # The order parameter and the mean correlation of regions that are all in step.
+CYCLES = 10.0  # Fewer cycles are too few to measure.
+FEW = 4.0  # Samples per cycle: fewer may be aliased.
+
+
+class Sampling(NamedTuple):
+    """How a run was sampled, and what for.
+
+    Attributes:
+        dt: time from one sample to the next. [ms]
+        samples: how many samples there are. [1]
+        longest_delay: the longest delay of the network; 0 where none is known. [ms]
+        fc_error: the standard error that a correlation may have, or None. [1]
+    """
+
+    dt: float
+    samples: int
+    longest_delay: float
+    fc_error: Scalar | None
+
+
+def is_angle(name: str, x: np.ndarray, context: Context) -> bool:
+    """Tell whether a state is an angle: its name is theta, or its range is one turn."""
+    low, high = context.ranges.get(name, (0.0, 0.0))
+    return abs(high - low - 2 * np.pi) < 1e-6 or name == "theta"
+
+
+# --- it explodes --------------------------------------------------------------------------------
+
+
+def exploded(signals: dict[str, np.ndarray], dt: float, context: Context) -> Iterator[Finding]:
+    """Find the first explosion of any signal."""
+    found = []
+    for name, x in signals.items():
+        if not is_angle(name, x, context) or not np.isfinite(x).all():
+            width = np.ptp(context.ranges[name]) if name in context.ranges else None
+            begun = first_explosion(x, width)
+            if begun is not None:
+                found.append((*begun, name))
+    if not found:
+        return
+    sample, first, name = min(found, key=lambda entry: entry[0])
+    x = signals[name]
+    cause = context.why_it_explodes(turns(x[:sample], first))
+    when = f"at {(sample + 1) * dt:.4g} ms (sample {sample})"
+    value = x[sample, first]
+    mask = ~np.isfinite(x[sample]) | (np.abs(x[sample]) >= np.abs(x[sample]).max() / 2)
+    yield Finding(
+        "exploded",
+        "error",
+        f"The network explodes: {name} of region {first} is {value:.3g} {when}.",
+        **regions(mask),
+        **cause._asdict(),
+    )
+
+
+# --- it leaves its range, or is quiet ------------------------------------------------------------
+
+
+def out_of_range(name: str, x: np.ndarray, context: Context) -> Iterator[Finding]:
+    """Find regions beyond the bounds of a state, or far beyond its range."""
+    low, high = context.bounds.get(name, (None, None))
+    low, high = -np.inf if low is None else low, np.inf if high is None else high
+    slack = 1e-6 * max(1.0, abs(float(x.min())), abs(float(x.max())))
+    beyond = ((x < low - slack) | (x > high + slack)).any(0)
+    if beyond.any():
+        yield Finding(
+            "out_of_bounds",
+            "error",
+            f"{name} ranges from {x.min():.3g} to {x.max():.3g}; it has a meaning only from {low:g} to "
+            f"{high:g}.",
+            **regions(beyond),
+            why="The equations of the node are not meant for such values.",
+            remedy=('Clip the state: Network(bounds="node").', "Reduce the noise, k or dt."),
+        )
+        return
+    if name not in context.ranges or is_angle(name, x, context):
+        return
+    low, high = context.ranges[name]
+    width = high - low
+    beyond = ((x < low - width) | (x > high + width)).any(0)
+    if beyond.any():
+        yield Finding(
+            "left_range",
+            "warning",
+            f"{name} ranges from {x.min():.3g} to {x.max():.3g}; this node is expected from {low:g} to "
+            f"{high:g}.",
+            **regions(beyond),
+            **context.why_it_leaves()._asdict(),
+        )
+
+
+def quiet(name: str, x: np.ndarray, dt: float, context: Context) -> Iterator[Finding]:
+    """Find regions that stand still, from the start on or in the end."""
+    if len(x) < 8 or is_angle(name, x, context):
+        return
+    fifth = max(len(x) // 5, 4)
+    size = np.abs(x).max(0)
+    early, late = np.ptp(x[:fifth], axis=0), np.ptp(x[-fifth:], axis=0)
+    still = np.ptp(x, axis=0) <= STILL * size
+    dead = ~still & (late <= DEAD * early) | (~still & (late <= STILL * size))
+    if still.all():
+        yield Finding(
+            "frozen",
+            "warning",
+            f"{name} does not move in any region.",
+            **regions(still),
+            why="The run starts at a state of rest, and nothing moves it away.",
+            remedy=(
+                "Start elsewhere: take another x0.",
+                "Give Params(noise=...), or an external input.",
+            ),
+            cause="starts_at_rest",
+        )
+    elif (dead | still).all():
+        gone = np.abs(x - x[-1:]).max(1)
+        when = int(np.flatnonzero(gone > DEAD * gone.max())[-1]) + 1
+        yield Finding(
+            "died_out",
+            "warning",
+            f"{name} comes to rest after about {when * dt:.4g} ms, at {x[-1].min():.3g} to "
+            f"{x[-1].max():.3g}.",
+            **regions(dead | still),
+            **context.why_it_dies(name, x[-1])._asdict(),
+        )
+    elif (silent := still | (dead & (late <= DEAD * late.max()))).any():
+        alone = context.isolated()
+        isolated = alone is not None and bool(alone[silent].any())
+        yield Finding(
+            "silent_regions",
+            "warning",
+            f"{name} stands still in {int(silent.sum())} of {len(silent)} regions.",
+            **regions(silent),
+            why="Nothing reaches them: no noise, input or coupling."
+            if isolated
+            else "They rest while others move; their correlations mean nothing.",
+            remedy=("Check isolated_nodes(conn).", "Give noise to every region."),
+            cause="isolated" if isolated else None,
+        )
+
+
+# --- how far it is in step -----------------------------------------------------------------------
+
+
+def together(name: str, x: np.ndarray, m: Measures, context: Context) -> Iterator[Finding]:
+    """Find regions that are all in step, in opposite phases, or in step no more than by chance."""
+    if x.shape[1] < 2:
+        return
+    chance = m.chance
+    between = _between(m.correlations, context.edges)
+    repelled = context.why_it_drives_apart()
+    if m.order > TOGETHER and m.fc > TOGETHER and not between:
+        yield Finding(
+            "over_synchronised",
+            "warning",
+            f"{name} is the same in all regions: order parameter {m.order:.2f}, mean correlation "
+            f"{m.fc:.2f}.",
+            **_why_the_same(x)._asdict(),
+        )
+    elif m.order < 0.5 * chance and (repelled.cause or m.order < 0.2 * chance):
+        yield Finding(
+            "driven_apart",
+            "warning",
+            f"The regions keep out of step: order parameter {m.order:.2f}, where regions without "
+            f"coupling would have {chance:.2f}; mean correlation {m.fc:.2f}.",
+            **repelled._asdict(),
+        )
+    elif between or (m.order < ABOVE_CHANCE * chance and m.rms_fc < ABOVE_CHANCE * m.chance_fc):
+        what = "The parts of the network" if between else "The regions"
+        yield Finding(
+            "never_synchronised",
+            "warning",
+            f"{what} do not synchronise: order parameter {m.order:.2f}, where regions without coupling "
+            f"would have {chance:.2f}; typical correlation {m.rms_fc:.2f}, by chance {m.chance_fc:.2f}.",
+            **context.why_it_stays_apart(m, between)._asdict(),
+        )
+
+
+def _why_the_same(x: np.ndarray) -> Cause:
+    """Find the cause of regions that are all in step."""
+    if np.abs(x - x[:, :1]).max() <= STILL * np.abs(x).max():
+        return Cause(
+            "identical_start",
+            "They started alike, and neither noise nor their parameters make them differ.",
+            ("Start each region elsewhere, or add noise.",),
+        )
+    alike = np.ptp(x[0]) < 0.05 * x.std()
+    return Cause(
+        "strong_k",
+        "All regions do the same, and FC is 1 everywhere: no resting state does that.",
+        (
+            "Reduce k: scan it downwards, or use find_k.",
+            'Normalise the weights: normalize(conn, by="row").',
+            "Give each region noise of its own, a frequency of its own, and delays.",
+            *(("Start each region elsewhere: they started alike.",) if alike else ()),
+        ),
+    )
+
+
+def _between(correlations: np.ndarray, edges: EdgeList | None) -> bool:
+    """Tell whether parts with no connection between them are each in step, but not with each other."""
+    if edges is None:
+        return False
+    part = connected_parts(edges)
+    other = part[:, None] != part[None, :]
+    if not other.any():
+        return False
+    inside = ~other & ~np.eye(len(part), dtype=bool)
+    within = np.abs(correlations[inside]).mean() if inside.any() else 0.0
+    return bool(within > 0.3 and np.abs(correlations[other]).mean() < 0.7 * within)
+
+
+# --- samples, and how many -----------------------------------------------------------------------
+
+
+def sampling(m: Measures, taken: Sampling, context: Context) -> Iterator[Finding]:
+    """Find oscillations that the samples miss, and records too short for what is measured."""
+    yield from _aliased(m, taken.dt, context)
+    yield from _too_short(m, taken)
+
+
+def _aliased(m: Measures, dt: float, context: Context) -> Iterator[Finding]:
+    """Find oscillations that have too few samples per cycle."""
+    fastest = context.stability.frequency if context.stability is not None else 0.0
+    if fastest * dt > 500:  # The Nyquist frequency: half a sample per ms is 500 Hz.
+        yield Finding(
+            "aliased",
+            "warning",
+            f"Rest oscillates at up to {fastest:.3g} Hz, but samples {dt:g} ms apart show no more than "
+            f"{500 / dt:.3g} Hz.",
+            why="Anything faster appears as a slower oscillation that does not exist.",
+            remedy=("Record more often: take a smaller `every`.", "Or record a temporal average."),
+        )
+    elif m.peak * dt > 1000 / FEW:
+        yield Finding(
+            "aliased",
+            "warning",
+            f"Most power lies at {m.peak:.3g} Hz, which has {1000 / (m.peak * dt):.1f} samples per "
+            "cycle.",
+            why="Anything faster appears slower than it is. If every step is a sample, the step is too "
+            "long as well.",
+            remedy=("Record more often: take a smaller `every`.", "Take a smaller dt."),
+        )
+
+
+def _too_short(m: Measures, taken: Sampling) -> Iterator[Finding]:
+    """Find records that are too short for the delays, the cycles, or the error that FC may have."""
+    duration, longest, wanted = taken.samples * taken.dt, taken.longest_delay, taken.fc_error
+    if duration < 2 * longest:
+        yield Finding(
+            "too_short",
+            "warning",
+            f"The run of {duration:.4g} ms is shorter than twice the largest delay, {longest:.4g} ms.",
+            why="Much of it still depends on the history that it was given.",
+            remedy=(f"Run for {about(10 * longest)} ms or more, and discard the first part.",),
+            cause="delays",
+        )
+    elif m.cycles < CYCLES:
+        yield Finding(
+            "too_short",
+            "warning",
+            f"The run of {duration:.4g} ms holds {m.cycles:.1f} cycles of its main oscillation.",
+            why="Correlations and phases of so few cycles are accidental.",
+            remedy=(f"Run for {about(50 * duration / m.cycles)} ms or more.",),
+            cause="cycles",
+        )
+    elif wanted is not None and m.fc_error > wanted:
+        needed = duration * float((m.fc_error / wanted) ** 2)
+        yield Finding(
+            "too_short",
+            "warning",
+            f"The correlation of two regions has a standard error of {m.fc_error:.2g} in a run of "
+            f"{duration:.4g} ms; {float(wanted):g} was asked for.",
+            why="FC then differs as much from run to run.",
+            remedy=(f"Run for about {about(needed)} ms.", "Or average the FC of several runs."),
+            cause="fc_error",
+        )
