@@ -229,8 +229,8 @@ def test_benchmarks_import_each_other_in_one_direction():
     graphlib.TopologicalSorter(imported).prepare()  # raises where there is a circle
 
 
-# Names of modules in capitals stand for any.
-CITED = re.compile(r"[`/ ]([\w-]*[a-z][\w-]*\.py|[\w-]+\.md)\b")
+# A module's name with capitals stands for any.
+CITED = re.compile(r"[`/ ]([a-z0-9_]+\.py|[\w-]+\.md)\b")
 
 
 def test_no_text_names_a_file_that_is_not_there():
