@@ -523,7 +523,7 @@ def test_periods_and_records_that_do_not_fit_are_refused(measure):
         measure(SHORT, 0.5, 0.0)
     with refuses("`dt` must be positive"):
         measure(SHORT, -1.0, 1.0)
-    with refuses("`dt` must be one number", TypeError):
+    with refuses("`dt` must be a single number", TypeError):
         jax.jit(measure)(SHORT, 1.0, 2.0)
     with refuses(r"whole number of periods long, each of 7 samples; got 600 .*\[:595\]"):
         measure(SHORT, 1.0, 7.0)
