@@ -112,7 +112,7 @@ def test_memory_does_not_grow_with_a_reduced_run():
 
 
 def test_a_reduced_run_needs_its_parts_and_may_be_of_no_steps():
-    with refuses("`reduce` gets the record of `checkpoint` steps at a time"):
+    with refuses("`reduce` is given the record of `checkpoint` steps at a time"):
         run(1.0, reduce=(0.0, lambda total, x: total))
     assert run(1.0, 0, checkpoint=PART, reduce=(0.5, lambda total, x: x.sum()))[1] == 0.5
 
