@@ -48,6 +48,14 @@ class Jacobians(NamedTuple):
         instantaneous: derivative of each rate by each state at the same time. [1/ms]
         gains: for each delayed coupling, the derivative by the past states of its sources. [1/ms]
         delays: for each delayed coupling, how long ago those states were, one per edge. [ms]
+
+    Example:
+        >>> net = cf.Network(cf.nodes.linear, dt=0.1)
+        >>> conn = jnp.array([[0.0, 0.0], [0.5, 0.0]])  # region 0 drives region 1
+        >>> params = cf.Params(cf.nodes.LinearParams(a=-1.0), cf.AdditiveCoupling(conn))
+        >>> jac = cf.jacobians(net, params, cf.nodes.LinearState(jnp.zeros(2)))
+        >>> jac.instantaneous[0, :, 0, :].tolist(), jac.delays
+        ([[-1.0, 0.0], [0.5, -1.0]], ())
     """
 
     instantaneous: Float[Array, "state region state region"]

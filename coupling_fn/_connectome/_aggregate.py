@@ -41,7 +41,8 @@ def weighted_sum(
 
     Args:
         conn: $W$; `conn[i, j]` is the weight from source `j` onto target `i`; dense or sparse.
-        messages: what each source sends, or what each target sees of it.
+            [any unit]
+        messages: what each source sends, or what each target sees of it. [any unit]
 
     Returns:
         One sum per target. [unit of `conn` times unit of `messages`]

@@ -38,7 +38,7 @@ def normalize(
     Weights that are all zero stay zero, with finite gradients.
 
     Args:
-        conn: weights, or a connectome; its lengths stay.
+        conn: weights, or a connectome; its lengths stay. [any unit]
         by: what becomes 1.
 
             - `"max"`: the largest |weight|.

@@ -120,9 +120,9 @@ def sparse_from_edges(
     may not.
 
     Args:
-        target: the number of each edge's target.
-        source: the number of each edge's source.
-        weight: the weight of each edge; an edge of weight 0 is stored too.
+        target: the number of each edge's target. [1]
+        source: the number of each edge's source. [1]
+        weight: the weight of each edge; an edge of weight 0 is stored too. [any unit]
         shape: (targets, sources).
 
     Raises:

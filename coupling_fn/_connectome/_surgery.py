@@ -32,7 +32,7 @@ def symmetrize(conn: Connectome | Dense | Sparse) -> Connectome | Matrix | Spars
     has a weight, both get the length of that one, since the other has no tract to measure.
 
     Args:
-        conn: weights, or a connectome.
+        conn: weights, or a connectome. [any unit]
 
     Returns:
         The same, with symmetric weights.
@@ -78,7 +78,7 @@ def without_self_connections(
     """Set the weight of each region onto itself to 0.
 
     Args:
-        conn: weights, or a connectome; its lengths stay.
+        conn: weights, or a connectome; its lengths stay. [any unit]
 
     Returns:
         The same, with a diagonal of zeros.
@@ -123,7 +123,7 @@ def threshold(
     lengths and lags still fit; `to_sparse(conn, threshold=minimum)` leaves them out.
 
     Args:
-        conn: weights, or a connectome; its lengths stay.
+        conn: weights, or a connectome; its lengths stay. [any unit]
         minimum: weaker weights become 0; a weight of this strength stays. [as the weights]
         keep: fraction of the weights other than 0 that stay, above 0 and up to 1, rounded to a
             whole number of weights, at least one. Ties with the weakest weight that stays are
@@ -181,7 +181,7 @@ def isolated_nodes(conn: Connectome | Dense | Sparse) -> Bool[Array, " region"]:
     Self-connections do not count: a region that is only connected to itself is isolated.
 
     Args:
-        conn: weights, or a connectome.
+        conn: weights, or a connectome. [any unit]
 
     Returns:
         True for each isolated region.

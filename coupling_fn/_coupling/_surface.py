@@ -18,7 +18,7 @@ class Parcellation(eqx.Module):
 
     Args:
         labels: region of each vertex, counted from 0; -1 for a vertex in no region, such as one of
-            the medial wall.
+            the medial wall. [1]
         regions: number of regions; by default one more than the largest label.
 
     Raises:

@@ -175,6 +175,7 @@ def fit(
             a leading axis of starts.
         key: random key for the starts that are drawn.
         spread: their standard deviation, in the values that `transform` makes unconstrained.
+            [1]
         patience: stop after this many steps in a row that improved no start.
         tolerance: what counts as better: below the best loss by more than this fraction of it. [1]
         retries: how often each start may step back.

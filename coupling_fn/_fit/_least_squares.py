@@ -51,7 +51,7 @@ def least_squares(
             `simulate(derivative="forward")`).
         starts: as in `fit`, with `key` and `spread`.
         key: as in `fit`.
-        spread: as in `fit`.
+        spread: the standard deviation of the starts, as in `fit`. [1]
 
     Returns:
         A result as that of `fit`, with two rows: the start, and where the solver ended.

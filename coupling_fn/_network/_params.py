@@ -134,6 +134,13 @@ class State(NamedTuple):
             first value, kept so that a run in two parts rounds as one.
         noise: the state of each coloured noise, by its place ("noise.x", "external.E"): of unit
             variance, `(component, region)`.
+
+    Example:
+        >>> net = cf.Network(cf.nodes.linear, dt=0.1, lags=4)
+        >>> params = cf.Params(cf.nodes.LinearParams(), cf.AdditiveCoupling(jnp.eye(2)))
+        >>> state = net.init(cf.nodes.LinearState(jnp.ones(2)), params)
+        >>> int(state.step), int(net(state, params).step), state.history["x"].shape
+        (0, 1, (4, 2))
     """
 
     node: PyTree

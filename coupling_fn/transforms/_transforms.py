@@ -53,6 +53,9 @@ def log_slope(transform: Transform, u: Array) -> Array:
 def identity() -> Transform:
     """Leave a parameter as it is: it may take any value.
 
+    Returns:
+        The transform that returns what it is given.
+
     Example:
         >>> float(cf.transforms.identity().forward(jnp.asarray(-2.0)))
         -2.0
