@@ -16,7 +16,7 @@ from coupling_fn._delays import (
     run_blocks,
 )
 from coupling_fn._delays._edges import transpose_weights
-from coupling_fn._delays._layout import RunLayout
+from coupling_fn._delays._run_layout import RunLayout
 
 TARGETS, SOURCES, BLOCK, TIMES = 3, 4, 8, 30
 RNG = np.random.default_rng(3)

@@ -38,7 +38,7 @@ ROOMS = {
     "noise": "_factor | _coloured _white | _draw | _increments",
     "stimuli": "_stimulus | _pulses _signals",
     "_delays": (
-        "_lags _plan _windows | _edges _history | _layout | _buffers | _forward | _adjoint | "
+        "_lags _plan _windows | _edges _history | _run_layout | _buffers | _forward | _adjoint | "
         "_blocked_run"
     ),
     "_network": (

@@ -15,6 +15,7 @@ differentiating the scan would keep what each edge carried, O(T N^2).
 Shapes are those of the forward loop. A name that ends in `_bar` is a cotangent.
 """
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -31,7 +32,7 @@ from ._buffers import (
     pad_behind,
     pad_front,
     scan_stretches,
-    sent_before,
+    source_states_before,
     sums_of_block,
     times_of,
     window_starts,
@@ -39,8 +40,8 @@ from ._buffers import (
 )
 from ._edges import is_edges, transpose_weights
 from ._forward import ForwardArgs, RunOutput, call_block
-from ._layout import RunLayout
 from ._plan import RunPlan
+from ._run_layout import RunLayout
 
 
 class AdjointArgs(NamedTuple):
@@ -72,7 +73,7 @@ class Carry(NamedTuple):
     """The cotangents that the backward loop carries from block to block."""
 
     state: PyTree
-    sent: dict[str, Array]  # buffers
+    source_states: dict[str, Array]  # buffers
     consts: PyTree
     weights: tuple[tuple[Array | None, ...], ...]
 
@@ -86,131 +87,213 @@ def adjoint(
     args: AdjointArgs,
 ) -> ForwardArgs:
     """Return the cotangents of `ForwardArgs`, with None where none is wanted; arguments as `forward`."""
-    size, depth, steps = plan.block_size, plan.depth, plan.steps + plan.excess
+    depth, steps = plan.depth, plan.steps + plan.excess
     wanted = args.varying.run
     run: RunInput = eqx.combine(wanted, args.fixed.run)
     run_batched: RunInput = eqx.combine(batched.varying.run, batched.fixed.run)
-    messages = layout.spread(run.messages, run_batched.messages)
-    sent = layout.spread(run.sent, run_batched.sent)
+    messages = layout.with_batch(run.messages, run_batched.messages)
+    sources = layout.with_batch(run.source_states, run_batched.source_states)
     weights = layout.weights_behind(run.weights, run_batched.weights)
-    saved = layout.spread(args.saved, batched.saved)
-    output_bar = layout.spread(args.output_bar, batched.output_bar)
-    sent_buffers = layout.buffers_in(saved.sent)
-    want_weights = bool(jax.tree.leaves(wanted.weights))
-    message_buffers = layout.buffers_in(saved.messages) if want_weights else None
-    block_bar = layout.over_runs(
-        _block_bar(program),
-        (
-            batched.varying.consts,
-            batched.fixed.consts,
-            BlockInput(True, True, True, run_batched.step),
-            True,
-        ),
+    saved = layout.with_batch(args.saved, batched.saved)
+    output_bar = layout.with_batch(args.output_bar, batched.output_bar)
+    transposed = TransposedEdges(
+        jax.tree.map(lambda e: e.transposed(), run.edges, is_leaf=is_edges),
+        jax.tree.map(transpose_weights, run.edges, weights, is_leaf=is_edges),
     )
-    edges = jax.tree.map(lambda e: e.transposed(), run.edges, is_leaf=is_edges)
-    transposed = jax.tree.map(transpose_weights, run.edges, weights, is_leaf=is_edges)
-    starts = window_starts(edges, depth + plan.stretch, depth, layout)
-    message_starts = (
-        window_starts(run.edges, depth + steps, depth, layout) if want_weights else None
+    loop = _Loop(
+        program=program,
+        plan=plan,
+        handed=handed,
+        layout=layout,
+        batched=batched,
+        args=args,
+        run=run,
+        step_batched=run_batched.step,
+        transposed=transposed,
+        starts=window_starts(transposed.edges, depth + plan.stretch, depth, layout),
+        sources=layout.buffers_in(saved.source_states),
+        messages=_saved_messages(wanted, saved, plan, run, layout),
     )
-
-    def one_block(carry, inputs):
-        bars, future = (
-            carry  # `future`: buffers of the cotangents of sums to come, the latest first
-        )
-        index, (state, sums, record_bar) = inputs
-        present = depth + index * size  # the times before it were sent before this block
-        filled = plan.stretch - size - index % plan.blocks_per_stretch * size
-        messages_bar = sums_of_block(edges, transposed, future, starts, filled, size, layout)
-        messages_bar = jax.tree.map(lambda x: layout.time_major(x[:, ::-1]), messages_bar)
-        sent_bar = {key: layout.read(x, present, size) for key, x in bars.sent.items()}
-        sent_bar = {key: sent_bar.get(key) for key in sent}
-        before = sent_before(sent_buffers, handed, present, layout)
-        given = BlockInput(state, before, sums, run.step + index * size)
-        wants = BlockOutput(bars.state, messages_bar, sent_bar, record_bar)
-        new = block_bar((args.varying.consts, args.fixed.consts, given, wants))
-        more = {
-            key: layout.add(bars.sent[key], bar, present - 1 - handed[key])
-            for key, bar in new.before.items()
-        }
-        consts_bar = jax.tree.map(jnp.add, bars.consts, new.consts)
-        weights_bar = bars.weights
-        if message_buffers is not None:
-            at = jax.tree.map(lambda start: start + index * size * layout.size, message_starts)
-            weights_bar = _add_weights_bar(
-                weights_bar, run.edges, message_buffers, at, new.sums, layout
-            )
-        reversed_bar = jax.tree.map(lambda x: x[..., ::-1, :], new.sums)
-        future = layout.write(future, layout.on_all_devices(reversed_bar), depth + filled)
-        return (Carry(new.state, bars.sent | more, consts_bar, weights_bar), future), None
-
     future = jax.tree.map(
         lambda x: jnp.zeros((x.shape[-1], depth * layout.size), x.dtype), saved.sums
     )
     inputs = layout.scan_axis_second((saved.states, saved.sums, output_bar.record))
     start = Carry(
         state=zeros_for_none(output_bar.state, jax.tree.map(lambda x: x[0], inputs[0])),
-        sent={
-            key: _sent_bar(bar, sent[key], depth + steps, plan.excess, layout)
+        source_states={
+            key: _source_bar(bar, sources[key], depth + steps, plan.excess, layout)
             for key, bar in output_bar.history.items()
             if bar is not None or key in handed
         },
         consts=layout.zeros(args.varying.consts, batched.varying.consts),
         weights=_no_weights_bar(wanted.weights, weights, run.edges, layout),
     )
-    bars, future, _ = scan_stretches(one_block, start, future, inputs, plan, layout, reverse=True)
+    bars, future, _ = scan_stretches(
+        loop.one_block, start, future, inputs, plan, layout, reverse=True
+    )
     run_bar = wanted._replace(state=bars.state, weights=layout.weights_in_front(bars.weights))
     if jax.tree.leaves(wanted.messages):
         future = jax.tree.map(lambda x: x[:, -depth * layout.size :], future)
-        history_bar = _messages_before(edges, transposed, future, plan, layout)
-        history_bar = jax.tree.map(_newest, messages, history_bar)
-        run_bar = run_bar._replace(messages=history_bar)
-    if jax.tree.leaves(wanted.sent):
-        sent_bar = {
-            key: layout.read(x, depth - times_of(sent[key]), times_of(sent[key]))
-            for key, x in bars.sent.items()
+        history_bar = _messages_before(transposed, future, plan, layout)
+        run_bar = run_bar._replace(messages=jax.tree.map(_newest, messages, history_bar))
+    if jax.tree.leaves(wanted.source_states):
+        source_bar = {
+            key: layout.read(x, depth - times_of(sources[key]), times_of(sources[key]))
+            for key, x in bars.source_states.items()
         }
-        run_bar = run_bar._replace(sent={key: sent_bar.get(key) for key in sent})
+        source_bar = {key: source_bar.get(key) for key in sources}
+        run_bar = run_bar._replace(source_states=source_bar)
     return ForwardArgs(bars.consts, run_bar)
 
 
-def _block_bar(program: Any) -> Any:
-    """The cotangents of a block, from those of its output, by JAX's own rules."""
+class TransposedEdges(NamedTuple):
+    """The blocked edges from targets to sources, and their weights, per coupling and tap."""
+
+    edges: PyTree
+    weights: PyTree
+
+
+class SavedMessages(NamedTuple):
+    """The buffers of all messages, and where the window of each edge begins in the first block."""
+
+    buffers: PyTree
+    starts: PyTree
+
+
+class _Loop(NamedTuple):
+    """What all blocks of a backward loop share.
+
+    Attributes:
+        program: the block function without its arrays.
+        plan: how the run is cut.
+        handed: how many steps of each source's past a block was handed.
+        layout: of one run, or of a batch.
+        batched: which leaves of `args` have the batch in front.
+        args: what the loop starts from.
+        run: what the run started from.
+        step_batched: whether the number of steps done has the batch in front.
+        transposed: the edges from targets to sources, with their weights.
+        starts: where their windows begin.
+        sources: the buffers of the sources that blocks were handed.
+        messages: the messages, if a cotangent of a weight is wanted, or None.
+    """
+
+    program: Any
+    plan: RunPlan
+    handed: dict[str, int]
+    layout: RunLayout
+    batched: AdjointArgs
+    args: AdjointArgs
+    run: RunInput
+    step_batched: Any
+    transposed: TransposedEdges
+    starts: PyTree
+    sources: dict[str, Array]
+    messages: SavedMessages | None
+
+    def one_block(self, carry: Any, inputs: Any) -> Any:
+        """Add what one block contributes to the cotangents; the latest block comes first."""
+        plan, layout, size = self.plan, self.layout, self.plan.block_size
+        bars, future = carry  # `future`: buffers of the cotangents of later sums, the latest first
+        index, (state, sums, record_bar) = inputs
+        present = plan.depth + index * size  # the block was given what was sent before this time
+        filled = plan.stretch - size - index % plan.blocks_per_stretch * size
+        # psi_bar_j(t) = sum_i W_ij S_bar_i(t + d_ij), at the times of this block.
+        messages_bar = sums_of_block(
+            self.transposed.edges,
+            self.transposed.weights,
+            future,
+            self.starts,
+            filled,
+            size,
+            layout,
+        )
+        messages_bar = jax.tree.map(lambda x: layout.time_major(x[:, ::-1]), messages_bar)
+        source_bar = {key: layout.read(x, present, size) for key, x in bars.source_states.items()}
+        source_bar = {key: source_bar.get(key) for key in self.run.source_states}
+        before = source_states_before(self.sources, self.handed, present, layout)
+        given = BlockInput(state, before, sums, self.run.step + index * size)
+        wants = BlockOutput(bars.state, messages_bar, source_bar, record_bar)
+        new = self._block_bar(given, wants)
+        source_bars = bars.source_states | {
+            key: layout.add(bars.source_states[key], bar, present - 1 - self.handed[key])
+            for key, bar in new.before.items()
+        }
+        weights_bar = bars.weights
+        if self.messages is not None:  # W_bar_ij = sum_t S_bar_i(t) psi_j(t - d_ij)
+            starts = self.messages.starts
+            starts = jax.tree.map(lambda start: start + index * size * layout.size, starts)
+            buffers = self.messages.buffers
+            weights_bar = _add_weights_bar(
+                weights_bar, self.run.edges, buffers, starts, new.sums, layout
+            )
+        consts_bar = jax.tree.map(jnp.add, bars.consts, new.consts)
+        reversed_bar = jax.tree.map(lambda x: x[..., ::-1, :], new.sums)
+        written = layout.on_all_devices(reversed_bar)
+        future = layout.write(future, written, plan.depth + filled)
+        return (Carry(new.state, source_bars, consts_bar, weights_bar), future), None
+
+    def _block_bar(self, given: BlockInput, wants: BlockOutput) -> BlockBar:
+        """Return the cotangents of a block's input, from those of its output."""
+        batched = self.batched
+        of_block = self.layout.over_runs(
+            partial(_block_bar, self.program),
+            (
+                batched.varying.consts,
+                batched.fixed.consts,
+                BlockInput(True, True, True, self.step_batched),
+                True,
+            ),
+        )
+        return of_block((self.args.varying.consts, self.args.fixed.consts, given, wants))
+
+
+def _block_bar(program: Any, args: tuple[PyTree, PyTree, BlockInput, BlockOutput]) -> BlockBar:
+    """Return the cotangents of a block's input, by JAX's own rules."""
+    varying, fixed, given, output_bar = args
     call = call_block(program)
 
-    def block_bar(args):
-        varying, fixed, given, output_bar = args
+    def floats(varying, state, before, sums):
+        inputs = BlockInput(state, before, sums, given.step)
+        return eqx.filter(call((eqx.combine(varying, fixed), inputs)), eqx.is_inexact_array)
 
-        def floats(varying, state, before, sums):
-            inputs = BlockInput(state, before, sums, given.step)
-            return eqx.filter(call((eqx.combine(varying, fixed), inputs)), eqx.is_inexact_array)
-
-        out, pull_back = jax.vjp(floats, varying, given.state, given.before, given.sums)
-        return BlockBar(*pull_back(zeros_for_none(output_bar, out)))
-
-    return block_bar
+    out, pull_back = jax.vjp(floats, varying, given.state, given.before, given.sums)
+    return BlockBar(*pull_back(zeros_for_none(output_bar, out)))
 
 
-def _sent_bar(
-    history_bar: Array | None, sent: Array, depth: int, excess: int, layout: RunLayout
+def _saved_messages(
+    wanted: RunInput, saved: Saved, plan: RunPlan, run: RunInput, layout: RunLayout
+) -> SavedMessages | None:
+    """Return what the cotangents of weights read, if any is wanted."""
+    if not jax.tree.leaves(wanted.weights):
+        return None
+    length = plan.depth + plan.steps + plan.excess
+    starts = window_starts(run.edges, length, plan.depth, layout)
+    return SavedMessages(layout.buffers_in(saved.messages), starts)
+
+
+def _source_bar(
+    history_bar: Array | None, states: Array, depth: int, excess: int, layout: RunLayout
 ) -> Array:
-    """The buffer of the cotangents of all that a source sends: at first those of its last history.
+    """Return the buffer of the cotangents of a source: at first those of its last history.
 
     None is a cotangent of zero, to which blocks will add theirs, of what they were handed.
     """
     if history_bar is None:
-        history_bar = jnp.zeros_like(sent[..., 1:, :])
+        history_bar = jnp.zeros_like(states[..., 1:, :])
     return layout.as_buffer(pad_front(pad_behind(history_bar, excess + 1), depth))
 
 
-def _messages_before(edges, transposed, future, plan: RunPlan, layout: RunLayout) -> PyTree:
-    """The cotangents of the messages sent before the run: the same delayed sums, without steps."""
+def _messages_before(
+    transposed: TransposedEdges, future: PyTree, plan: RunPlan, layout: RunLayout
+) -> PyTree:
+    """Return the cotangents of the messages before the run: the same delayed sums, without steps."""
     size, depth = plan.block_size, plan.depth
     future = jax.tree.map(lambda x: jnp.pad(x, [(0, 0), (0, depth * layout.size)]), future)
-    starts = window_starts(edges, 2 * depth, depth, layout)
+    starts = window_starts(transposed.edges, 2 * depth, depth, layout)
 
     def one_block(filled):
-        bar = sums_of_block(edges, transposed, future, starts, filled, size, layout)
+        bar = sums_of_block(*transposed, future, starts, filled, size, layout)
         return jax.tree.map(lambda x: layout.time_major(x[:, ::-1]), bar)
 
     def in_order(x):
@@ -221,12 +304,12 @@ def _messages_before(edges, transposed, future, plan: RunPlan, layout: RunLayout
 
 
 def _newest(like: Array, x: Array) -> Array:
-    """As many of the newest times of `x` as `like` has."""
+    """Return as many of the newest times of `x` as `like` has."""
     return x[..., times_of(x) - times_of(like) :, :]
 
 
 def _no_weights_bar(wanted, weights, edges, layout: RunLayout):
-    """Zeros for the cotangents of weights, with the batch behind; None where none is wanted."""
+    """Return zeros for the cotangents of weights, with the batch behind; None where none is wanted."""
 
     def zeros(wanted, weight, edge):
         behind = () if layout.batch is None or weight.ndim > edge.ndim else (layout.batch,)

@@ -5,6 +5,7 @@ backward loop and the equations of the cotangents. Here the two are joined to on
 can batch and differentiate.
 """
 
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -25,8 +26,8 @@ from ._buffers import (
     zeros_for_none,
 )
 from ._forward import ForwardArgs, RunOutput, forward
-from ._layout import RunLayout, run_with_layout
 from ._plan import RunPlan
+from ._run_layout import RunLayout, run_with_layout
 
 
 def run_blocks(
@@ -51,15 +52,13 @@ def run_blocks(
     )
     # What the block closes over must be an argument, to be batched and to have a gradient; and only what
     # it reads may be, or cotangents of whole connections would be carried along.
-    before = {key: start.sent[key][-1 - times : -1] for key, times in handed.items()}
+    before = {key: start.source_states[key][-1 - times : -1] for key, times in handed.items()}
     block = eqx.filter_closure_convert(block, BlockInput(start.state, before, sums, start.step))
     consts, program = eqx.partition(block, eqx.is_array)
 
     def run(args: ForwardArgs, *, save: bool, save_messages: bool):
-        def with_layout(layout, batched, args):
-            return forward(program, plan, handed, save, save_messages, layout, batched, args)
-
-        return run_with_layout(with_layout, args, plan.mesh)
+        loop = partial(forward, program, plan, handed, save, save_messages)
+        return run_with_layout(loop, args, plan.mesh)
 
     args = ForwardArgs(consts, start)
     if not reverse:
@@ -83,19 +82,16 @@ def run_blocks(
         output_bar = jax.tree.map(_none_for_zero, output_bar)
         args = AdjointArgs(varying, eqx.combine(fixed, others), saved, output_bar)
 
-        def with_layout(layout, batched, args):
-            return adjoint(program, plan, handed, layout, batched, args)
-
+        loop = partial(adjoint, program, plan, handed)
         # JAX 0.6 also remembers which cotangents are None, so zeros stand for those.
-        return zeros_for_none(run_with_layout(with_layout, args, plan.mesh), floats), None
+        return zeros_for_none(run_with_layout(loop, args, plan.mesh), floats), None
 
     run_with_adjoint.defvjp(run_and_save, run_backwards, symbolic_zeros=True)
     return run_with_adjoint(floats, others)
 
 
 # Only what a gradient is asked for is carried backwards, because the rest would cost as much. Which
-# leaves
-# these are is told to the backward pass by the sizes of arrays, not by None: JAX remembers one
+# leaves these are is told to the backward pass by the sizes of arrays, not by None: JAX remembers one
 # structure of residuals for a program, also where it runs twice, the second time from a state that
 # varies.
 
@@ -123,5 +119,5 @@ def _is_primal(x: Any) -> bool:
 
 
 def _none_for_zero(x: Any) -> Array | None:
-    """None for a cotangent that is a symbolic zero, or of a leaf without a derivative (float0)."""
+    """Return None for a symbolic zero, or the cotangent (float0) of a leaf without a derivative."""
     return None if isinstance(x, SymbolicZero) or x.dtype == jax.dtypes.float0 else x

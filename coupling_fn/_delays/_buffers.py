@@ -16,8 +16,8 @@ from jax import Array, lax
 
 from .._core import PyTree
 from ._edges import DelayedEdges, is_edges
-from ._layout import RunLayout
 from ._plan import RunPlan
+from ._run_layout import RunLayout
 
 
 class RunInput(NamedTuple):
@@ -25,9 +25,9 @@ class RunInput(NamedTuple):
 
     Attributes:
         state: what the block function carries.
-        messages: for each blocked coupling what its sources sent so far: a pytree of `(lag, source)`,
+        messages: for each blocked coupling what its sources have sent: a pytree of `(lag, source)`,
             oldest first, which ends with the present.
-        sent: for each delayed source its states so far, `(lag + 1, source)`, which end with the
+        source_states: for each delayed source its past states, `(lag + 1, source)`, which end with the
             present.
         weights: for each blocked coupling the weights of each of its taps.
         edges: the edges that these weights stand on.
@@ -36,7 +36,7 @@ class RunInput(NamedTuple):
 
     state: PyTree
     messages: tuple[PyTree, ...]
-    sent: dict[str, Array]
+    source_states: dict[str, Array]
     weights: tuple[tuple[Array, ...], ...]
     edges: tuple[tuple[DelayedEdges, ...], ...]
     step: Array
@@ -47,7 +47,7 @@ class BlockInput(NamedTuple):
 
     Attributes:
         state: what the previous block left.
-        before: what was sent before the present, `(lag, source)`, for each source that asked for it.
+        before: the states before the present, `(lag, source)`, of each source that `handed` names.
         sums: for each blocked coupling the delayed sums at the steps of the block, `(step, target)`.
         step: the number of steps done so far.
     """
@@ -64,13 +64,13 @@ class BlockOutput(NamedTuple):
     Attributes:
         state: what the next block starts from.
         messages: for each blocked coupling the messages of each step, `(step, source)`.
-        sent: for each delayed source its state after each step, `(step, source)`.
+        source_states: for each delayed source its state after each step, `(step, source)`.
         record: what is recorded of the block.
     """
 
     state: PyTree
     messages: PyTree
-    sent: PyTree
+    source_states: PyTree
     record: PyTree
 
 
@@ -84,19 +84,19 @@ class Saved(NamedTuple):
         states: what each block started from.
         sums: the delayed sums of each block.
         messages: the buffers of all messages; of length 0 where no cotangent of a weight is wanted.
-        sent: the buffers of the sources that blocks were handed.
+        source_states: the buffers of the sources that blocks were handed.
     """
 
     states: PyTree
     sums: PyTree
     messages: PyTree
-    sent: dict[str, Array]
+    source_states: dict[str, Array]
 
 
 def window_starts(
     edges: tuple[tuple[DelayedEdges, ...], ...], length: int, present: int, layout: RunLayout
 ) -> PyTree:
-    """Where the windows of all edges begin in buffers of `length` times, `present` of them filled."""
+    """Return where the windows of all edges begin in buffers of `length` times, `present` filled."""
     sources = max((e.shape[1] for taps in edges for e in taps), default=0)
     numbers = sources * length * layout.size
     if numbers > np.iinfo(np.int32).max:
@@ -110,7 +110,7 @@ def window_starts(
 def sums_of_block(
     edges, weights, buffers, starts, filled: Array, size: int, layout: RunLayout
 ) -> tuple[PyTree, ...]:
-    """For each blocked coupling the delayed sums `(target, step, batch)` of the next `size` steps.
+    """Return the delayed sums `(target, step, batch)` of the next `size` steps, per coupling.
 
     `starts` are those of an empty stretch, of which `filled` steps are filled by now.
     """
@@ -130,10 +130,10 @@ def sums_of_block(
     return tuple(of_coupling(*each) for each in zip(edges, weights, buffers, starts, strict=True))
 
 
-def sent_before(
+def source_states_before(
     buffers: dict[str, Array], handed: dict[str, int], present: Array | int, layout: RunLayout
 ) -> dict[str, Array]:
-    """What was sent in the `handed` steps before the present one, for each source."""
+    """Return the states in the `handed` steps before the present one, for each source."""
     return {
         key: layout.read(buffers[key], present - 1 - times, times) for key, times in handed.items()
     }
@@ -175,20 +175,20 @@ def scan_stretches(
 
 
 def times_of(x: Array) -> int:
-    """How many times `([batch,] time, source)` has."""
+    """Return how many times `([batch,] time, source)` has."""
     return x.shape[-2]
 
 
 def pad_front(x: Array, times: int) -> Array:
-    """`([batch,] time, source)` with zeros in front, up to so many times."""
+    """Pad `([batch,] time, source)` with zeros in front, up to `times` times."""
     return jnp.pad(x, [(0, 0)] * (x.ndim - 2) + [(max(times - times_of(x), 0), 0), (0, 0)])
 
 
 def pad_behind(x: Array, times: int) -> Array:
-    """`([batch,] time, source)` with so many times of zeros behind."""
+    """Pad `([batch,] time, source)` with `times` times of zeros behind."""
     return jnp.pad(x, [(0, 0)] * (x.ndim - 2) + [(0, times), (0, 0)])
 
 
 def zeros_for_none(cotangents: PyTree, like: PyTree) -> PyTree:
-    """The cotangents, with zeros in place of None."""
+    """Return the cotangents, with zeros in place of None."""
     return jax.tree.map(lambda x, bar: jnp.zeros_like(x) if bar is None else bar, like, cotangents)

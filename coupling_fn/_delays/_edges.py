@@ -220,5 +220,5 @@ def transpose_weights(edges: DelayedEdges, weights: Array) -> Array:
 
 
 def is_edges(x: object) -> bool:
-    """Whether `x` is a set of delayed edges; for `jax.tree.map(..., is_leaf=is_edges)`."""
+    """Return whether `x` is a set of delayed edges; for `jax.tree.map(..., is_leaf=is_edges)`."""
     return isinstance(x, DelayedEdges)

@@ -26,13 +26,13 @@ from ._buffers import (
     Saved,
     pad_front,
     scan_stretches,
-    sent_before,
+    source_states_before,
     sums_of_block,
     times_of,
     window_starts,
 )
-from ._layout import RunLayout
 from ._plan import RunPlan
+from ._run_layout import RunLayout
 
 
 class ForwardArgs(NamedTuple):
@@ -51,7 +51,7 @@ class RunOutput(NamedTuple):
 
 
 def call_block(program: Any) -> Callable[[tuple[PyTree, BlockInput]], BlockOutput]:
-    """The block function of `(consts, BlockInput)`; `program` is what is left of it without arrays."""
+    """Return the block function of `(consts, BlockInput)`; `program` is it without its arrays."""
 
     def call(args):
         consts, inputs = args
@@ -87,25 +87,25 @@ def forward(
     block = layout.over_runs(
         call_block(program), (batched.consts, BlockInput(True, True, True, batched.run.step))
     )
-    state = layout.spread(run.state, batched.run.state)
-    messages = layout.spread(run.messages, batched.run.messages)
-    sent = layout.spread(run.sent, batched.run.sent)
+    state = layout.with_batch(run.state, batched.run.state)
+    messages = layout.with_batch(run.messages, batched.run.messages)
+    sources = layout.with_batch(run.source_states, batched.run.source_states)
     weights = layout.weights_behind(run.weights, batched.run.weights)
     starts = window_starts(run.edges, depth + plan.stretch, depth, layout)
 
     def one_block(carry, inputs):
-        state, (messages, sent) = carry
+        state, (messages, sources) = carry
         index, _ = inputs
         filled = index % plan.blocks_per_stretch * size
         sums = sums_of_block(run.edges, weights, messages, starts, filled, size, layout)
         sums = jax.tree.map(layout.time_major, sums)
-        before = sent_before(sent, handed, depth + filled, layout)
+        before = source_states_before(sources, handed, depth + filled, layout)
         out = block((consts, BlockInput(state, before, sums, run.step + index * size)))
-        new = layout.on_all_devices(out.messages), layout.on_own_device(out.sent)
-        buffers = layout.write((messages, sent), new, depth + filled)
+        new = layout.on_all_devices(out.messages), layout.on_own_device(out.source_states)
+        buffers = layout.write((messages, sources), new, depth + filled)
         return (out.state, buffers), (out.record, (state, sums) if save else None)
 
-    buffers = jax.tree.map(lambda x: pad_front(x, depth), (messages, sent))
+    buffers = jax.tree.map(lambda x: pad_front(x, depth), (messages, sources))
     buffers = layout.on_all_devices(buffers[0]), layout.on_own_device(buffers[1])
     buffers = jax.tree.map(layout.as_buffer, buffers)
     state, (messages, buffers), (record, saved) = scan_stretches(
@@ -114,7 +114,7 @@ def forward(
     present = depth + plan.steps - 1
     history = {
         key: layout.read(buffers[key], present + 1 - times_of(x), times_of(x) - 1)
-        for key, x in sent.items()
+        for key, x in sources.items()
     }
     messages, buffers = layout.buffers_out((messages, {key: buffers[key] for key in handed}))
     if not save_messages:

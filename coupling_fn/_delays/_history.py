@@ -52,7 +52,7 @@ def make_history(
 
 
 def checked_past(name: str, past: Any, lag: int, sources: int) -> Array:
-    """`make_history` for an argument of another name."""
+    """Make a history as `make_history` does, for an argument of another name."""
     past = as_float(name, past)
     require_finite(name, past)
     meaning = f"Give a constant, or the {lag} steps before the run, oldest first."
@@ -132,24 +132,24 @@ def read_history(
             f"`lags` must lie in 0 … {depth}, the length of this history in steps; they span "
             f"{np.min(lags)} … {np.max(lags)}."
         )
-    rows = jnp.concatenate([history, current[None]])
+    buffer = jnp.concatenate([history, current[None]])
     if interpolate is None:
         if not jnp.issubdtype(lags.dtype, jnp.integer):
             raise TypeError(
                 f"`lags` must be whole numbers, not {lags.dtype}; to read between steps, pass "
                 'interpolate="linear".'
             )
-        return gather(rows, depth - lags)
+        return gather(buffer, depth - lags)
     whole = jnp.minimum(jnp.floor(lags), max(depth - 1, 0))  # the largest lag is read as late = 1
-    late, whole = (lags - whole).astype(rows.dtype), whole.astype(jnp.int32)
-    near, far = gather(rows, depth - whole), gather(rows, depth - whole - 1)
-    return near + late * (far - near)
+    late, whole = (lags - whole).astype(buffer.dtype), whole.astype(jnp.int32)
+    later, earlier = gather(buffer, depth - whole), gather(buffer, depth - whole - 1)
+    return later + late * (earlier - later)
 
 
-def gather(rows: Array, index: Array) -> Array:
-    """`rows[index[i, j], j]`, where rows are times; one index for all sources reads one row."""
+def gather(buffer: Array, index: Array) -> Array:
+    """Return `buffer[index[i, j], j]` of `(time, source)`; one index for all sources reads one time."""
     if index.ndim == 0:
-        return jax.lax.dynamic_index_in_dim(rows, index, keepdims=False)
+        return jax.lax.dynamic_index_in_dim(buffer, index, keepdims=False)
     # The index is flat because the gather of XLA on the CPU is fastest with one index per element.
-    flat = index * rows.shape[1] + jnp.arange(rows.shape[1], dtype=index.dtype)[None]
-    return rows.reshape(-1).at[flat].get(mode="promise_in_bounds")
+    flat = index * buffer.shape[1] + jnp.arange(buffer.shape[1], dtype=index.dtype)[None]
+    return buffer.reshape(-1).at[flat].get(mode="promise_in_bounds")

@@ -52,7 +52,7 @@ def lags(
         speed: conduction speed. [mm/ms]
         dt: time step. [ms]
         weights: if given, edges of weight 0 get the smallest lag of the other edges. They carry
-            nothing, and a lag of 0 on them would only make the network slower to compute. [any]
+            nothing, and a lag of 0 on them would only make the network slower to compute. [any unit]
 
     Returns:
         The lags, in the shape of `lengths`. [steps]
@@ -122,24 +122,24 @@ def lag_bounds(
         raise ValueError("`lengths` is empty: there is nothing to bound.")
     smallest, largest = [], []
     for dtype in (np.float32, np.float64):  # because a run may compute its lags in either
-        near, far, fast, slow, step = (
+        shortest, longest, fast, slow, step = (
             np.asarray(x, dtype)
             for x in (lengths.min(), lengths.max(), np.max(speed), np.min(speed), dt)
         )
-        smallest.append(int(np.floor(near / fast / step)))
-        largest.append(int(np.floor(far / slow / step)) + 1)
+        smallest.append(int(np.floor(shortest / fast / step)))
+        largest.append(int(np.floor(longest / slow / step)) + 1)
     return min(smallest), max(largest)
 
 
 def _without_absent(steps, present, xp):
-    """The lags, with those of absent edges replaced by the smallest lag of the edges present."""
+    """Return the lags, with those of absent edges replaced by the smallest lag of the edges present."""
     largest = np.iinfo(np.int32).max
     smallest = xp.where(present, steps, largest).min(initial=largest)
     return xp.where(present, steps, xp.where(smallest == largest, 0, smallest)).astype(np.int32)
 
 
 def fractional_lags(lengths: ArrayLike, speed: Scalar, dt: Scalar) -> Array:
-    """The lags before rounding, which are differentiable in all three arguments."""
+    """Return the lags before rounding, which are differentiable in all three arguments."""
     return jnp.asarray(lengths) / speed / dt
 
 
@@ -183,7 +183,7 @@ def _warn_of_lost_delays(lengths, lost, speed, dt) -> None:
 
 
 def checked_lags(lags: Any) -> Array | None:
-    """`lags` as int32, refused unless they are whole, not negative, and of a possible shape."""
+    """Return `lags` as int32; refuse what is not whole, is negative, or has an impossible shape."""
     if lags is None:
         return None
     require_real("lags", lags)
@@ -201,7 +201,7 @@ def checked_lags(lags: Any) -> Array | None:
 
 
 def checked_bounds(lags: Array | None, bounds: Any) -> tuple[int, int]:
-    """The smallest and largest lag: `bounds` if given, else those of the known `lags`."""
+    """Return the smallest and largest lag: `bounds` if given, else those of the known `lags`."""
     if bounds is None:
         if lags is None:
             return (0, 0)

@@ -113,7 +113,7 @@ def split_edges(lags: np.ndarray, block_size: int) -> EdgeSplit:
 
 
 def plan_run(block_size: int, steps: int, lag: int, sources: int = 1) -> RunPlan:
-    """Plan a run of `steps` steps, with lags up to `lag` from so many sources."""
+    """Plan a run of `steps` steps, with lags up to `lag` from `sources` sources."""
     blocks = -(-steps // block_size)
     most = max(1, min(STRETCH, max(ROOM // sources, lag)) // block_size)
     counts = range(most // 2 + 1, most + 1) if blocks > most else [blocks]

@@ -76,7 +76,7 @@ def gather_windows(flat: Array, starts: Array, width: int) -> Array:
 
 
 def _map_targets(fn: Callable[..., Array], size: int, *args: Array) -> Array:
-    """`jax.vmap(fn)(*args)`, for a few targets at a time where each needs `size` numbers for itself."""
+    """Compute `jax.vmap(fn)(*args)`, a few targets at a time if each needs `size` numbers for itself."""
     fn = jax.checkpoint(fn, prevent_cse=False)  # where JAX differentiates this, it keeps no windows
     total = len(args[0])
     fewest = max(1, -(-total * size // AT_ONCE.get(jax.default_backend(), AT_ONCE_ELSEWHERE)))

@@ -38,7 +38,7 @@ def require_node(node: Any) -> None:
 
 
 def checked_wires(node: Node, couplings: Wire | Mapping[str, Wire] | None) -> dict[str, Wire]:
-    """The wires by the names of their couplings, with names that the node has."""
+    """Return the wires by the names of their couplings, with names that the node has."""
     if couplings is None and node.coupled:
         couplings = Wire(*map(tuple, zip(*node.coupled, strict=True)))
     if couplings is None or isinstance(couplings, Wire):
@@ -51,7 +51,7 @@ def checked_wires(node: Node, couplings: Wire | Mapping[str, Wire] | None) -> di
 
 
 def by_coupling(argument: str, value: Any, couplings: Mapping[str, Any]) -> dict[str, Any]:
-    """One value for all couplings, or a dict by their names, in which those left out are None."""
+    """Return one value for all couplings, or a dict by their names, in which those left out are None."""
     if isinstance(value, Mapping):
         require_names(f"coupling (in `{argument}`)", value, couplings)
         return {name: value.get(name) for name in couplings}
@@ -59,7 +59,7 @@ def by_coupling(argument: str, value: Any, couplings: Mapping[str, Any]) -> dict
 
 
 def checked_substeps(dt: float, noise_step: float | None) -> int:
-    """How many noise steps make one step."""
+    """Return how many noise steps make one step."""
     if noise_step is None:
         return 1
     require_positive("noise_step", noise_step, "ms")
@@ -73,7 +73,7 @@ def checked_substeps(dt: float, noise_step: float | None) -> int:
 
 
 def checked_limits(node: Node, bounds: Any) -> tuple[tuple[str, tuple[float, float]], ...]:
-    """The lowest and highest value of each bounded state, with its name."""
+    """Return the lowest and highest value of each bounded state, with its name."""
     if isinstance(bounds, str):
         require_choice("bounds", bounds, ("node",))
         bounds = getattr(node, "bounds", {})
@@ -115,11 +115,11 @@ def require_fitting_coupling(link: Link, x: PyTree) -> None:
     if conn is None:
         return
     signals = link.signals
-    sent, own = read(x, signals.source), read(x, signals.target)
+    source, own = read(x, signals.source), read(x, signals.target)
     meaning = (
         f"(target, source): as many as the regions of the states that {signals.coupling!r} reads."
     )
-    require_shape("conn", conn, (len(own), len(sent)), meaning=meaning)
+    require_shape("conn", conn, (len(own), len(source)), meaning=meaning)
     require_k(link.coupling.k, len(own))
 
 

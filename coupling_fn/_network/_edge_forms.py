@@ -27,41 +27,41 @@ from .._delays import gather
 
 
 @singledispatch
-def edge_values(conn, values: Array) -> Array:
-    """Values, such as lags, of the stored edges, from those of all pairs; a scalar stays one."""
+def of_stored_edges(conn, values: Array) -> Array:
+    """Return values, such as lags, of the stored edges, from those of all pairs; a scalar stays one."""
     return values
 
 
-@edge_values.register
+@of_stored_edges.register
 def _(conn: BCOO, values: Array) -> Array:
     return values if values.ndim == 0 else values[conn.indices[:, 0], conn.indices[:, 1]]
 
 
-@edge_values.register
+@of_stored_edges.register
 def _(conn: SparseConnection, values: Array) -> Array:
     return values[conn.target, conn.source] if values.ndim == 2 else values
 
 
 def can_split(conn: Any, lags: Array) -> bool:
-    """Whether an `EdgeSplit` of these lags names edges of the connection; it never names a BCOO's."""
+    """Return whether an `EdgeSplit` of these lags can name edges of the connection (a BCOO has none)."""
     return not isinstance(conn, BCOO) and lags.ndim == (
         1 if isinstance(conn, SparseConnection) else 2
     )
 
 
 def picked(conn: Any, edges: Array) -> Padded | BCOO:
-    """The few edges that an `EdgeSplit` names."""
+    """Return the few edges that an `EdgeSplit` names."""
     return pick_edges(conn, edges) if isinstance(conn, SparseConnection) else padded(conn, edges)
 
 
 def picked_lags(lags: Array, edges: Array) -> Array:
-    """The lags of those edges; at least 1, also in slots without an edge."""
+    """Return the lags of those edges; at least 1, also in slots without an edge."""
     return jnp.maximum(take(lags, edges) if lags.ndim == 1 else padded(lags, edges).values, 1)
 
 
 @singledispatch
 def gather_edges(conn, buffer: Array, index: Array) -> Array:
-    """`buffer[index, source]` for every stored edge; the buffer is `(time, source)`."""
+    """Return `buffer[index, source]` for every stored edge; the buffer is `(time, source)`."""
     return gather(buffer, index)
 
 
@@ -89,7 +89,7 @@ def _(conn: Padded, buffer: Array, index: Array) -> Array:
 
 @singledispatch
 def sum_edges(conn, messages: Array) -> Array:
-    """The weighted sum per target of what its edges carry."""
+    """Return the weighted sum per target of what its edges carry."""
     return weighted_sum(conn, messages)
 
 
@@ -110,7 +110,7 @@ def _(conn: Padded, messages: Array) -> Array:
 
 @singledispatch
 def scaled(conn, factor: Array) -> Any:
-    """The connection with every weight times the factor of its edge."""
+    """Return the connection with every weight times the factor of its edge."""
     return conn * factor
 
 
@@ -126,7 +126,7 @@ def _(conn: SparseConnection, factor: Array) -> SparseConnection:
 
 @singledispatch
 def added(conn, other: Any) -> Any:
-    """The connection whose weights are the sums of two that have the same edges."""
+    """Return the connection whose weights are the sums of two that have the same edges."""
     return conn + other
 
 

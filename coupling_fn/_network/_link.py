@@ -31,8 +31,8 @@ from .._delays import EdgeSplit
 from ._edge_forms import (
     added,
     can_split,
-    edge_values,
     gather_edges,
+    of_stored_edges,
     picked,
     picked_lags,
     scaled,
@@ -109,10 +109,10 @@ class SeparableLink(eqx.Module):
 
     @property
     def shift_invariant(self) -> bool:
-        """Whether states are measured from a reference."""
+        """Whether a reference is subtracted from states."""
         return self.coupling.shift_invariant
 
-    def delayed_sums(
+    def read_delayed(
         self, buffer: Array, index: Any, reference: Array | None, *, stepwise_only: bool = False
     ) -> PyTree:
         """Return the sums of what arrives at the time `index` of a buffer `(time, source)`."""
@@ -123,7 +123,7 @@ class SeparableLink(eqx.Module):
         return add(*parts)
 
     def send(self, source: Array, reference: Array | None) -> PyTree:
-        """Return the messages of the rule, for states measured from the reference."""
+        """Return the messages of the rule, for states less the reference."""
         return self.coupling.send(source if reference is None else source - reference)
 
     def receive(
@@ -171,7 +171,7 @@ class PairwiseLink(eqx.Module):
         """Whether lags are given for the stored edges alone."""
         return any(tap.lags.ndim == 1 for tap in self.taps)
 
-    def delayed_sums(
+    def read_delayed(
         self, buffer: Array, index: Any, reference: Array | None, *, stepwise_only: bool = False
     ) -> PyTree:
         """Return, per tap and not summed, what arrives at the time `index` of a buffer."""
@@ -237,7 +237,7 @@ def separable_link(
 
 def _split_by_index(conn: Any, lags: Array, split: EdgeSplit, block_size: int) -> EdgeGroups:
     """Take the edges that `split` names out of the blocked ones, whose weights there become 0."""
-    lags = edge_values(conn, lags)
+    lags = of_stored_edges(conn, lags)
     instantaneous, stepwise, blocked = None, (), ()
     if split.instantaneous is not None:
         instantaneous = picked(conn, split.instantaneous)
@@ -264,8 +264,8 @@ def _grouped_by_bounds(
     smallest, largest = bounds
     instantaneous, delayed = None, []
     for tap in taps:
-        lags = edge_values(conn, tap.lags)
-        weights = conn if tap.share is None else scaled(conn, edge_values(conn, tap.share))
+        lags = of_stored_edges(conn, tap.lags)
+        weights = conn if tap.share is None else scaled(conn, of_stored_edges(conn, tap.share))
         if smallest == 0:
             here = scaled(weights, (lags == 0).astype(conn.dtype))
             instantaneous = here if instantaneous is None else added(instantaneous, here)

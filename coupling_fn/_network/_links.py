@@ -40,7 +40,7 @@ def links_of(net: NetworkFields, params: Params) -> tuple[Link, ...]:
 def _links_of_wire(
     net: NetworkFields, name: str, wire: Wire, coupling: Any, params: Params
 ) -> Iterator[Link]:
-    """One link per input of the wire, and per part of a sum of couplings."""
+    """Yield one link per input of the wire, and per part of a sum of couplings."""
     taps = taps_of(net, name, params)
     bounds = dict(net.lag_bounds)[name]
     parts = coupling.parts if isinstance(coupling, SumCoupling) else (coupling,)
@@ -62,7 +62,7 @@ def _links_of_wire(
 
 
 def _history_name(net: NetworkFields, name: str, wire: Wire, source: Any) -> str:
-    """The name of the history of a source: a state's own, or after the coupling for a function."""
+    """Return the name of a source's history: the state's, or for a function the coupling's."""
     if isinstance(source, str):
         return source
     alone = len(wire.source) == 1 and name not in net.node.states
@@ -70,7 +70,7 @@ def _history_name(net: NetworkFields, name: str, wire: Wire, source: Any) -> str
 
 
 def taps_of(net: NetworkFields, name: str, params: Params) -> tuple[Tap, ...]:
-    """The reads of a coupling's past: none, one at whole lags, or two around fractional ones."""
+    """Return the reads of a coupling's past: none, one at whole lags, or two around fractional ones."""
     smallest, largest = dict(net.lag_bounds)[name]
     lags = net.lags[name]
     if largest == 0:
@@ -115,7 +115,7 @@ def _with_k_by_node(mesh: Mesh | None, coupling: Coupling) -> Coupling:
 
 
 def history_depths(net: NetworkFields, links: tuple[Link, ...]) -> dict[str, int]:
-    """How many steps back the history of each delayed source reaches."""
+    """Return how many steps back the history of each delayed source reaches."""
     depths: dict[str, int] = {}
     for link in links:
         _, largest = dict(net.lag_bounds)[link.signals.coupling]
@@ -140,7 +140,7 @@ def _depths(depths: dict[str, int]) -> str:
 
 
 def buffers_of(links: tuple[Link, ...], state: State) -> dict[str, Array]:
-    """The history of each delayed source with its present behind, `(lag + 1, source)`."""
+    """Return the history of each delayed source with its present behind, `(lag + 1, source)`."""
     return {
         link.signals.history: jnp.concatenate(
             [state.history[link.signals.history], read(state.node, link.signals.source)[None]]
@@ -150,22 +150,22 @@ def buffers_of(links: tuple[Link, ...], state: State) -> dict[str, Array]:
     }
 
 
-def delayed_sums_of(
+def delayed_of(
     links: tuple[Link, ...], buffers: dict[str, Array], references: tuple[Any, ...], after: int
 ) -> tuple[Any, ...]:
-    """The delayed sums of each link, `after` steps from the present; None without delay."""
+    """Return the delayed sums of each link, `after` steps from the present; None without delay."""
 
     def of_link(link: Link, reference: Array | None) -> Any:
         buffer = buffers.get(link.signals.history)
         if buffer is None:
             return None
-        return link.delayed_sums(buffer, len(buffer) - 1 + after, reference)
+        return link.read_delayed(buffer, len(buffer) - 1 + after, reference)
 
     return tuple(of_link(*each) for each in zip(links, references, strict=True))
 
 
 def references_of(links: tuple[Link, ...], state: State) -> tuple[Array | None, ...]:
-    """The reference that each delayed link of a shift-invariant rule measures states from."""
+    """Return the reference that each delayed link of a shift-invariant rule subtracts from states."""
     references = lax.stop_gradient(state.reference)
     return tuple(
         references.get(link.signals.history) if link.shift_invariant else None for link in links

@@ -214,7 +214,7 @@ class Network(NetworkFields):
 def _plan_blocks(
     lags: dict[str, Array | None], spans: dict[str, tuple[int, int]], stated: dict[str, Any]
 ) -> tuple[int, dict[str, EdgeSplit | None]]:
-    """The block size, and the edges that are too short for it where lags are known and fixed.
+    """Return the block size, and the edges that are too short for it where lags are known and fixed.
 
     Lags may vary within the bounds that a user `stated`, so that their edges cannot be told apart here.
     """
@@ -232,7 +232,7 @@ def _plan_blocks(
 
 
 def _checked_states(node: Node, x0: PyTree) -> PyTree:
-    """`x0` with float arrays, one `(region,)` per state of the node."""
+    """Return `x0` with float arrays, one `(region,)` per state of the node."""
     names = names_of(x0)
     require_names("state", names, node.states)
     require_names("state in `x0`", node.states, names)

@@ -15,7 +15,7 @@ Hold = Literal["stage", "step"]
 
 
 class Wire(eqx.Module):
-    """Say which signal a coupling reads, and which input of the node it drives.
+    """Name the signal that a coupling reads, and the input of the node that it drives.
 
     Args:
         source: the state variable that regions send, or a function of the node's state that gives it
@@ -114,7 +114,7 @@ class Params(eqx.Module):
 
 
 def _floats(name: str, x: Any) -> Any:
-    """Numbers as float arrays, also inside pytrees; functions and noises stay what they are."""
+    """Return numbers as float arrays, also inside pytrees; functions and noises stay what they are."""
 
     def is_leaf(x):
         return callable(x) or is_noise(x) or x is None

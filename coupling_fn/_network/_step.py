@@ -28,7 +28,7 @@ from ..noise._increments import NoiseIncrement, external_of, noises_of
 from ._checks import require_fitting_coupling, require_fitting_params
 from ._fields import NetworkFields
 from ._link import Link
-from ._links import buffers_of, delayed_sums_of, links_of, references_of, require_history
+from ._links import buffers_of, delayed_of, links_of, references_of, require_history
 from ._params import Params, State
 
 
@@ -37,9 +37,9 @@ class Drive(NamedTuple):
 
     Attributes:
         step: steps done before it, which tell the time.
-        delayed: the delayed sums of each link, at the start of the step and, where the scheme reads
-            them, at its end.
-        references: what each link of a shift-invariant rule measures states from.
+        delayed: the delayed sums of each link (of a `PairwiseLink` the delayed copies, which are not
+            summed), at the start of the step and, where the scheme reads them, at its end.
+        references: what each link of a shift-invariant rule subtracts from states.
         increment: the noise increment of the step.
         noise_states: the noise states at its start and at its end.
     """
@@ -64,7 +64,7 @@ def take_step(net: NetworkFields, links: tuple[Link, ...], state: State, params:
     noise = update_noise(net, state.noise, increment, params)
     drive = Drive(
         step=state.step,
-        delayed=tuple(delayed_sums_of(links, buffers, references, n) for n in read_steps(net)),
+        delayed=tuple(delayed_of(links, buffers, references, n) for n in read_steps(net)),
         references=references,
         increment=increment,
         noise_states=(state.noise, noise),
@@ -75,7 +75,7 @@ def take_step(net: NetworkFields, links: tuple[Link, ...], state: State, params:
 
 
 def read_steps(net: NetworkFields) -> tuple[int, ...]:
-    """At which steps, from the present, the delayed sums are needed: 0 is the start, 1 the end."""
+    """Return when within a step the delayed sums are needed: 0 is its start, 1 its end."""
     return (0,) if net.hold == "step" or STAGES[net.scheme][-1] == 0 else (0, 1)
 
 
@@ -118,7 +118,7 @@ def advance(
 
 
 def _at_stage(ends: tuple[PyTree, ...], at: float) -> PyTree:
-    """A value at a stage, linear between that at the start of the step (0) and that at its end (1)."""
+    """Return a value at a stage, linear between the start of the step (0) and its end (1)."""
     if at == 0.0:
         return ends[0]
     start, end = ends
@@ -134,7 +134,7 @@ def node_inputs(
     delayed: tuple[Any, ...],
     references: tuple[Array | None, ...],
 ) -> Any:
-    """What drives the nodes: external input at a time, and what the links receive."""
+    """Return what drives the nodes: external input at a time, and what the links receive."""
     first = jax.tree.leaves(x)[0]
     driven = {name: _external(name, value, time, first.shape) for name, value in external.items()}
     for link, reference, sums in zip(links, references, delayed, strict=True):
@@ -148,7 +148,7 @@ def node_inputs(
 
 
 def _external(name: str, value: Any, time: Array, shape: tuple[int, ...]) -> Array:
-    """External input at a time."""
+    """Return an external input at a time."""
     if not callable(value):
         return value
     value = value(time)
@@ -157,7 +157,7 @@ def _external(name: str, value: Any, time: Array, shape: tuple[int, ...]) -> Arr
 
 
 def derivative(net: NetworkFields, x: PyTree, inputs: Any, params: Params) -> PyTree:
-    """The nodes' rate of change, in the shapes of their state."""
+    """Return the nodes' rate of change, in the shapes of their state."""
     name = getattr(net.node, "__name__", "node")
     try:
         rates = net.node(x, inputs, params.node)

@@ -82,13 +82,13 @@ def run_network(
         _messages(link, buffers[link.signals.history], references[i]) for i, link in blocked
     )
     before = jax.tree.map(lambda x: x[:-1], messages)
-    present = tuple(
+    sums_now = tuple(
         sums_at_present(*each, plan.block_size) for each in zip(edges, weights, before, strict=True)
     )
     start = RunInput(
-        state=_BlockState(by_node(net.mesh, packed), state.noise, present),
+        state=_BlockState(by_node(net.mesh, packed), state.noise, sums_now),
         messages=jax.tree.map(lambda x: x[1:], messages),
-        sent=buffers,
+        source_states=buffers,
         weights=weights,
         edges=edges,
         step=state.step,
@@ -97,11 +97,11 @@ def run_network(
     def run_block(inputs: BlockInput) -> BlockOutput:
         return block(inputs)
 
-    end, history, seen = run_blocks(run_block, start, plan, stepwise | recorded, reverse=reverse)
+    end, history, records = run_blocks(run_block, start, plan, stepwise | recorded, reverse=reverse)
     last = state._replace(
         node=unpack(end.node), history=history, step=state.step + steps, noise=end.noise
     )
-    return last, _in_order(seen, plan, every)
+    return last, _in_order(records, plan, every)
 
 
 def _block_size(net: Network, links: tuple[Link, ...]) -> int:
@@ -111,7 +111,7 @@ def _block_size(net: Network, links: tuple[Link, ...]) -> int:
 
 
 def _stepwise_lags(links: tuple[Link, ...], buffers: dict[str, Array]) -> dict[str, int]:
-    """How far back stepwise edges read, for each source that has such edges."""
+    """Return how far back stepwise edges read, for each source that has such edges."""
     lags: dict[str, int] = {}
     for link in links:
         if link.stepwise:
@@ -122,7 +122,7 @@ def _stepwise_lags(links: tuple[Link, ...], buffers: dict[str, Array]) -> dict[s
 
 
 def _messages(link: SeparableLink, source: Array, reference: Array | None) -> PyTree:
-    """The messages of all times of `(time, source)`."""
+    """Return the messages of all times of `(time, source)`."""
     return jax.vmap(lambda x: link.send(x, reference))(source)
 
 
@@ -138,7 +138,7 @@ class _Carry(NamedTuple):
     """What the steps of a block carry.
 
     `stepwise_sums` are those at the present, by the number of the link; `buffers` hold what each
-    source of stepwise edges sent, `(time, source)`, with room for the block.
+    source of stepwise edges source_states, `(time, source)`, with room for the block.
     """
 
     node: PyTree
@@ -163,7 +163,7 @@ class _Block(NamedTuple):
         links: its couplings.
         params: its parameters.
         start: the state that the run starts from.
-        references: what the links of shift-invariant rules measure states from.
+        references: what the links of shift-invariant rules subtract from states.
         plan: how the run is cut into blocks.
         stepwise: how far back stepwise edges read, by source.
         recorded: how far back the histories reach that a record reads; empty if it reads none.
@@ -199,7 +199,7 @@ class _Block(NamedTuple):
     def __call__(self, inputs: BlockInput) -> BlockOutput:
         """Take the steps of a block."""
         net, size = self.net, self.plan.block_size
-        packed, noise, present = inputs.state
+        packed, noise, sums_now = inputs.state
         packed = by_node(net.mesh, packed)
         count = jnp.arange(size, dtype=inputs.step.dtype)
         x0 = self.unpack(packed)
@@ -207,7 +207,7 @@ class _Block(NamedTuple):
             inputs.step + count
         )
         sums = jax.tree.map(
-            lambda now, then: jnp.concatenate([now[None], then]), present, inputs.sums
+            lambda now, then: jnp.concatenate([now[None], then]), sums_now, inputs.sums
         )
         blocked_sums = tuple(
             jax.tree.map(lambda x, ahead=ahead: x[ahead : ahead + size], sums)
@@ -227,25 +227,25 @@ class _Block(NamedTuple):
             one, carry, _StepInput(count, increments, blocked_sums)
         )
         xs = jax.vmap(self.unpack)(packed_after)
-        sent = {
+        source_states = {
             name: jax.vmap(lambda x, signal=signal: read(x, signal))(xs)
             for name, signal in self.sources.items()
         }
         messages = tuple(
-            _messages(link, sent[link.signals.history], self.references[i])
+            _messages(link, source_states[link.signals.history], self.references[i])
             for i, link in self.blocked
         )
         picked = _recorded(inputs.step - self.start.step, size, self.every)
-        histories = self._histories(inputs.before, x0, sent, count[picked])
+        histories = self._histories(inputs.before, x0, source_states, count[picked])
         xs, noises, steps = jax.tree.map(
             lambda x: x[picked], (xs, noise_after, inputs.step + count + 1)
         )
-        seen = jax.vmap(self._seen)(xs, noises, steps, histories)
+        records = jax.vmap(self._record_step)(xs, noises, steps, histories)
         state = _BlockState(carry.node, carry.noise, jax.tree.map(lambda x: x[-1], inputs.sums))
-        return BlockOutput(state, messages, sent, seen)
+        return BlockOutput(state, messages, source_states, records)
 
-    def _seen(self, x: PyTree, noise: PyTree, step: Array, history: Any) -> PyTree:
-        """What is recorded of the state after a step."""
+    def _record_step(self, x: PyTree, noise: PyTree, step: Array, history: Any) -> PyTree:
+        """Return what is recorded of the state after a step."""
         history = _Unread() if history is None else history
         return self.record(self.start._replace(node=x, noise=noise, step=step, history=history))
 
@@ -278,12 +278,12 @@ class _Block(NamedTuple):
         return _Carry(node, noise, after, buffers), moved
 
     def _masked(self, running: Array, moved: tuple[PyTree, ...], carry: _Carry) -> Any:
-        """The old state in place of the new one, past the end of the run."""
+        """Return the old state in place of the new one, past the end of the run."""
         old = (carry.node, carry.noise)
         return jax.tree.map(lambda new, old: jnp.where(running, new, old), moved, old)
 
     def _buffers(self, before: dict[str, Array], x: PyTree) -> dict[str, Array]:
-        """What stepwise edges read within a block: the past, the present, and room for its steps."""
+        """Return what stepwise edges read within a block: past, present, and room for its steps."""
         buffers = {}
         for name, lag in self.stepwise.items():
             past = before[name][len(before[name]) - lag :]
@@ -293,9 +293,9 @@ class _Block(NamedTuple):
         return buffers
 
     def _stepwise_sums(self, buffers: dict[str, Array], times: dict[str, Any]) -> dict[int, PyTree]:
-        """The delayed sums over stepwise edges at a time of the buffers, by the number of the link."""
+        """Return the delayed sums over stepwise edges at a time of the buffers, by number of link."""
         return {
-            i: link.delayed_sums(
+            i: link.read_delayed(
                 buffers[link.signals.history],
                 times[link.signals.history],
                 self.references[i],
@@ -308,21 +308,21 @@ class _Block(NamedTuple):
     def _delayed_sums(
         self, blocked_sums: tuple[PyTree, ...], stepwise_sums: dict[int, PyTree]
     ) -> tuple[PyTree, ...]:
-        """The delayed sums of each link, over its blocked and its stepwise edges."""
+        """Return the delayed sums of each link, over its blocked and its stepwise edges."""
         of_blocked = dict(zip((i for i, _ in self.blocked), blocked_sums, strict=True))
         return tuple(add(of_blocked.get(i), stepwise_sums.get(i)) for i in range(len(self.links)))
 
     def _histories(
-        self, before: dict[str, Array], x0: PyTree, sent: dict[str, Array], steps: Array
+        self, before: dict[str, Array], x0: PyTree, source_states: dict[str, Array], steps: Array
     ) -> dict[str, Array] | None:
-        """The histories after `steps` of the block, `(step, lag, source)`, if the record reads them."""
+        """Return the histories after `steps`, `(step, lag, source)`, if the record reads them."""
         if not self.recorded:
             return None
         histories = {}
         for name, lag in self.recorded.items():
             past = before[name][len(before[name]) - lag :]
             present = read(x0, self.sources[name])[None]
-            times = jnp.concatenate([past, present, sent[name][:-1]])
+            times = jnp.concatenate([past, present, source_states[name][:-1]])
             histories[name] = jax.vmap(
                 lambda n, times=times, lag=lag: lax.dynamic_slice_in_dim(times, n + 1, lag)
             )(steps)
@@ -351,7 +351,7 @@ jax.tree_util.register_pytree_node(_Unread, _Unread._raise, _Unread._raise)
 
 
 def _reads_history(record: Record, state: State) -> bool:
-    """Whether a record looks at the history, which blocks then hand to it, or returns it."""
+    """Return whether a record looks at the history, which blocks then hand to it, or returns it."""
 
     def probe(node: PyTree, noise: PyTree, step: Array) -> PyTree:
         return record(state._replace(node=node, noise=noise, step=step, history=_Unread()))
@@ -364,7 +364,7 @@ def _reads_history(record: Record, state: State) -> bool:
 
 
 def _recorded(done: Array, size: int, every: int) -> Any:
-    """Which steps of a block are recorded, after `done` steps; the last may stand for none."""
+    """Return which steps of a block are recorded, after `done` steps; the last may stand for none."""
     if size % every == 0:
         return slice(every - 1, None, every)
     if every % size == 0:
@@ -373,12 +373,12 @@ def _recorded(done: Array, size: int, every: int) -> Any:
     return jnp.minimum(first + every * jnp.arange(-(-size // every), dtype=first.dtype), size - 1)
 
 
-def _in_order(seen: PyTree, plan: RunPlan, every: int) -> PyTree:
-    """The records of all blocks in one array per leaf, without those that stand for none."""
+def _in_order(records: PyTree, plan: RunPlan, every: int) -> PyTree:
+    """Return the records of all blocks in one array per leaf, without those that stand for none."""
     size = plan.block_size
     block, step = np.divmod(every * np.arange(1, plan.steps // every + 1) - 1, size)
     first = every - 1 - block * size % every
     place = block * -(-size // every) + (step - first) // every
     apart = np.unique(np.diff(place))
     even = slice(place[0], place[-1] + 1, *apart) if len(apart) < 2 else place
-    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[even], seen)
+    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[even], records)

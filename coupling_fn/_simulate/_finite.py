@@ -18,7 +18,7 @@ from .._network import (
     Params,
     State,
     buffers_of,
-    delayed_sums_of,
+    delayed_of,
     links_of,
     node_inputs,
     references_of,
@@ -55,19 +55,19 @@ def require_finite_run(
 
 
 def all_finite(tree: PyTree) -> bool:
-    """Whether no float is NaN or infinite."""
+    """Return whether no float is NaN or infinite."""
     return all(np.isfinite(x).all() for _, x in _floats(tree))
 
 
 def _floats(tree: PyTree) -> Iterator[tuple[str, np.ndarray]]:
-    """The float arrays, each with its path."""
+    """Return the float arrays, each with its path."""
     for path, x in jax.tree_util.tree_flatten_with_path(tree)[0]:
         if eqx.is_inexact_array_like(x):
             yield jax.tree_util.keystr(path), np.asarray(x)
 
 
 def _looked_at(state: PyTree) -> PyTree:
-    """What shows whether a run was finite: in a network, the states of the nodes."""
+    """Return what shows whether a run was finite: in a network, the states of the nodes."""
     return state.node if isinstance(state, State) else state
 
 
@@ -83,7 +83,7 @@ def _require_finite_record(record: PyTree) -> None:
 
 
 def _first_not_finite(run, step, state, params, steps) -> str:
-    """What was not finite first, in words, from the run in parts."""
+    """Return what was not finite first, in words, from the run in parts."""
     for what, tree in (("params", params), ("state", state)):
         for path, x in _floats(tree):
             if not np.isfinite(x).all():
@@ -112,7 +112,7 @@ def _place(x: np.ndarray) -> tuple[int, ...]:
 
 
 def _told(run, step, before, params, done: int, row: int, values: dict[str, np.ndarray]) -> str:
-    """The step, the state variable, the region, and what drove it, in words."""
+    """Return the step, the state variable, the region, and what drove it, in words."""
     born = {path: x[row] for path, x in values.items() if not np.isfinite(x[row]).all()}
     path, x = next(iter(born.items()))
     where, number = _place(x), done + row + 1
@@ -133,13 +133,13 @@ def _told(run, step, before, params, done: int, row: int, values: dict[str, np.n
 
 
 def _inputs(net: Network, state: State, params: Params, region: int) -> str:
-    """What drives the region, the largest inputs anywhere, and the strongest sources, in words."""
+    """Describe what drives the region, the largest inputs anywhere, and the strongest sources."""
     links = links_of(net, params)
     buffers = buffers_of(links, state)
     noises = noises_of(net.node.states, params.noise, params.external)
     external = external_of(params.external, noises.values(state.noise))
     references = references_of(links, state)
-    delayed = delayed_sums_of(links, buffers, references, 0)
+    delayed = delayed_of(links, buffers, references, 0)
     time = state.step.astype(jax.tree.leaves(state.node)[0].dtype) * net.dt
     driven = node_inputs(net, links, state.node, external, time, delayed, references)
     table = {name: np.asarray(get(driven, name)) for name in net.node.inputs}

@@ -75,7 +75,7 @@ Put = Callable[[Any, NamedSharding], Any]
 def spread(
     net: Network, state: State, params: Params, mesh: Mesh, put: Put
 ) -> tuple[Network, State, Params]:
-    """`shard`, where `put` says how each array gets to where it is to lie."""
+    """Spread a network as `shard` does, where `put` says how each array gets to its place."""
     nodes = len(jax.tree.leaves(state.node)[0])
 
     def along(spec: PartitionSpec) -> Callable[[Any], Any]:

@@ -137,9 +137,9 @@ def simulate(
         require_known(step, state, params)
     if save is None and save_every is not None:
         raise ValueError("`save_every` says how often to write to `save`, which is missing.")
-    plan = _Plan(steps, _recorder(record), every, derivative == "reverse", checkpoint)
+    options = _Options(steps, _recorder(record), every, derivative == "reverse", checkpoint)
     if save is None:
-        result = _simulate(step, state, params, plan, reduce)
+        result = _simulate(step, state, params, options, reduce)
     else:
         if traced(step, state, params) or checkpoint is not None:
             raise ValueError(
@@ -147,19 +147,19 @@ def simulate(
                 "`checkpoint`."
             )
         result = _saved(
-            Path(save), _checked_save_every(save, save_every, plan), step, state, params, plan
+            Path(save), _checked_save_every(save, save_every, options), step, state, params, options
         )
     if check is not None:
         # What is recorded of states by name is finite where they are; only a function's result is
         # looked at.
         by_name = isinstance(step, Network) and (record is _node or not callable(record))
         seen = None if by_name or reduce else result[1]
-        again = partial(_run_again, reverse=plan.reverse)
+        again = partial(_run_again, reverse=options.reverse)
         require_finite_run(again, step, state, params, steps, (result[0], seen))
     return result
 
 
-class _Plan(NamedTuple):
+class _Options(NamedTuple):
     """How a run is done.
 
     Attributes:
@@ -204,9 +204,9 @@ def _checked_checkpoint(checkpoint: Any, steps: int, every: int, reduce: Any) ->
     return segment if steps else None
 
 
-def _checked_save_every(save: Any, save_every: Any, plan: _Plan) -> int:
-    """The steps between two writes: by default as the run in `save` began, or a tenth of the run."""
-    steps, every = plan.steps, plan.every
+def _checked_save_every(save: Any, save_every: Any, options: _Options) -> int:
+    """Return the steps between two writes: as the run in `save` began, or a tenth of the run."""
+    steps, every = options.steps, options.every
     if save_every is None:
         begun = sorted(Path(save).glob(f"simulate-{0:010d}-*.npz"))
         if begun:
@@ -242,10 +242,10 @@ def _nothing(state: Any) -> None:
     return None
 
 
-def _saved(folder, length, step, state, params, plan):
-    """Run stretches of `length` steps, and keep each in a file of its own."""
+def _saved(folder, length, step, state, params, options):
+    """Run parts of `length` steps, and keep each in a file of its own."""
     program, (after, like), _ = eqx.filter_make_jaxpr(_simulate)(
-        step, state, params, plan._replace(steps=length)
+        step, state, params, options._replace(steps=length)
     )
     require_no_keys("record", like)
     after = jax.tree.map(lambda then, now: now if is_key(then) else then, after, state)
@@ -253,47 +253,47 @@ def _saved(folder, length, step, state, params, plan):
     marks = fingerprint("step, record or `save_every`", program, "state or params", arrays)
     seen = []
     try:
-        for first in range(0, plan.steps, length):
-            last = min(first + length, plan.steps)
+        for first in range(0, options.steps, length):
+            last = min(first + length, options.steps)
             path = folder / f"simulate-{first:010d}-{last:010d}.npz"
             if found := read_checkpoint(path, marks, "run"):
                 then = jax.tree.map(jnp.asarray, as_tree("state", found, after))
                 rows = as_tree("record", found, like)
             else:
-                part = plan._replace(steps=last - first)
+                part = options._replace(steps=last - first)
                 then, rows = jax.block_until_ready(_simulate(step, state, params, part))
                 rows = jax.tree.map(np.asarray, rows)
                 write_checkpoint(path, as_arrays("state", then) | as_arrays("record", rows), marks)
             state, seen = (
                 then,
                 [*seen, rows],
-            )  # in one statement, lest an interrupt comes in between
+            )  # in one statement, so that no interrupt comes between
     except KeyboardInterrupt:
         raise Interrupted((state, _joined(seen)) if seen else None) from None
     if not seen:
-        return state, _simulate(step, state, params, plan._replace(steps=0))[1]
+        return state, _simulate(step, state, params, options._replace(steps=0))[1]
     return state, _joined(seen)
 
 
 def _joined(parts: list[PyTree]) -> PyTree:
-    """The records of consecutive parts of a run as one."""
+    """Return the records of consecutive parts of a run as one."""
     return jax.tree.map(lambda *rows: np.concatenate(rows), *parts)
 
 
 @eqx.filter_jit
-def _simulate(step, state, params, plan, reduce=None):
-    if plan.checkpoint is None:
-        state, seen = _run(step, state, params, plan)
+def _simulate(step, state, params, options, reduce=None):
+    if options.checkpoint is None:
+        state, seen = _run(step, state, params, options)
         return state, seen if reduce is None else reduce[0]
     total, add = (None, lambda total, seen: total) if reduce is None else reduce
 
     @partial(jax.checkpoint, prevent_cse=False)
     def segment(carry, _):
         state, total = carry
-        state, seen = _run(step, state, params, plan._replace(steps=plan.checkpoint))
+        state, seen = _run(step, state, params, options._replace(steps=options.checkpoint))
         return (state, add(total, seen)), seen if reduce is None else None
 
-    segments = plan.steps // plan.checkpoint
+    segments = options.steps // options.checkpoint
     (state, total), seen = lax.scan(segment, (state, total), None, length=segments)
     if reduce is not None:
         return state, total
@@ -302,15 +302,15 @@ def _simulate(step, state, params, plan, reduce=None):
 
 def _run_again(step, state, params, steps, record, *, reverse):
     """Run in parts, for `require_finite_run`."""
-    return _simulate(step, state, params, _Plan(steps, record, 1, reverse))
+    return _simulate(step, state, params, _Options(steps, record, 1, reverse))
 
 
-def _run(step, state, params, plan):
-    steps, record, every = plan.steps, plan.record, plan.every
+def _run(step, state, params, options):
+    steps, record, every = options.steps, options.record, options.every
     if isinstance(step, Network) and steps:
         require_state(state)
         if state.history:
-            return run_network(step, state, params, steps, record, every, reverse=plan.reverse)
+            return run_network(step, state, params, steps, record, every, reverse=options.reverse)
         return _run_packed(step, state, params, steps, record, every)
 
     def one(state, _):

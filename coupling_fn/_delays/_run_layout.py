@@ -34,13 +34,13 @@ class RunLayout(NamedTuple):
     # --- the batch axis in front ---
 
     def over_runs(self, fn: Callable[[Any], Any], batched: Any) -> Callable[[Any], Any]:
-        """`fn` for all runs; `batched` says which leaves of its argument have the batch in front."""
+        """Return `fn` for all runs; `batched` marks the leaves that have the batch in front."""
         if self.batch is None:
             return fn
         return jax.vmap(fn, in_axes=(jax.tree.map(lambda b: 0 if b else None, batched),))
 
-    def spread(self, tree: PyTree, batched: PyTree) -> PyTree:
-        """Give the batch axis to every leaf that does not have it."""
+    def with_batch(self, tree: PyTree, batched: PyTree) -> PyTree:
+        """Add the batch axis to every leaf that does not have it."""
         if self.batch is None:
             return tree
 
@@ -50,7 +50,7 @@ class RunLayout(NamedTuple):
         return jax.tree.map(spread, tree, batched)
 
     def zeros(self, tree: PyTree, batched: PyTree) -> PyTree:
-        """Zeros for a cotangent per run of every leaf."""
+        """Return zeros for a cotangent per run of every leaf."""
         front = () if self.batch is None else (self.batch,)
 
         def zeros(x, has_batch):
@@ -77,19 +77,19 @@ class RunLayout(NamedTuple):
     # --- buffers ---
 
     def time_minor(self, x: Array) -> Array:
-        """`([batch,] time, source)` as `(source, time, batch)`."""
+        """Turn `([batch,] time, source)` into `(source, time, batch)`."""
         return x.T[:, :, None] if self.batch is None else x.transpose(2, 1, 0)
 
     def time_major(self, x: Array) -> Array:
-        """`(source, time, batch)` as `([batch,] time, source)`."""
+        """Turn `(source, time, batch)` into `([batch,] time, source)`."""
         return x[:, :, 0].T if self.batch is None else x.transpose(2, 1, 0)
 
     def as_buffer(self, x: Array) -> Array:
-        """`([batch,] time, source)` as a buffer `(source, time * batch)`."""
+        """Turn `([batch,] time, source)` into a buffer `(source, time * batch)`."""
         return self.time_minor(x).reshape(x.shape[-1], -1)
 
     def read(self, buffer: Array, first: Array | int, times: int) -> Array:
-        """Some times of a buffer, as `([batch,] time, source)`."""
+        """Return some times of a buffer, as `([batch,] time, source)`."""
         part = lax.dynamic_slice_in_dim(buffer, first * self.size, times * self.size, 1)
         return self.time_major(part.reshape(len(buffer), times, self.size))
 
@@ -108,7 +108,7 @@ class RunLayout(NamedTuple):
         return lax.dynamic_update_slice_in_dim(buffer, part, first * self.size, 1)
 
     def buffers_out(self, tree: PyTree) -> PyTree:
-        """Buffers with the batch in front, as what leaves a batched function must have it."""
+        """Return buffers with the batch in front, as what leaves a batched function must have it."""
         if self.batch is None:
             return tree
 
@@ -118,7 +118,7 @@ class RunLayout(NamedTuple):
         return jax.tree.map(out, tree)
 
     def buffers_in(self, tree: PyTree) -> PyTree:
-        """The inverse of `buffers_out`."""
+        """Return the inverse of `buffers_out`."""
         if self.batch is None:
             return tree
         return jax.tree.map(lambda x: x.transpose(1, 2, 0).reshape(x.shape[1], -1), tree)
@@ -126,11 +126,11 @@ class RunLayout(NamedTuple):
     # --- devices ---
 
     def on_own_device(self, tree: PyTree) -> PyTree:
-        """`([batch,] time, source)`, where each device has what its nodes sent."""
+        """Place `([batch,] time, source)` so that each device has its own nodes."""
         return by_node(self.mesh, tree)
 
     def on_all_devices(self, tree: PyTree) -> PyTree:
-        """The same where each device has all of it: this is what devices exchange once per block."""
+        """Place it so that each device has all of it: what devices exchange once per block."""
         return everywhere(self.mesh, self.on_own_device(tree))
 
 
