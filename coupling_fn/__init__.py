@@ -93,3 +93,10 @@ from ._network import Wire as Wire
 from ._network import vector_field as vector_field
 from ._simulate import shard as shard
 from ._simulate import simulate as simulate
+
+# What `dir` and `help` show: the public names alone.
+__all__ = [name for name in globals() if not name.startswith("_")]  # pyright: ignore
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,10 +1,10 @@
-r"""Sets of delayed edges, one kind per kind of connection, each with the same five methods.
+r"""Sets of delayed edges, one kind per kind of connection, each with the same methods and properties.
 
     starts(length, present, batch)        where the window of each edge begins in a flat buffer
     sums(weights, buffer, starts, ...)    the delayed sums of a block
     weights_bar(sums_bar, buffer, ...)    the cotangent of the weights, from that of the sums
     transposed()                          the same edges from targets to sources
-    shape, targets                        (targets, sources), and the number of targets
+    shape, targets, ndim                  (targets, sources); the number of targets; axes of the weights
 
 The cotangent of a message is $\bar\psi_j(t) = \sum_i W_{ij}\, \bar S_i(t + d_{ij})$, which is a
 delayed sum again: over the transposed edges, in reversed time. So `transposed().sums(...)` over a

@@ -84,7 +84,7 @@ def simulate(
         checkpoint: for a reverse mode that keeps the state every so many steps, and computes the steps
             between again. It takes the memory of one such segment and of `steps / checkpoint` states
             (with their histories), at the cost of one more run. `steps` must be a multiple of it,
-            and it must be a multiple of `every`. About the root of `steps`, but not less than the
+            and it must be a multiple of `every`. About the square root of `steps`, but not less than the
             largest lag, is best. [1]
         reduce: keep a running total in place of the record, so that memory does not grow with the
             run: a pair `(start, add)`. `add(total, record)` returns the next total from the last one
@@ -104,7 +104,9 @@ def simulate(
             is not seen. It cannot be used inside `jit`, `vmap` or `grad`.
 
     Returns:
-        The last state, and the record with time in front: `record[n]` is of the state after step
+        The last state, and the record: `(time, region)` for one name, a dict of such for a tuple of
+        names, the node's state with such leaves by default, and what a function returns with time in
+        front. `record[n]` is of the state after step
         `(n + 1) * every`, at time `(n + 1) * every * dt`. The initial state is not in it. With
         `save` the record consists of NumPy arrays, because finished parts leave the device. With
         `reduce` the last total stands in place of the record.

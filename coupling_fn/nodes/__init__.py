@@ -67,3 +67,10 @@ from ._wong_wang import WongWangExcInhState as WongWangExcInhState
 from ._wong_wang import balance_inhibition as balance_inhibition
 from ._wong_wang import reduced_wong_wang as reduced_wong_wang
 from ._wong_wang import wong_wang_exc_inh as wong_wang_exc_inh
+
+# What `dir` and `help` show: the public names alone.
+__all__ = [name for name in globals() if not name.startswith("_")]  # pyright: ignore
+
+
+def __dir__() -> list[str]:
+    return __all__

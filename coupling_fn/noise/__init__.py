@@ -7,3 +7,10 @@ from ._factor import correlation_factor as correlation_factor
 from ._white import Additive as Additive
 from ._white import Multiplicative as Multiplicative
 from ._white import White as White
+
+# What `dir` and `help` show: the public names alone.
+__all__ = [name for name in globals() if not name.startswith("_")]  # pyright: ignore
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -55,3 +55,10 @@ from ._synchrony import kuramoto_order_parameter as kuramoto_order_parameter
 from ._synchrony import metastability as metastability
 from ._synchrony import phase_coherence as phase_coherence
 from ._synchrony import synchrony as synchrony
+
+# What `dir` and `help` show: the public names alone.
+__all__ = [name for name in globals() if not name.startswith("_")]  # pyright: ignore
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -8,3 +8,10 @@ from ._transforms import Transform as Transform
 from ._transforms import bounded as bounded
 from ._transforms import identity as identity
 from ._transforms import positive as positive
+
+# What `dir` and `help` show: the public names alone.
+__all__ = [name for name in globals() if not name.startswith("_")]  # pyright: ignore
+
+
+def __dir__() -> list[str]:
+    return __all__
