@@ -62,9 +62,8 @@ PICKS = {
 @pytest.mark.parametrize("where", PICKS.values(), ids=PICKS)
 def test_a_bowl_has_its_lowest_point(where):
     result = fit(distance, START, where=where, optimizer=optax.sgd(0.25), steps=60)
-    wanted = eqx.tree_at(
-        lambda m: jax.tree.leaves(where(m)), START, jax.tree.leaves(where(BEST))
-    )  # the rest stays
+    # The rest stays.
+    wanted = eqx.tree_at(lambda m: jax.tree.leaves(where(m)), START, jax.tree.leaves(where(BEST)))
     arrays = [eqx.filter(m, eqx.is_array) for m in (result.params, result.last_params, wanted)]
     assert_close(arrays[0], arrays[2], ulps=2**28)  # a loss is flat within √eps of its minimum
     assert_close(arrays[1], arrays[2], ulps=8)

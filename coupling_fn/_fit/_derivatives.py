@@ -66,7 +66,7 @@ def _traced_once(
 
 
 def _has_forward(fn: Callable[[Unconstrained], Array], unconstrained: Unconstrained) -> bool:
-    """Whether `fn` has a derivative in forward mode.
+    """Return whether `fn` has a derivative in forward mode.
 
     JAX writes that derivative down in any case, with the equation `custom_lin` where a
     `jax.custom_vjp` would have to be pushed forward, and refuses that equation only when it is

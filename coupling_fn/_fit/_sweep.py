@@ -56,10 +56,10 @@ def sweep(
         values: an array, or any pytree of arrays, whose leading axis counts the values; `grid`
             makes a dictionary of such arrays.
         chunk: number of values that run at once; all of them if None. The last chunk is filled up
-            with its last value, so that all have one shape, and the surplus is dropped.
-        save: a folder, made if need be, to which each finished chunk is written. If it was killed,
-            the same call goes on from there, and loses the unfinished chunk at most. Another function,
-            or other values, chunk or version of JAX, are refused.
+            with its last value, so that all have one shape, and the surplus is dropped. [1]
+        save: a folder, made if it does not exist, to which each finished chunk is written. If it was
+            killed, the same call goes on from there, and loses the unfinished chunk at most. Another
+            function, or other values, chunk or version of JAX, are refused.
         devices: devices to spread the values of a chunk over, such as `jax.devices()`, equally many
             on each. They do not communicate further, and the results are those of one device.
         progress: show a bar on stderr, with one step per chunk. It needs tqdm, which the extra
@@ -72,7 +72,7 @@ def sweep(
     Raises:
         ValueError: if `values` is empty, a leaf has no leading axis, two leading axes differ in
             length, `chunk` is 0, `devices` is empty, `save` holds another sweep or a damaged one,
-            or `devices` or `save` is given inside of `jit`, `vmap` or `grad`.
+            or `devices` or `save` is given inside `jit`, `vmap` or `grad`.
         TypeError: if `save` is given and `fn` returns random keys.
         OSError: if `save` cannot be written; the chunks written before stay as they are.
         Interrupted: on Ctrl-C, with the finished chunks.

@@ -70,6 +70,9 @@ def positive() -> Transform:
     it would without it; near 0 a step multiplies the parameter by a factor. What would round to 0
     becomes the smallest normal number of the dtype.
 
+    Returns:
+        The transform onto all positive numbers.
+
     Raises:
         ValueError: from `inverse`, if a value is 0, negative, infinite or NaN.
 
@@ -89,6 +92,9 @@ def bounded(lower: ArrayLike, upper: ArrayLike) -> Transform:
     Args:
         lower: lower bound, one number or one per element. [unit of the parameter]
         upper: upper bound, likewise. [unit of the parameter]
+
+    Returns:
+        The transform onto the numbers between the bounds.
 
     Raises:
         ValueError: if a bound is infinite or NaN, or `lower` is not below `upper`; from
