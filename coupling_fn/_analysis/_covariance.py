@@ -333,7 +333,7 @@ def _noise(net: Network, params: Params, z: Array) -> Array:
     if params.noise is None:
         raise ValueError(
             "`params.noise` must be a standard deviation; got None, and without noise nothing varies "
-            "around a fixed point. Give Params(noise=...)."
+            "around a fixed point. Give cf.Params(noise=...)."
         )
     names = net.node.states
     if any(map(is_noise, jax.tree.leaves(params.noise, is_leaf=is_noise))):

@@ -45,7 +45,7 @@ class Parcellation(eqx.Module):
         if not known(labels):
             raise TypeError(
                 "`labels` must be known before anything runs, since they fix the program; got a traced "
-                "array. Build the `Parcellation` outside of `jit`."
+                "array. Build the `cf.Parcellation` outside of `jit`."
             )
         labels = np.asarray(labels)
         if not np.issubdtype(labels.dtype, np.integer):

@@ -121,7 +121,7 @@ def _longest_delay(net: Network | None, lags: Any, dt: float) -> float:
 def _signals(record: Any, net: Network | None) -> dict[str, np.ndarray]:
     """Return the signals of a record by name, in float64."""
     if not known(record):
-        raise ValueError("`diagnose_run` looks at values: call it outside of `jit` and `vmap`.")
+        raise ValueError("`cf.diagnose_run` looks at values: call it outside of `jit` and `vmap`.")
     if isinstance(record, Mapping) or hasattr(record, "_fields"):
         names = names_of(record)
         given = {n: record[n] if isinstance(record, Mapping) else getattr(record, n) for n in names}

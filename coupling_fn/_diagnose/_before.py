@@ -87,11 +87,13 @@ def diagnose(
         warning: 1 region has no connection, neither in nor out. [isolated]
             where: 2 (A1)
             why: Coupling does not reach an isolated region: at no k does it synchronise with others.
-            1. Leave isolated regions out of the network; isolated_nodes(conn) marks them.
+            1. Leave isolated regions out of the network; cf.isolated_nodes(conn) marks them.
             2. Check whether a threshold or a mask cut them off.
     """
     if not known(conn, lengths, lags, reference, params):
-        raise ValueError("`diagnose` looks at values: call it outside of `jit`, `vmap` and `grad`.")
+        raise ValueError(
+            "`cf.diagnose` looks at values: call it outside of `jit`, `vmap` and `grad`."
+        )
     given = parts(params)
     if conn is None and not given:
         raise ValueError(

@@ -27,7 +27,7 @@ SEARCH = 20  # Most steps of the search between two factors of 4; few are needed
 GOLDEN = 0.618  # An irrational rotation moves no two regions alike.
 STEPS_PER_CYCLE = 12  # With fewer, Euler and Heun are off by several per cent per cycle.
 
-NORMALISE = 'Normalise the weights: normalize(conn, by="row"), or "spectral".'
+NORMALISE = 'Normalise the weights: cf.normalize(conn, by="row"), or "spectral".'
 
 # What each scheme multiplies exp(lambda t) by per step: the coefficients of a polynomial in dt lambda.
 GROWTH = {"euler": (1.0, 1.0), "heun": (0.5, 1.0, 1.0), "rk4": (1 / 24, 1 / 6, 0.5, 1.0, 1.0)}
@@ -178,7 +178,7 @@ def look_at_stability(
     if found is None:
         return
     words = found.limit_in_words()
-    delays = ", delays left out (critical_k includes them)" if net.delayed else ""
+    delays = ", delays left out (cf.critical_k includes them)" if net.delayed else ""
     if found.restless and found.linear:
         yield Finding(
             "undamped",
@@ -216,7 +216,8 @@ def look_at_stability(
             "Rest is stable, and there is neither noise nor an input that varies.",
             why="From any start, the run dies out.",
             remedy=(
-                "Give Params(noise=...), or move k or a parameter of the node beyond the bifurcation.",
+                "Give cf.Params(noise=...), or move k or a parameter of the node beyond the "
+                "bifurcation.",
             ),
         )
 

@@ -87,7 +87,7 @@ def out_of_range(name: str, x: np.ndarray, context: Context) -> Iterator[Finding
             f"{high:g}.",
             **regions(beyond),
             why="The equations of the node are not meant for such values.",
-            remedy=('Clip the state: Network(bounds="node").', "Reduce the noise, k or dt."),
+            remedy=('Clip the state: cf.Network(bounds="node").', "Reduce the noise, k or dt."),
         )
         return
     if name not in context.ranges or is_angle(name, x, context):
@@ -124,7 +124,7 @@ def quiet(name: str, x: np.ndarray, dt: float, context: Context) -> Iterator[Fin
             why="The run starts at a state of rest, and nothing moves it away.",
             remedy=(
                 "Start elsewhere: take another x0.",
-                "Give Params(noise=...), or an external input.",
+                "Give cf.Params(noise=...), or an external input.",
             ),
             cause="starts_at_rest",
         )
@@ -150,7 +150,7 @@ def quiet(name: str, x: np.ndarray, dt: float, context: Context) -> Iterator[Fin
             why="Nothing reaches them: no noise, input or coupling."
             if isolated
             else "They rest while others move; their correlations mean nothing.",
-            remedy=("Check isolated_nodes(conn).", "Give noise to every region."),
+            remedy=("Check cf.isolated_nodes(conn).", "Give noise to every region."),
             cause="isolated" if isolated else None,
         )
 
@@ -205,8 +205,8 @@ def _why_the_same(x: np.ndarray) -> Cause:
         "strong_k",
         "All regions do the same, and FC is 1 everywhere: no resting state does that.",
         (
-            "Reduce k: scan it downwards, or use find_k.",
-            'Normalise the weights: normalize(conn, by="row").',
+            "Reduce k: scan it downwards, or use cf.find_k.",
+            'Normalise the weights: cf.normalize(conn, by="row").',
             "Give each region noise of its own, a frequency of its own, and delays.",
             *(("Start each region elsewhere: they started alike.",) if alike else ()),
         ),

@@ -91,7 +91,7 @@ def check_units(
     if set(node.state_units) != set(node.states) or set(node.input_units) != set(node.inputs):
         raise ValueError(
             f"`net.node` must state the units of its states and inputs; {name} does not: "
-            '@coupling_fn.nodes.node(states={"v": "mV"}, inputs={"v": "mV/ms"}).'
+            '@cf.nodes.node(states={"v": "mV"}, inputs={"v": "mV/ms"}).'
         )
     solver = Solver()
     leaves = _leaves(solver, params, units or {})

@@ -60,7 +60,7 @@ def _traced_once(
         raise TypeError(
             '`derivative="forward"` needs a loss that has a forward derivative; this one passes '
             "what is fitted through a jax.custom_vjp. A network with delays has a forward "
-            'derivative in simulate(..., derivative="forward"); or leave `derivative` out here.'
+            'derivative in cf.simulate(..., derivative="forward"); or leave `derivative` out here.'
         )
     return once, forward
 

@@ -80,7 +80,7 @@ def least_squares(
         import optimistix
     except ImportError as error:
         raise ImportError(
-            "least_squares needs optimistix; the extra coupling_fn[least-squares] installs it."
+            "cf.least_squares needs optimistix; the extra coupling_fn[least-squares] installs it."
         ) from error
     require_choice("derivative", derivative, DERIVATIVES)
     fitted = fitted_leaves("least_squares", params, where, transform)

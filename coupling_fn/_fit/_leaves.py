@@ -205,7 +205,7 @@ def require_host(caller: str, *trees: PyTree) -> None:
     """Refuse to work inside a transformation, where values cannot be looked at."""
     if traced(trees):
         raise TypeError(
-            f"{caller} runs on the host: call it outside of jit, vmap and grad. Inside them, "
+            f"cf.{caller} runs on the host: call it outside of jit, vmap and grad. Inside them, "
             "write an optax loop in jax.lax.scan."
         )
 
@@ -254,8 +254,8 @@ def _transforms(transform: Any, count: int) -> tuple[Transform, ...]:
     for one in transforms:
         if not isinstance(one, Transform):
             raise TypeError(
-                "`transform` must be a Transform, such as positive(), or a tuple of one per fitted "
-                f"leaf, not {one!r}."
+                "`transform` must be a cf.transforms.Transform, such as cf.transforms.positive(), or "
+                f"a tuple of one per fitted leaf, not {one!r}."
             )
     if len(transforms) != count:
         raise ValueError(f"There are {len(transforms)} transforms for {count} fitted leaves.")

@@ -200,7 +200,7 @@ def _length(values: PyTree) -> int:
         listed = ", ".join(f"{name}: {n}" for name, n in lengths.items())
         raise ValueError(
             f"All leaves of `values` must have leading axes of one length; got {listed}. For all "
-            "combinations of several axes, use grid."
+            "combinations of several axes, use cf.grid."
         )
     return next(iter(lengths.values()))
 
@@ -230,7 +230,7 @@ def grid(**axes: ArrayLike | Sequence[Any]) -> dict[str, Array]:
         (3, 2)
     """
     if not axes:
-        raise ValueError("`grid` needs at least one axis, as in grid(k=ks, speed=speeds).")
+        raise ValueError("`cf.grid` needs at least one axis, as in cf.grid(k=ks, speed=speeds).")
     arrays = {name: _axis(name, axis) for name, axis in axes.items()}
     for name, axis in arrays.items():
         if axis.ndim != 1 or axis.size == 0:

@@ -110,8 +110,12 @@ def bounded(lower: ArrayLike, upper: ArrayLike) -> Transform:
         ValueError: A parameter bounded to (0.0, 2.0) must lie strictly between; it is 2.5.
     """
     lower, upper = as_float("lower", lower), as_float("upper", upper)
-    require_finite("lower", lower, "For one bound alone, shift the parameter and use positive().")
-    require_finite("upper", upper, "For one bound alone, shift the parameter and use positive().")
+    require_finite(
+        "lower", lower, "For one bound alone, shift the parameter and use cf.transforms.positive()."
+    )
+    require_finite(
+        "upper", upper, "For one bound alone, shift the parameter and use cf.transforms.positive()."
+    )
     require_shape("upper", upper, lower.shape, meaning="That is the shape of `lower`.")
     if known(lower, upper) and not (np.asarray(lower) < np.asarray(upper)).all():
         raise ValueError(f"`lower` must be below `upper`; got {lower} and {upper}.")
