@@ -98,7 +98,7 @@ def parts(annotation):
 
 
 def is_quantity(annotation):
-    """Whether an annotation asks for real numbers; one that takes any array says too little."""
+    """Return whether an annotation asks for real numbers; one that takes any array says too little."""
     members = [*parts(annotation)]
     kinds = [x.dtypes for x in members if isinstance(x, type) and issubclass(x, AbstractArray)]
     floats = any(kind is Any or any("float" in str(dtype) for dtype in kind) for kind in kinds)

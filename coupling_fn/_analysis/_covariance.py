@@ -322,7 +322,7 @@ def _faded(jac: Jacobians, s: Float[Array, ""]) -> Float[Array, "m m"]:
 
 
 def _is_resolved(found: Integrals) -> Array:
-    """Tell whether half the points give nearly the same: the error with all is about its square."""
+    """Return whether half the points give nearly the same: the error with all is about its square."""
     variance = jnp.diag(found.covariance)
     scale = jnp.sqrt(jnp.abs(variance[:, None] * variance[None, :]))
     return (jnp.abs(found.covariance - found.coarse) <= 0.03 * scale.max()).all()

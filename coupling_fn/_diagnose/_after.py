@@ -101,7 +101,7 @@ def _look_at_signals(
     findings += found
     if any(f.code in ("died_out", "frozen") for f in found) or taken.samples < SHORTEST:
         return findings, {}
-    measured = measure(x, taken.dt, is_angle(name, x, context))
+    measured = measure(x, taken.dt, is_angle(name, context))
     found = list(sampling(measured, taken, context))
     findings += found
     if not any(f.cause in ("delays", "cycles") or f.code == "aliased" for f in found):

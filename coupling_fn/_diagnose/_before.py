@@ -132,7 +132,7 @@ def diagnose(
         findings += look_at_rule(name, part, edges)
     if net is not None and params is not None and x0 is not None:
         rest = stability(net, params, states_of(net, x0))
-        findings += look_at_stability(net, params, rest, is_driven(params))
+        findings += look_at_stability(net, rest, is_driven(params))
         facts |= _facts_of_rest(rest)
     return report(findings, facts)
 
@@ -180,7 +180,7 @@ def _look_at_delays(connection: _Connection, edges: EdgeList, delays: _Delays) -
 
 
 def is_driven(params: Params) -> bool:
-    """Tell whether noise or an input that varies in time keeps a network moving."""
+    """Return whether noise or an input that varies in time keeps a network moving."""
     noises = jax.tree.leaves(params.noise, is_leaf=is_noise)
     noise = any(is_noise(x) or np.any(np.asarray(x) != 0) for x in noises)
     return noise or any(callable(x) or is_noise(x) for x in (params.external or {}).values())

@@ -1,4 +1,4 @@
-"""Whether weights may be transposed. Only data or knowledge from elsewhere can tell that."""
+"""Check whether weights may be transposed. Only data or knowledge from elsewhere can tell that."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any

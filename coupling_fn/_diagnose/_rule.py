@@ -1,4 +1,4 @@
-"""Whether a coupling does what its weights say: whether it pulls, and reads them from source to target.
+"""Check whether a coupling does what its weights say: whether it pulls, and from source to target.
 
 Rules are the user's own functions, so they are judged by what they return on a few probing states.
 """

@@ -52,12 +52,12 @@ class Stability:
 
     @property
     def restless(self) -> bool:
-        """Whether rest is unstable without any coupling."""
+        """Return whether rest is unstable without any coupling."""
         return self.limit == 0
 
     @property
     def unstable(self) -> bool:
-        """Whether rest is unstable at the k of the network; coupling may calm a restless one."""
+        """Return whether rest is unstable at the k of the network; coupling may calm a restless one."""
         return _growth(self.eigenvalues) >= 0
 
     @property
@@ -152,7 +152,7 @@ def _limit(net: Network, params: Params, x0: PyTree) -> float:
 
 
 def _is_linear(net: Network, params: Params, x0: PyTree) -> bool:
-    """Tell whether the derivatives are the same everywhere: at the start, and in two other places.
+    """Return whether the derivatives are the same everywhere: at the start, and in two other places.
 
     In these, each region is moved by another amount: x³ has the same slope at -x and at x, so moving all
     regions alike, or by opposite amounts, could deceive.
@@ -171,10 +171,8 @@ def _aside(x0: PyTree, by: float) -> PyTree:
     return jax.tree.map(moved, x0)
 
 
-def look_at_stability(
-    net: Network, params: Params, found: Stability | None, driven: bool
-) -> Iterator[Finding]:
-    """List the findings on k and dt before a run; `driven` tells whether anything keeps it moving."""
+def look_at_stability(net: Network, found: Stability | None, driven: bool) -> Iterator[Finding]:
+    """List the findings on k and dt before a run; `driven` says whether anything keeps it moving."""
     if found is None:
         return
     words = found.limit_in_words()

@@ -35,8 +35,8 @@ class Sampling(NamedTuple):
     fc_error: Scalar | None
 
 
-def is_angle(name: str, x: np.ndarray, context: Context) -> bool:
-    """Tell whether a state is an angle: its name is theta, or its range is one turn."""
+def is_angle(name: str, context: Context) -> bool:
+    """Return whether a state is an angle: its name is theta, or its range is one turn."""
     low, high = context.ranges.get(name, (0.0, 0.0))
     return abs(high - low - 2 * np.pi) < 1e-6 or name == "theta"
 
@@ -48,7 +48,7 @@ def exploded(signals: dict[str, np.ndarray], dt: float, context: Context) -> Ite
     """Find the first explosion of any signal."""
     found = []
     for name, x in signals.items():
-        if not is_angle(name, x, context) or not np.isfinite(x).all():
+        if not is_angle(name, context) or not np.isfinite(x).all():
             width = np.ptp(context.ranges[name]) if name in context.ranges else None
             begun = first_explosion(x, width)
             if begun is not None:
@@ -90,7 +90,7 @@ def out_of_range(name: str, x: np.ndarray, context: Context) -> Iterator[Finding
             remedy=('Clip the state: cf.Network(bounds="node").', "Reduce the noise, k or dt."),
         )
         return
-    if name not in context.ranges or is_angle(name, x, context):
+    if name not in context.ranges or is_angle(name, context):
         return
     low, high = context.ranges[name]
     width = high - low
@@ -108,7 +108,7 @@ def out_of_range(name: str, x: np.ndarray, context: Context) -> Iterator[Finding
 
 def quiet(name: str, x: np.ndarray, dt: float, context: Context) -> Iterator[Finding]:
     """Find regions that stand still, from the start on or in the end."""
-    if len(x) < 8 or is_angle(name, x, context):
+    if len(x) < 8 or is_angle(name, context):
         return
     fifth = max(len(x) // 5, 4)
     size = np.abs(x).max(0)
@@ -214,7 +214,7 @@ def _why_the_same(x: np.ndarray) -> Cause:
 
 
 def _between(correlations: np.ndarray, edges: EdgeList | None) -> bool:
-    """Tell whether parts with no connection between them are each in step, but not with each other."""
+    """Return whether parts with no connection between them are each in step, but not with each other."""
     if edges is None:
         return False
     part = connected_parts(edges)

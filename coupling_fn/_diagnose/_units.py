@@ -158,7 +158,7 @@ def _above(path: str) -> Iterator[str]:
 
 
 def _is_below(leaf: str, path: str) -> bool:
-    """Tell whether a leaf is at a path or below it."""
+    """Return whether a leaf is at a path or below it."""
     return leaf == path or leaf.startswith(f"{path}.")
 
 

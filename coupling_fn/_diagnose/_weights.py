@@ -49,7 +49,7 @@ def look_at_weights(edges: EdgeList) -> Iterator[Finding]:
     yield from _connections(edges, apart)
     if not whole:
         yield from _self_connections(edges, apart)
-        yield from _signs(edges, apart)
+        yield from _signs(apart)
     yield from _sizes(edges, apart)
 
 
@@ -183,7 +183,7 @@ def _self_connections(edges: EdgeList, apart: EdgeList) -> Iterator[Finding]:
     )
 
 
-def _signs(edges: EdgeList, apart: EdgeList) -> Iterator[Finding]:
+def _signs(apart: EdgeList) -> Iterator[Finding]:
     """Find negative weights."""
     negative = apart.weight < 0
     if not negative.any():
@@ -275,12 +275,12 @@ def _scale(size: np.ndarray, rows: np.ndarray) -> Iterator[Finding]:
 
 
 def _even(sums: np.ndarray) -> bool:
-    """Tell whether the sums were made equal."""
+    """Return whether the sums were made equal."""
     return len(sums) > 1 and float(np.ptp(sums)) <= SAME * float(sums.max())
 
 
 def _symmetric(edges: EdgeList) -> bool:
-    """Tell whether each weight equals that of the opposite direction."""
+    """Return whether each weight equals that of the opposite direction."""
     return bool(np.allclose(edges.weight, edges.back, rtol=1e-5, atol=0))
 
 
