@@ -401,9 +401,9 @@ def test_a_loss_that_is_not_one_float(loss, match):
 
 
 def test_fit_is_not_for_the_inside_of_jit():
-    with refuses(match="outside of jit", error=TypeError):
+    with refuses(match="outside of `jit`", error=TypeError):
         jax.jit(lambda m: fit(distance, m, where=lambda m: m[0]).loss)((jnp.asarray(1.0),))
-    with refuses(match="outside of jit", error=TypeError):  # only the loss meets it
+    with refuses(match="outside of `jit`", error=TypeError):  # only the loss meets it
         jax.grad(lambda a: fit(lambda k: (k - a) ** 2, START.k, where=lambda k: k).loss)(1.0)
 
 

@@ -205,7 +205,7 @@ def require_host(caller: str, *trees: PyTree) -> None:
     """Refuse to work inside a transformation, where values cannot be looked at."""
     if traced(trees):
         raise TypeError(
-            f"cf.{caller} runs on the host: call it outside of jit, vmap and grad. Inside them, "
+            f"cf.{caller} runs on the host: call it outside of `jit`, `vmap` and `grad`. Inside them, "
             "write an optax loop in jax.lax.scan."
         )
 

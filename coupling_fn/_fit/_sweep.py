@@ -100,15 +100,17 @@ def sweep(
     if not known(fn, values):
         if devices is not None:
             raise ValueError(
-                "`devices` cannot be given inside jit, vmap or grad: spread the outer function "
+                "`devices` cannot be given inside `jit`, `vmap` or `grad`: spread the outer function "
                 "over them."
             )
         if save is not None:
-            raise ValueError("`save` writes files, which is not possible inside jit, vmap or grad.")
+            raise ValueError(
+                "`save` writes files, which is not possible inside `jit`, `vmap` or `grad`."
+            )
         return jax.vmap(fn)(values) if chunk is None else jax.lax.map(fn, values, batch_size=chunk)
     chunk = min(chunk or size, size)
     if save is not None and traced():
-        raise ValueError("`save` writes files, which is not possible inside jit.")
+        raise ValueError("`save` writes files, which is not possible inside `jit`.")
     disk = None if save is None else _Disk(Path(save), fn, values, chunk)
     numpy = np if disk else jnp  # finished chunks that were written have left the device
     results = []
