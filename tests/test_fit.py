@@ -342,7 +342,7 @@ def never(p):
         ({"optimizer": "adam"}, TypeError, "`optimizer`"),
         ({"steps": -1}, ValueError, "`steps`"),
         ({"steps": 1.5}, TypeError, "`steps`"),
-        ({"transform": jnp.exp}, TypeError, "`transform` must be a Transform"),
+        ({"transform": jnp.exp}, TypeError, "`transform` must be a cf.transforms.Transform"),
         (
             {"transform": (cf.transforms.positive(),) * 2},
             ValueError,
