@@ -180,7 +180,7 @@ class Net:
                     out[name][i] = d[name]
             return out
 
-        kick = self.noise(n) if self.noise else dict.fromkeys(x, 0.0)
+        increment = self.noise(n) if self.noise else dict.fromkeys(x, 0.0)
 
         def move(rates, amount, noise=None):
             return {
@@ -189,15 +189,15 @@ class Net:
 
         a = rate(x, 0.0)
         if self.scheme == "euler":
-            return move(a, self.dt, kick)
+            return move(a, self.dt, increment)
         if self.scheme == "heun":
-            b = rate(move(a, self.dt, kick), 1.0)
-            return move({name: (a[name] + b[name]) / 2 for name in x}, self.dt, kick)
+            b = rate(move(a, self.dt, increment), 1.0)
+            return move({name: (a[name] + b[name]) / 2 for name in x}, self.dt, increment)
         b = rate(move(a, self.dt / 2), 0.5)
         c = rate(move(b, self.dt / 2), 0.5)
         d = rate(move(c, self.dt), 1.0)
         mean = {name: (a[name] + 2 * b[name] + 2 * c[name] + d[name]) / 6 for name in x}
-        return move(mean, self.dt, kick)
+        return move(mean, self.dt, increment)
 
     def _inputs(self, stage, x, past, n, when):
         size = _size(x)

@@ -22,17 +22,17 @@ N, STEPS, BLOCK = 12, 96, 32
 RNG = np.random.default_rng(0)
 W = RNG.normal(size=(N, N)) * (RNG.random((N, N)) < 0.4)
 W[3], W[:, 5], W[7] = 0.0, 0.0, RNG.normal(size=N)  # no input, no output, input from all
-FAR = RNG.integers(BLOCK, 50, (N, N))
-NEAR = RNG.integers(0, 50, (N, N))
+BLOCKED = RNG.integers(BLOCK, 50, (N, N))
+MIXED = RNG.integers(0, 50, (N, N))
 SPARSE = cf.to_sparse(W.astype("float32"))
 DENSE = jnp.asarray(W, "float32")
 edge = lambda lags: cf.edge_values(SPARSE, lags).astype(int)
 CONN, LAGS = {
-    "dense": (DENSE, FAR),
-    "sparse": (SPARSE, edge(FAR)),
+    "dense": (DENSE, BLOCKED),
+    "sparse": (SPARSE, edge(BLOCKED)),
     "dense, one lag": (DENSE, 40),
-    "dense, some near": (DENSE, NEAR),
-    "sparse, some near": (SPARSE, edge(NEAR)),
+    "dense, some stepwise": (DENSE, MIXED),
+    "sparse, some stepwise": (SPARSE, edge(MIXED)),
     "dense, no delay": (DENSE, None),
     "sparse, no delay": (SPARSE, None),
 }[case]
@@ -97,7 +97,7 @@ if isinstance(CONN, cf.SparseConnection):
 # what the run returns. The partitioner of JAX 0.6 also exchanges what a device has already: three times
 # the bytes, and with one lag for all edges one exchange more per block.
 count, moved = traffic(compiled)["all-gather"]
-if "near" not in case and LAGS is not None:
+if "stepwise" not in case and LAGS is not None:
     blocks, past = STEPS // BLOCK, 128
     old = not jax.config.jax_use_shardy_partitioner
     times, often = 3 if old else 1, 5 if old and "one lag" in case else 4

@@ -11,7 +11,11 @@ import coupling_fn as cf
 
 N, DT, STEPS = 3, 0.5, 30
 CONN = np.asarray(directed(N, N))
-LAGS = {"plain": None, "near": np.arange(9).reshape(3, 3), "blocks": np.arange(9).reshape(3, 3) + 9}
+LAGS = {
+    "plain": None,
+    "stepwise": np.arange(9).reshape(3, 3),
+    "blocks": np.arange(9).reshape(3, 3) + 9,
+}
 START = np.array([0.2, -0.1, 0.4])
 
 

@@ -205,11 +205,13 @@ def test_a_sweep_that_cannot_be_saved(tmp_path):
     first.write_bytes(first.read_bytes()[:100])
     with refuses("is not a sweep that can be continued"):
         swept(tmp_path)
-    with refuses("not possible inside jit"):
+    with refuses("not possible inside `jit`"):
         jax.jit(lambda ks: swept(tmp_path, values=ks))(KS)
-    with refuses("not possible inside jit"):
+    with refuses("not possible inside `jit`"):
         jax.jit(lambda: swept(tmp_path))()
-    with refuses("not possible inside jit, vmap or grad: function closes over a traced value"):
+    with refuses(
+        "not possible inside `jit`, `vmap` or `grad`: function closes over a traced value"
+    ):
         jax.grad(lambda a: swept(tmp_path, lambda k: a * k).sum())(1.0)
     with refuses("random keys", TypeError):
         swept(tmp_path, fn=lambda k: jax.random.key(0))

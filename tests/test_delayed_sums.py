@@ -77,9 +77,8 @@ def test_the_sums_of_a_block_are_the_weighted_messages_of_a_lag_ago(form, batch)
 @pytest.mark.parametrize("form", FORMS)
 def test_the_cotangents_of_messages_are_sums_over_transposed_edges_in_reversed_time(form):
     weights, edges = delayed_edges(*connection(form))
-    sums_bar = values(
-        TIMES, TARGETS, None
-    )  # at times 0, 1, ..., of which those of a block are wanted
+    # At times 0, 1, ..., of which those of a block are wanted.
+    sums_bar = values(TIMES, TARGETS, None)
     layout = RunLayout(None, None)
     ahead = TIMES - BLOCK  # the block of times 0 to BLOCK - 1 has `ahead` times after it
     buffer = layout.as_buffer(jnp.asarray(sums_bar[BLOCK:][::-1]))

@@ -62,8 +62,6 @@ def public_addresses():
 
 
 PUBLIC = public_addresses()
-# The state of a node is documented and shown by its node, whose `Args` have its units.
-STATES_OF_NODES = {f"nodes.{node.State.__name__}" for node in cf.nodes.catalog().values()}
 # What need not be listed: `source` and `target` of a coupling as a function, which the formula of its
 # class names, and what the library alone writes into a class that it makes.
 UNLISTED = {name: {"source", "target"} for name in PUBLIC if name.endswith("_coupling")} | {
@@ -100,14 +98,14 @@ def parts(annotation):
 
 
 def is_quantity(annotation):
-    """Whether an annotation asks for real numbers; one that takes any array says too little."""
+    """Return whether an annotation asks for real numbers; one that takes any array says too little."""
     members = [*parts(annotation)]
     kinds = [x.dtypes for x in members if isinstance(x, type) and issubclass(x, AbstractArray)]
     floats = any(kind is Any or any("float" in str(dtype) for dtype in kind) for kind in kinds)
     return bool not in members and (float in members or floats)
 
 
-@pytest.mark.parametrize("name", sorted(set(PUBLIC) - STATES_OF_NODES))
+@pytest.mark.parametrize("name", sorted(PUBLIC))
 def test_a_public_name_has_a_contract_and_an_example(name):
     doc = document(name)
     assert doc, "no docstring"
@@ -116,7 +114,7 @@ def test_a_public_name_has_a_contract_and_an_example(name):
     assert ">>> " in doc, "no example"
 
 
-@pytest.mark.parametrize("name", sorted(set(PUBLIC) - STATES_OF_NODES))
+@pytest.mark.parametrize("name", sorted(PUBLIC))
 def test_a_public_name_documents_each_argument_with_its_unit(name):
     x = attrgetter(name)(cf)
     listed = own = entries(document(name))
@@ -135,3 +133,11 @@ def test_a_public_name_documents_each_argument_with_its_unit(name):
         and not UNIT.search(listed[argument])
     ]
     assert not bare, f"{bare} without a unit in brackets at the end"
+
+
+@pytest.mark.parametrize("node", cf.nodes.catalog().values(), ids=cf.nodes.catalog())
+def test_a_state_is_documented_in_the_units_of_its_node(node):
+    listed = entries(inspect.getdoc(node.State))
+    assert list(listed) == list(node.states)
+    for state, unit in node.state_units.items():
+        assert listed[state].endswith(f". [{unit}]")

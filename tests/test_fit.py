@@ -62,9 +62,8 @@ PICKS = {
 @pytest.mark.parametrize("where", PICKS.values(), ids=PICKS)
 def test_a_bowl_has_its_lowest_point(where):
     result = fit(distance, START, where=where, optimizer=optax.sgd(0.25), steps=60)
-    wanted = eqx.tree_at(
-        lambda m: jax.tree.leaves(where(m)), START, jax.tree.leaves(where(BEST))
-    )  # the rest stays
+    # The rest stays.
+    wanted = eqx.tree_at(lambda m: jax.tree.leaves(where(m)), START, jax.tree.leaves(where(BEST)))
     arrays = [eqx.filter(m, eqx.is_array) for m in (result.params, result.last_params, wanted)]
     assert_close(arrays[0], arrays[2], ulps=2**28)  # a loss is flat within √eps of its minimum
     assert_close(arrays[1], arrays[2], ulps=8)
@@ -343,7 +342,7 @@ def never(p):
         ({"optimizer": "adam"}, TypeError, "`optimizer`"),
         ({"steps": -1}, ValueError, "`steps`"),
         ({"steps": 1.5}, TypeError, "`steps`"),
-        ({"transform": jnp.exp}, TypeError, "`transform` must be a Transform"),
+        ({"transform": jnp.exp}, TypeError, "`transform` must be a cf.transforms.Transform"),
         (
             {"transform": (cf.transforms.positive(),) * 2},
             ValueError,
@@ -402,9 +401,9 @@ def test_a_loss_that_is_not_one_float(loss, match):
 
 
 def test_fit_is_not_for_the_inside_of_jit():
-    with refuses(match="outside of jit", error=TypeError):
+    with refuses(match="outside of `jit`", error=TypeError):
         jax.jit(lambda m: fit(distance, m, where=lambda m: m[0]).loss)((jnp.asarray(1.0),))
-    with refuses(match="outside of jit", error=TypeError):  # only the loss meets it
+    with refuses(match="outside of `jit`", error=TypeError):  # only the loss meets it
         jax.grad(lambda a: fit(lambda k: (k - a) ** 2, START.k, where=lambda k: k).loss)(1.0)
 
 

@@ -13,7 +13,11 @@ from coupling_fn.noise._draw import START, draw
 
 N, DT, STEPS = 3, 0.5, 45
 CONN = np.asarray(directed(N, N))
-LAGS = {"plain": None, "near": np.arange(9).reshape(3, 3), "blocks": np.arange(9).reshape(3, 3) + 9}
+LAGS = {
+    "plain": None,
+    "stepwise": np.arange(9).reshape(3, 3),
+    "blocks": np.arange(9).reshape(3, 3) + 9,
+}
 KEY = jax.random.key(5)
 MIX = np.array([[0.8, 0.0], [0.3, 0.5], [-0.4, 0.9]])  # two sources for three regions
 X0 = cf.nodes.HopfState(jnp.array([0.5, -0.2, 0.1]), jnp.array([0.0, 0.3, -0.6]))
@@ -110,7 +114,7 @@ def by_hand(params, lags, scheme, steps=STEPS):
 
 @pytest.mark.every(3)
 @pytest.mark.parametrize(
-    ("lags", "scheme"), [("blocks", "heun"), ("near", "euler"), ("plain", "heun")]
+    ("lags", "scheme"), [("blocks", "heun"), ("stepwise", "euler"), ("plain", "heun")]
 )
 def test_a_run_with_every_kind_is_its_loop(lags, scheme):
     net = cf.Network(cf.nodes.hopf, DT, lags=LAGS[lags], scheme=scheme)

@@ -284,7 +284,7 @@ def test_the_working_range_of_a_sweep_is_shaded(high, width):
 def test_what_cannot_be_drawn_is_refused():
     with refuses("`weights` must be square"):
         cf.plot.connectome(np.ones((2, 3)))
-    with refuses("`weights` must be ≥ 0.*plot.fc"):
+    with refuses("`weights` must be ≥ 0.*cf.plot.fc"):
         cf.plot.connectome(-WEIGHTS)
     with refuses("`weights` must be finite"):
         cf.plot.connectome(np.full((2, 2), np.nan))

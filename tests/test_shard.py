@@ -14,7 +14,7 @@ from helpers import refuses
 import coupling_fn as cf
 
 SPREAD = Path(__file__).parent / "spread.py"
-CASES = ["dense", "sparse", "dense, one lag", "dense, some near", "sparse, some near"]
+CASES = ["dense", "sparse", "dense, one lag", "dense, some stepwise", "sparse, some stepwise"]
 CASES += ["dense, no delay", "sparse, no delay"]
 
 

@@ -201,5 +201,5 @@ def test_devices_share_a_sweep():
 def test_devices_are_some_and_not_for_inside_of_jit():
     with pytest.raises(ValueError, match="`devices` must not be empty"):
         cf.sweep(jnp.sin, jnp.ones(2), devices=[], progress=False)
-    with pytest.raises(ValueError, match="cannot be given inside jit"):
+    with pytest.raises(ValueError, match="cannot be given inside `jit`"):
         jax.jit(lambda x: cf.sweep(jnp.sin, x, devices=jax.devices()))(jnp.ones(2))

@@ -322,7 +322,7 @@ def _faded(jac: Jacobians, s: Float[Array, ""]) -> Float[Array, "m m"]:
 
 
 def _is_resolved(found: Integrals) -> Array:
-    """Tell whether half the points give nearly the same: the error with all is about its square."""
+    """Return whether half the points give nearly the same: the error with all is about its square."""
     variance = jnp.diag(found.covariance)
     scale = jnp.sqrt(jnp.abs(variance[:, None] * variance[None, :]))
     return (jnp.abs(found.covariance - found.coarse) <= 0.03 * scale.max()).all()
@@ -333,7 +333,7 @@ def _noise(net: Network, params: Params, z: Array) -> Array:
     if params.noise is None:
         raise ValueError(
             "`params.noise` must be a standard deviation; got None, and without noise nothing varies "
-            "around a fixed point. Give Params(noise=...)."
+            "around a fixed point. Give cf.Params(noise=...)."
         )
     names = net.node.states
     if any(map(is_noise, jax.tree.leaves(params.noise, is_leaf=is_noise))):

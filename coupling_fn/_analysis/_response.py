@@ -81,7 +81,7 @@ def leading_orders(h: Array, rhs: Array, image: Array) -> tuple[Array, Array]:
 
 
 def is_causal(acausal: Array) -> Array:
-    r"""Tell whether the response follows its cause, as it does if and only if all roots are stable.
+    r"""Return whether the response follows its cause, as it does if and only if all roots are stable.
 
     `acausal` is $\frac{1}{\pi} \int_0^\infty \text{Re} K^{-1} d\omega - \frac{1}{2} I$, or its product
     with a few random vectors. It is 0 if all roots are stable. Of a network without delays it is else

@@ -164,7 +164,7 @@ def _newton(f, at: Float[Array, "2"]) -> Float[Array, "2"]:
 
 
 def _is_stable(jac: Jacobians, points: int) -> Array:
-    """Tell whether all roots are stable; with delays, by whether the response follows its cause.
+    """Return whether all roots are stable; with delays, by whether the response follows its cause.
 
     The response is that to a few random pushes, so that each frequency costs one factorisation and
     no inverse.

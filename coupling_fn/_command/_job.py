@@ -58,7 +58,7 @@ def build_network(
     """Couple one node per region along the connectome, with the delays of its tracts."""
     if connectome.lengths is None:
         raise ValueError(
-            "The connectome has no tract lengths, which delays need; add them with save_connectome."
+            "The connectome has no tract lengths, which delays need; add them with cf.save_connectome."
         )
     weights = cf.normalize(connectome.weights, by="symmetric")
     lags = cf.lags(connectome.lengths, speed=speed, dt=dt, weights=weights)

@@ -1,8 +1,8 @@
 """The linear part of a coupling: weighted sums of messages over every kind of connection.
 
 Each kind of connection registers its own methods of `weighted` (the sums), `edgewise` (sums of a
-function of both ends of each edge), `in_strength` (the row sums), and, where a loop can work something
-out once, `prepared`.
+function of both ends of each edge), `in_strength` (the row sums), and, where a loop can compute
+something once, `prepared`.
 """
 
 from collections.abc import Callable

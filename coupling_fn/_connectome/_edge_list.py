@@ -135,9 +135,8 @@ def connected_parts(edges: EdgeList) -> np.ndarray:
         new = part.copy()
         np.minimum.at(new, edges.target, lower)
         np.minimum.at(new, edges.source, lower)
-        new = new[
-            new
-        ]  # The number is that of a region in the same part, which may have a lower one.
+        # The number is that of a region in the same part, which may have a lower one.
+        new = new[new]
         if (new == part).all():
             return part
         part = new

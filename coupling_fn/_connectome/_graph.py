@@ -183,7 +183,7 @@ def _graph(conn: Any) -> tuple[Any, Any, Any]:
     """Return networkx, the graph, and the checked matrix; in networkx `matrix[u, v]` is from u to v."""
     if not known(conn):
         raise TypeError(
-            "`conn` must be known, not traced: networkx runs on the host, outside of jit."
+            "`conn` must be known, not traced: networkx runs on the host, outside of `jit`."
         )
     try:
         import networkx

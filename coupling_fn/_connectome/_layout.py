@@ -1,4 +1,4 @@
-"""Where each edge of a sparse matrix goes among padded rows: worked out once, with NumPy.
+"""Where each edge of a sparse matrix goes among padded rows: computed once, with NumPy.
 
 `_padded_rows.py` says what padded rows, buckets and places are.
 """

@@ -125,6 +125,9 @@ def sparse_from_edges(
         weight: the weight of each edge; an edge of weight 0 is stored too. [any unit]
         shape: (targets, sources).
 
+    Returns:
+        The connection, its edges ordered by target, then by source.
+
     Raises:
         ValueError: if the lists differ in length, a number exceeds `shape`, or a weight is not finite.
         TypeError: if targets or sources are not whole numbers, or are traced.
@@ -174,6 +177,9 @@ def to_sparse(conn: Any, threshold: float | None = None) -> SparseConnection:
         conn: a matrix (target, source), whose zeros are left out; or a matrix of scipy.sparse, a BCOO
             or a BCSR, of which every stored entry is kept. Entries of the same pair are summed.
         threshold: if given, edges with a smaller |weight| are left out. [as the weights]
+
+    Returns:
+        The connection, its edges ordered by target, then by source.
 
     Raises:
         ValueError: if `conn` does not have two axes, or a weight is not finite.

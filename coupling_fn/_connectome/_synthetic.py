@@ -38,7 +38,7 @@ def synthetic_connectome(n: int, key: PRNGKeyArray, symmetric: bool = True) -> C
 
     Args:
         n: number of regions, 2 or more. The left half comes first, then the right half in the
-            same order; if `n` is odd, the last region is on the midline.
+            same order; if `n` is odd, the last region is on the midline. [1]
         key: a random key. The same key gives the same connectome in the same precision; a batch of
             keys under `vmap` gives an ensemble.
         symmetric: whether both directions of a tract have the same weight. Otherwise each direction

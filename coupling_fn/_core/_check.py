@@ -1,7 +1,7 @@
 """Checks of arguments, with errors that name the argument, what it got and what it wants.
 
 Shapes and dtypes are always checked, since they are known while JAX traces and cost nothing in a
-compiled run. Values are checked only where they are known: under `jit` they are not, and the check
+compiled run. Values are checked only where they are known: inside `jit` they are not, and the check
 does nothing.
 """
 
@@ -23,12 +23,12 @@ def known(*xs: Any) -> bool:
 
 
 def traced(*xs: Any) -> bool:
-    """Return whether one of these is a tracer, or this is called while JAX traces (as in `jit`)."""
+    """Return whether one of these is a tracer, or this is called while JAX traces (as inside `jit`)."""
     return not known(xs, jnp.zeros(()))
 
 
 def constant(x: Any) -> Array:
-    """Convert `x` to an array whose values stay known, even where this is called inside a `jit`."""
+    """Convert `x` to an array whose values stay known, even where this is called inside `jit`."""
     if not known(x):
         return jnp.asarray(x)
     with jax.ensure_compile_time_eval():

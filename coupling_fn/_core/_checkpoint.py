@@ -66,8 +66,8 @@ def fingerprint(program: str, traced: ClosedJaxpr, numbers: str, arrays: PyTree)
     consts = [x for x in jax.tree.leaves(list(_constants(traced))) if hasattr(x, "dtype")]
     if not known(consts, arrays):
         raise ValueError(
-            f"`save` writes files, which is not possible inside jit, vmap or grad: {program} closes "
-            "over a traced value."
+            f"`save` writes files, which is not possible inside `jit`, `vmap` or `grad`: {program} "
+            "closes over a traced value."
         )
     return {
         "version of JAX": jax.__version__,
@@ -95,7 +95,7 @@ def write_checkpoint(path: Path, arrays: dict[str, np.ndarray], marks: dict[str,
     """Write arrays so that at every moment the file is whole, either the old or the new one.
 
     Args:
-        path: the file; its folder is made if there is none.
+        path: the file; its folder is made if it does not exist.
         arrays: what to write.
         marks: the `fingerprint` of the work.
 

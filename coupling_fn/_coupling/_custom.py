@@ -78,7 +78,7 @@ class CustomCoupling(eqx.Module):
         source, target = require_source_and_target(self, source, target)
         received = self.fn(source, target, self.conn, self.k, **self.parameters)
         name = getattr(self.fn, "__name__", "the function")
-        meaning = "With delays its source is (target, source): sum it with `weighted_sum`."
+        meaning = "With delays its source is (target, source): sum it with `cf.weighted_sum`."
         require_shape(f"the result of {name}", received, (self.conn.shape[0],), meaning=meaning)
         return received
 

@@ -161,7 +161,7 @@ class SigmoidalJansenRitCoupling(Coupling):
             `SparseConnection` or a BCOO; integers become floats. [1]
         k: coupling strength: one number, or one per target. [1]
         cmin: lowest rate; like the other parameters of the rate one number. [kHz]
-        cmax: highest rate, which is twice the $e_0$ of the source. [kHz]
+        cmax: highest rate, which is twice the $e_0$ of the paper. [kHz]
         midpoint: $m$, the potential at which the rate is halfway. [mV]
         r: steepness. [1/mV]
 

@@ -45,7 +45,7 @@ class Parcellation(eqx.Module):
         if not known(labels):
             raise TypeError(
                 "`labels` must be known before anything runs, since they fix the program; got a traced "
-                "array. Build the `Parcellation` outside of `jit`."
+                "array. Build the `cf.Parcellation` outside of `jit`."
             )
         labels = np.asarray(labels)
         if not np.issubdtype(labels.dtype, np.integer):
@@ -139,12 +139,12 @@ class RegionalCoupling(Coupling):
 
     @property
     def shift_invariant(self):  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Whether the rule between regions is shift-invariant."""
+        """Return whether the rule between regions is shift-invariant."""
         return self.coupling.shift_invariant
 
     @property
     def reads_target(self):  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Whether the rule between regions reads the state of the target."""
+        """Return whether the rule between regions reads the state of the target."""
         return self.coupling.reads_target
 
     def send(self, source):

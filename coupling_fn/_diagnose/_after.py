@@ -101,7 +101,7 @@ def _look_at_signals(
     findings += found
     if any(f.code in ("died_out", "frozen") for f in found) or taken.samples < SHORTEST:
         return findings, {}
-    measured = measure(x, taken.dt, is_angle(name, x, context))
+    measured = measure(x, taken.dt, is_angle(name, context))
     found = list(sampling(measured, taken, context))
     findings += found
     if not any(f.cause in ("delays", "cycles") or f.code == "aliased" for f in found):
@@ -121,7 +121,7 @@ def _longest_delay(net: Network | None, lags: Any, dt: float) -> float:
 def _signals(record: Any, net: Network | None) -> dict[str, np.ndarray]:
     """Return the signals of a record by name, in float64."""
     if not known(record):
-        raise ValueError("`diagnose_run` looks at values: call it outside of `jit` and `vmap`.")
+        raise ValueError("`cf.diagnose_run` looks at values: call it outside of `jit` and `vmap`.")
     if isinstance(record, Mapping) or hasattr(record, "_fields"):
         names = names_of(record)
         given = {n: record[n] if isinstance(record, Mapping) else getattr(record, n) for n in names}

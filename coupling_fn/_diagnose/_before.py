@@ -87,11 +87,13 @@ def diagnose(
         warning: 1 region has no connection, neither in nor out. [isolated]
             where: 2 (A1)
             why: Coupling does not reach an isolated region: at no k does it synchronise with others.
-            1. Leave isolated regions out of the network; isolated_nodes(conn) marks them.
+            1. Leave isolated regions out of the network; cf.isolated_nodes(conn) marks them.
             2. Check whether a threshold or a mask cut them off.
     """
     if not known(conn, lengths, lags, reference, params):
-        raise ValueError("`diagnose` looks at values: call it outside of `jit`, `vmap` and `grad`.")
+        raise ValueError(
+            "`cf.diagnose` looks at values: call it outside of `jit`, `vmap` and `grad`."
+        )
     given = parts(params)
     if conn is None and not given:
         raise ValueError(
@@ -130,7 +132,7 @@ def diagnose(
         findings += look_at_rule(name, part, edges)
     if net is not None and params is not None and x0 is not None:
         rest = stability(net, params, states_of(net, x0))
-        findings += look_at_stability(net, params, rest, is_driven(params))
+        findings += look_at_stability(net, rest, is_driven(params))
         facts |= _facts_of_rest(rest)
     return report(findings, facts)
 
@@ -178,7 +180,7 @@ def _look_at_delays(connection: _Connection, edges: EdgeList, delays: _Delays) -
 
 
 def is_driven(params: Params) -> bool:
-    """Tell whether noise or an input that varies in time keeps a network moving."""
+    """Return whether noise or an input that varies in time keeps a network moving."""
     noises = jax.tree.leaves(params.noise, is_leaf=is_noise)
     noise = any(is_noise(x) or np.any(np.asarray(x) != 0) for x in noises)
     return noise or any(callable(x) or is_noise(x) for x in (params.external or {}).values())

@@ -173,8 +173,8 @@ class Context:
             "nothing_moves_it",
             "Rest is stable, and no noise keeps the network moving.",
             (
-                "Give Params(noise=...).",
-                "Move the node beyond its bifurcation (for hopf, a > 0).",
+                "Give cf.Params(noise=...).",
+                "Move the node beyond its bifurcation (for cf.nodes.hopf, a > 0).",
                 f"Increase k{limit}.",
             ),
         )
@@ -208,7 +208,7 @@ class Context:
             return Cause(
                 "isolated",
                 f"{int(alone.sum())} of {len(alone)} regions have no connection.",
-                ("Leave out those that isolated_nodes(conn) marks, or lower the threshold.",),
+                ("Leave out those that cf.isolated_nodes(conn) marks, or lower the threshold.",),
             )
         if parts_apart:
             return Cause(
@@ -239,7 +239,7 @@ class Context:
                 )
         return (
             increase,
-            "Check the topology: isolated_nodes(conn), and whether a few edges have most weight.",
+            "Check the topology: cf.isolated_nodes(conn), and whether a few edges have most weight.",
             "Run longer.",
             "Reduce the noise, or the spread of frequencies.",
         )

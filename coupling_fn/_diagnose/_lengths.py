@@ -69,7 +69,7 @@ def look_at_tracts(
             f"{counted(int(bad.sum()), 'edge', 'has', 'have')} a length that is negative, NaN or "
             "infinite.",
             **pairs(edges, bad),
-            why="Each delay is computed from a length, and lags() refuses these.",
+            why="Each delay is computed from a length, and cf.lags() refuses these.",
             remedy=("Give a missing tract the weight 0, or a length estimated from the distance.",),
         )
     if transposed:
@@ -123,8 +123,8 @@ def _transposed(
             why="Weights and delays then belong to opposite directions.",
             remedy=(
                 f"Pass {name}.T: {name}[i, j] is of the tract from j to i, as weights[i, j] is.",
-                "If it is the weights that are transposed, turn them: from_source_target turns a whole "
-                "Connectome.",
+                "If it is the weights that are transposed, turn them: cf.from_source_target turns a "
+                "whole connectome.",
             ),
         )
 
@@ -186,7 +186,7 @@ def _speed(tracts: Tracts) -> Iterator[Finding]:
         f"The speed is {speed:.3g} mm/ms; axons conduct at {SPEEDS[0]} to {SPEEDS[1]:.3g} mm/ms."
         f"{_slip(speed, 'the speed')}",
         why="1 mm/ms is 1 m/s. A speed given in mm/s is 1000 times too large, and delays vanish.",
-        remedy=("Give the speed in mm/ms (= m/s): lags(lengths, speed=3.0, dt=0.1).",),
+        remedy=("Give the speed in mm/ms (= m/s): cf.lags(lengths, speed=3.0, dt=0.1).",),
     )
 
 
@@ -246,7 +246,7 @@ def _mismatch(tracts: Tracts, usable: np.ndarray) -> Iterator[Finding]:
         f"The lags are not round(length / speed / dt): they imply {implied:.3g} mm/ms, but the speed is "
         f"{speed:.3g} mm/ms.{_slip(implied / speed, 'it', around=1.0)}",
         why="They were computed with another dt, another speed, other lengths, or transposed ones.",
-        remedy=("Compute them again: lags(lengths, speed, dt, weights=weights).",),
+        remedy=("Compute them again: cf.lags(lengths, speed, dt, weights=weights).",),
     )
 
 
@@ -262,7 +262,7 @@ def _implied_speed(tracts: Tracts, usable: np.ndarray) -> Iterator[Finding]:
         f"at {SPEEDS[0]} to {SPEEDS[1]:.3g} mm/ms.{_slip(implied, 'it')}",
         why="Lengths are in mm, dt in ms and lags in steps of dt: one of them is not.",
         remedy=(
-            "Compute the lags: lags(lengths, speed=3.0, dt=dt), with the speed in mm/ms.",
+            "Compute the lags: cf.lags(lengths, speed=3.0, dt=dt), with the speed in mm/ms.",
             "Check whether dt is in s (0.1 ms is 0.1, not 0.0001), or lengths are in m or cm.",
         ),
     )
@@ -339,7 +339,7 @@ def _rounding(edges: EdgeList, tracts: Tracts, usable: np.ndarray) -> Iterator[F
         why="They act instantaneously.",
         remedy=(
             "Take a smaller dt.",
-            'Or read between steps: Network(interpolate="linear", lag_bounds=...).',
+            'Or read between steps: cf.Network(interpolate="linear", lag_bounds=...).',
         ),
     )
 
@@ -358,7 +358,7 @@ def _beyond(edges: EdgeList, tracts: Tracts, bounds: tuple[int, int] | None) -> 
         f"{counted(int(outside.sum()), 'edge', 'has a lag', 'have lags')} of up to "
         f"{lags[outside].max():.4g} steps; the history is kept for {bounds[0]} to {bounds[1]} steps.",
         **pairs(edges, outside),
-        why="A lag beyond the history reads what is not there: a Network refuses it, but a ring buffer "
+        why="A lag beyond the history reads what is not there: cf.Network refuses it, but a ring buffer "
         "of your own wraps around silently.",
-        remedy=("Keep as many steps as the largest lag: lag_bounds(lengths, speed, dt).",),
+        remedy=("Keep as many steps as the largest lag: cf.lag_bounds(lengths, speed, dt).",),
     )

@@ -1,4 +1,4 @@
-"""Whether weights may be transposed. Only data or knowledge from elsewhere can tell that."""
+"""Check whether weights may be transposed. Only data or knowledge from elsewhere can tell that."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -13,7 +13,7 @@ SURE = 4.0  # How many standard deviations a correlation must be away from 0 to 
 LEAST = 0.1  # and how large it must at least be.
 
 _WHY = "conn[i, j] is from source j onto target i; much data is stored the other way round."
-_REMEDY = ("Transpose weights and lengths together: from_source_target(connectome).",)
+_REMEDY = ("Transpose weights and lengths together: cf.from_source_target(connectome).",)
 
 
 def look_at_orientation(

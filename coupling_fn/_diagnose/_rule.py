@@ -1,4 +1,4 @@
-"""Whether a coupling does what its weights say: whether it pulls, and reads them from source to target.
+"""Check whether a coupling does what its weights say: whether it pulls, and from source to target.
 
 Rules are the user's own functions, so they are judged by what they return on a few probing states.
 """
@@ -76,7 +76,7 @@ def look_at_rule(name: str, coupling: Any, edges: EdgeList) -> Iterator[Finding]
             f"The coupling {name!r} reads its weights transposed: what a region sends arrives along its "
             f"row of the weights (correlation {back:.2f}), not along its column ({forth:.2f}).",
             why="conn[i, j] is from source j onto target i, so the sum over sources is conn @ source.",
-            remedy=("Write weighted_sum(conn, source) instead of conn.T @ source.",),
+            remedy=("Write cf.weighted_sum(conn, source) instead of conn.T @ source.",),
         )
 
 

@@ -97,13 +97,13 @@ def first_explosion(x: np.ndarray, width: float | None) -> tuple[int, int] | Non
 
 
 def _grows(size: np.ndarray, bound: float) -> bool:
-    """Tell whether the largest value grows from tenth to tenth of the record, to beyond the bound."""
+    """Return whether the largest value grows from tenth to tenth of the record, to beyond the bound."""
     tenths = [part.max() for part in np.array_split(size.max(1), min(10, len(size)))]
     return bool(tenths[-1] > bound and (np.diff(tenths) > 0).all())
 
 
 def turns(x: np.ndarray, region: int) -> bool:
-    """Tell whether a region's signal changes direction at every sample, as unstable steps do."""
+    """Return whether a region's signal changes direction at every sample, as unstable steps do."""
     steps = np.diff(x[-21:, region])
     steps = steps[np.isfinite(steps)]
     return len(steps) > 3 and bool((steps[1:] * steps[:-1] < 0).mean() > 0.9)

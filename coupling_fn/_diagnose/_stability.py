@@ -27,7 +27,7 @@ SEARCH = 20  # Most steps of the search between two factors of 4; few are needed
 GOLDEN = 0.618  # An irrational rotation moves no two regions alike.
 STEPS_PER_CYCLE = 12  # With fewer, Euler and Heun are off by several per cent per cycle.
 
-NORMALISE = 'Normalise the weights: normalize(conn, by="row"), or "spectral".'
+NORMALISE = 'Normalise the weights: cf.normalize(conn, by="row"), or "spectral".'
 
 # What each scheme multiplies exp(lambda t) by per step: the coefficients of a polynomial in dt lambda.
 GROWTH = {"euler": (1.0, 1.0), "heun": (0.5, 1.0, 1.0), "rk4": (1 / 24, 1 / 6, 0.5, 1.0, 1.0)}
@@ -52,12 +52,12 @@ class Stability:
 
     @property
     def restless(self) -> bool:
-        """Whether rest is unstable without any coupling."""
+        """Return whether rest is unstable without any coupling."""
         return self.limit == 0
 
     @property
     def unstable(self) -> bool:
-        """Whether rest is unstable at the k of the network; coupling may calm a restless one."""
+        """Return whether rest is unstable at the k of the network; coupling may calm a restless one."""
         return _growth(self.eigenvalues) >= 0
 
     @property
@@ -152,7 +152,7 @@ def _limit(net: Network, params: Params, x0: PyTree) -> float:
 
 
 def _is_linear(net: Network, params: Params, x0: PyTree) -> bool:
-    """Tell whether the derivatives are the same everywhere: at the start, and in two other places.
+    """Return whether the derivatives are the same everywhere: at the start, and in two other places.
 
     In these, each region is moved by another amount: x³ has the same slope at -x and at x, so moving all
     regions alike, or by opposite amounts, could deceive.
@@ -171,14 +171,12 @@ def _aside(x0: PyTree, by: float) -> PyTree:
     return jax.tree.map(moved, x0)
 
 
-def look_at_stability(
-    net: Network, params: Params, found: Stability | None, driven: bool
-) -> Iterator[Finding]:
-    """List the findings on k and dt before a run; `driven` tells whether anything keeps it moving."""
+def look_at_stability(net: Network, found: Stability | None, driven: bool) -> Iterator[Finding]:
+    """List the findings on k and dt before a run; `driven` says whether anything keeps it moving."""
     if found is None:
         return
     words = found.limit_in_words()
-    delays = ", delays left out (critical_k includes them)" if net.delayed else ""
+    delays = ", delays left out (cf.critical_k includes them)" if net.delayed else ""
     if found.restless and found.linear:
         yield Finding(
             "undamped",
@@ -216,7 +214,8 @@ def look_at_stability(
             "Rest is stable, and there is neither noise nor an input that varies.",
             why="From any start, the run dies out.",
             remedy=(
-                "Give Params(noise=...), or move k or a parameter of the node beyond the bifurcation.",
+                "Give cf.Params(noise=...), or move k or a parameter of the node beyond the "
+                "bifurcation.",
             ),
         )
 

@@ -35,8 +35,8 @@ class Sampling(NamedTuple):
     fc_error: Scalar | None
 
 
-def is_angle(name: str, x: np.ndarray, context: Context) -> bool:
-    """Tell whether a state is an angle: its name is theta, or its range is one turn."""
+def is_angle(name: str, context: Context) -> bool:
+    """Return whether a state is an angle: its name is theta, or its range is one turn."""
     low, high = context.ranges.get(name, (0.0, 0.0))
     return abs(high - low - 2 * np.pi) < 1e-6 or name == "theta"
 
@@ -48,7 +48,7 @@ def exploded(signals: dict[str, np.ndarray], dt: float, context: Context) -> Ite
     """Find the first explosion of any signal."""
     found = []
     for name, x in signals.items():
-        if not is_angle(name, x, context) or not np.isfinite(x).all():
+        if not is_angle(name, context) or not np.isfinite(x).all():
             width = np.ptp(context.ranges[name]) if name in context.ranges else None
             begun = first_explosion(x, width)
             if begun is not None:
@@ -87,10 +87,10 @@ def out_of_range(name: str, x: np.ndarray, context: Context) -> Iterator[Finding
             f"{high:g}.",
             **regions(beyond),
             why="The equations of the node are not meant for such values.",
-            remedy=('Clip the state: Network(bounds="node").', "Reduce the noise, k or dt."),
+            remedy=('Clip the state: cf.Network(bounds="node").', "Reduce the noise, k or dt."),
         )
         return
-    if name not in context.ranges or is_angle(name, x, context):
+    if name not in context.ranges or is_angle(name, context):
         return
     low, high = context.ranges[name]
     width = high - low
@@ -108,7 +108,7 @@ def out_of_range(name: str, x: np.ndarray, context: Context) -> Iterator[Finding
 
 def quiet(name: str, x: np.ndarray, dt: float, context: Context) -> Iterator[Finding]:
     """Find regions that stand still, from the start on or in the end."""
-    if len(x) < 8 or is_angle(name, x, context):
+    if len(x) < 8 or is_angle(name, context):
         return
     fifth = max(len(x) // 5, 4)
     size = np.abs(x).max(0)
@@ -124,7 +124,7 @@ def quiet(name: str, x: np.ndarray, dt: float, context: Context) -> Iterator[Fin
             why="The run starts at a state of rest, and nothing moves it away.",
             remedy=(
                 "Start elsewhere: take another x0.",
-                "Give Params(noise=...), or an external input.",
+                "Give cf.Params(noise=...), or an external input.",
             ),
             cause="starts_at_rest",
         )
@@ -150,7 +150,7 @@ def quiet(name: str, x: np.ndarray, dt: float, context: Context) -> Iterator[Fin
             why="Nothing reaches them: no noise, input or coupling."
             if isolated
             else "They rest while others move; their correlations mean nothing.",
-            remedy=("Check isolated_nodes(conn).", "Give noise to every region."),
+            remedy=("Check cf.isolated_nodes(conn).", "Give noise to every region."),
             cause="isolated" if isolated else None,
         )
 
@@ -205,8 +205,8 @@ def _why_the_same(x: np.ndarray) -> Cause:
         "strong_k",
         "All regions do the same, and FC is 1 everywhere: no resting state does that.",
         (
-            "Reduce k: scan it downwards, or use find_k.",
-            'Normalise the weights: normalize(conn, by="row").',
+            "Reduce k: scan it downwards, or use cf.find_k.",
+            'Normalise the weights: cf.normalize(conn, by="row").',
             "Give each region noise of its own, a frequency of its own, and delays.",
             *(("Start each region elsewhere: they started alike.",) if alike else ()),
         ),
@@ -214,7 +214,7 @@ def _why_the_same(x: np.ndarray) -> Cause:
 
 
 def _between(correlations: np.ndarray, edges: EdgeList | None) -> bool:
-    """Tell whether parts with no connection between them are each in step, but not with each other."""
+    """Return whether parts with no connection between them are each in step, but not with each other."""
     if edges is None:
         return False
     part = connected_parts(edges)

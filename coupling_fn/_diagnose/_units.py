@@ -91,7 +91,7 @@ def check_units(
     if set(node.state_units) != set(node.states) or set(node.input_units) != set(node.inputs):
         raise ValueError(
             f"`net.node` must state the units of its states and inputs; {name} does not: "
-            '@coupling_fn.nodes.node(states={"v": "mV"}, inputs={"v": "mV/ms"}).'
+            '@cf.nodes.node(states={"v": "mV"}, inputs={"v": "mV/ms"}).'
         )
     solver = Solver()
     leaves = _leaves(solver, params, units or {})
@@ -158,7 +158,7 @@ def _above(path: str) -> Iterator[str]:
 
 
 def _is_below(leaf: str, path: str) -> bool:
-    """Tell whether a leaf is at a path or below it."""
+    """Return whether a leaf is at a path or below it."""
     return leaf == path or leaf.startswith(f"{path}.")
 
 

@@ -49,7 +49,7 @@ def look_at_weights(edges: EdgeList) -> Iterator[Finding]:
     yield from _connections(edges, apart)
     if not whole:
         yield from _self_connections(edges, apart)
-        yield from _signs(edges, apart)
+        yield from _signs(apart)
     yield from _sizes(edges, apart)
 
 
@@ -69,7 +69,7 @@ def _looks_like_something_else(edges: EdgeList, apart: EdgeList) -> Iterator[Fin
             why="A coupling forms the Laplacian from the weights itself."
             + (" With the opposite sign, every neighbour pushes away." if turned else ""),
             remedy=(
-                f"Set the diagonal to 0: without_self_connections({'-L' if turned else 'L'}).",
+                f"Set the diagonal to 0: cf.without_self_connections({'-L' if turned else 'L'}).",
             ),
         )
     ones = len(own) > 2 and np.allclose(own, 1, atol=1e-6) and np.abs(apart.weight).max() <= 1
@@ -101,7 +101,7 @@ def _connections(edges: EdgeList, apart: EdgeList) -> Iterator[Finding]:
             **regions(alone, edges.labels),
             why="Coupling does not reach an isolated region: at no k does it synchronise with others.",
             remedy=(
-                "Leave isolated regions out of the network; isolated_nodes(conn) marks them.",
+                "Leave isolated regions out of the network; cf.isolated_nodes(conn) marks them.",
                 "Check whether a threshold or a mask cut them off.",
             ),
         )
@@ -132,7 +132,7 @@ def _one_way(edges: EdgeList, inward: np.ndarray, outward: np.ndarray) -> Iterat
         odd = silent.sum() >= max(2, 0.1 * edges.regions) and silent.sum() > 3 * deaf.sum()
         turned = (
             "If these regions had no injection of tracer, or are known to drive others, the matrix is "
-            "possibly transposed: from_source_target turns it."
+            "possibly transposed: cf.from_source_target turns it."
         )
         yield Finding(
             "no_output",
@@ -177,11 +177,13 @@ def _self_connections(edges: EdgeList, apart: EdgeList) -> Iterator[Finding]:
         **regions(own.target, edges.labels),
         why="Additive coupling then adds k times the weight times a region's own state to its rate of "
         "change; in a connectome, the diagonal mostly counts streamlines within a region.",
-        remedy=("Use without_self_connections(conn), unless the node lacks its own recurrence.",),
+        remedy=(
+            "Use cf.without_self_connections(conn), unless the node lacks its own recurrence.",
+        ),
     )
 
 
-def _signs(edges: EdgeList, apart: EdgeList) -> Iterator[Finding]:
+def _signs(apart: EdgeList) -> Iterator[Finding]:
     """Find negative weights."""
     negative = apart.weight < 0
     if not negative.any():
@@ -221,7 +223,7 @@ def _sizes(edges: EdgeList, apart: EdgeList) -> Iterator[Finding]:
             why="Tracer fractions sum to 1 over the sources of each target, and normalising is usually "
             "by row: conn[i, j] is from j onto i.",
             remedy=(
-                'Unless normalize(by="column") is meant, turn the matrix: from_source_target.',
+                'Unless cf.normalize(by="column") is meant, turn the matrix: cf.from_source_target.',
             ),
         )
     yield from _scale(size, rows)
@@ -261,24 +263,24 @@ def _scale(size: np.ndarray, rows: np.ndarray) -> Iterator[Finding]:
         yield Finding(
             "scale",
             "note",
-            f"Row sums range from {rows.min():.3g} to {biggest:.3g}; {tail}normalize divides by "
+            f"Row sums range from {rows.min():.3g} to {biggest:.3g}; {tail}cf.normalize divides by "
             f'{size.max():.3g} (by="max"), or each row by its sum (by="row").',
             why="What k = 1 means follows the scale of the weights: the input is up to "
             f"{biggest:.3g} k times a state.",
             remedy=(
-                f'Use normalize(conn, by="row"), or scan k around {1 / biggest:.3g}.',
+                f'Use cf.normalize(conn, by="row"), or scan k around {1 / biggest:.3g}.',
                 *(("Take log(1 + w) before that, so that weak tracts count.",) if heavy else ()),
             ),
         )
 
 
 def _even(sums: np.ndarray) -> bool:
-    """Tell whether the sums were made equal."""
+    """Return whether the sums were made equal."""
     return len(sums) > 1 and float(np.ptp(sums)) <= SAME * float(sums.max())
 
 
 def _symmetric(edges: EdgeList) -> bool:
-    """Tell whether each weight equals that of the opposite direction."""
+    """Return whether each weight equals that of the opposite direction."""
     return bool(np.allclose(edges.weight, edges.back, rtol=1e-5, atol=0))
 
 

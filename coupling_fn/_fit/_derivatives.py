@@ -60,13 +60,13 @@ def _traced_once(
         raise TypeError(
             '`derivative="forward"` needs a loss that has a forward derivative; this one passes '
             "what is fitted through a jax.custom_vjp. A network with delays has a forward "
-            'derivative in simulate(..., derivative="forward"); or leave `derivative` out here.'
+            'derivative in cf.simulate(..., derivative="forward"); or leave `derivative` out here.'
         )
     return once, forward
 
 
 def _has_forward(fn: Callable[[Unconstrained], Array], unconstrained: Unconstrained) -> bool:
-    """Whether `fn` has a derivative in forward mode.
+    """Return whether `fn` has a derivative in forward mode.
 
     JAX writes that derivative down in any case, with the equation `custom_lin` where a
     `jax.custom_vjp` would have to be pushed forward, and refuses that equation only when it is

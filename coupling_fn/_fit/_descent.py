@@ -110,7 +110,7 @@ def descend_once(problem: Problem, carry: Carry) -> tuple[Array, tuple[Array, ..
 
 
 def descend(problem: Problem, unconstrained: Unconstrained, steps: int) -> Best:
-    """Make `steps` steps, inside of `jit` or `vmap`, and return the best point."""
+    """Make `steps` steps, inside `jit` or `vmap`, and return the best point."""
 
     def one(carry: tuple[Carry, Best], x: None) -> tuple[tuple[Carry, Best], None]:
         now, best = carry

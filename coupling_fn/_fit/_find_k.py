@@ -1,4 +1,4 @@
-"""Finding the coupling strength: scan from weak to strong, say what was seen, refine by gradient."""
+"""Finding the coupling strength: scan from weak to strong, describe the scan, refine by gradient."""
 
 import math
 import warnings
@@ -110,8 +110,8 @@ def find_k(
         ks: strengths to scan, rising from small ones. [unit of k]
         objective: function of a simulated connectivity and the target, to be minimised. Correlation
             alone (`fc_correlation_distance`) is nearly as good far beyond the best k.
-        fit_steps: steps of the refinement; with 0, k is the best of the scan.
-        chunk: number of k that run at once, as in `sweep`.
+        fit_steps: number of steps of the refinement; with 0, k is the best of the scan. [1]
+        chunk: number of k that run at once, as in `sweep`. [1]
         progress: show bars on stderr, as `sweep` and `fit` do.
 
     Returns:
@@ -267,7 +267,7 @@ def name_regime(synchrony: Scalar, regions: int, chance: Scalar | None = None) -
 
 
 def _on_synchrony(scan: _Scan) -> Iterator[str]:
-    """Say where synchrony sets in, where it is saturated, and where the runs explode."""
+    """Describe where synchrony sets in, where it is saturated, and where the runs explode."""
     ks, synchrony, chance = scan.ks, scan.curves["synchrony"], scan.curves["chance"]
     _, working, saturated, exploding = (scan.regimes == regime for regime in REGIMES)
     finite, begun = ~exploding, working | saturated
@@ -296,7 +296,7 @@ def _on_synchrony(scan: _Scan) -> Iterator[str]:
 
 
 def _on_agreement(scan: _Scan) -> Iterator[str]:
-    """Say where FC agrees best with the target, and whether to doubt it."""
+    """Describe where FC agrees best with the target, and what makes that doubtful."""
     ks, curves, best = scan.ks, scan.curves, scan.best
     correlation = np.where(scan.finite, curves["fc_correlation"], -np.inf)
     yield (
@@ -312,11 +312,11 @@ def _on_agreement(scan: _Scan) -> Iterator[str]:
     if best in (0, len(ks) - 1):
         yield "That is an end of the scan: the best k may lie beyond it."
     if scan.regimes[best] != REGIMES[1]:
-        yield "That is outside of the working range: check whether the model is of use there."
+        yield "That is outside the working range: check whether the model is of use there."
 
 
 def _on_refinement(refined: FitResult, start: float, k: float) -> str:
-    """Say how far the gradient moved k, and what that brought."""
+    """Describe how far the gradient moved k, and what that brought."""
     went = (
         f"By gradient k went from {start:.4g} to {k:.4g}, the objective from "
         f"{refined.losses[0]:.4g} to {refined.loss:.4g}."

@@ -71,13 +71,13 @@ class FitResult(eqx.Module):
     Attributes:
         params: the parameters with the smallest loss; the leaves that were not fitted are as given.
         loss: that loss. [unit of the loss]
-        best_step: its row; the earliest if there are several.
+        best_step: its row; the earliest if there are several. [1]
         losses: the loss of each row. [unit of the loss]
         path: the fitted leaves as `where` returns them, with a leading axis of rows. [unit of each
             leaf]
         stopped: why the fit ended early; empty if it made all its steps.
         last_params: the parameters of the last row.
-        retries: how often the loss or its gradient was not finite and the fit stepped back.
+        retries: how often the loss or its gradient was not finite and the fit stepped back. [1]
         starts: where each of several starts came to; None if there was only one.
 
     Example:
@@ -158,7 +158,7 @@ def fit(
             must be arrays of floats.
         optimizer: any optax optimiser; `optax.adam(1e-2)` if None. Those that search along a
             line, such as `optax.lbfgs()`, work too. It moves what `transform` makes unconstrained.
-        steps: number of updates.
+        steps: number of updates. [1]
         transform: keeps fitted leaves in a range: one `Transform` for all (`positive()`,
             `bounded(0, 1)`), or a tuple of one per leaf, in the order of `where`; `identity()`
             leaves one unconstrained.
@@ -170,21 +170,21 @@ def fit(
             the loss: `minibatches(...)` of subjects or noise keys, or
             `lambda step: jax.random.fold_in(key, step)`. The smallest loss may then be that of a
             lucky batch: prefer `last_params`.
-        starts: how many starts to fit at once, by `jax.vmap` over the step: the first at `params`,
+        starts: number of starts to fit at once, by `jax.vmap` over the step: the first at `params`,
             the others drawn around it. Or the leaves to start from, as `where` returns them, with
-            a leading axis of starts.
+            a leading axis of starts. [1, or unit of each leaf]
         key: random key for the starts that are drawn.
         spread: their standard deviation, in the values that `transform` makes unconstrained.
             [1]
-        patience: stop after this many steps in a row that improved no start.
+        patience: stop after this many steps in a row that improved no start. [1]
         tolerance: what counts as better: below the best loss by more than this fraction of it. [1]
-        retries: how often each start may step back.
+        retries: how often each start may step back. [1]
         callback: called as `callback(step, loss, params)` after each row, with those of the best
             start; the fit ends where it returns True.
-        save: a folder, made if need be, from which the same call goes on after it was killed, with
-            bitwise the same values. With more `steps`, a finished fit goes on. A fit with another
-            loss, optimiser or start is refused.
-        save_every: number of steps between two writes.
+        save: a folder, made if it does not exist, from which the same call goes on after it was
+            killed, with bitwise the same values. With more `steps`, a finished fit goes on. A fit
+            with another loss, optimiser or start is refused.
+        save_every: number of steps between two writes. [1]
         progress: show a bar on stderr, with one step per update and the loss. It needs tqdm, which
             the extra `coupling_fn[progress]` installs; without it there is no bar.
 

@@ -44,7 +44,7 @@ def least_squares(
         where: as in `fit`.
         solver: any optimistix least-squares solver; if None, Levenberg-Marquardt whose tolerances
             are the square root of the dtype's precision.
-        steps: number of steps that it may take.
+        steps: number of steps that it may take. [1]
         transform: as in `fit`.
         derivative: "forward" costs one run per fitted value, "reverse" one per residual; "auto" is
             forward where the residuals have that derivative (in a network with delays by
@@ -80,7 +80,7 @@ def least_squares(
         import optimistix
     except ImportError as error:
         raise ImportError(
-            "least_squares needs optimistix; the extra coupling_fn[least-squares] installs it."
+            "cf.least_squares needs optimistix; the extra coupling_fn[least-squares] installs it."
         ) from error
     require_choice("derivative", derivative, DERIVATIVES)
     fitted = fitted_leaves("least_squares", params, where, transform)

@@ -73,7 +73,7 @@ class Fitted(eqx.Module):
                 u = transform.inverse(jnp.asarray(value))
             except ValueError as error:
                 raise ValueError(f"`{name}` cannot be where the fit starts. {error}") from error
-            require_finite(f"transform.inverse({name})", u, "Start inside of its range.")
+            require_finite(f"transform.inverse({name})", u, "Start inside its range.")
             unconstrained.append(strong(u))
         return tuple(unconstrained)
 
@@ -154,7 +154,7 @@ def strong(x: Any) -> Array:
 
 
 def is_float(x: Any) -> bool:
-    """Whether an array holds real floats."""
+    """Return whether an array holds real floats."""
     return jnp.issubdtype(x.dtype, jnp.floating)
 
 
@@ -202,10 +202,10 @@ def widest(unconstrained: Unconstrained) -> Any:
 
 
 def require_host(caller: str, *trees: PyTree) -> None:
-    """Refuse to work inside of a transformation, where values cannot be looked at."""
+    """Refuse to work inside a transformation, where values cannot be looked at."""
     if traced(trees):
         raise TypeError(
-            f"{caller} runs on the host: call it outside of jit, vmap and grad. Inside of them, "
+            f"cf.{caller} runs on the host: call it outside of `jit`, `vmap` and `grad`. Inside them, "
             "write an optax loop in jax.lax.scan."
         )
 
@@ -254,8 +254,8 @@ def _transforms(transform: Any, count: int) -> tuple[Transform, ...]:
     for one in transforms:
         if not isinstance(one, Transform):
             raise TypeError(
-                "`transform` must be a Transform, such as positive(), or a tuple of one per fitted "
-                f"leaf, not {one!r}."
+                "`transform` must be a cf.transforms.Transform, such as cf.transforms.positive(), or "
+                f"a tuple of one per fitted leaf, not {one!r}."
             )
     if len(transforms) != count:
         raise ValueError(f"There are {len(transforms)} transforms for {count} fitted leaves.")

@@ -113,6 +113,6 @@ def log_density(
         >>> float(jnp.exp(density(density.start)))  # dk/du = k (1 - k)
         0.25
     """
-    # Inside of a `jit`, for example over data sets, params have no values to check yet.
+    # Inside `jit`, for example over data sets, params have no values to check yet.
     fitted = fitted_leaves("log_density", params, where, transform, check=not traced(params))
     return LogDensity(loss, prior, fitted, fitted.start())

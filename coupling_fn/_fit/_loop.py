@@ -119,15 +119,15 @@ class Descent:
                 count = max(count // 2, 1)
 
     def over(self) -> bool:
-        """Whether all steps were made, or the fit stopped before."""
+        """Return whether all steps were made, or the fit stopped before."""
         return len(self.rows) > self.steps or bool(self.stopped)
 
     def arguments(self, count: int) -> tuple[Any, ...]:
-        """Return what `compiled_steps` takes to make so many steps from here."""
+        """Return what `compiled_steps` takes to make `count` steps from here."""
         return self.program, self.many, self.room, self.arrays, self.carry, count
 
     def _call(self, count: int) -> Carry:
-        """Make so many steps in one call, keep their rows up to a stop, and return where they end."""
+        """Make `count` steps in one call, keep their rows up to a stop, and return where they end."""
         measured, leaves, after = compiled_steps(*self.arguments(count))
         if not self.rows:
             require_host("fit", measured)  # the loss may close over a traced value

@@ -76,10 +76,13 @@ def profile_likelihood(
             parameter]
         where: the other fitted leaves; None if there are none.
         optimizer: optimiser of the others; `optax.lbfgs()` if None.
-        steps: number of updates at each value.
+        steps: number of updates at each value. [1]
         transform: ranges of the others, as in `fit`.
         rise: how much the loss rises at the ends of the interval: 1.92, half the 95 % quantile of
             chi-squared with one degree of freedom. [unit of the loss]
+
+    Returns:
+        The losses, the other leaves at each value, and the interval.
 
     Raises:
         TypeError: if `along` returns something other than a leaf; otherwise as `fit`.

@@ -134,9 +134,12 @@ def bootstrap(
         block: number of successive rows that are drawn together; more than the correlations of
             the data last. [1]
         optimizer: `optax.lbfgs()` if None.
-        steps: number of updates in each fit.
+        steps: number of updates in each fit. [1]
         transform: as in `fit`.
-        chunk: number of fits that run at once; all if None.
+        chunk: number of fits that run at once; all if None. [1]
+
+    Returns:
+        The fitted leaves of each fit, and their standard errors and 95 % intervals.
 
     Raises:
         TypeError: as `fit`.

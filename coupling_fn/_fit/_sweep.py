@@ -56,10 +56,10 @@ def sweep(
         values: an array, or any pytree of arrays, whose leading axis counts the values; `grid`
             makes a dictionary of such arrays.
         chunk: number of values that run at once; all of them if None. The last chunk is filled up
-            with its last value, so that all have one shape, and the surplus is dropped.
-        save: a folder, made if need be, to which each finished chunk is written. If it was killed,
-            the same call goes on from there, and loses the unfinished chunk at most. Another function,
-            or other values, chunk or version of JAX, are refused.
+            with its last value, so that all have one shape, and the surplus is dropped. [1]
+        save: a folder, made if it does not exist, to which each finished chunk is written. If it was
+            killed, the same call goes on from there, and loses the unfinished chunk at most. Another
+            function, or other values, chunk or version of JAX, are refused.
         devices: devices to spread the values of a chunk over, such as `jax.devices()`, equally many
             on each. They do not communicate further, and the results are those of one device.
         progress: show a bar on stderr, with one step per chunk. It needs tqdm, which the extra
@@ -72,7 +72,7 @@ def sweep(
     Raises:
         ValueError: if `values` is empty, a leaf has no leading axis, two leading axes differ in
             length, `chunk` is 0, `devices` is empty, `save` holds another sweep or a damaged one,
-            or `devices` or `save` is given inside of `jit`, `vmap` or `grad`.
+            or `devices` or `save` is given inside `jit`, `vmap` or `grad`.
         TypeError: if `save` is given and `fn` returns random keys.
         OSError: if `save` cannot be written; the chunks written before stay as they are.
         Interrupted: on Ctrl-C, with the finished chunks.
@@ -100,15 +100,17 @@ def sweep(
     if not known(fn, values):
         if devices is not None:
             raise ValueError(
-                "`devices` cannot be given inside jit, vmap or grad: spread the outer function "
+                "`devices` cannot be given inside `jit`, `vmap` or `grad`: spread the outer function "
                 "over them."
             )
         if save is not None:
-            raise ValueError("`save` writes files, which is not possible inside jit, vmap or grad.")
+            raise ValueError(
+                "`save` writes files, which is not possible inside `jit`, `vmap` or `grad`."
+            )
         return jax.vmap(fn)(values) if chunk is None else jax.lax.map(fn, values, batch_size=chunk)
     chunk = min(chunk or size, size)
     if save is not None and traced():
-        raise ValueError("`save` writes files, which is not possible inside jit.")
+        raise ValueError("`save` writes files, which is not possible inside `jit`.")
     disk = None if save is None else _Disk(Path(save), fn, values, chunk)
     numpy = np if disk else jnp  # finished chunks that were written have left the device
     results = []
@@ -200,7 +202,7 @@ def _length(values: PyTree) -> int:
         listed = ", ".join(f"{name}: {n}" for name, n in lengths.items())
         raise ValueError(
             f"All leaves of `values` must have leading axes of one length; got {listed}. For all "
-            "combinations of several axes, use grid."
+            "combinations of several axes, use cf.grid."
         )
     return next(iter(lengths.values()))
 
@@ -230,7 +232,7 @@ def grid(**axes: ArrayLike | Sequence[Any]) -> dict[str, Array]:
         (3, 2)
     """
     if not axes:
-        raise ValueError("`grid` needs at least one axis, as in grid(k=ks, speed=speeds).")
+        raise ValueError("`cf.grid` needs at least one axis, as in cf.grid(k=ks, speed=speeds).")
     arrays = {name: _axis(name, axis) for name, axis in axes.items()}
     for name, axis in arrays.items():
         if axis.ndim != 1 or axis.size == 0:

@@ -126,6 +126,10 @@ def uncertainty(
             residual; "auto" is forward where the loss has that derivative (in a network with
             delays by `simulate(derivative="forward")`).
 
+    Returns:
+        The estimate with its standard errors and 95 % intervals, and the directions that the data
+        do not determine.
+
     Raises:
         TypeError: if the loss returns neither a float nor residuals, or a leaf cannot be fitted.
         ValueError: if the loss is not finite, there are no more residuals than fitted values, or

@@ -11,7 +11,17 @@ from ._node import node
 
 
 class LorenzState(NamedTuple):
-    """State of `lorenz`: x, y and z, each `(region,)` [1]."""
+    """State of `lorenz`, one value per region each: `(region,)`.
+
+    Attributes:
+        x: rate of convection. [1]
+        y: difference in temperature between rising and sinking fluid. [1]
+        z: departure of the vertical temperature profile from a straight line. [1]
+
+    Example:
+        >>> cf.nodes.LorenzState(x=jnp.zeros(2), y=jnp.zeros(2), z=jnp.zeros(2)).x.shape
+        (2,)
+    """
 
     x: Array
     y: Array
@@ -25,7 +35,7 @@ class LorenzParams(eqx.Module):
         sigma: Prandtl number. [1]
         rho: ratio of the Rayleigh number to its critical value. [1]
         beta: geometry of the convection cell. [1]
-        tau: how long one unit of the source's time lasts. [ms]
+        tau: how long one unit of the paper's time lasts. [ms]
 
     Example:
         >>> cf.nodes.LorenzParams(rho=14.0).rho.item()  # not chaotic
@@ -75,10 +85,16 @@ def lorenz(state: LorenzState, inputs, params: LorenzParams) -> LorenzState:
 
 
 class LarterBreakspearState(NamedTuple):
-    """State of `larter_breakspear`: V, W and Z, each `(region,)` [1].
+    """State of `larter_breakspear`, one value per region each: `(region,)`.
 
-    V and Z are the potentials of pyramidal cells and of interneurons, W the share of potassium
-    channels that are open.
+    Attributes:
+        V: potential of the pyramidal cells. [1]
+        W: share of the potassium channels that are open. [1]
+        Z: potential of the interneurons. [1]
+
+    Example:
+        >>> cf.nodes.LarterBreakspearState(V=jnp.zeros(2), W=jnp.zeros(2), Z=jnp.zeros(2)).V.shape
+        (2,)
     """
 
     V: Array
@@ -89,7 +105,7 @@ class LarterBreakspearState(NamedTuple):
 class LarterBreakspearParams(eqx.Module):
     """Parameters of `larter_breakspear`, each a scalar or one value per region, `(region,)`.
 
-    Potentials and conductances are scaled as in the source, and have no dimension.
+    Potentials and conductances are scaled as in the paper, and have no dimension.
 
     Attributes:
         g_Ca: conductance of the calcium channels. [1]

@@ -12,10 +12,19 @@ from ._node import node
 
 
 class EpileptorState(NamedTuple):
-    """State of `epileptor`: x1, y1, z, x2, y2 and g, each `(region,)` [1].
+    """State of `epileptor`, one value per region each: `(region,)`.
 
-    x1 and y1 make the fast discharges, x2 and y2 the spike waves; z is the slow permittivity, and g
-    is x1 after a low-pass filter.
+    Attributes:
+        x1: fast discharges, the first variable of the first population. [1]
+        y1: fast discharges, its second variable. [1]
+        z: slow permittivity, which starts and ends seizures. [1]
+        x2: spike waves, the first variable of the second population. [1]
+        y2: spike waves, its second variable. [1]
+        g: x1 after a low-pass filter. [1]
+
+    Example:
+        >>> cf.nodes.EpileptorState(*jnp.zeros((6, 2))).x1.shape
+        (2,)
     """
 
     x1: Array
@@ -102,7 +111,7 @@ def epileptor(state: EpileptorState, inputs, params: EpileptorParams) -> Epilept
 
     Source:
         V. K. Jirsa et al., Brain 137 (2014) 2210-2230, with -0.1 z^7 as in its supplement; g here is
-        0.001 times the source's. The coupling is from T. Proix et al., J. Neurosci. 34 (2014)
+        0.001 times the paper's. The coupling is from T. Proix et al., J. Neurosci. 34 (2014)
         15009-15021.
 
     Example:
@@ -128,7 +137,16 @@ def epileptor(state: EpileptorState, inputs, params: EpileptorParams) -> Epilept
 
 
 class Epileptor2dState(NamedTuple):
-    """State of `epileptor_2d`: the fast x1 and the slow permittivity z, each `(region,)` [1]."""
+    """State of `epileptor_2d`, one value per region each: `(region,)`.
+
+    Attributes:
+        x1: fast variable, high in a seizure. [1]
+        z: slow permittivity, which starts and ends seizures. [1]
+
+    Example:
+        >>> cf.nodes.Epileptor2dState(x1=jnp.zeros(2), z=jnp.zeros(2)).x1.shape
+        (2,)
+    """
 
     x1: Array
     z: Array
@@ -181,7 +199,7 @@ def epileptor_2d(state: Epileptor2dState, inputs, params: Epileptor2dParams) -> 
     $\dot x_1 = c - d x_1^2 - f_1 - z + I_1 + I_{x1}$, $\dot z = r\,(s (x_1 - x_0) - z - I_z)$, where
     $f_1 = a x_1^3 - b x_1^2$ for $x_1 < 0$, else $-(s_l + 0.6 (z - 4)^2)\, x_1$ with the slope $s_l$.
 
-    For $x_1 < 0$ the rate of $x_1$ is the source's, $1 - x_1^3 - 2 x_1^2 - z + I_1$; above 0 the
+    For $x_1 < 0$ the rate of $x_1$ is the paper's, $1 - x_1^3 - 2 x_1^2 - z + I_1$; above 0 the
     branch of the full model is kept, as in The Virtual Brain. By default x1 is coupled into z, where
     a positive input raises the excitability, as in `epileptor`.
 

@@ -10,7 +10,16 @@ from ._node import node
 
 
 class HopfState(NamedTuple):
-    """State of `hopf`: x and y, the real and imaginary part of z, each `(region,)` [1]."""
+    """State of `hopf`, one value per region each: `(region,)`.
+
+    Attributes:
+        x: real part of the oscillation z. [1]
+        y: imaginary part of z. [1]
+
+    Example:
+        >>> cf.nodes.HopfState(x=jnp.zeros(2), y=jnp.zeros(2)).x.shape
+        (2,)
+    """
 
     x: Array
     y: Array
@@ -72,7 +81,16 @@ def hopf(state: HopfState, inputs, params: HopfParams) -> HopfState:
 
 
 class StuartLandauState(NamedTuple):
-    """State of `stuart_landau`: x and y, the real and imaginary part of z, each `(region,)` [1]."""
+    """State of `stuart_landau`, one value per region each: `(region,)`.
+
+    Attributes:
+        x: real part of the oscillation z. [1]
+        y: imaginary part of z. [1]
+
+    Example:
+        >>> cf.nodes.StuartLandauState(x=jnp.zeros(2), y=jnp.zeros(2)).x.shape
+        (2,)
+    """
 
     x: Array
     y: Array

@@ -11,7 +11,20 @@ from ._node import node
 
 
 class JansenRitState(NamedTuple):
-    """State of `jansen_rit`: y0 to y2 [mV] and y3 to y5 [mV/ms], each `(region,)`."""
+    """State of `jansen_rit`, one value per region each: `(region,)`.
+
+    Attributes:
+        y0: potential that pyramidal cells cause in interneurons, for one synapse. [mV]
+        y1: excitatory potential of the pyramidal cells. [mV]
+        y2: inhibitory potential of the pyramidal cells. [mV]
+        y3: derivative of y0. [mV/ms]
+        y4: derivative of y1. [mV/ms]
+        y5: derivative of y2. [mV/ms]
+
+    Example:
+        >>> cf.nodes.JansenRitState(*jnp.zeros((6, 2))).y0.shape
+        (2,)
+    """
 
     y0: Array
     y1: Array
@@ -37,7 +50,7 @@ class JansenRitParams(eqx.Module):
         e0: half of the largest firing rate. [kHz]
         v0: potential at which a population fires half as much as it can. [mV]
         r: steepness of the response. [1/mV]
-        p: constant input, between 0.12 and 0.32 in the source. [kHz]
+        p: constant input, between 0.12 and 0.32 in the paper. [kHz]
 
     Example:
         >>> cf.nodes.JansenRitParams(C=108.0).C.item()
@@ -144,7 +157,24 @@ def jansen_rit(state: JansenRitState, inputs, params: JansenRitParams) -> Jansen
 
 
 class WendlingState(NamedTuple):
-    """State of `wendling`: y0 to y4 [mV] and y5 to y9 [mV/ms], each `(region,)`."""
+    """State of `wendling`, one value per region each: `(region,)`.
+
+    Attributes:
+        y0: potential that pyramidal cells cause in interneurons, for one synapse. [mV]
+        y1: excitatory potential of the pyramidal cells. [mV]
+        y2: slow inhibitory potential of the pyramidal cells. [mV]
+        y3: fast inhibitory potential of the pyramidal cells. [mV]
+        y4: slow inhibitory potential of the fast interneurons, for one synapse. [mV]
+        y5: derivative of y0. [mV/ms]
+        y6: derivative of y1. [mV/ms]
+        y7: derivative of y2. [mV/ms]
+        y8: derivative of y3. [mV/ms]
+        y9: derivative of y4. [mV/ms]
+
+    Example:
+        >>> cf.nodes.WendlingState(*jnp.zeros((10, 2))).y0.shape
+        (2,)
+    """
 
     y0: Array
     y1: Array
@@ -241,7 +271,7 @@ def wendling(state: WendlingState, inputs, params: WendlingParams) -> WendlingSt
     with $S(v) = 2 e_0 / (1 + e^{r (v_0 - v)})$; y5 to y9 are the derivatives of y0 to y4.
 
     The input enters beside p, as a pulse density. By default the potential of the pyramidal cells,
-    y1 - y2 - y3, is coupled into y6: couple with `SigmoidalJansenRitCoupling`. The source passes what
+    y1 - y2 - y3, is coupled into y6: couple with `SigmoidalJansenRitCoupling`. The paper passes what
     a region receives through a further excitatory synapse; here only the network's delays precede it.
 
     Args:

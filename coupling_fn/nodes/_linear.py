@@ -12,7 +12,15 @@ from ._node import node
 
 
 class LinearState(NamedTuple):
-    """State of `linear`: x, `(region,)` [1]."""
+    """State of `linear`, one value per region: `(region,)`.
+
+    Attributes:
+        x: activity. [1]
+
+    Example:
+        >>> cf.nodes.LinearState(x=jnp.zeros(2)).x.shape
+        (2,)
+    """
 
     x: Array
 
@@ -60,7 +68,15 @@ def linear(state: LinearState, inputs, params: LinearParams) -> LinearState:
 
 
 class ThresholdLinearState(NamedTuple):
-    """State of `threshold_linear`: the firing rate x, `(region,)` [1]."""
+    """State of `threshold_linear`, one value per region: `(region,)`.
+
+    Attributes:
+        x: firing rate. [1]
+
+    Example:
+        >>> cf.nodes.ThresholdLinearState(x=jnp.zeros(2)).x.shape
+        (2,)
+    """
 
     x: Array
 
@@ -116,7 +132,16 @@ def threshold_linear(
 
 
 class HornState(NamedTuple):
-    """State of `horn`: displacement x [1] and velocity y [1/ms], each `(region,)`."""
+    """State of `horn`, one value per region each: `(region,)`.
+
+    Attributes:
+        x: displacement. [1]
+        y: velocity. [1/ms]
+
+    Example:
+        >>> cf.nodes.HornState(x=jnp.zeros(2), y=jnp.zeros(2)).x.shape
+        (2,)
+    """
 
     x: Array
     y: Array
@@ -154,7 +179,7 @@ def horn(state: HornState, inputs, params: HornParams) -> HornState:
     $\dot x = y$, $\dot y = \alpha \tanh(I_y) - 2\gamma y - \omega^2 x$.
 
     By default y is coupled into y: units send their velocity, and the input enters inside the
-    hyperbolic tangent, as a drive. Couple with `AdditiveCoupling`. The source divides its weights by
+    hyperbolic tangent, as a drive. Couple with `AdditiveCoupling`. The paper divides its weights by
     the square root of the number of units.
 
     Args:
@@ -164,7 +189,7 @@ def horn(state: HornState, inputs, params: HornParams) -> HornState:
 
     Source:
         F. Effenberger et al., Proc. Natl. Acad. Sci. 122 (2025) e2412830122, with the parameters of
-        its homogeneous network. One time step of the source is 1 ms here.
+        its homogeneous network. One time step of the paper is 1 ms here.
 
     Example:
         >>> state, none = cf.nodes.HornState(jnp.ones(1), jnp.ones(1)), cf.nodes.HornState(0.0, 0.0)

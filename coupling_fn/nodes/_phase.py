@@ -13,7 +13,15 @@ TURN = (0.0, 2 * 3.141592653589793)
 
 
 class KuramotoState(NamedTuple):
-    """State of `kuramoto`: the phase theta, `(region,)` [rad]."""
+    """State of `kuramoto`, one value per region: `(region,)`.
+
+    Attributes:
+        theta: phase, not wrapped. [rad]
+
+    Example:
+        >>> cf.nodes.KuramotoState(theta=jnp.zeros(2)).theta.shape
+        (2,)
+    """
 
     theta: Array
 
@@ -61,7 +69,15 @@ def kuramoto(state: KuramotoState, inputs, params: KuramotoParams) -> KuramotoSt
 
 
 class XYState(NamedTuple):
-    """State of `xy`: the angle theta, `(region,)` [rad]."""
+    """State of `xy`, one value per region: `(region,)`.
+
+    Attributes:
+        theta: angle of the spin, not wrapped. [rad]
+
+    Example:
+        >>> cf.nodes.XYState(theta=jnp.zeros(2)).theta.shape
+        (2,)
+    """
 
     theta: Array
 

@@ -12,7 +12,16 @@ PI = 3.141592653589793
 
 
 class MontbrioPazoRoxinState(NamedTuple):
-    """State of `montbrio_pazo_roxin`: firing rate r [kHz] and mean potential V [1], each `(region,)`."""
+    """State of `montbrio_pazo_roxin`, one value per region each: `(region,)`.
+
+    Attributes:
+        r: firing rate. [kHz]
+        V: mean membrane potential. [1]
+
+    Example:
+        >>> cf.nodes.MontbrioPazoRoxinState(r=jnp.zeros(2), V=jnp.zeros(2)).r.shape
+        (2,)
+    """
 
     r: Array
     V: Array
@@ -87,9 +96,17 @@ def montbrio_pazo_roxin(
 
 
 class CoombesByrneState(NamedTuple):
-    """State of `coombes_byrne`: firing rate r [kHz], mean potential V, conductance g and q [1].
+    """State of `coombes_byrne`, one value per region each: `(region,)`.
 
-    Each is `(region,)`; q is the rate of change of g in units of alpha.
+    Attributes:
+        r: firing rate. [kHz]
+        V: mean membrane potential. [1]
+        g: synaptic conductance. [1]
+        q: rate of change of g, in units of alpha. [1]
+
+    Example:
+        >>> cf.nodes.CoombesByrneState(*jnp.zeros((4, 2))).r.shape
+        (2,)
     """
 
     r: Array
@@ -138,9 +155,9 @@ def coombes_byrne(
     $\dot r = \Delta/\pi + 2 r V - g r$, $\dot V = V^2 - (\pi r)^2 + \eta + g\,(v_{syn} - V) + I_V$,
     $\dot g = \alpha q$, $\dot q = \alpha\,(\kappa\pi r + I_q - g - 2 q)$.
 
-    These are the source's equations for its order parameter $z$, with
+    These are the paper's equations for its order parameter $z$, with
     $(1 - \bar z)/(1 + \bar z) = \pi r + i V$; one unit of its time is 1 ms. By default r is coupled
-    into q, where the source's synapse receives spikes. The Virtual Brain couples it into V instead,
+    into q, where the paper's synapse receives spikes. The Virtual Brain couples it into V instead,
     as a current: `Wire("r", into="V")`.
 
     Args:

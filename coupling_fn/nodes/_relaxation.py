@@ -10,7 +10,16 @@ from ._node import node
 
 
 class FitzHughNagumoState(NamedTuple):
-    """State of `fitzhugh_nagumo`: the potential v and the recovery w, each `(region,)` [1]."""
+    """State of `fitzhugh_nagumo`, one value per region each: `(region,)`.
+
+    Attributes:
+        v: membrane potential. [1]
+        w: recovery. [1]
+
+    Example:
+        >>> cf.nodes.FitzHughNagumoState(v=jnp.zeros(2), w=jnp.zeros(2)).v.shape
+        (2,)
+    """
 
     v: Array
     w: Array
@@ -77,7 +86,16 @@ def fitzhugh_nagumo(
 
 
 class VanDerPolState(NamedTuple):
-    """State of `van_der_pol`: the displacement x and its velocity y, each `(region,)` [1]."""
+    """State of `van_der_pol`, one value per region each: `(region,)`.
+
+    Attributes:
+        x: displacement. [1]
+        y: velocity, in units of 1/tau. [1]
+
+    Example:
+        >>> cf.nodes.VanDerPolState(x=jnp.zeros(2), y=jnp.zeros(2)).x.shape
+        (2,)
+    """
 
     x: Array
     y: Array
@@ -111,7 +129,7 @@ def van_der_pol(state: VanDerPolState, inputs, params: VanDerPolParams) -> VanDe
     r"""Compute the rates of change of a van der Pol oscillator, whose limit cycle has amplitude 2.
 
     $\tau\dot x = y$, $\tau\dot y = \mu\,(1 - x^2)\, y - x + \tau I_y$. By default x is coupled into
-    y: the input is a force, which enters where the source's forcing does.
+    y: the input is a force, which enters where the paper's forcing does.
 
     Args:
         state: x, y. [1]
@@ -133,7 +151,16 @@ def van_der_pol(state: VanDerPolState, inputs, params: VanDerPolParams) -> VanDe
 
 
 class Generic2dOscillatorState(NamedTuple):
-    """State of `generic_2d_oscillator`: the fast V and the recovery W, each `(region,)` [1]."""
+    """State of `generic_2d_oscillator`, one value per region each: `(region,)`.
+
+    Attributes:
+        V: fast variable, like a membrane potential. [1]
+        W: slow recovery. [1]
+
+    Example:
+        >>> cf.nodes.Generic2dOscillatorState(V=jnp.zeros(2), W=jnp.zeros(2)).V.shape
+        (2,)
+    """
 
     V: Array
     W: Array

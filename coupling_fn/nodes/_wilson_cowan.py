@@ -11,7 +11,16 @@ from ._node import node
 
 
 class WilsonCowanState(NamedTuple):
-    """State of `wilson_cowan`: the active fractions E and I, each `(region,)` [1]."""
+    """State of `wilson_cowan`, one value per region each: `(region,)`.
+
+    Attributes:
+        E: active fraction of the excitatory population. [1]
+        I: active fraction of the inhibitory population. [1]
+
+    Example:
+        >>> cf.nodes.WilsonCowanState(E=jnp.zeros(2), I=jnp.zeros(2)).E.shape
+        (2,)
+    """
 
     E: Array
     I: Array  # noqa: E741  (the model's name for it)
@@ -37,7 +46,7 @@ class WilsonCowanParams(eqx.Module):
         k_i: largest fraction of I that can respond. [1]
         r_e: how much of the active fraction of E is refractory. [1]
         r_i: how much of the active fraction of I is refractory. [1]
-        shift: how much of the response without drive is subtracted: all of it (1) as in the source,
+        shift: how much of the response without drive is subtracted: all of it (1) as in the paper,
             or none (0), which leaves a plain logistic function. [1]
 
     Example:

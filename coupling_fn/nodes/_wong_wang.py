@@ -32,7 +32,15 @@ def _fired(current, a, b, d):
 
 
 class ReducedWongWangState(NamedTuple):
-    """State of `reduced_wong_wang`: the gating S, `(region,)` [1]."""
+    """State of `reduced_wong_wang`, one value per region: `(region,)`.
+
+    Attributes:
+        S: gating, the share of synaptic channels that are open. [1]
+
+    Example:
+        >>> cf.nodes.ReducedWongWangState(S=jnp.zeros(2)).S.shape
+        (2,)
+    """
 
     S: Array
 
@@ -92,7 +100,7 @@ def reduced_wong_wang(
 
     Source:
         G. Deco et al., J. Neurosci. 33 (2013) 11239-11252, in kHz and ms here. The defaults of
-        w = 0.6 and I_0 = 0.33 nA are The Virtual Brain's (0.9 and 0.3 nA in the source).
+        w = 0.6 and I_0 = 0.33 nA are The Virtual Brain's (0.9 and 0.3 nA in the paper).
 
     Example:
         >>> S, no_input = (cf.nodes.ReducedWongWangState(jnp.array([x])) for x in (0.5, 0.0))
@@ -107,7 +115,16 @@ def reduced_wong_wang(
 
 
 class WongWangExcInhState(NamedTuple):
-    """State of `wong_wang_exc_inh`: the gating variables S_e and S_i, each `(region,)` [1]."""
+    """State of `wong_wang_exc_inh`, one value per region each: `(region,)`.
+
+    Attributes:
+        S_e: excitatory gating, the share of channels that are open. [1]
+        S_i: inhibitory gating, likewise. [1]
+
+    Example:
+        >>> cf.nodes.WongWangExcInhState(S_e=jnp.zeros(2), S_i=jnp.zeros(2)).S_e.shape
+        (2,)
+    """
 
     S_e: Array
     S_i: Array
@@ -220,7 +237,7 @@ def balance_inhibition(
     Without noise, the fixed point at that rate has a closed form up to two scalar roots. S_e follows
     from the rate, the excitatory current $I_e$ from the inverse of its response, and S_i from its own
     equation; then $J_i = (w_p J_N S_e + W_e I_0 + I_{ext} + J_N c - I_e) / S_i$, where $c$ is the
-    input from the coupling at S_e. The source's iterative search gives the same, up to its noise.
+    input from the coupling at S_e. The paper's iterative search gives the same, up to its noise.
 
     Args:
         params: all parameters; J_i is replaced.

@@ -200,7 +200,7 @@ def check_external(external: Any, inputs: Sequence[str], regions: int) -> None:
     for name in named({"external": external}, White):
         raise ValueError(
             f"White noise has no value at a time, so it cannot be `{name}`: put it into "
-            "`params.noise`, or use coloured noise, such as `noise.OrnsteinUhlenbeck`."
+            "`params.noise`, or use coloured noise, such as `cf.noise.OrnsteinUhlenbeck`."
         )
 
 

@@ -104,7 +104,7 @@ class Multiplicative(White):
         if not callable(self.function):
             raise TypeError(
                 "`function` must be a function of the state that returns the amplitude; got "
-                f"{type(self.function).__name__}. For a constant amplitude use `noise.Additive`."
+                f"{type(self.function).__name__}. For a constant amplitude use `cf.noise.Additive`."
             )
         require_amplitude(self)
 

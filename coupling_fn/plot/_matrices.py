@@ -36,7 +36,7 @@ def connectome(connectome: Any, ax: Axes = None) -> Axes:
     weights = np.asarray(weights.todense() if isinstance(weights, BCOO) else weights)
     require_square("weights", weights)
     require_finite("weights", weights)
-    require_nonnegative("weights", weights, hint="Draw a matrix with signs by `plot.fc`.")
+    require_nonnegative("weights", weights, hint="Draw a matrix with signs by `cf.plot.fc`.")
     labels = getattr(connectome, "labels", None)
 
     ax = on_axes(ax, 6.8, 6.0)

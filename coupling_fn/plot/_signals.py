@@ -38,9 +38,8 @@ def signals(
     if signals.ndim != 2 or not signals.size:
         raise ValueError(f"`signals` must be (time, region); got shape {signals.shape}.")
     require_shape("times", times, (len(signals),), meaning="It must be one time per sample, in ms.")
-    signals = np.where(
-        np.isfinite(signals), signals, np.nan
-    )  # values that are not finite leave a gap
+    # Values that are not finite leave a gap.
+    signals = np.where(np.isfinite(signals), signals, np.nan)
     low, high = (np.nan_to_num(f.reduce(signals)) for f in (np.fmin, np.fmax))
     seconds, rows = times / 1000, signals.shape[1]
     # Many lines may overlap: kept apart, they would be too flat to be read.

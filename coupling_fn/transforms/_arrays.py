@@ -32,6 +32,9 @@ def masked(
         symmetric: whether the two directions of an edge share one value. The optimiser then moves
             one value per pair, in the order of the lower triangle.
 
+    Returns:
+        The transform from one unconstrained value per fitted entry, or per pair, to the matrix.
+
     Raises:
         ValueError: if `mask` is empty, or not symmetric although `symmetric` is true; from
             `inverse`, if a matrix is not 0 outside of the mask, or not symmetric likewise.
@@ -74,6 +77,9 @@ def symmetric(regions: int, within: Transform | None = None) -> Transform:
         regions: number of rows, and of columns, of the matrix. [1]
         within: the range of each entry, as in `masked`.
 
+    Returns:
+        The transform from the lower triangle, `(regions (regions + 1) / 2,)`, to the matrix.
+
     Raises:
         ValueError: from `inverse`, if a value is not symmetric.
 
@@ -92,6 +98,9 @@ def low_rank(base: Float[ArrayLike, "target source"], rank: int) -> Transform:
         base: $W_0$, the connectome as it was measured. [unit of the weights]
         rank: number of columns of $U$ and $V$. The optimiser moves both, stacked:
             `(target + source, rank)`. [1]
+
+    Returns:
+        The transform from the stacked factors to the matrix.
 
     Raises:
         ValueError: if `rank` is 0 or larger than the matrix; from `inverse`, if a value is not
@@ -128,6 +137,9 @@ def regional(
     Args:
         maps: $z$, one map (T1w/T2w, a gradient of gene expression) or several. [unit of the map]
         within: $g$, the range of the parameter; by default it is unconstrained.
+
+    Returns:
+        The transform from the coefficients, `(map + 1,)`, to one value per region.
 
     Raises:
         ValueError: if maps are not finite; from `inverse`, if a parameter is no such sum. Start

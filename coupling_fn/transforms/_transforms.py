@@ -70,6 +70,9 @@ def positive() -> Transform:
     it would without it; near 0 a step multiplies the parameter by a factor. What would round to 0
     becomes the smallest normal number of the dtype.
 
+    Returns:
+        The transform onto all positive numbers.
+
     Raises:
         ValueError: from `inverse`, if a value is 0, negative, infinite or NaN.
 
@@ -90,6 +93,9 @@ def bounded(lower: ArrayLike, upper: ArrayLike) -> Transform:
         lower: lower bound, one number or one per element. [unit of the parameter]
         upper: upper bound, likewise. [unit of the parameter]
 
+    Returns:
+        The transform onto the numbers between the bounds.
+
     Raises:
         ValueError: if a bound is infinite or NaN, or `lower` is not below `upper`; from
             `inverse`, if a value is not strictly between them, or the shape of the bounds is
@@ -104,8 +110,12 @@ def bounded(lower: ArrayLike, upper: ArrayLike) -> Transform:
         ValueError: A parameter bounded to (0.0, 2.0) must lie strictly between; it is 2.5.
     """
     lower, upper = as_float("lower", lower), as_float("upper", upper)
-    require_finite("lower", lower, "For one bound alone, shift the parameter and use positive().")
-    require_finite("upper", upper, "For one bound alone, shift the parameter and use positive().")
+    require_finite(
+        "lower", lower, "For one bound alone, shift the parameter and use cf.transforms.positive()."
+    )
+    require_finite(
+        "upper", upper, "For one bound alone, shift the parameter and use cf.transforms.positive()."
+    )
     require_shape("upper", upper, lower.shape, meaning="That is the shape of `lower`.")
     if known(lower, upper) and not (np.asarray(lower) < np.asarray(upper)).all():
         raise ValueError(f"`lower` must be below `upper`; got {lower} and {upper}.")
