@@ -399,7 +399,7 @@ PROBLEMS = {
     ),
     "the name of a node": (
         lambda: net(node="jansen_rit"),
-        r"`node` must be a function: coupling_fn\.nodes\.jansen_rit, not its name",
+        r"`node` must be a function: cf\.nodes\.jansen_rit, not its name",
         TypeError,
     ),
     "noise without a key": (

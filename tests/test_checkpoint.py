@@ -301,7 +301,7 @@ def test_another_run_is_refused(tmp_path):
     ]:
         with refuses(f"holds another run: {what}"):
             long(tmp_path, **change)
-    with refuses("cannot be used inside jit"):
+    with refuses("cannot be used inside `jit`"):
         jax.jit(lambda p: long(tmp_path, params=p))(PARAMS)
     with refuses("`save` writes files"):
         jax.jit(lambda: long(tmp_path))()  # nothing but the result is traced

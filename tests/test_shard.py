@@ -62,5 +62,5 @@ def test_what_cannot_be_spread_is_refused():
         cf.shard(net, state, params, 2 * jax.devices()[:1])
     with refuses("`devices` is empty"):
         cf.shard(net, state, params, [])
-    with refuses("outside of jit", TypeError):
+    with refuses("outside of `jit`", TypeError):
         jax.jit(lambda s: cf.shard(net, s, params, jax.devices())[1].node.x)(state)

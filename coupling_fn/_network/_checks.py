@@ -28,12 +28,12 @@ def require_node(node: Any) -> None:
     """Refuse what is no node function that knows the names of its states and inputs."""
     if isinstance(node, str):
         require_names("node", [node], catalog())
-        raise TypeError(f"`node` must be a function: coupling_fn.nodes.{node}, not its name.")
+        raise TypeError(f"`node` must be a function: cf.nodes.{node}, not its name.")
     if not hasattr(node, "states"):
         name = getattr(node, "__name__", "node")
         raise TypeError(
             "`node` must know the names of its states and inputs: put "
-            f"@coupling_fn.nodes.node(states=[...], inputs=[...]) above the function {name}."
+            f"@cf.nodes.node(states=[...], inputs=[...]) above the function {name}."
         )
 
 

@@ -28,7 +28,7 @@ def links_of(net: NetworkFields, params: Params) -> tuple[Link, ...]:
     if params.lengths is not None and not _takes_lengths(net):
         raise ValueError(
             "`params` has lengths and speed, but the network was built without `lag_bounds`, so it "
-            "would not read them: build it with `lag_bounds=coupling_fn.lag_bounds(...)`."
+            "would not read them: build it with `lag_bounds=cf.lag_bounds(...)`."
         )
     return tuple(
         link

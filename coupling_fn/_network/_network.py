@@ -121,7 +121,7 @@ class Network(NetworkFields):
         if interpolate is not None and (lags is not None or lag_bounds is None):
             raise ValueError(
                 f'`interpolate="{interpolate}"` reads at lengths / speed from Params, not at whole '
-                "lags: give `lag_bounds=coupling_fn.lag_bounds(lengths, speed, dt)` and no `lags`."
+                "lags: give `lag_bounds=cf.lag_bounds(lengths, speed, dt)` and no `lags`."
             )
         lags = by_coupling("lags", lags, couplings)
         lag_bounds = by_coupling("lag_bounds", lag_bounds, couplings)

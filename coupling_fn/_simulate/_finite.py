@@ -128,7 +128,7 @@ def _told(run, step, before, params, done: int, row: int, values: dict[str, np.n
     return (
         f"{name} of region {region} is {x[where]} after step {number} of this run (t = {time:.6g} "
         f"ms), {was} {_inputs(step, before, params, region)} A run to the step before can be "
-        "recorded: coupling_fn.diagnose_run looks in it for the cause."
+        "recorded: cf.diagnose_run looks in it for the cause."
     )
 
 

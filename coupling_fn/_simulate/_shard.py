@@ -58,7 +58,7 @@ def shard(
         raise ValueError("`devices` is empty; `jax.devices()` lists all that there are.")
     if not known(net, state, params):
         raise TypeError(
-            "`net`, `state` or `params` is traced; call `shard` outside of jit, vmap and grad."
+            "`net`, `state` or `params` is traced; call `shard` outside of `jit`, `vmap` and `grad`."
         )
     nodes = len(jax.tree.leaves(state.node)[0])
     if nodes % len(devices):

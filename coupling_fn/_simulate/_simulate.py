@@ -145,7 +145,7 @@ def simulate(
     else:
         if traced(step, state, params) or checkpoint is not None:
             raise ValueError(
-                "`save` writes files, so it cannot be used inside jit, vmap or grad, nor together with "
+                "`save` writes files, so it cannot be used inside `jit`, `vmap` or `grad`, nor together with "
                 "`checkpoint`."
             )
         result = _saved(
