@@ -37,7 +37,7 @@ def main():
         conn, lengths = sparse_connectome(regions, degree)
         jax.block_until_ready(conn.data)
         begun = time.process_time()
-        report = cf.diagnose(conn, lengths=lengths, speed=3.0, dt=0.1, reference=conn)
+        report = cf.diagnose(conn, lengths=lengths, speed=3.0, dt=0.1, compare_with=conn)
         took = time.process_time() - begun
         codes = ", ".join(report.codes) or "none"
         rows.append({"regions": regions, "edges": conn.nse, "s": took, "codes": codes})

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from dataclasses import replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 
@@ -82,7 +83,9 @@ def overhead():
     import coupling_fn as cf
 
     steps, optimizer, start = 2000, optax.adam(1e-2), {"k": jnp.ones(10), "a": jnp.asarray(0.5)}
-    loss = lambda p: jnp.sum((p["k"] - 0.3) ** 2) + p["a"] ** 2
+
+    def loss(p):
+        return jnp.sum((p["k"] - 0.3) ** 2) + p["a"] ** 2
 
     @jax.jit
     def step(p, state):
@@ -99,8 +102,14 @@ def overhead():
         return min(seen, key=lambda pair: pair[0])
 
     def fit():
-        both = lambda p: (p["k"], p["a"])
-        return cf.fit(loss, start, where=both, optimizer=optimizer, steps=steps, progress=False)
+        return cf.fit(
+            loss,
+            start,
+            where=lambda p: (p["k"], p["a"]),
+            optimizer=optimizer,
+            steps=steps,
+            progress=False,
+        )
 
     times = {hand: [], fit: []}
     for _ in range(6):
@@ -143,6 +152,11 @@ def ours(problem, derivative):
     return run, cf.Params(node, coupling)
 
 
+def strength(both):
+    """Return k, of the parameters and the data that a loss takes."""
+    return both[0].coupling.k
+
+
 def with_least_squares(problem, data):
     import jax.numpy as jnp
 
@@ -150,13 +164,15 @@ def with_least_squares(problem, data):
 
     run, params = ours(problem, "forward")
     data = jnp.asarray(data)
-    residuals = lambda both: run(both[0]) - both[1]
+
+    def residuals(both):
+        return run(both[0]) - both[1]
 
     def fit():
         found = cf.least_squares(
             residuals,
             (params, data),
-            where=lambda both: both[0].coupling.k,
+            where=strength,
             transform=cf.transforms.positive(),
         )
         return found.params[0].coupling.k
@@ -173,10 +189,15 @@ def with_scan(problem, data):
 
     run, params = ours(problem, "forward")
     data, ks = jnp.asarray(data), jnp.asarray(np.geomspace(*SCANNED), data.dtype)
-    strength = lambda both: both[0].coupling.k
-    residuals = lambda both: run(both[0]) - both[1]
-    at = lambda k: (eqx.tree_at(lambda p: p.coupling.k, params, k), data)
-    misfit = lambda k: jnp.mean(residuals(at(k)) ** 2)
+
+    def residuals(both):
+        return run(both[0]) - both[1]
+
+    def at(k):
+        return eqx.tree_at(lambda p: p.coupling.k, params, k), data
+
+    def misfit(k):
+        return jnp.mean(residuals(at(k)) ** 2)
 
     def fit():
         best = ks[cf.sweep(misfit, ks, chunk=8, progress=False).argmin()]
@@ -188,31 +209,25 @@ def with_scan(problem, data):
     return fit, "`sweep` of {2} k from {0:g} to {1:g}, then `least_squares`".format(*SCANNED)
 
 
-def with_optax(optimizer, steps, how):
-    def fitter(problem, data):
-        import jax.numpy as jnp
+def with_optax(optimizer, steps, how, problem, data):
+    import jax.numpy as jnp
 
-        import coupling_fn as cf
+    import coupling_fn as cf
 
-        run, params = ours(problem, "reverse")
-        data = jnp.asarray(data)
-        loss = lambda both: jnp.mean((run(both[0]) - both[1]) ** 2)
-        made = optimizer()
+    run, params = ours(problem, "reverse")
+    data = jnp.asarray(data)
+    made = optimizer()
 
-        def fit():
-            found = cf.fit(
-                loss,
-                (params, data),
-                where=lambda both: both[0].coupling.k,
-                optimizer=made,
-                steps=steps,
-                progress=False,
-            )
-            return found.params[0].coupling.k
+    def loss(both):
+        return jnp.mean((run(both[0]) - both[1]) ** 2)
 
-        return fit, how
+    def fit():
+        found = cf.fit(
+            loss, (params, data), where=strength, optimizer=made, steps=steps, progress=False
+        )
+        return found.params[0].coupling.k
 
-    return fitter
+    return fit, how
 
 
 def by_hand(problem, data):
@@ -225,13 +240,13 @@ def by_hand(problem, data):
     run, params = ours(problem, "reverse")
     optimizer, data = optax.adam(RATE), jnp.asarray(data)
 
+    def loss(k, params, data):
+        there = eqx.tree_at(lambda p: p.coupling.k, params, k)
+        return jnp.mean((run(there) - data) ** 2)
+
     @jax.jit
     def step(k, state, params, data):
-        def loss(k):
-            there = eqx.tree_at(lambda p: p.coupling.k, params, k)
-            return jnp.mean((run(there) - data) ** 2)
-
-        value, slope = jax.value_and_grad(loss)(k)
+        value, slope = jax.value_and_grad(loss)(k, params, data)
         updates, state = optimizer.update(slope, state)
         return value, optax.apply_updates(k, updates), state
 
@@ -312,8 +327,8 @@ def _lbfgs():
 FITTERS = {
     "scan": with_scan,
     "least_squares": with_least_squares,
-    "lbfgs": with_optax(_lbfgs, 10, "`fit`, optax.lbfgs, 10 steps"),
-    "adam": with_optax(_adam, STEPS, f"`fit`, adam, {STEPS} steps"),
+    "lbfgs": partial(with_optax, _lbfgs, 10, "`fit`, optax.lbfgs, 10 steps"),
+    "adam": partial(with_optax, _adam, STEPS, f"`fit`, adam, {STEPS} steps"),
     "adam by hand": by_hand,
     "tvboptim": with_tvboptim,
     "brainmass": with_brainmass,

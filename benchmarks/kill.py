@@ -14,6 +14,7 @@ import signal
 import tempfile
 import time
 from collections import Counter
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -50,12 +51,12 @@ def swept(folder):
     import jax
     import jax.numpy as jnp
 
-    def fn(value):
-        def step(x, n):
-            x = jnp.sin(value * x) + 0.1 * jax.random.normal(jax.random.fold_in(key, n), (2,))
-            return x, x.sum()
+    def step(value, x, n):
+        x = jnp.sin(value * x) + 0.1 * jax.random.normal(jax.random.fold_in(key, n), (2,))
+        return x, x.sum()
 
-        return jax.lax.scan(step, jnp.ones(2), jnp.arange(200))
+    def fn(value):
+        return jax.lax.scan(partial(step, value), jnp.ones(2), jnp.arange(200))
 
     key = jax.random.key(0)
     values = jnp.linspace(0.5, 3.0, 3 * WRITES - 1)

@@ -5,6 +5,7 @@ the library adds to the arithmetic. They take turns, and the fastest round count
 """
 
 import time
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -44,15 +45,12 @@ def ours(node, params, x0, dt, steps):
 def bare(name, dt, steps):
     equations, none = getattr(_hand_written, name), (0.0,) * len(cf.nodes.catalog()[name].inputs)
 
+    def step(p, s, _):
+        return tuple(x + dt * rate for x, rate in zip(s, equations(s, none, p), strict=True)), None
+
     def run(params, x0):
         p = {field: getattr(params, field) for field in params.__dataclass_fields__}
-
-        def step(s, _):
-            return tuple(
-                x + dt * rate for x, rate in zip(s, equations(s, none, p), strict=True)
-            ), None
-
-        return lax.scan(step, tuple(x0), None, length=steps)[0]
+        return lax.scan(partial(step, p), tuple(x0), None, length=steps)[0]
 
     return jax.jit(run)
 

@@ -6,6 +6,7 @@ Needs `coupling_fn[sample]`.
 """
 
 import time
+from functools import partial
 
 REGIONS, STEPS, NOISE = 4, 60, 0.1
 CHAINS, WARMUP, DRAWS, DATASETS = 4, 300, 300, 60
@@ -28,7 +29,9 @@ def problem():
     net = cf.Network(cf.nodes.hopf, dt=1.0, lags=lags)
     x0 = cf.nodes.HopfState(jnp.linspace(-1.0, 1.0, REGIONS), jnp.zeros(REGIONS))
     base = cf.Params(cf.nodes.HopfParams(a=-0.05, omega=0.3), cf.DiffusiveCoupling(W, k=0.1))
-    where = lambda p: (p.coupling.k, p.node.a, p.node.omega)
+
+    def where(params):
+        return params.coupling.k, params.node.a, params.node.omega
 
     def record(params):
         state = net.init(x0, params)
@@ -57,17 +60,15 @@ def with_blackjax(density_of, data, key):
 
     density = density_of(data)
 
+    def step(tuned, state, key):
+        state, _ = blackjax.nuts(density, **tuned).step(key, state)
+        return state, state.position
+
     def chain(key):
         first, second = jax.random.split(key)
         warmup = blackjax.window_adaptation(blackjax.nuts, density)
         (state, tuned), _ = warmup.run(first, density.start, WARMUP)
-        step = blackjax.nuts(density, **tuned).step
-
-        def one(state, key):
-            state, _ = step(key, state)
-            return state, state.position
-
-        draws = jax.lax.scan(one, state, jax.random.split(second, DRAWS))[1]
+        draws = jax.lax.scan(partial(step, tuned), state, jax.random.split(second, DRAWS))[1]
         return jnp.stack(jax.vmap(density.leaves)(draws))
 
     return jax.vmap(chain, out_axes=1)(jax.random.split(key, CHAINS))

@@ -85,7 +85,7 @@ def measure(devices, n, lags, repeats):
 
     import coupling_fn as cf
     from coupling_fn._core._devices import mesh_of
-    from coupling_fn._simulate._shard import spread
+    from coupling_fn._simulate._shard import place_on
 
     jax.config.update("jax_num_cpu_devices", devices)
     net, state, params = network(n, LAGS[lags])
@@ -96,7 +96,7 @@ def measure(devices, n, lags, repeats):
         def shape(x, where):
             return jax.ShapeDtypeStruct(np.shape(x), x.dtype, sharding=where)
 
-        three = spread(net, state, params, mesh_of(jax.devices()), shape)
+        three = place_on(net, state, params, mesh_of(jax.devices()), shape)
 
     def run(net, state, params):
         return cf.simulate(net, state, params, STEPS, record=None)[0].node.x

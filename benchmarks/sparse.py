@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -140,33 +141,36 @@ def ours(case, problem):
     return run, (net, conn, x0)
 
 
-def product(kind):
-    """Return the builder of a bare scan over a product of `jax.experimental.sparse`."""
+def product(kind, case, problem):
+    """Return a bare scan over a product of `jax.experimental.sparse`."""
+    import jax
+    import jax.numpy as jnp
+    from jax.experimental import sparse
 
-    def build(case, problem):
-        import jax
-        import jax.numpy as jnp
-        from jax.experimental import sparse
+    where = jnp.stack([problem["target"], problem["source"]], 1).astype(jnp.int32)
+    conn = sparse.BCOO((jnp.asarray(problem["weight"]), where), shape=(case.n, case.n))
+    conn = conn if kind == "BCOO" else sparse.BCSR.from_bcoo(conn)
+    x0 = jnp.asarray(problem["x0"])
 
-        where = jnp.stack([problem["target"], problem["source"]], 1).astype(jnp.int32)
-        conn = sparse.BCOO((jnp.asarray(problem["weight"]), where), shape=(case.n, case.n))
-        conn = conn if kind == "BCOO" else sparse.BCSR.from_bcoo(conn)
-        x0 = jnp.asarray(problem["x0"])
+    def step(k, conn, x, _):
+        return x + DT * (k * (conn @ x) - x), None
 
-        def run(k, conn):
-            step = lambda x, _: (x + DT * (k * (conn @ x) - x), None)
-            return jax.lax.scan(step, x0, None, length=case.steps)[0]
+    def run(k, conn):
+        return jax.lax.scan(partial(step, k, conn), x0, None, length=case.steps)[0]
 
-        return run, conn
-
-    return build
+    return run, conn
 
 
 def peer(case, problem):
     return importlib.import_module("benchmarks._peers.tvboptim_sparse").build(case, problem)
 
 
-BUILD = {"coupling_fn": ours, "BCOO": product("BCOO"), "BCSR": product("BCSR"), "tvboptim": peer}
+BUILD = {
+    "coupling_fn": ours,
+    "BCOO": partial(product, "BCOO"),
+    "BCSR": partial(product, "BCSR"),
+    "tvboptim": peer,
+}
 
 
 def asked(run, quantity):
@@ -187,7 +191,7 @@ def measure(name, folder, repeats):
     k = RUNS if case.quantity == "sweep" else np.float32(K)
     begin = time.perf_counter()
     if name == "scipy":
-        run, ready = with_scipy(case, problem), lambda x: x
+        run, ready = with_scipy(case, problem), np.asarray
     else:
         import jax
 
@@ -195,7 +199,7 @@ def measure(name, folder, repeats):
         ready = jax.block_until_ready
         k, begin = jax.numpy.asarray(k), time.perf_counter()
         compiled = jax.jit(asked(run, case.quantity)).lower(k, conn).compile()
-        run = lambda: compiled(k, conn)
+        run = partial(compiled, k, conn)
     costs = {"compile_s": time.perf_counter() - begin}
     answer, times = ready(run()), []
     for _ in range(repeats):

@@ -481,7 +481,7 @@ class OwnRule(cf.Coupling):
     def send(self, source):
         return {"square": source**2, "plain": source}
 
-    def receive(self, sums, target, strength):
+    def receive(self, sums, target, in_strength):
         return self.k * (sums["square"] + target * sums["plain"])
 
 
@@ -504,7 +504,7 @@ class Offset(cf.Coupling):
     def send(self, source):
         return source
 
-    def receive(self, sums, target, strength):
+    def receive(self, sums, target, in_strength):
         return self.k * sums + self.b
 """
 
@@ -527,7 +527,7 @@ def test_shapes_of_ones_own_parameters_are_checked_whatever_the_annotations(firs
         rule(jnp.asarray(CONN), jnp.ones(SOURCES), jnp.asarray(0.5), others)
 
 
-def test_strength_is_the_row_sums():
+def test_in_strength_is_the_row_sums():
     class Mean(cf.Coupling):
         conn: jax.Array
         k: jax.Array
@@ -535,8 +535,8 @@ def test_strength_is_the_row_sums():
         def send(self, source):
             return source
 
-        def receive(self, sums, target, strength):
-            return self.k * sums / strength
+        def receive(self, sums, target, in_strength):
+            return self.k * sums / in_strength
 
     coupling = Mean(jnp.array([[1.0, 3.0], [2.0, 2.0]]), jnp.array(2.0))
     assert coupling(jnp.array([4.0, 8.0])).tolist() == [14.0, 12.0]

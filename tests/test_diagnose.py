@@ -190,7 +190,7 @@ FAULTS = {
         None,
     ),
     "weights transposed": (
-        lambda: cf.diagnose(RAW.T, reference=np.log(1 + 1e4 * RAW)),
+        lambda: cf.diagnose(RAW.T, compare_with=np.log(1 + 1e4 * RAW)),
         "transposed",
         None,
     ),
@@ -318,7 +318,7 @@ def test_a_start_that_dies_away_silences_no_region():
 def test_no_false_alarm_on_synthetic_connectomes():
     for seed, connectome in enumerate(sound()):
         other = np.asarray(connectome.weights) * (1 + 0.1 * np.sin(np.arange(len(connectome))))
-        report = cf.diagnose(connectome, speed=2.0 + seed, dt=0.1, reference=other)
+        report = cf.diagnose(connectome, speed=2.0 + seed, dt=0.1, compare_with=other)
         assert set(report.codes) <= {"scale"}, f"{seed}:\n{report}"
         lags = cf.lags(connectome.lengths, speed=2.0 + seed, dt=0.1, weights=connectome.weights)
         assert not alarms(cf.diagnose(connectome, lags=lags, dt=0.1))
@@ -447,7 +447,7 @@ def test_ten_thousand_regions_take_seconds():
     index = np.stack([np.repeat(np.arange(n), degree), rng.integers(0, n, n * degree)], axis=1)
     conn = BCOO((jnp.asarray(rng.lognormal(size=n * degree)), jnp.asarray(index)), shape=(n, n))
     begun = time.process_time()
-    report = cf.diagnose(conn, reference=conn)
+    report = cf.diagnose(conn, compare_with=conn)
     assert time.process_time() - begun < 5
     assert report.facts["regions"] == n and not alarms(report)
 
@@ -557,8 +557,8 @@ def test_wrong_arguments_are_refused():
         cf.diagnose(RAW, speed=-1.0)
     with refuses("`drivers` must be regions by index or label; 'V1' is neither"):
         cf.diagnose(RAW, drivers=["V1"])
-    with refuses("`reference` must have shape"):
-        cf.diagnose(RAW, reference=np.eye(3))
+    with refuses("`compare_with` must have shape"):
+        cf.diagnose(RAW, compare_with=np.eye(3))
     with refuses("outside of `jit`"):
         jax.jit(lambda w: cf.diagnose(w).facts["edges"])(RAW)
     with refuses(r"`record` must be \(time, region\)"):

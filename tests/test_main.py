@@ -118,7 +118,7 @@ def files(tmp_path, monkeypatch):
         (["--dt", "nan"], "--dt must be above 0"),
         (["--duration", "0"], "--duration must be above 0"),
         (["--node", "hopff"], "invalid choice: 'hopff'.*hopf"),
-        (["--nodes", "1"], "`n` must be 2 or more"),
+        (["--nodes", "1"], "`regions` must be 2 or more"),
         (["--nodes", "2"], "3 regions or more"),
         (["--nodes", "six"], "--nodes"),
         (["--speeed", "3"], "--speeed"),

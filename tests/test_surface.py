@@ -21,7 +21,7 @@ LAGS = RNG.integers(8, 15, (REGIONS, REGIONS))
 LAGS[0, 0] = 0
 PAST = RNG.normal(size=(int(LAGS.max()), REGIONS))
 X0 = RNG.normal(size=VERTICES)
-WHERE = cf.Parcellation(LABELS)
+PARCELLATION = cf.Parcellation(LABELS)
 
 
 def mean(x):
@@ -30,12 +30,12 @@ def mean(x):
 
 def test_means_and_their_way_back_are_loops():
     x, y = jnp.asarray(X0), jnp.arange(1.0, 4.0)
-    assert_close(WHERE.mean(x), mean(X0), ulps=8)
+    assert_close(PARCELLATION.mean(x), mean(X0), ulps=8)
     spread = np.array([0.0 if r < 0 else y[r] for r in LABELS])
-    assert_close(WHERE.spread(y), spread, ulps=1)
-    slope = jax.grad(lambda x: WHERE.mean(x) @ y)(x)
+    assert_close(PARCELLATION.spread(y), spread, ulps=1)
+    slope = jax.grad(lambda x: PARCELLATION.mean(x) @ y)(x)
     assert_close(slope, spread / np.array([(r == LABELS).sum() for r in LABELS]), ulps=8)
-    assert_close(jax.jvp(WHERE.spread, (y,), (y,))[1], spread, ulps=1)
+    assert_close(jax.jvp(PARCELLATION.spread, (y,), (y,))[1], spread, ulps=1)
 
 
 @pytest.mark.every(2)
@@ -44,12 +44,12 @@ def test_a_surface_is_the_oracle_with_tracts_from_regions_onto_vertices(rule):
     make = {"additive": cf.AdditiveCoupling, "diffusive": cf.DiffusiveCoupling}[rule]
     wires = {
         "local": cf.Wire("x", into="x"),
-        "long": cf.Wire(lambda state: WHERE.mean(state.x), into="x"),
+        "long": cf.Wire(lambda state: PARCELLATION.mean(state.x), into="x"),
     }
     net = cf.Network(cf.nodes.linear, DT, couplings=wires, lags={"long": LAGS})
     couplings = {
         "local": cf.DiffusiveCoupling(cf.to_sparse(KERNEL), 0.3),
-        "long": cf.RegionalCoupling(make(TRACTS, 0.8), WHERE),
+        "long": cf.RegionalCoupling(make(TRACTS, 0.8), PARCELLATION),
     }
     params = cf.Params(cf.nodes.LinearParams(a=-1.0), couplings)
     state = net.init(cf.nodes.LinearState(jnp.asarray(X0)), params, history={"long": PAST})
@@ -90,11 +90,15 @@ def test_a_surface_is_the_oracle_with_tracts_from_regions_onto_vertices(rule):
         (ValueError, r"must lie in -1 … 1; they span 0 … 2", lambda: cf.Parcellation([0, 2], 2)),
         (ValueError, "Region 1 has no vertex", lambda: cf.Parcellation([0, 2])),
         (TypeError, "must be whole numbers", lambda: cf.Parcellation([0.0, 1.0])),
-        (ValueError, r"`x` must have shape \(11,\), not \(3,\)", lambda: WHERE.mean(jnp.ones(3))),
+        (
+            ValueError,
+            r"`x` must have shape \(11,\), not \(3,\)",
+            lambda: PARCELLATION.mean(jnp.ones(3)),
+        ),
         (
             ValueError,
             r"`conn` must have shape \(3, 3\), not \(2, 2\)",
-            lambda: cf.RegionalCoupling(cf.AdditiveCoupling(jnp.eye(2)), WHERE),
+            lambda: cf.RegionalCoupling(cf.AdditiveCoupling(jnp.eye(2)), PARCELLATION),
         ),
     ],
 )

@@ -119,10 +119,10 @@ def test_floats_are_of_the_precision_jax_is_set_to():
 
 @pytest.mark.parametrize("n", [0, 1, -3])
 def test_too_few_regions(n):
-    with refuses("`n` must be"):
+    with refuses("`regions` must be"):
         cf.synthetic_connectome(n, KEY)
 
 
 def test_a_number_of_regions_is_whole():
-    with refuses("`n` must be a whole number, not 5.0", TypeError):
+    with refuses("`regions` must be a whole number, not 5.0", TypeError):
         cf.synthetic_connectome(5.0, KEY)

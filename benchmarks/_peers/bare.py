@@ -1,5 +1,7 @@
 """The floor without a delay: a bare `lax.scan` of `W @ x`, with the same node."""
 
+from functools import partial
+
 import jax.numpy as jnp
 from jax import lax
 
@@ -26,15 +28,15 @@ def build(problem):
     case = problem.case
     if case.delayed:
         raise Unsupported("has no delay")
-    x0, y0 = (jnp.asarray(v, case.dtype) for v in (problem.x0, problem.y0))
+    start = tuple(jnp.asarray(v, case.dtype) for v in (problem.x0, problem.y0))
+    return partial(run, case, start)
 
-    def run(k, conn):
-        strength = conn.sum(1)
 
-        def step(xy, _):
-            x, y = step_by(case, *xy, lambda x, stage: k * (conn @ x - strength * x))
-            return (x, y), x
+def run(case, start, k, conn):
+    strength = conn.sum(1)
 
-        return lax.scan(step, (x0, y0), length=case.steps)[1]
+    def step(xy, _):
+        x, y = step_by(case, *xy, lambda x, stage: k * (conn @ x - strength * x))
+        return (x, y), x
 
-    return run
+    return lax.scan(step, start, length=case.steps)[1]

@@ -7,6 +7,8 @@ gradient measured 1.5 to 2.5 times faster, in 3 to 30 times less memory.
 Gradient and sweep are `jax.grad` and `jax.vmap` of this.
 """
 
+from functools import partial
+
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -23,22 +25,22 @@ def build(problem):
     # No lag is below one step, so a second stage's input is the next step's first: `ahead`.
     ahead = 1 if case.scheme == "heun" else 0
     make = shifted if case.quantity.startswith("grad") else ring
-    history, read, write = make(problem.lags - ahead, x0)
+    return partial(run, case, ahead, (x0, y0), make(problem.lags - ahead, x0))
 
-    def run(k, conn):
-        strength = conn.sum(1)
 
-        def step(carry, t):
-            history, x, y, now = carry
-            new = (conn * read(history, t)).sum(1)
-            received = (now, new) if ahead else (new, new)
-            x, y = step_by(case, x, y, lambda x, stage: k * (received[stage] - strength * x))
-            return (write(history, t, x), x, y, new), x
+def run(case, ahead, xy, buffer, k, conn):
+    history, read, write = buffer
+    strength = conn.sum(1)
 
-        start = history, x0, y0, (conn * x0).sum(1)
-        return lax.scan(step, start, jnp.arange(case.steps))[1]
+    def step(carry, t):
+        history, x, y, now = carry
+        new = (conn * read(history, t)).sum(1)
+        received = (now, new) if ahead else (new, new)
+        x, y = step_by(case, x, y, lambda x, stage: k * (received[stage] - strength * x))
+        return (write(history, t, x), x, y, new), x
 
-    return run
+    start = history, *xy, (conn * xy[0]).sum(1)
+    return lax.scan(step, start, jnp.arange(case.steps))[1]
 
 
 def ring(lags, x0):

@@ -7,6 +7,7 @@ that only x, which is coupled, is gathered.
 """
 
 import os
+from functools import partial
 
 # Before vbjax is imported, which would otherwise split the CPU into one device per core.
 os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=1")
@@ -24,53 +25,44 @@ def build(problem):
     if case.scheme == "heun_held":
         raise Unsupported("evaluates the coupling at each stage")
     start = tuple(jnp.asarray(v, case.dtype) for v in (problem.x0, problem.y0))
-    return delayed(problem, start) if case.delayed else instantaneous(case, start)
+    if case.delayed:
+        return partial(delayed, problem, start)
+    return partial(instantaneous, case, start)
 
 
-def instantaneous(case, start):
-    def run(k, conn):
-        coupling = vb.make_diff_cfun(conn, a=k)
-        _, loop = vb.make_ode(case.dt, lambda xy, _: rate(*xy, coupling(xy[0])), method=case.scheme)
-        return loop(start, jnp.arange(case.steps), None)[0]
-
-    return run
+def instantaneous(case, start, k, conn):
+    coupling = vb.make_diff_cfun(conn, a=k)
+    _, loop = vb.make_ode(case.dt, lambda xy, _: rate(*xy, coupling(xy[0])), method=case.scheme)
+    return loop(start, jnp.arange(case.steps), None)[0]
 
 
-def delayed(problem, start):
+def delayed(problem, start, k, conn):
     case = problem.case
     longest = int(problem.lags.max())
-    lags = jnp.asarray(problem.lags, jnp.int32)
-    n = len(problem.x0)
+    made = vb.make_delay_helper(conn.T, jnp.asarray(problem.lags, jnp.int32), dt=1.0, v_c=1.0)
+    made = made._replace(max_lag=longest + 1)
+    strength = conn.sum(1)
 
-    def helper(conn):
-        made = vb.make_delay_helper(conn.T, lags, dt=1.0, v_c=1.0)
-        return made._replace(max_lag=longest + 1)
+    def derivative(buffers, xy, t, _):
+        received = vb.delay_apply(made, t, buffers[0])
+        return rate(*xy, k * (received - strength * xy[0]))
 
-    def buffer(v):
-        v = v[None, None]
-        after = jnp.zeros((case.steps, 1, n), v.dtype)
-        return jnp.concatenate([jnp.broadcast_to(v, (longest + 1, 1, n)), after])
+    def step(carry, t):
+        xs, x, y = carry
+        dx, dy = derivative((xs,), (x, y), t, None)
+        x, y = x + case.dt * dx, y + case.dt * dy
+        return (xs.at[t + 1].set(x), x, y), x
 
-    def run(k, conn):
-        made, strength = helper(conn), conn.sum(1)
+    buffers = tuple(buffer(v, longest + 1, case.steps) for v in start)
+    if case.scheme == "heun":
+        _, loop = vb.make_sdde(case.dt, longest, derivative, 0.0, unroll=1)
+        return loop(buffers, None)[1][0][:, 0]
+    carry = (buffers[0], start[0][None], start[1][None])
+    times = jnp.arange(longest, longest + case.steps)
+    return lax.scan(step, carry, times)[1][:, 0]
 
-        def derivative(buffers, xy, t, _):
-            received = vb.delay_apply(made, t, buffers[0])
-            return rate(*xy, k * (received - strength * xy[0]))
 
-        buffers = tuple(buffer(v) for v in start)
-        if case.scheme == "heun":
-            _, loop = vb.make_sdde(case.dt, longest, derivative, 0.0, unroll=1)
-            return loop(buffers, None)[1][0][:, 0]
-
-        def step(carry, t):
-            xs, x, y = carry
-            dx, dy = derivative((xs,), (x, y), t, None)
-            x, y = x + case.dt * dx, y + case.dt * dy
-            return (xs.at[t + 1].set(x), x, y), x
-
-        carry = (buffers[0], start[0][None], start[1][None])
-        times = jnp.arange(longest, longest + case.steps)
-        return lax.scan(step, carry, times)[1][:, 0]
-
-    return run
+def buffer(v, before, steps):
+    """Return the past, in which v stood still, and room for what is to come."""
+    past = jnp.broadcast_to(v, (before, 1, len(v)))
+    return jnp.concatenate([past, jnp.zeros((steps, 1, len(v)), v.dtype)])

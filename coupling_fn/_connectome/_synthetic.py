@@ -26,7 +26,7 @@ _HOMOTOPIC = 2.0
 _DIRECTION = 0.5
 
 
-def synthetic_connectome(n: int, key: PRNGKeyArray, symmetric: bool = True) -> Connectome:
+def synthetic_connectome(regions: int, key: PRNGKeyArray, symmetric: bool = True) -> Connectome:
     """Generate a random connectome of two hemispheres, for trying things out and for benchmarks.
 
     Regions are spread at random over two half ellipsoids of the size of a human brain, those on
@@ -37,8 +37,8 @@ def synthetic_connectome(n: int, key: PRNGKeyArray, symmetric: bool = True) -> C
     weight is 1.
 
     Args:
-        n: number of regions, 2 or more. The left half comes first, then the right half in the
-            same order; if `n` is odd, the last region is on the midline. [1]
+        regions: number of regions, 2 or more. The left half comes first, then the right half in the
+            same order; if `regions` is odd, the last region is on the midline. [1]
         key: a random key. The same key gives the same connectome in the same precision; a batch of
             keys under `vmap` gives an ensemble.
         symmetric: whether both directions of a tract have the same weight. Otherwise each direction
@@ -48,7 +48,7 @@ def synthetic_connectome(n: int, key: PRNGKeyArray, symmetric: bool = True) -> C
         Weights [1], lengths [mm] and labels ("L.R01", "R.R01", "M.R01"); the diagonals are 0.
 
     Raises:
-        ValueError: if `n` is below 2.
+        ValueError: if `regions` is below 2.
 
     Source:
         M. Ercsey-Ravasz et al., Neuron 80 (2013) 184-197, for the exponential distance rule;
@@ -63,11 +63,11 @@ def synthetic_connectome(n: int, key: PRNGKeyArray, symmetric: bool = True) -> C
         >>> conn.weights.shape, float(conn.weights.max())
         ((5, 5), 1.0)
     """
-    n = as_count("n", n)
-    if n < 2:
-        raise ValueError(f"`n` must be 2 or more, one region per hemisphere, not {n}.")
-    weights, lengths = _weights_and_lengths(n, key, symmetric)
-    return Connectome(weights, lengths, _labels(n))
+    regions = as_count("regions", regions)
+    if regions < 2:
+        raise ValueError(f"`regions` must be 2 or more, one per hemisphere, not {regions}.")
+    weights, lengths = _weights_and_lengths(regions, key, symmetric)
+    return Connectome(weights, lengths, _labels(regions))
 
 
 @functools.partial(jax.jit, static_argnames=("n", "symmetric"))

@@ -1,5 +1,6 @@
 """Rules from a user's own function: of whole arrays, or of the two ends of an edge."""
 
+import abc
 import inspect
 from collections.abc import Callable
 from functools import partial
@@ -14,7 +15,41 @@ from .._core import as_float, require_finite, require_shape
 from ._rule import Coupling, Source, Target, require_k, require_source_and_target
 
 
-class CustomCoupling(eqx.Module):
+class _FunctionCoupling(eqx.Module):
+    """What rules from a user's own function hold, and how they check it.
+
+    `_inputs` names what the function takes by position, before its parameters.
+    """
+
+    conn: Weights
+    k: Array = eqx.field(metadata={"unit": "1"})
+    parameters: dict[str, Array]
+    fn: Callable[..., Any] = eqx.field(static=True)
+
+    _inputs: ClassVar[tuple[str, ...]]
+    reads_target: ClassVar[bool]
+    shift_invariant: ClassVar[bool] = False
+
+    def __init__(self, fn: Callable[..., Any], conn: Any, k: Any = 1.0, **parameters: Any):
+        # A function that does not take these parameters fails here, by a TypeError that names one.
+        inspect.signature(fn).bind(*self._inputs, **parameters)
+        self.fn = fn
+        self.conn = as_conn("conn", conn)
+        self.k = as_float("k", k)
+        self.parameters = {name: as_float(name, value) for name, value in parameters.items()}
+
+    def __check_init__(self):
+        require_k(self.k, self.conn.shape[0])
+        require_finite("k", self.k)
+
+    @abc.abstractmethod
+    def __call__(self, source: Source, target: Target | None = None) -> Num[Array, " target"]:
+        """Compute the input of each region."""
+
+    __add__ = Coupling.__add__
+
+
+class CustomCoupling(_FunctionCoupling):
     r"""Use any function of states, weights and parameters as a coupling.
 
     $c = f(s, t, W, k)$, `fn(source, target, conn, k, **parameters)`. Its `source` is `(source,)`
@@ -55,24 +90,8 @@ class CustomCoupling(eqx.Module):
         True
     """
 
-    conn: Weights
-    k: Array = eqx.field(metadata={"unit": "1"})
-    parameters: dict[str, Array]
-    fn: Callable[..., Any] = eqx.field(static=True)
-
-    shift_invariant: ClassVar[bool] = False
+    _inputs: ClassVar[tuple[str, ...]] = ("source", "target", "conn", "k")
     reads_target: ClassVar[bool] = False
-
-    def __init__(self, fn: Callable[..., Any], conn: Any, k: Any = 1.0, **parameters: Any):
-        inspect.signature(fn).bind(None, None, None, None, **parameters)  # its TypeError names it
-        self.fn = fn
-        self.conn = as_conn("conn", conn)
-        self.k = as_float("k", k)
-        self.parameters = {name: as_float(name, value) for name, value in parameters.items()}
-
-    def __check_init__(self):
-        require_k(self.k, self.conn.shape[0])
-        require_finite("k", self.k)
 
     def __call__(self, source: Source, target: Target | None = None) -> Num[Array, " target"]:
         source, target = require_source_and_target(self, source, target)
@@ -82,10 +101,8 @@ class CustomCoupling(eqx.Module):
         require_shape(f"the result of {name}", received, (self.conn.shape[0],), meaning=meaning)
         return received
 
-    __add__ = Coupling.__add__
 
-
-class EdgeCoupling(eqx.Module):
+class EdgeCoupling(_FunctionCoupling):
     r"""Evaluate a rule that is not separable on every edge.
 
     $c_i = k \sum_j W_{ij} f(s_j, t_i)$ for the states $s$ that regions send, the states $t$ that they
@@ -111,28 +128,10 @@ class EdgeCoupling(eqx.Module):
         [1.5, 1.5]
     """
 
-    conn: Weights
-    k: Array = eqx.field(metadata={"unit": "1"})
-    parameters: dict[str, Array]
-    fn: Callable[..., Any] = eqx.field(static=True)
-
-    shift_invariant: ClassVar[bool] = False
+    _inputs: ClassVar[tuple[str, ...]] = ("source", "target")
     reads_target: ClassVar[bool] = True
-
-    def __init__(self, fn: Callable[..., Any], conn: Any, k: Any = 1.0, **parameters: Any):
-        inspect.signature(fn).bind(None, None, **parameters)  # its TypeError names the parameter
-        self.fn = fn
-        self.conn = as_conn("conn", conn)
-        self.k = as_float("k", k)
-        self.parameters = {name: as_float(name, value) for name, value in parameters.items()}
-
-    def __check_init__(self):
-        require_k(self.k, self.conn.shape[0])
-        require_finite("k", self.k)
 
     def __call__(self, source: Source, target: Target | None = None) -> Num[Array, " target"]:
         sent, own = require_source_and_target(self, source, target)
         fn = partial(self.fn, **self.parameters)
         return self.k * edgewise(self.conn, fn, sent, own)
-
-    __add__ = Coupling.__add__

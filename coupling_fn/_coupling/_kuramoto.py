@@ -47,7 +47,7 @@ class KuramotoCoupling(Coupling):
         """Return two messages, as sin(s - t) = sin s cos t - cos s sin t."""
         return jnp.sin(source), jnp.cos(source)
 
-    def receive(self, sums, target, strength):
+    def receive(self, sums, target, in_strength):
         """Return the two sums, combined by the own phase."""
         sines, cosines = sums
         return self.k * (sines * jnp.cos(target) - cosines * jnp.sin(target))

@@ -50,9 +50,9 @@ class DiffusiveCoupling(Coupling):
         """Return the state itself."""
         return source
 
-    def receive(self, sums, target, strength):
+    def receive(self, sums, target, in_strength):
         """Return the sum of differences: the sums, less the own state times the in-strength."""
-        return self.k * (sums - strength * target)
+        return self.k * (sums - in_strength * target)
 
 
 def diffusive_coupling(
@@ -106,7 +106,7 @@ class AdditiveCoupling(Coupling):
         """Return the state itself."""
         return source
 
-    def receive(self, sums, target, strength):
+    def receive(self, sums, target, in_strength):
         """Return the sums, scaled and shifted."""
         return self.k * sums + self.b
 

@@ -81,7 +81,7 @@ class Coupling(eqx.Module):
         ...     def send(self, source):
         ...         return source**2  # of the shape of `source`
         ...
-        ...     def receive(self, sums, target, strength):
+        ...     def receive(self, sums, target, in_strength):
         ...         return self.k * sums + self.b  # (target,)
         >>> conn = jnp.array([[0.0, 1.0], [0.0, 0.0]])
         >>> Squared(conn, k=jnp.array(0.5), b=jnp.array([0.0, 3.0]))(jnp.array([1.0, 4.0]))
@@ -108,11 +108,11 @@ class Coupling(eqx.Module):
         """
 
     @abc.abstractmethod
-    def receive(self, sums: Any, target: Any, strength: Array) -> Array:
+    def receive(self, sums: Any, target: Any, in_strength: Array) -> Array:
         """Return the coupling input `(target,)`, from the weighted sums of the messages.
 
-        `sums` has the structure of the messages, each `(target,)`. `strength` is the in-strength: the
-        row sums of `conn`, which would be the sums of messages of 1.
+        `sums` has the structure of the messages, each `(target,)`. `in_strength` holds the row sums of
+        `conn`, which would be the sums of messages of 1.
         """
 
     def __call__(self, source: Source, target: Target | None = None) -> Num[Array, " target"]:

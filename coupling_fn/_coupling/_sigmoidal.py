@@ -55,7 +55,7 @@ class SigmoidalCoupling(Coupling):
         """Return the state itself."""
         return source
 
-    def receive(self, sums, target, strength):
+    def receive(self, sums, target, in_strength):
         """Return the sigmoid of the sums, scaled."""
         rise = jax.nn.sigmoid(self.a * (sums - self.midpoint) / self.sigma)
         return self.k * (self.cmin + (self.cmax - self.cmin) * rise)
@@ -123,7 +123,7 @@ class HyperbolicTangentCoupling(Coupling):
         """Return the hyperbolic tangent of the state, raised above 0."""
         return self.a * (1 + jnp.tanh((self.b * source - self.midpoint) / self.sigma))
 
-    def receive(self, sums, target, strength):
+    def receive(self, sums, target, in_strength):
         """Return the sums, scaled."""
         return self.k * sums
 
@@ -192,7 +192,7 @@ class SigmoidalJansenRitCoupling(Coupling):
         rise = jax.nn.sigmoid(self.r * (source - self.midpoint))
         return self.cmin + (self.cmax - self.cmin) * rise
 
-    def receive(self, sums, target, strength):
+    def receive(self, sums, target, in_strength):
         """Return the sums, scaled."""
         return self.k * sums
 
@@ -264,7 +264,7 @@ class PreSigmoidalCoupling(Coupling):
         """Return the hyperbolic tangent of the state around its threshold, scaled and shifted."""
         return self.H * (self.Q + jnp.tanh(self.G * (self.P * source - self.theta)))
 
-    def receive(self, sums, target, strength):
+    def receive(self, sums, target, in_strength):
         """Return the sums, scaled."""
         return self.k * sums
 

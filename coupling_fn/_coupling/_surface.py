@@ -26,10 +26,10 @@ class Parcellation(eqx.Module):
         TypeError: if `labels` are not whole numbers, or are traced.
 
     Example:
-        >>> where = cf.Parcellation([0, 1, 0, -1])  # four vertices in two regions
-        >>> where.mean(jnp.array([1.0, 5.0, 2.0, 9.0])).tolist()  # (vertex,) -> (region,)
+        >>> parcellation = cf.Parcellation([0, 1, 0, -1])  # four vertices in two regions
+        >>> parcellation.mean(jnp.array([1.0, 5.0, 2.0, 9.0])).tolist()  # (vertex,) -> (region,)
         [1.5, 5.0]
-        >>> where.spread(jnp.array([1.5, 5.0])).tolist()  # (region,) -> (vertex,)
+        >>> parcellation.spread(jnp.array([1.5, 5.0])).tolist()  # (region,) -> (vertex,)
         [1.5, 5.0, 1.5, 0.0]
     """
 
@@ -93,23 +93,23 @@ class RegionalCoupling(Coupling):
     Args:
         coupling: any separable rule between regions, with a `conn` of shape (region, region); its
             parameters are leaves as in any coupling, and units are those of the rule.
-        where: the region of each vertex.
+        parcellation: the region of each vertex.
 
     Raises:
-        ValueError: if `coupling` and `where` differ in the number of regions.
+        ValueError: if `coupling` and `parcellation` differ in the number of regions.
 
     Example:
-        >>> where = cf.Parcellation([0, 0, 1])  # three vertices in two regions
+        >>> parcellation = cf.Parcellation([0, 0, 1])  # three vertices in two regions
         >>> kernel = cf.to_sparse(jnp.array([[0.0, 1.0, 0.0], [1.0, 0.0, 1.0], [0.0, 1.0, 0.0]]))
         >>> tracts = jnp.array([[0.0, 2.0], [0.0, 0.0]])  # region 1 drives region 0
         >>> wires = {
         ...     "local": cf.Wire("x", into="x"),
-        ...     "long": cf.Wire(lambda state: where.mean(state.x), into="x"),
+        ...     "long": cf.Wire(lambda state: parcellation.mean(state.x), into="x"),
         ... }
         >>> net = cf.Network(
         ...     cf.nodes.linear, dt=1.0, couplings=wires, lags={"long": 3}, scheme="euler"
         ... )
-        >>> long = cf.RegionalCoupling(cf.AdditiveCoupling(tracts), where)
+        >>> long = cf.RegionalCoupling(cf.AdditiveCoupling(tracts), parcellation)
         >>> couplings = {"local": cf.DiffusiveCoupling(kernel, k=0.5), "long": long}
         >>> params = cf.Params(cf.nodes.LinearParams(a=-1.0), couplings)
         >>> state = net.init(cf.nodes.LinearState(jnp.array([0.0, 0.0, 4.0])), params, history=0.0)
@@ -120,11 +120,11 @@ class RegionalCoupling(Coupling):
     """
 
     coupling: Coupling
-    where: Parcellation
+    parcellation: Parcellation
 
     def __check_init__(self):
-        regions = self.where.regions
-        meaning = "It is (region, region), for the regions of `where`."
+        regions = self.parcellation.regions
+        meaning = "It is (region, region), for the regions of `parcellation`."
         require_shape("conn", self.conn, (regions, regions), meaning=meaning)
 
     @property
@@ -151,6 +151,6 @@ class RegionalCoupling(Coupling):
         """Return the messages of the regions, by their rule."""
         return self.coupling.send(source)
 
-    def receive(self, sums, target, strength):
+    def receive(self, sums, target, in_strength):
         """Return the input of each vertex, which is that of its region."""
-        return self.where.spread(self.coupling.receive(sums, target, strength))
+        return self.parcellation.spread(self.coupling.receive(sums, target, in_strength))

@@ -31,7 +31,7 @@ def diagnose(
     dt: Scalar | None = None,
     lags: Any = None,
     buffer: int | None = None,
-    reference: Any = None,
+    compare_with: Any = None,
     drivers: Iterable[Any] = (),
     net: Network | None = None,
     params: Params | None = None,
@@ -63,8 +63,8 @@ def diagnose(
         dt: time step; by default that of `net`. [ms]
         lags: delays, in the forms of `lengths`; by default those of `net`. [steps]
         buffer: length of the history, if you keep one yourself. [steps]
-        reference: a second matrix whose orientation is known, weighted or not, to compare with: of
-            another subject, species or tracer. A symmetric one tells nothing.
+        compare_with: a second matrix whose orientation is known, weighted or not: of another subject,
+            species or tracer. A symmetric one tells nothing.
         drivers: regions, by index or label, that are known to send more than they receive.
         net: the network.
         params: its parameters.
@@ -90,7 +90,7 @@ def diagnose(
             1. Leave isolated regions out of the network; cf.isolated_nodes(conn) marks them.
             2. Check whether a threshold or a mask cut them off.
     """
-    if not known(conn, lengths, lags, reference, params):
+    if not known(conn, lengths, lags, compare_with, params):
         raise ValueError(
             "`cf.diagnose` looks at values: call it outside of `jit`, `vmap` and `grad`."
         )
@@ -122,7 +122,7 @@ def diagnose(
     for connection in looked_at:
         edges, found = finite(connection.stored)
         found += look_at_weights(edges)
-        found += look_at_orientation(edges, reference, drivers)
+        found += look_at_orientation(edges, compare_with, drivers)
         found += _look_at_delays(connection, edges, delays)
         prefix = connection.name if len(looked_at) > 1 else ""
         findings += _prefixed(prefix, found)

@@ -17,13 +17,13 @@ _REMEDY = ("Transpose weights and lengths together: cf.from_source_target(connec
 
 
 def look_at_orientation(
-    edges: EdgeList, reference: Any, drivers: Iterable[Any]
+    edges: EdgeList, compare_with: Any, drivers: Iterable[Any]
 ) -> Iterator[Finding]:
     """List the findings from a second matrix, and from regions known to send more than they receive."""
-    if reference is not None:
-        other = edge_list(reference)
+    if compare_with is not None:
+        other = edge_list(compare_with)
         require_shape(
-            "reference", np.empty(other.regions), (edges.regions,), meaning="One per region."
+            "compare_with", np.empty(other.regions), (edges.regions,), meaning="One per region."
         )
         agreement, shared = orientation_agreement(edges, other)
         if shared and agreement < -max(LEAST, SURE / np.sqrt(shared / 2)):
@@ -31,7 +31,7 @@ def look_at_orientation(
                 "transposed",
                 "warning",
                 "The weights are possibly transposed: by the stronger direction of each pair of regions "
-                f"they correlate with the reference by {agreement:.2f}, and by {-agreement:.2f} once "
+                f"they correlate with `compare_with` by {agreement:.2f}, and by {-agreement:.2f} once "
                 "they are transposed.",
                 why=_WHY,
                 remedy=_REMEDY,

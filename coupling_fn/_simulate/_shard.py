@@ -66,13 +66,13 @@ def shard(
             f"`devices` must divide the number of nodes; {len(devices)} devices do not divide {nodes} "
             "nodes. Take fewer devices, or add nodes without a connection."
         )
-    return spread(net, state, params, mesh_of(devices), _put)
+    return place_on(net, state, params, mesh_of(devices), _put)
 
 
 Put = Callable[[Any, NamedSharding], Any]
 
 
-def spread(
+def place_on(
     net: Network, state: State, params: Params, mesh: Mesh, put: Put
 ) -> tuple[Network, State, Params]:
     """Spread a network as `shard` does, where `put` says how each array gets to its place."""

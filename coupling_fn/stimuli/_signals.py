@@ -96,32 +96,32 @@ class Ramp(Stimulus):
 
 
 class Sampled(Stimulus):
-    r"""Sampled data: $f(t)$ is `values[n]` at `onset + n * period`, and a straight line between samples.
+    r"""Sampled data: $f(t)$ is `values[n]` at `onset + n * dt`, and a straight line between samples.
 
     Args:
         values: the samples, `(time,)` for all regions, or `(time, region)`. [1]
-        period: time from one sample to the next. [ms]
+        dt: time from one sample to the next. [ms]
         amplitude: $A$, which multiplies the values, a scalar or one value per region.
             [unit of the input]
         onset: the time of the first sample. [ms]
         pattern: $p_i$, how much each region receives; None means 1 for every region. [1]
         interpolate: "linear", or "previous" for the last sample at or before a time, with
-            which period and onset have a gradient of 0.
+            which dt and onset have a gradient of 0.
         outside: what $f$ is before the first sample and after the last: "zero", or "hold" for the
             nearest sample.
 
     Raises:
-        ValueError: if there are fewer than two samples, if one of them is not finite, or if period
-            is not positive.
+        ValueError: if there are fewer than two samples, if one of them is not finite, or if dt is
+            not positive.
 
     Example:
-        >>> data = cf.stimuli.Sampled(jnp.array([1.0, 3.0, 2.0]), period=10.0)
+        >>> data = cf.stimuli.Sampled(jnp.array([1.0, 3.0, 2.0]), dt=10.0)
         >>> [data(t).item() for t in (0.0, 5.0, 20.0, 21.0)]
         [1.0, 2.0, 2.0, 0.0]
     """
 
     values: Any = eqx.field(converter=lambda x: as_float("values", x))
-    period: Scalar = parameter("period", 1.0, "ms")
+    dt: Scalar = parameter("dt", 1.0, "ms")
     amplitude: Scalar | PerTarget = parameter("amplitude", 1.0)
     onset: Scalar = parameter("onset", 0.0, "ms")
     pattern: PerTarget | None = optional_parameter("pattern")
@@ -135,15 +135,15 @@ class Sampled(Stimulus):
                 f"shape {jnp.shape(self.values)}."
             )
         require_finite("values", self.values)
-        require_positive_number("period", self.period, "ms")
+        require_positive_number("dt", self.dt, "ms")
         require_choice("interpolate", self.interpolate, ("linear", "previous"))
         require_choice("outside", self.outside, ("zero", "hold"))
 
     def course(self, t):
         """Return the data at a time."""
         last = len(self.values) - 1
-        slack = rounding(t) / self.period
-        place = (t - self.onset) / self.period
+        slack = rounding(t) / self.dt
+        place = (t - self.onset) / self.dt
         whole = jnp.clip(jnp.floor(place + slack), 0, last).astype(jnp.int32)
         value = self.values[whole]
         if self.interpolate == "linear":
