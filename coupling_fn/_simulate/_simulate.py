@@ -145,8 +145,8 @@ def simulate(
     else:
         if traced(step, state, params) or checkpoint is not None:
             raise ValueError(
-                "`save` writes files, so it cannot be used inside `jit`, `vmap` or `grad`, nor together with "
-                "`checkpoint`."
+                "`save` writes files, so it cannot be used inside `jit`, `vmap` or `grad`, nor together "
+                "with `checkpoint`."
             )
         result = _saved(
             Path(save), _checked_save_every(save, save_every, options), step, state, params, options
