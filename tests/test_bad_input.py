@@ -329,7 +329,7 @@ PROBLEMS = {
     # --- the network
     "an unnamed node": (
         lambda: net(node=lambda state, inputs, params: state),
-        r"`node` must know the names of its states and inputs: put @coupling_fn\.node",
+        r"`node` must know the names of its states and inputs: put @cf\.nodes\.node",
         TypeError,
     ),
     "dt of zero in a network": (lambda: net(dt=0.0), "`dt` must be positive"),

@@ -10,7 +10,9 @@ from ._params import Hold, Scheme, Wire
 
 
 class NetworkFields(eqx.Module):
-    """The fields of `Network`, which adds only how they are checked and used.
+    """The fields of `Network`, its only subclass, which adds how they are checked and used.
+
+    They stand apart so that the functions below `Network`, of which its step is made, can name them.
 
     Attributes:
         lags: whole lags of each coupling, or None where they come from `Params.lengths`. [steps]
