@@ -164,7 +164,7 @@ def find_k(
             reasons.append(f"k was not refined by gradient. {error}")
         else:
             k = float(refined.params["k"])
-            reasons.append(_on_refinement(refined, scan.ks[scan.best], k))
+            reasons.append(_on_refinement(refined, float(scan.ks[scan.best]), k))
     inside = scan.ks[scan.regimes == REGIMES[1]]
     ends = tuple(inside[[0, -1]].tolist()) if inside.size else (math.nan, math.nan)
     regimes = tuple(scan.regimes.tolist())
