@@ -166,7 +166,7 @@ def hopf_case(rule, form, lags, scheme="heun", hold="stage", reads="messages"):
 
 
 GRID = [
-    (list(RULES)[n % 7], list(FORMS)[n % 2], lags, scheme, hold)
+    (list(RULES)[n % len(RULES)], list(FORMS)[n % 2], lags, scheme, hold)
     for n, (lags, scheme, hold) in enumerate(
         [(lags, scheme, "stage") for lags in LAGS for scheme in ("euler", "heun", "rk4")]
         + [(lags, scheme, "step") for lags in ("from 0", "mixed") for scheme in ("heun", "rk4")]

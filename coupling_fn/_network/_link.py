@@ -1,7 +1,7 @@
 """One coupling onto one input, ready to run: its rule, and its weights and lags by group of edges.
 
 Edges are grouped by when their messages become known. Instantaneous edges (lag 0) carry the state
-that an integration stage is in: `receive` adds them. Delayed edges carry the past: `delayed_sums`
+that an integration stage is in: `receive` adds them. Delayed edges carry the past: `read_delayed`
 reads them from a buffer. This is what lets each stage of a Heun or Runge-Kutta step be coupled at
 its own time. Of the delayed edges, blocked ones have lags of at least a block of steps, so that a
 whole block of their sums is computed at once; stepwise ones have shorter lags and are read at every
