@@ -108,7 +108,6 @@ def adjoint(
         batched=batched,
         args=args,
         run=run,
-        step_batched=run_batched.step,
         transposed=transposed,
         starts=window_starts(transposed.edges, depth + plan.stretch, depth, layout),
         sources=layout.buffers_in(saved.source_states),
@@ -171,7 +170,6 @@ class _Loop(NamedTuple):
         batched: which leaves of `args` have the batch in front.
         args: what the loop starts from.
         run: what the run started from.
-        step_batched: whether the number of steps done has the batch in front.
         transposed: the edges from targets to sources, with their weights.
         starts: where their windows begin.
         sources: the buffers of the sources that blocks were handed.
@@ -185,7 +183,6 @@ class _Loop(NamedTuple):
     batched: AdjointArgs
     args: AdjointArgs
     run: RunInput
-    step_batched: Any
     transposed: TransposedEdges
     starts: PyTree
     sources: dict[str, Array]
@@ -241,7 +238,7 @@ class _Loop(NamedTuple):
             (
                 batched.varying.consts,
                 batched.fixed.consts,
-                BlockInput(True, True, True, self.step_batched),
+                BlockInput(True, True, True, batched.fixed.run.step),  # a count has no cotangent
                 True,
             ),
         )

@@ -66,8 +66,3 @@ def error(name: str, scheme: str, **changes) -> float:
 def uncoupled(name: str, scheme: str) -> float:
     """Return how far the simulator's trajectory is from its own without coupling, by that measure."""
     return float(recorded()[f"{name}-{scheme}-uncoupled"])
-
-
-def node_types(node: str):
-    """Return the classes of the state and the parameters of a node."""
-    return cf.nodes.catalog()[node].State, cf.nodes.catalog()[node].Params
