@@ -204,7 +204,7 @@ PROBLEMS = {
         TypeError,
     ),
     "a custom rule that returns another shape": (
-        lambda: cf.CustomCoupling(lambda s, t, conn, k: (conn @ s).sum(), W)(X),
+        lambda: cf.CustomCoupling(lambda s, t, conn, k: (conn * s).sum(), W)(X),
         r"the result of <lambda>` must have shape \(3,\), not \(\)\. With delays",
     ),
     "adding a number to a coupling": (

@@ -2,6 +2,7 @@
 
 from ._aggregate import Padded as Padded
 from ._aggregate import as_conn as as_conn
+from ._aggregate import at_edges as at_edges
 from ._aggregate import edgewise as edgewise
 from ._aggregate import in_strength as in_strength
 from ._aggregate import padded as padded
@@ -34,7 +35,6 @@ from ._sparse import Weights as Weights
 from ._sparse import at_sources as at_sources
 from ._sparse import edge_sums as edge_sums
 from ._sparse import edge_values as edge_values
-from ._sparse import edges_as_sources as edges_as_sources
 from ._sparse import over_devices as over_devices
 from ._sparse import pick_edges as pick_edges
 from ._sparse import sparse_from_edges as sparse_from_edges

@@ -32,7 +32,10 @@ from ._sparse import (
 
 
 def weighted_sum(
-    conn: Weights, messages: Num[ArrayLike, " source"] | Num[ArrayLike, "target source"]
+    conn: Weights,
+    messages: Num[ArrayLike, " source"]
+    | Num[ArrayLike, "target source"]
+    | Num[ArrayLike, "1 source"],
 ) -> Num[Array, " target"]:
     r"""Sum what each target receives: $\sum_j W_{ij} m_j$, or $\sum_j W_{ij} m_{ij}$.
 
@@ -42,13 +45,14 @@ def weighted_sum(
     Args:
         conn: $W$; `conn[i, j]` is the weight from source `j` onto target `i`; dense or sparse.
             [any unit]
-        messages: what each source sends, or what each target sees of it. [any unit]
+        messages: what each source sends, `(source,)`, or what each target sees of it,
+            `(target, source)`; a single row, `(1, source)`, is what every target sees. [any unit]
 
     Returns:
         One sum per target. [unit of `conn` times unit of `messages`]
 
     Raises:
-        ValueError: if `messages` has neither shape.
+        ValueError: if `messages` has none of these shapes.
 
     Example:
         >>> conn = jnp.array([[0.0, 2.0], [1.0, 0.0]])
@@ -59,8 +63,9 @@ def weighted_sum(
     """
     targets, sources = matrix_shape(conn)
     require_real("messages", messages)
-    require_shape("messages", messages, (sources,), (targets, sources))
-    return weighted(conn, jnp.asarray(messages))
+    require_shape("messages", messages, (sources,), (targets, sources), (1, sources))
+    messages = jnp.asarray(messages)
+    return weighted(conn, messages[0] if len(messages) == 1 < messages.ndim else messages)
 
 
 def matrix_shape(conn: Any) -> tuple[int, int]:
@@ -175,21 +180,38 @@ def _(conn: SparseConnection) -> Product:
 
 
 @singledispatch
-def edgewise(conn, fn: Callable[[Array, Array], Array], source: Array, target: Array) -> Array:
-    """Return the weighted sums of `fn(source, target)`, evaluated on every edge."""
-    source = jnp.broadcast_to(source[None, :] if source.ndim == 1 else source, conn.shape)
-    target = jnp.broadcast_to(target[:, None], conn.shape)
+def at_edges(conn, values: Array) -> Array:
+    """Return the value of each edge, as `edgewise` takes it, from values by pair, source or target.
+
+    `values` is `(target, source)`, `(1, source)`, `(target, 1)` or a scalar; over a `SparseConnection`,
+    which has `(edge,)`, also that. Of a matrix, every pair counts as an edge here.
+    """
+    return jnp.broadcast_to(values, conn.shape)
+
+
+@at_edges.register
+def _(conn: SparseConnection, values: Array) -> Array:
+    if values.ndim < 2:
+        return jnp.broadcast_to(values, (conn.edges,))
+    if len(values) == 1:
+        return at_sources(conn, values[0])
+    return (
+        at_targets(conn, values[:, 0]) if values.shape[1] == 1 else values[conn.target, conn.source]
+    )
+
+
+@singledispatch
+def edgewise(conn, fn: Callable[..., Array], *values: Array) -> Array:
+    """Return the weighted sums of `fn` of some values per edge, as `at_edges` returns them."""
     # An absent edge adds nothing, even where `fn` or its derivative is not finite there.
     absent = ~stored(conn)
-    source, target = (jnp.where(absent, lax.stop_gradient(x), x) for x in (source, target))
-    carried = fn(source, target)
+    carried = fn(*(jnp.where(absent, lax.stop_gradient(x), x) for x in values))
     return weighted(conn, jnp.where(absent & ~jnp.isfinite(carried), 0, carried))
 
 
 @edgewise.register
-def _(conn: SparseConnection, fn, source: Array, target: Array) -> Array:
-    source = source[conn.target, conn.source] if source.ndim == 2 else at_sources(conn, source)
-    return edge_sums(conn, conn.weights * fn(source, at_targets(conn, target)))
+def _(conn: SparseConnection, fn, *values: Array) -> Array:
+    return edge_sums(conn, conn.weights * fn(*values))
 
 
 @singledispatch

@@ -1,6 +1,5 @@
 """Sparse connections: a weight per stored edge, and the source and target of each edge."""
 
-import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -24,7 +23,7 @@ from .._core import (
     require_shape,
 )
 from ._layout import make_layout
-from ._padded_rows import Layout, Product, one_place_per_row, take
+from ._padded_rows import Layout, Product, take
 
 _MISSING_TRACT = "A tract that is missing from the data is an edge left out, not NaN."
 
@@ -296,21 +295,6 @@ def at_targets(conn: SparseConnection, values: Array) -> Array:
 def at_sources(conn: SparseConnection, values: Array) -> Array:
     """Return for each edge the value of its source: `(source,)` to `(edge,)`."""
     return conn.by_source.at_edges(values, conn.source)
-
-
-def edges_as_sources(conn: SparseConnection) -> SparseConnection:
-    """Return the same weights onto the same targets, each from a source of its own: (target, edge).
-
-    With delays, edges from one source carry different values at one time. Over this connection a rule
-    takes one value per edge where it expects one per source.
-    """
-    edge = jnp.arange(conn.edges, dtype=jnp.int32)
-    layout = conn.by_target
-    rows = dataclasses.replace(layout.rows, source=layout.edges)
-    by_target = dataclasses.replace(layout, rows=rows)
-    by_edge = Layout(one_place_per_row(conn.target), edge, jnp.ones(conn.edges, bool), edge)
-    shape = (conn.shape[0], conn.edges)
-    return SparseConnection(conn.weights, conn.target, edge, by_target, by_edge, shape)
 
 
 def with_weights(conn: SparseConnection, weights: Array) -> SparseConnection:

@@ -7,7 +7,8 @@ does nothing.
 
 import difflib
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import jax
@@ -49,7 +50,8 @@ def as_float(name: str, x: Any) -> Array:
     try:
         x = constant(x)
     except (TypeError, ValueError) as error:
-        raise TypeError(f"`{name}` must be an array of numbers, not {type(x).__name__}.") from error
+        what = f"`{name}` must be an array of numbers, not {type(x).__name__}. {_within(x)}"
+        raise TypeError(what.rstrip()) from error
     _refuse_complex(name, x.dtype)
     if jnp.issubdtype(x.dtype, jnp.floating):
         return x
@@ -66,7 +68,16 @@ def require_real(name: str, x: Any) -> None:
             dtype = np.dtype(object)
     _refuse_complex(name, dtype)
     if not (jnp.issubdtype(dtype, jnp.number) or jnp.issubdtype(dtype, np.bool_)):
-        raise TypeError(f"`{name}` must hold numbers, not {type(x).__name__} of dtype {dtype}.")
+        what = f"`{name}` must hold numbers, not {type(x).__name__} of dtype {dtype}. {_within(x)}"
+        raise TypeError(what.rstrip())
+
+
+def _within(x: Any) -> str:
+    """Return what to pass instead of an object, such as a `Connectome`, that holds the arrays meant."""
+    held = [name for name in ("weights", "lengths") if getattr(x, name, None) is not None]
+    return f"Pass the array that it holds: {' or '.join(f'`.{name}`' for name in held)}." * bool(
+        held
+    )
 
 
 def _refuse_complex(name: str, dtype: Any) -> None:
@@ -189,3 +200,28 @@ def as_steps(name: str, time: Any, dt: Any) -> int:
             f"{nearest * float(dt):.10g}."
         )
     return nearest
+
+
+@contextmanager
+def calling(what: str, hint: str = "") -> Iterator[None]:
+    """Call a function of the user's, named by `what`: errors of JAX about it are told in its words.
+
+    `hint` is added as a note to errors about shapes and types: it says with what the function is called.
+    """
+    try:
+        yield
+    except jax.errors.TracerArrayConversionError as error:
+        raise TypeError(
+            f"{what} hands an array that JAX traces to NumPy, which cannot compute with it. Write "
+            "`jnp.tanh` for `np.tanh`, and so on, with `import jax.numpy as jnp`."
+        ) from error
+    except jax.errors.TracerBoolConversionError as error:
+        raise TypeError(
+            f"{what} asks in Python (`if`, `and`, `while`, `max`) whether an array that JAX traces is "
+            "true, which is not known yet. Write `jnp.where(condition, this, that)`, `jnp.maximum`, "
+            "and so on."
+        ) from error
+    except (TypeError, ValueError) as error:
+        if hint and hint not in getattr(error, "__notes__", ()):
+            error.add_note(hint)
+        raise

@@ -2,6 +2,7 @@
 
 from ._custom import CustomCoupling as CustomCoupling
 from ._custom import EdgeCoupling as EdgeCoupling
+from ._custom import by_rank as by_rank
 from ._kuramoto import KuramotoCoupling as KuramotoCoupling
 from ._kuramoto import kuramoto_coupling as kuramoto_coupling
 from ._linear import AdditiveCoupling as AdditiveCoupling
@@ -10,6 +11,10 @@ from ._linear import additive_coupling as additive_coupling
 from ._linear import diffusive_coupling as diffusive_coupling
 from ._rule import Coupling as Coupling
 from ._rule import SumCoupling as SumCoupling
+from ._rule import input_of as input_of
+from ._rule import messages_at_times as messages_at_times
+from ._rule import messages_of as messages_of
+from ._rule import require_elementwise as require_elementwise
 from ._rule import require_k as require_k
 from ._sigmoidal import HyperbolicTangentCoupling as HyperbolicTangentCoupling
 from ._sigmoidal import PreSigmoidalCoupling as PreSigmoidalCoupling

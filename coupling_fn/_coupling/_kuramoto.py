@@ -42,6 +42,7 @@ class KuramotoCoupling(Coupling):
     conn: Weights = eqx.field(converter=to_conn)
     k: Strength = in_receive("k", 1.0, "1")
     shift_invariant: ClassVar[bool] = True
+    elementwise: ClassVar[bool] = True
 
     def send(self, source):
         """Return two messages, as sin(s - t) = sin s cos t - cos s sin t."""

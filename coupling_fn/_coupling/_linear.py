@@ -45,6 +45,7 @@ class DiffusiveCoupling(Coupling):
     conn: Weights = eqx.field(converter=to_conn)
     k: Strength = in_receive("k", 1.0, "1")
     shift_invariant: ClassVar[bool] = True
+    elementwise: ClassVar[bool] = True
 
     def send(self, source):
         """Return the state itself."""
@@ -101,6 +102,7 @@ class AdditiveCoupling(Coupling):
     conn: Weights = eqx.field(converter=to_conn)
     k: Strength = in_receive("k", 1.0, "1")
     b: Strength = in_receive("b", 0.0)
+    elementwise: ClassVar[bool] = True
 
     def send(self, source):
         """Return the state itself."""

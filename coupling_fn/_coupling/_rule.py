@@ -12,17 +12,20 @@ and its own parameters as leaves.
 
 import abc
 import dataclasses
+import inspect
+from functools import partial
 from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 from jax.typing import ArrayLike
 from jaxtyping import Num
 
 from .._connectome import as_conn, in_strength, weighted_sum
-from .._core import as_float, parameter, require_finite, require_shape
+from .._core import as_float, calling, parameter, require_finite, require_shape
 
 Source = Num[ArrayLike, " source"] | Num[ArrayLike, "target source"]
 Target = Num[ArrayLike, " target"]
@@ -37,7 +40,7 @@ def to_conn(conn: object) -> Any:
 
 
 def in_send(name: str, default: float, unit: str | None = None) -> Any:
-    """Return a field for a parameter that `send` reads: a scalar, as `send` acts elementwise."""
+    """Return a field for a parameter that an elementwise `send` reads: a scalar."""
     return parameter(name, default, unit, shapes=("",))
 
 
@@ -49,14 +52,21 @@ def in_receive(name: str, default: float, unit: str | None = None) -> Any:
 class Coupling(eqx.Module):
     r"""A separable rule over a connection: subclass it to write your own.
 
-    `send` says what a source sends, and `receive` what a target makes of the weighted sums of that:
-    $c_i = \text{receive}(\sum_j W_{ij}\, \text{send}(s_j),\, t_i)$. Dense and sparse connections,
-    delays, gradients and sweeps then work without another line.
+    `send` says what sources send, and `receive` what targets make of the weighted sums of that:
+    $c_i = \text{receive}(\sum_j W_{ij}\, \text{send}(s)_j,\, t_i)$. Dense and sparse connections,
+    delays, gradients and sweeps then work without another line, because both are always called with
+    the same shapes. `send` gets the states of all sources at one time, `(source,)`, and returns their
+    messages at that time. Messages travel along the edges, each with the delay of its edge. `receive`
+    gets what arrives at all targets at one time, `(target,)`.
+
+    So `send` may read parameters that are scalars or have one value per source, and need not be
+    elementwise: `source - source.mean()` is measured from the mean at the time of sending. `receive`
+    may read parameters per target. What belongs to an edge is a weight, in `conn`, or a rule for
+    `EdgeCoupling`.
 
     Each field is a leaf that can be fitted or swept; pass arrays, since a Python number would be static
     under `eqx.filter_jit`. An array in a field other than `conn` and `k` is a scalar, or has one value
-    per target, per source, or per pair of them, `(target, source)`. With delays, the parameters that
-    `send` reads must be scalars, because its source then comes in several shapes.
+    per target, per source, or per pair of them, `(target, source)`.
 
     Attributes:
         conn: `conn[i, j]` is the weight from source `j` onto target `i`: an array, a
@@ -67,24 +77,33 @@ class Coupling(eqx.Module):
             -65 mV, regions 1 uV apart keep their digits.
         reads_target: whether a call without the `target` state is an error; a shift-invariant rule
             reads it in any case.
+        elementwise: whether each message depends on the state of its own source and on scalar
+            parameters alone. `send` may then act on what has already travelled, in whatever shape that
+            has: a run does so where it costs less, that is for delays shorter than a block of steps. A
+            class with a `send` of its own does not inherit it.
 
     Raises:
-        ValueError: if a shape does not fit `conn`, or a known weight or `k` is not finite.
-        TypeError: if `conn` is not an array of real numbers.
+        ValueError: if a shape does not fit `conn`; if a known weight or `k` is not finite; if what
+            `send` or `receive` returns has another shape than stated there; or if a rule that says it is
+            elementwise refuses a source of another length than `conn` has.
+        TypeError: if `conn` is not an array of real numbers, or a class has `send` and `receive` but
+            no field `conn` or `k`.
 
     Example:
         >>> class Squared(cf.Coupling):
         ...     conn: jax.Array  # (target, source)
         ...     k: jax.Array  # a scalar, or (target,)
-        ...     b: jax.Array
+        ...     theta: jax.Array  # a scalar, or (source,)
+        ...     b: jax.Array  # a scalar, or (target,)
         ...
         ...     def send(self, source):
-        ...         return source**2  # of the shape of `source`
+        ...         return (source - self.theta) ** 2  # (source,)
         ...
         ...     def receive(self, sums, target, in_strength):
         ...         return self.k * sums + self.b  # (target,)
         >>> conn = jnp.array([[0.0, 1.0], [0.0, 0.0]])
-        >>> Squared(conn, k=jnp.array(0.5), b=jnp.array([0.0, 3.0]))(jnp.array([1.0, 4.0]))
+        >>> theta, b = jnp.array([0.0, 1.0]), jnp.array([0.0, 3.0])
+        >>> Squared(conn, jnp.array(0.5), theta, b)(jnp.array([1.0, 5.0]))
         Array([8., 3.], dtype=...)
     """
 
@@ -92,27 +111,47 @@ class Coupling(eqx.Module):
     k: eqx.AbstractVar[Any]
     shift_invariant: ClassVar[bool] = False
     reads_target: ClassVar[bool] = False
+    elementwise: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **options: Any):
+        super().__init_subclass__(**options)
+        if "send" in cls.__dict__ and "elementwise" not in cls.__dict__:
+            cls.elementwise = False  # what a base says of its own `send` need not hold for this one
+        _require_fields(cls)
 
     def __check_init__(self):
         targets, sources = as_conn("conn", self.conn).shape
+        if not hasattr(self.conn, "shape"):
+            raise TypeError(
+                "`conn` must be an array, a `SparseConnection` or a BCOO, not "
+                f"{type(self.conn).__name__}."
+            )
         require_k(self.k, targets)
         require_finite("k", self.k)
         _require_parameter_shapes(self, {"target": targets, "source": sources})
 
     @abc.abstractmethod
     def send(self, source: Array) -> Any:
-        """Return the messages of a source: an array of the shape of `source`, or a pytree of such.
+        """Return the messages of all sources, `(source,)`, or a pytree of such.
 
-        It acts elementwise, with scalar parameters: `source` is `(source,)`, `(target, source)` where
-        each target sees its own delayed copy, or of another shape, such as one value per edge.
+        Args:
+            source: the states of all sources at one time, `(source,)`, less the reference if the rule is
+                shift-invariant. If the rule is `elementwise`, an array of any shape. [state]
+
+        Returns:
+            The messages of that time, of the shape of `source`.
         """
 
     @abc.abstractmethod
     def receive(self, sums: Any, target: Any, in_strength: Array) -> Array:
-        """Return the coupling input `(target,)`, from the weighted sums of the messages.
+        """Return the coupling input of all targets, `(target,)`.
 
-        `sums` has the structure of the messages, each `(target,)`. `in_strength` holds the row sums of
-        `conn`, which would be the sums of messages of 1.
+        Args:
+            sums: the weighted sums of the messages that arrive, each `(target,)`, in the structure of
+                the messages.
+            target: the states of all targets now, `(target,)`, less the reference if the rule is
+                shift-invariant. [state]
+            in_strength: the row sums of `conn`, `(target,)`: the sums of messages of 1.
         """
 
     def __call__(self, source: Source, target: Target | None = None) -> Num[Array, " target"]:
@@ -120,7 +159,7 @@ class Coupling(eqx.Module):
 
         Args:
             source: the state that each region sends, `(source,)`; or what each target sees of it,
-                `(target, source)`. [state]
+                `(target, source)`, for which `send` is called once per target. [state]
             target: the state of each target, `(target,)`; needed where the rule reads it. [state]
 
         Returns:
@@ -134,11 +173,95 @@ class Coupling(eqx.Module):
         if self.shift_invariant:
             reference = lax.stop_gradient(own[0])  # the result does not depend on it
             sent, own = sent - reference, own - reference
-        sums = jax.tree.map(lambda m: weighted_sum(self.conn, m), self.send(sent))
-        return self.receive(sums, own, in_strength(self.conn))
+        messages = messages_at_times(self, sent) if sent.ndim == 2 else messages_of(self, sent)
+        sums = jax.tree.map(lambda m: weighted_sum(self.conn, m), messages)
+        return input_of(self, sums, own, in_strength(self.conn))
+
+    @property
+    def receivers(self) -> int:
+        """Number of regions that `receive` returns an input for."""
+        return self.conn.shape[0]
 
     def __add__(self, other: Any) -> "SumCoupling":
         return SumCoupling((self,)) + other
+
+
+def messages_of(rule: Coupling, source: Array) -> Any:
+    """Return what a rule makes of the states of all sources at one time, `(source,)`.
+
+    For an elementwise rule, `source` may have any shape.
+    """
+    what = f"`send` of {type(rule).__name__}"
+    hint = (
+        f"{what} was called with the states of all sources at one time, of shape {source.shape}. Its "
+        "parameters are scalars, or have one value per source."
+    )
+    with calling(what, hint):
+        messages = rule.send(source)
+        for message in jax.tree.leaves(messages):
+            if jnp.shape(message) != source.shape:
+                raise ValueError(
+                    f"{what} must return messages of the shape of its source, {source.shape}, not "
+                    f"{jnp.shape(message)}: what a source sends does not depend on the target. A "
+                    "parameter per target belongs into `receive`, and one per edge into `conn`; "
+                    "`cf.EdgeCoupling` takes any function of the two ends of an edge."
+                )
+    return jax.tree.map(partial(_as_message, source.dtype), messages)
+
+
+def messages_at_times(rule: Coupling, source: Array) -> Any:
+    """Return the messages of `(time, source)`, or of `(target, source)`: of one row after the other."""
+    return jax.vmap(partial(messages_of, rule))(source)
+
+
+def input_of(rule: Coupling, sums: Any, target: Any, in_strength: Array) -> Array:
+    """Return what a rule makes of the weighted sums at all targets, `(target,)`."""
+    what = f"`receive` of {type(rule).__name__}"
+    with calling(
+        what,
+        f"{what} was called with sums and states of shape {in_strength.shape}, one per target. Its "
+        "parameters are scalars, or have one value per target.",
+    ):
+        received = rule.receive(sums, target, in_strength)
+        require_shape(f"the result of {type(rule).__name__}", received, (rule.receivers,))
+    return received
+
+
+def require_elementwise(rule: Coupling) -> None:
+    """Refuse a rule that says it is elementwise, but whose `send` fits one number of sources alone."""
+    if not rule.elementwise:
+        return
+    other = jax.ShapeDtypeStruct((max(rule.conn.shape) + 1,), rule.conn.dtype)
+    try:
+        jax.eval_shape(partial(messages_of, rule), other)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{type(rule).__name__} says that it is `elementwise`, but its `send` does not act on each "
+            f"number by itself with scalar parameters: with a source of shape {other.shape}, {error} "
+            "Leave `elementwise` at False."
+        ) from error
+
+
+def _as_message(dtype: Any, message: Any) -> Array:
+    """Convert a message of truth values or integers to the dtype of the states."""
+    message = jnp.asarray(message)
+    return message if jnp.issubdtype(message.dtype, jnp.floating) else message.astype(dtype)
+
+
+def _require_fields(cls: type) -> None:
+    """Refuse a class that has `send` and `receive`, but lacks `conn` or `k`."""
+    if any(getattr(getattr(cls, name, None), "__isabstractmethod__", False) for name in dir(cls)):
+        return
+    own = cls.__mro__[: cls.__mro__.index(Coupling)]
+    declared = {name for c in own for name in (*c.__dict__, *inspect.get_annotations(c))}
+    words = {
+        "conn": "the weights: `conn: jax.Array`",
+        "k": "the coupling strength: `k: jax.Array`. `receive` multiplies by it, so that it can be "
+        "fitted and swept",
+    }
+    for name, word in words.items():
+        if name not in declared:
+            raise TypeError(f"The rule {cls.__name__} needs a field `{name}` for {word}.")
 
 
 class SumCoupling(eqx.Module):

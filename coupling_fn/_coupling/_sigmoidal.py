@@ -1,5 +1,7 @@
 """Rules that bound what regions send, or what they receive, by a sigmoid."""
 
+from typing import ClassVar
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -50,6 +52,7 @@ class SigmoidalCoupling(Coupling):
     midpoint: Strength = in_receive("midpoint", 0.0)
     a: Strength = in_receive("a", 1.0)
     sigma: Strength = in_receive("sigma", 230.0)
+    elementwise: ClassVar[bool] = True
 
     def send(self, source):
         """Return the state itself."""
@@ -118,6 +121,7 @@ class HyperbolicTangentCoupling(Coupling):
     b: Scalar = in_send("b", 1.0)
     midpoint: Scalar = in_send("midpoint", 0.0)
     sigma: Scalar = in_send("sigma", 1.0)
+    elementwise: ClassVar[bool] = True
 
     def send(self, source):
         """Return the hyperbolic tangent of the state, raised above 0."""
@@ -186,6 +190,7 @@ class SigmoidalJansenRitCoupling(Coupling):
     cmax: Scalar = in_send("cmax", 0.005, "kHz")
     midpoint: Scalar = in_send("midpoint", 6.0, "mV")
     r: Scalar = in_send("r", 0.56, "1/mV")
+    elementwise: ClassVar[bool] = True
 
     def send(self, source):
         """Return the firing rate at the potential `source`."""
@@ -259,6 +264,7 @@ class PreSigmoidalCoupling(Coupling):
     G: Scalar = in_send("G", 60.0)
     P: Scalar = in_send("P", 1.0)
     theta: Scalar = in_send("theta", 0.5)
+    elementwise: ClassVar[bool] = True
 
     def send(self, source):
         """Return the hyperbolic tangent of the state around its threshold, scaled and shifted."""

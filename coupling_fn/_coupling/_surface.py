@@ -97,6 +97,7 @@ class RegionalCoupling(Coupling):
 
     Raises:
         ValueError: if `coupling` and `parcellation` differ in the number of regions.
+        TypeError: if `coupling` is not separable.
 
     Example:
         >>> parcellation = cf.Parcellation([0, 0, 1])  # three vertices in two regions
@@ -123,6 +124,11 @@ class RegionalCoupling(Coupling):
     parcellation: Parcellation
 
     def __check_init__(self):
+        if not isinstance(self.coupling, Coupling):
+            raise TypeError(
+                "`coupling` must be a separable rule, a `Coupling`, not "
+                f"{type(self.coupling).__name__}."
+            )
         regions = self.parcellation.regions
         meaning = "It is (region, region), for the regions of `parcellation`."
         require_shape("conn", self.conn, (regions, regions), meaning=meaning)
@@ -146,6 +152,16 @@ class RegionalCoupling(Coupling):
     def reads_target(self):  # pyright: ignore[reportIncompatibleVariableOverride]
         """Return whether the rule between regions reads the state of the target."""
         return self.coupling.reads_target
+
+    @property
+    def elementwise(self):  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Return whether the rule between regions is elementwise."""
+        return self.coupling.elementwise
+
+    @property
+    def receivers(self) -> int:
+        """Number of vertices."""
+        return self.parcellation.vertices
 
     def send(self, source):
         """Return the messages of the regions, by their rule."""

@@ -4,6 +4,7 @@ from ._link import Link as Link
 from ._link import SeparableLink as SeparableLink
 from ._link import add as add
 from ._links import buffers_of as buffers_of
+from ._links import carried_of as carried_of
 from ._links import delayed_of as delayed_of
 from ._links import links_of as links_of
 from ._links import references_of as references_of

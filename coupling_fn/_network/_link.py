@@ -18,15 +18,23 @@ from jax import Array, lax
 from .._connectome import (
     Padded,
     Product,
+    SparseConnection,
     Weights,
     at_sources,
-    edges_as_sources,
     in_strength,
     prepared,
     weighted,
 )
 from .._core import PyTree, Signal
-from .._coupling import Coupling
+from .._coupling import (
+    Coupling,
+    EdgeCoupling,
+    by_rank,
+    input_of,
+    messages_at_times,
+    messages_of,
+    require_elementwise,
+)
 from .._delays import EdgeSplit
 from ._edge_forms import (
     added,
@@ -112,19 +120,36 @@ class SeparableLink(eqx.Module):
         """Whether a reference is subtracted from states."""
         return self.coupling.shift_invariant
 
+    @property
+    def carries_messages(self) -> bool:
+        """Whether messages are made before they travel, rather than of the states that arrive.
+
+        The latter costs less where few edges are read, but is the same for elementwise rules alone.
+        """
+        return not self.coupling.elementwise
+
+    def carried(self, source: Array, reference: Array | None) -> PyTree:
+        """Return what travels along the edges, for the states `(time, source)`: states, or messages."""
+        if not self.carries_messages:
+            return source
+        return messages_at_times(self.coupling, _less(source, reference))
+
     def read_delayed(
-        self, buffer: Array, index: Any, reference: Array | None, *, stepwise_only: bool = False
+        self, buffer: PyTree, index: Any, reference: Array | None, *, stepwise_only: bool = False
     ) -> PyTree:
-        """Return the sums of what arrives at the time `index` of a buffer `(time, source)`."""
+        """Return the sums of what arrives at the time `index` of a buffer of what is carried."""
         parts = []
         for conn, lags in self.stepwise + (() if stepwise_only else self.blocked):
-            messages = self.send(gather_edges(conn, buffer, index - lags), reference)
+            arriving = jax.tree.map(
+                lambda x, conn=conn, lags=lags: gather_edges(conn, x, index - lags), buffer
+            )
+            messages = arriving if self.carries_messages else self.send(arriving, reference)
             parts.append(jax.tree.map(lambda m, conn=conn: sum_edges(conn, m), messages))
         return add(*parts)
 
     def send(self, source: Array, reference: Array | None) -> PyTree:
-        """Return the messages of the rule, for states less the reference."""
-        return self.coupling.send(source if reference is None else source - reference)
+        """Return the messages of the rule at one time, for states `(source,)` less the reference."""
+        return messages_of(self.coupling, _less(source, reference))
 
     def receive(
         self, delayed: PyTree, source: Array, target: Any, reference: Array | None
@@ -140,12 +165,21 @@ class SeparableLink(eqx.Module):
             messages = self.send(source, reference)
             present = jax.tree.map(lambda m: weighted(self.instantaneous, m), messages)
             sums = add(delayed, present)
-        own = target if reference is None else target - reference
-        return self.coupling.receive(sums, own, self.in_strength)
+        return input_of(self.coupling, sums, _less(target, reference), self.in_strength)
+
+
+def _less(states: Array, reference: Array | None) -> Array:
+    """Return states as a rule sees them."""
+    return states if reference is None else states - reference
 
 
 class PairwiseLink(eqx.Module):
-    """A link of any other coupling: it needs what each target sees of each source."""
+    """A link of any other coupling: it needs what each target sees of each source.
+
+    An `EdgeCoupling` over a `SparseConnection` needs that of the stored edges alone, and its lags are
+    one per edge. Any other coupling is called with `(target, source)`, or with `(source,)` where one lag
+    holds for all.
+    """
 
     coupling: Any
     taps: tuple[Tap, ...]
@@ -154,6 +188,7 @@ class PairwiseLink(eqx.Module):
     stepwise_lag: int = eqx.field(static=True)
 
     shift_invariant = False
+    carries_messages = False
     blocked = ()
 
     @property
@@ -168,8 +203,13 @@ class PairwiseLink(eqx.Module):
 
     @property
     def by_edge(self) -> bool:
-        """Whether lags are given for the stored edges alone."""
+        """Whether lags are one per stored edge."""
         return any(tap.lags.ndim == 1 for tap in self.taps)
+
+    def carried(self, source: Array, reference: Array | None) -> Array:
+        """Return what travels along the edges: the states `(time, source)`, as they are."""
+        del reference
+        return source
 
     def read_delayed(
         self, buffer: Array, index: Any, reference: Array | None, *, stepwise_only: bool = False
@@ -185,19 +225,52 @@ class PairwiseLink(eqx.Module):
     ) -> Array:
         """Return the input, from the copies of the past and the present state."""
         del reference
-        coupling = self.coupling
         if not self.taps:
-            return coupling(source, target)
-        if self.by_edge:  # every edge carries its own copy, so each becomes a source of its own
-            source = at_sources(coupling.conn, source)
-            coupling = eqx.tree_at(lambda c: c.conn, coupling, edges_as_sources(coupling.conn))
+            return self._input(source, target)
+        if self.by_edge:
+            source = at_sources(self.coupling.conn, source)
         seen = 0.0
         for tap, copy in zip(self.taps, delayed, strict=True):
             if self.some_instantaneous:
                 present = source if copy.ndim == 1 else source[None, :]
                 copy = jnp.where(tap.lags == 0, present, copy)
             seen = seen + (copy if tap.share is None else tap.share * copy)
-        return coupling(seen, target)
+        return self._input(seen, target)
+
+    def _input(self, seen: Array, target: Array | None) -> Array:
+        if self.by_edge:
+            return self.coupling.over_edges(seen, target)
+        name = getattr(self.coupling, "__name__", type(self.coupling).__name__)
+        with by_rank(f"The coupling {name}", seen.shape):
+            return self.coupling(seen, target)
+
+
+def pairwise_link(
+    signals: Signals, coupling: Any, taps: tuple[Tap, ...], bounds: tuple[int, int]
+) -> PairwiseLink:
+    """Give the lags the shape in which the coupling sees its sources."""
+    smallest, largest = bounds
+    conn = getattr(coupling, "conn", None)
+    if isinstance(conn, SparseConnection) and isinstance(coupling, EdgeCoupling):
+        taps = tuple(Tap(*(of_stored_edges(conn, x) for x in tap if x is not None)) for tap in taps)
+    elif any(tap.lags.ndim == 1 for tap in taps):
+        # A pair without an edge is read at the smallest lag, all of it by the first tap.
+        taps = tuple(
+            Tap(
+                _of_pairs(conn, tap.lags, smallest + n),
+                None if tap.share is None else _of_pairs(conn, tap.share, 1 - n),
+            )
+            for n, tap in enumerate(taps)
+        )
+    return PairwiseLink(
+        coupling, taps, signals, some_instantaneous=smallest == 0, stepwise_lag=largest
+    )
+
+
+def _of_pairs(conn: SparseConnection, of_edges: Array, elsewhere: int) -> Array:
+    """Return values of the stored edges in a matrix `(target, source)`, with another value elsewhere."""
+    matrix = jnp.full(conn.shape, elsewhere, of_edges.dtype)
+    return matrix.at[conn.target, conn.source].set(of_edges)
 
 
 Link = SeparableLink | PairwiseLink
@@ -216,6 +289,7 @@ def separable_link(
     Where lags are known beforehand, `split` names the few edges that are shorter than a block.
     Otherwise lags are known only to lie within `bounds`, and the edges are one group.
     """
+    require_elementwise(coupling)
     conn = coupling.conn
     if not taps:
         groups = EdgeGroups(conn, (), (), bounds[1])

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jax import Array, lax
 from jax.sharding import Mesh
@@ -13,7 +14,7 @@ from .._coupling import Coupling, SumCoupling
 from .._delays import fractional_lags, nearest_lags, within_bounds
 from ._checks import require_fitting_lags
 from ._fields import NetworkFields
-from ._link import Link, PairwiseLink, Signals, Tap, separable_link
+from ._link import Link, Signals, Tap, pairwise_link, separable_link
 from ._params import Params, State, Wire
 
 
@@ -43,7 +44,7 @@ def _links_of_wire(
     """Yield one link per input of the wire, and per part of a sum of couplings."""
     taps = taps_of(net, name, params)
     bounds = dict(net.lag_bounds)[name]
-    parts = coupling.parts if isinstance(coupling, SumCoupling) else (coupling,)
+    parts = tuple(_parts(coupling))
     for source, into, target in zip(wire.source, wire.into, wire.target, strict=True):
         history = _history_name(net, name, wire, source)
         signals = Signals(source, target, into, coupling=name, history=history)
@@ -55,10 +56,16 @@ def _links_of_wire(
                 split = net.splits[name]
                 yield separable_link(signals, part, taps, split, bounds, net.block_size)
             else:
-                smallest, largest = bounds
-                yield PairwiseLink(
-                    part, taps, signals, some_instantaneous=smallest == 0, stepwise_lag=largest
-                )
+                yield pairwise_link(signals, part, taps, bounds)
+
+
+def _parts(coupling: Any) -> Iterator[Any]:
+    """Yield what a sum of couplings, or of such sums, consists of."""
+    if not isinstance(coupling, SumCoupling):
+        yield coupling
+        return
+    for part in coupling.parts:
+        yield from _parts(part)
 
 
 def _history_name(net: NetworkFields, name: str, wire: Wire, source: Any) -> str:
@@ -150,18 +157,30 @@ def buffers_of(links: tuple[Link, ...], state: State) -> dict[str, Array]:
     }
 
 
-def delayed_of(
-    links: tuple[Link, ...], buffers: dict[str, Array], references: tuple[Any, ...], after: int
+def carried_of(
+    links: tuple[Link, ...], buffers: dict[str, Array], references: tuple[Any, ...]
 ) -> tuple[Any, ...]:
-    """Return the delayed sums of each link, `after` steps from the present; None without delay."""
+    """Return what each delayed link carries at the times of its buffer; None without delay."""
 
     def of_link(link: Link, reference: Array | None) -> Any:
         buffer = buffers.get(link.signals.history)
-        if buffer is None:
-            return None
-        return link.read_delayed(buffer, len(buffer) - 1 + after, reference)
+        return None if buffer is None else link.carried(buffer, reference)
 
     return tuple(of_link(*each) for each in zip(links, references, strict=True))
+
+
+def delayed_of(
+    links: tuple[Link, ...], carried: tuple[Any, ...], references: tuple[Any, ...], after: int
+) -> tuple[Any, ...]:
+    """Return the delayed sums of each link, `after` steps from the present; None without delay."""
+
+    def of_link(link: Link, carried: Any, reference: Array | None) -> Any:
+        if carried is None:
+            return None
+        present = len(jax.tree.leaves(carried)[0]) - 1
+        return link.read_delayed(carried, present + after, reference)
+
+    return tuple(of_link(*each) for each in zip(links, carried, references, strict=True))
 
 
 def references_of(links: tuple[Link, ...], state: State) -> tuple[Array | None, ...]:

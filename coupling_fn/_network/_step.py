@@ -28,7 +28,14 @@ from ..noise._increments import NoiseIncrement, external_of, noises_of
 from ._checks import require_fitting_coupling, require_fitting_params
 from ._fields import NetworkFields
 from ._link import Link
-from ._links import buffers_of, delayed_of, links_of, references_of, require_history
+from ._links import (
+    buffers_of,
+    carried_of,
+    delayed_of,
+    links_of,
+    references_of,
+    require_history,
+)
 from ._params import Params, State
 
 
@@ -60,11 +67,12 @@ def take_step(net: NetworkFields, links: tuple[Link, ...], state: State, params:
     """Take one step."""
     require_history(net, state, links)
     buffers, references = buffers_of(links, state), references_of(links, state)
+    carried = carried_of(links, buffers, references)
     increment = noise_increment(net, state.key, state.step, state.node, params)
     noise = update_noise(net, state.noise, increment, params)
     drive = Drive(
         step=state.step,
-        delayed=tuple(delayed_of(links, buffers, references, n) for n in read_steps(net)),
+        delayed=tuple(delayed_of(links, carried, references, n) for n in read_steps(net)),
         references=references,
         increment=increment,
         noise_states=(state.noise, noise),

@@ -1,8 +1,7 @@
 """A network with delays, a block of steps at a time: what happens within a block.
 
 `_delays` computes the delayed sums of blocked edges for a whole block and hands them to `_Block`,
-which takes the steps. Stepwise edges are read within the block, from a short buffer that the steps
-carry along.
+which takes the steps. Stepwise edges are read within the block (`_stepwise.py`).
 """
 
 from collections.abc import Callable, Mapping
@@ -13,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from .._core import PyTree, by_node, everywhere, pack, read, repack
+from .._core import PyTree, by_node, pack, read, repack
 from .._delays import (
     SHORTEST_BLOCK,
     BlockInput,
@@ -43,6 +42,7 @@ from .._network import (
     update_noise,
 )
 from ..noise._increments import NoiseIncrement
+from ._stepwise import Buffers, StepwiseEdges, stepwise_lags
 
 Record = Callable[[State], PyTree]
 
@@ -63,7 +63,7 @@ def run_network(
     references, buffers = references_of(links, state), buffers_of(links, state)
     lag, sources = (max(x.shape[axis] for x in state.history.values()) for axis in (0, 1))
     plan = plan_run(_block_size(net, links), steps, lag, sources)._replace(mesh=net.mesh)
-    stepwise = _stepwise_lags(links, buffers)
+    stepwise = stepwise_lags(links, buffers)
     recorded = (
         {name: len(x) for name, x in state.history.items()} if _reads_history(record, state) else {}
     )
@@ -110,17 +110,6 @@ def _block_size(net: Network, links: tuple[Link, ...]) -> int:
     return SHORTEST_BLOCK if only_stepwise else net.block_size
 
 
-def _stepwise_lags(links: tuple[Link, ...], buffers: dict[str, Array]) -> dict[str, int]:
-    """Return how far back stepwise edges read, for each source that has such edges."""
-    lags: dict[str, int] = {}
-    for link in links:
-        if link.stepwise:
-            name = link.signals.history
-            lag = min(link.stepwise_lag, len(buffers[name]) - 1)
-            lags[name] = max(lags.get(name, 0), lag)
-    return lags
-
-
 def _messages(link: SeparableLink, source: Array, reference: Array | None) -> PyTree:
     """Return the messages of all times of `(time, source)`."""
     return jax.vmap(lambda x: link.send(x, reference))(source)
@@ -135,16 +124,12 @@ class _BlockState(NamedTuple):
 
 
 class _Carry(NamedTuple):
-    """What the steps of a block carry.
-
-    `stepwise_sums` are those at the present, by the number of the link; `buffers` hold what each
-    source of stepwise edges source_states, `(time, source)`, with room for the block.
-    """
+    """What the steps of a block carry; `stepwise_sums` are those at the present, by number of link."""
 
     node: PyTree
     noise: dict[str, Array]
     stepwise_sums: dict[int, PyTree]
-    buffers: dict[str, Array]
+    buffers: Buffers
 
 
 class _StepInput(NamedTuple):
@@ -196,6 +181,12 @@ class _Block(NamedTuple):
         delayed = (link for link in self.links if link.stepwise or link.blocked)
         return {link.signals.history: link.signals.source for link in delayed}
 
+    @property
+    def _stepwise_edges(self) -> StepwiseEdges:
+        signals = {name: self.sources[name] for name in self.stepwise}
+        links = {i: link for i, link in enumerate(self.links) if link.stepwise}
+        return StepwiseEdges(links, self.references, self.stepwise, signals, self.net.mesh)
+
     def __call__(self, inputs: BlockInput) -> BlockOutput:
         """Take the steps of a block."""
         net, size = self.net, self.plan.block_size
@@ -213,8 +204,9 @@ class _Block(NamedTuple):
             jax.tree.map(lambda x, ahead=ahead: x[ahead : ahead + size], sums)
             for ahead in read_steps(net)
         )
-        buffers = self._buffers(inputs.before, x0)
-        stepwise_sums = self._stepwise_sums(buffers, self.stepwise)
+        stepwise = self._stepwise_edges
+        buffers = stepwise.buffers(inputs.before, x0, size)
+        stepwise_sums = stepwise.sums(buffers, self.stepwise)
 
         def one(carry, inputs_of_step):
             return self._step(inputs.step, carry, inputs_of_step)
@@ -253,7 +245,8 @@ class _Block(NamedTuple):
         """Take one step: the carry after it, and what the block keeps of it."""
         net, plan = self.net, self.plan
         times = {name: lag + 1 + inputs.number for name, lag in self.stepwise.items()}
-        after = self._stepwise_sums(carry.buffers, times)
+        stepwise = self._stepwise_edges
+        after = stepwise.sums(carry.buffers, times)
         delayed = tuple(
             self._delayed_sums(*each)
             for each in zip(inputs.blocked_sums, (carry.stepwise_sums, after), strict=False)
@@ -269,41 +262,12 @@ class _Block(NamedTuple):
         if plan.excess:
             moved = self._masked(block_step + inputs.number < end, moved, carry)
         node, noise = moved
-        buffers = {
-            name: lax.dynamic_update_index_in_dim(
-                buffer, everywhere(net.mesh, read(x, self.sources[name])), times[name], 0
-            )
-            for name, buffer in carry.buffers.items()
-        }
-        return _Carry(node, noise, after, buffers), moved
+        return _Carry(node, noise, after, stepwise.with_state(carry.buffers, x, times)), moved
 
     def _masked(self, running: Array, moved: tuple[PyTree, ...], carry: _Carry) -> Any:
         """Return the old state in place of the new one, past the end of the run."""
         old = (carry.node, carry.noise)
         return jax.tree.map(lambda new, old: jnp.where(running, new, old), moved, old)
-
-    def _buffers(self, before: dict[str, Array], x: PyTree) -> dict[str, Array]:
-        """Return what stepwise edges read within a block: past, present, and room for its steps."""
-        buffers = {}
-        for name, lag in self.stepwise.items():
-            past = before[name][len(before[name]) - lag :]
-            room = jnp.zeros((self.plan.block_size, past.shape[1]), past.dtype)
-            present = read(x, self.sources[name])[None]
-            buffers[name] = everywhere(self.net.mesh, jnp.concatenate([past, present, room]))
-        return buffers
-
-    def _stepwise_sums(self, buffers: dict[str, Array], times: dict[str, Any]) -> dict[int, PyTree]:
-        """Return the delayed sums over stepwise edges at a time of the buffers, by number of link."""
-        return {
-            i: link.read_delayed(
-                buffers[link.signals.history],
-                times[link.signals.history],
-                self.references[i],
-                stepwise_only=True,
-            )
-            for i, link in enumerate(self.links)
-            if link.stepwise
-        }
 
     def _delayed_sums(
         self, blocked_sums: tuple[PyTree, ...], stepwise_sums: dict[int, PyTree]

@@ -18,6 +18,7 @@ from .._network import (
     Params,
     State,
     buffers_of,
+    carried_of,
     delayed_of,
     links_of,
     node_inputs,
@@ -139,7 +140,8 @@ def _inputs(net: Network, state: State, params: Params, region: int) -> str:
     noises = noises_of(net.node.states, params.noise, params.external)
     external = external_of(params.external, noises.values(state.noise))
     references = references_of(links, state)
-    delayed = delayed_of(links, buffers, references, 0)
+    carried = carried_of(links, buffers, references)
+    delayed = delayed_of(links, carried, references, 0)
     time = state.step.astype(jax.tree.leaves(state.node)[0].dtype) * net.dt
     driven = node_inputs(net, links, state.node, external, time, delayed, references)
     table = {name: np.asarray(get(driven, name)) for name in net.node.inputs}
