@@ -495,3 +495,189 @@ def test_numpy_and_python_on_traced_arrays_are_told_in_words():
             run(ByNumPy(*args), lags)
         with refuses("`receive` of InPython asks in Python", TypeError):
             run(InPython(*args), lags)
+
+
+# --- functions of whole arrays, and of the ends of an edge -------------------------------------------
+
+
+def by_edges(fn, conn, lags, k, x0=X0, past=PAST, steps=STEPS):
+    """Return the states of linear nodes, by Euler's method, where edge ij carries fn(i, j, s, t)."""
+    states = {n - len(past): x for n, x in enumerate(past)} | {0: np.asarray(x0, float)}
+    lags = np.broadcast_to(0 if lags is None else lags, conn.shape)
+    for n in range(steps):
+        x, received = states[n], np.zeros(len(x0))
+        for i, j in zip(*np.nonzero(conn), strict=True):
+            received[i] += conn[i, j] * fn(i, j, states[n - lags[i, j]][j], x[i])
+        states[n + 1] = x + DT * (LEAK * x + k * received)
+    return np.array([states[n + 1] for n in range(steps)])
+
+
+EDGES = RNG.normal(size=(N, N))
+SHAPES = {  # of a parameter of an edge rule, and its value for edge ij
+    "a number": (np.float64(0.7), lambda i, j: 0.7),
+    "per source": (THETA[None, :], lambda i, j: THETA[j]),
+    "per target": (THETA[:, None], lambda i, j: THETA[i]),
+    "per pair": (EDGES, lambda i, j: EDGES[i, j]),
+    "per edge": (None, lambda i, j: EDGES[i, j]),
+}
+EDGE_GRID = [
+    (shape, form, list(LAGS)[n % len(LAGS)])
+    for n, (form, shape) in enumerate(
+        (form, shape)
+        for form in FORMS
+        for shape in SHAPES
+        if shape != "per edge" or form in ("sparse", "by edge")
+    )
+]
+
+
+def started_with(coupling, form, lags):
+    if form == "by edge" and np.ndim(lags):
+        lags = cf.edge_values(coupling.conn, lags + 1).astype(int) - 1
+    net = cf.Network(cf.nodes.linear, DT, lags=lags, scheme="euler")
+    params = cf.Params(cf.nodes.LinearParams(a=LEAK), coupling)
+    depth = 0 if lags is None else int(np.max(lags))
+    past = PAST[20 - depth :] if depth else None
+    return net, params, net.init(cf.nodes.LinearState(jnp.asarray(X0)), params, history=past)
+
+
+@pytest.mark.every(4)
+@pytest.mark.parametrize(("shape", "form", "lags"), EDGE_GRID)
+def test_parameters_of_an_edge_rule_belong_to_what_their_shape_says(shape, form, lags):
+    value, of_edge = SHAPES[shape]
+    over = FORMS[form](CONN)
+    value = cf.edge_values(over, EDGES) if value is None else value
+    rule = cf.EdgeCoupling(lambda s, t, a: jnp.tanh(s - a) * t + a, over, K, a=value)
+    net, params, state = started_with(rule, form, LAGS[lags])
+    wanted = by_edges(
+        lambda i, j, s, t: np.tanh(s - of_edge(i, j)) * t + of_edge(i, j), CONN, LAGS[lags], K
+    )
+    assert_close(simulated(net, state, params), wanted, ulps=2**12)
+    assert_close(step_by_step(net, state, params), wanted, ulps=2**12)
+
+
+@pytest.mark.every(4)
+@pytest.mark.parametrize("lags", ["none", "from 0", "mixed", "one for all"])
+@pytest.mark.parametrize("form", FORMS)
+def test_a_function_of_whole_arrays_has_parameters_of_both_ends(form, lags):
+    def fn(source, target, conn, k, theta, gain):
+        sent = jnp.tanh(source - theta[None, :]) - gain[:, None] * target[:, None]
+        return k * cf.weighted_sum(conn, sent)
+
+    rule = cf.CustomCoupling(fn, FORMS[form](CONN), K, theta=THETA, gain=GAIN)
+    net, params, state = started_with(rule, form, LAGS[lags])
+    wanted = by_edges(lambda i, j, s, t: np.tanh(s - THETA[j]) - GAIN[i] * t, CONN, LAGS[lags], K)
+    assert_close(simulated(net, state, params), wanted, ulps=2**12)
+    assert_close(step_by_step(net, state, params), wanted, ulps=2**12)
+
+
+@pytest.mark.parametrize("form", ["dense", "by edge"])
+def test_lags_between_steps_reach_functions_of_whole_arrays_and_of_edges(form):
+    lags = BETWEEN["near"]
+    over = FORMS[form](CONN)
+    lengths = cf.edge_values(over, lags * DT * 2) if form == "by edge" else lags * DT * 2
+    bounds = cf.lag_bounds(lags * DT * 2, 2.0, DT)
+    net = cf.Network(cf.nodes.linear, DT, lag_bounds=bounds, interpolate="linear")
+    rules = (
+        cf.EdgeCoupling(lambda s, t: s * 1.5 - t, over, K),
+        cf.CustomCoupling(
+            lambda s, t, conn, k: k * cf.weighted_sum(conn, 1.5 * s - t[:, None]), over, K
+        ),
+    )
+    runs = []
+    for rule in rules:
+        params = cf.Params(cf.nodes.LinearParams(a=LEAK), rule, lengths=lengths, speed=2.0)
+        start = cf.nodes.LinearState(jnp.asarray(X0))
+        state = net.init(start, params, history=PAST[20 - bounds[1] :])
+        runs.append(simulated(net, state, params))
+    assert_close(*runs, ulps=2**10)
+
+
+@pytest.mark.parametrize("lags", [None, 3, LAGS["from 0"]], ids=["none", "one", "per edge"])
+def test_source_less_target_is_refused_and_not_aligned(lags):
+    """With as many targets as sources no shape shows it: region j is compared with its own past."""
+    rule = cf.CustomCoupling(lambda s, t, conn, k: k * cf.weighted_sum(conn, s - t), CONN)
+    per_source = cf.CustomCoupling(
+        lambda s, t, conn, k, theta: k * cf.weighted_sum(conn, s - theta), CONN, theta=THETA
+    )
+    for wrong in (rule, per_source):
+        words = r"<lambda> puts arrays of different ranks together.*`target\[:, None\]`"
+        with jax.numpy_rank_promotion("allow"), refuses(words):  # as for a user
+            run(wrong, lags)
+
+
+def test_source_less_target_in_a_plain_function_is_refused_with_lags():
+    def tug(source, target):
+        return (jnp.asarray(CONN) * (source - target)).sum(1)
+
+    words = "The coupling tug puts arrays of different ranks together"
+    with jax.numpy_rank_promotion("allow"), refuses(words):
+        run(tug, LAGS["from 0"])
+
+
+def test_a_matrix_product_with_a_source_is_told_what_to_write():
+    rule = cf.CustomCoupling(lambda s, t, conn, k: k * (conn @ s), CONN)
+    with pytest.raises(TypeError) as caught:
+        rule(jnp.asarray(X0), jnp.asarray(X0))
+    assert "sum over sources with `cf.weighted_sum(conn, ...)`" in "".join(caught.value.__notes__)
+
+
+def test_a_function_of_an_edge_gets_and_returns_numbers():
+    shapes = set()
+
+    def fn(source, target, a):
+        shapes.update({source.shape, target.shape, a.shape})
+        return source * a - target
+
+    for form in FORMS:
+        for lags in (None, 3, LAGS["from 0"]):
+            rule = cf.EdgeCoupling(fn, FORMS[form](CONN), a=THETA[None, :])
+            net, params, state = started_with(rule, form, lags)
+            jax.eval_shape(lambda s, net=net, p=params: net(s, p), state)
+    assert shapes == {()}
+    with refuses(r"`the result of <lambda>` must have shape \(\), not \(5,\)"):
+        cf.EdgeCoupling(lambda s, t: s * THETA, CONN)(jnp.asarray(X0), jnp.asarray(X0))
+    with refuses(
+        r"`a` must have shape \(\) or \(1, 5\) or .* Write \[None, :\] behind one value per"
+    ):
+        cf.EdgeCoupling(fn, CONN, a=THETA)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_parameter_has_no_gradient_from_absent_edges(form):
+    """There a / (s - t) is infinite: each region compared with itself."""
+    conn = np.array([[0.0, 2.0], [4.0, 0.0]])
+    x = jnp.array([1.0, 3.0])
+
+    def total(a):
+        return cf.EdgeCoupling(lambda s, t, a: a / (s - t), FORMS[form](conn), a=a)(x, x).sum()
+
+    assert jax.grad(total)(1.5) == -1.0
+
+
+def test_numpy_in_functions_of_ones_own_is_told_in_words():
+    edge = cf.EdgeCoupling(lambda s, t: np.tanh(s), CONN)
+    custom = cf.CustomCoupling(lambda s, t, conn, k: k * cf.weighted_sum(conn, np.tanh(s)), CONN)
+    for rule in (edge, custom):
+        with refuses("<lambda> hands an array that JAX traces to NumPy", TypeError):
+            run(rule, 3)
+
+
+def test_a_connectome_in_place_of_its_weights_is_told_in_words():
+    whole = cf.Connectome(np.abs(CONN), np.ones((N, N)))
+    with refuses(
+        "`conn` must be an array of numbers, not Connectome. Pass .*`.weights`", TypeError
+    ):
+        cf.AdditiveCoupling(whole)
+    with refuses(
+        "not Connectome of dtype object. Pass the array that it holds, `.weights`", TypeError
+    ):
+        cf.weighted_sum(whole, jnp.asarray(X0))
+    with refuses("`lengths` must be an array of numbers, .* it holds, `.lengths`", TypeError):
+        cf.lags(whole, speed=1.0, dt=0.1)
+
+
+def test_a_surface_takes_separable_rules_alone():
+    rule = cf.EdgeCoupling(lambda s, t: s - t, CONN)
+    with refuses("`coupling` must be a separable rule, a `Coupling`, not EdgeCoupling", TypeError):
+        cf.RegionalCoupling(rule, cf.Parcellation([0, 1, 2, 3, 4, 0]))

@@ -50,7 +50,7 @@ def as_float(name: str, x: Any) -> Array:
     try:
         x = constant(x)
     except (TypeError, ValueError) as error:
-        what = f"`{name}` must be an array of numbers, not {type(x).__name__}. {_within(x)}"
+        what = f"`{name}` must be an array of numbers, not {type(x).__name__}. {_held(name, x)}"
         raise TypeError(what.rstrip()) from error
     _refuse_complex(name, x.dtype)
     if jnp.issubdtype(x.dtype, jnp.floating):
@@ -68,16 +68,16 @@ def require_real(name: str, x: Any) -> None:
             dtype = np.dtype(object)
     _refuse_complex(name, dtype)
     if not (jnp.issubdtype(dtype, jnp.number) or jnp.issubdtype(dtype, np.bool_)):
-        what = f"`{name}` must hold numbers, not {type(x).__name__} of dtype {dtype}. {_within(x)}"
+        what = (
+            f"`{name}` must hold numbers, not {type(x).__name__} of dtype {dtype}. {_held(name, x)}"
+        )
         raise TypeError(what.rstrip())
 
 
-def _within(x: Any) -> str:
-    """Return what to pass instead of an object, such as a `Connectome`, that holds the arrays meant."""
-    held = [name for name in ("weights", "lengths") if getattr(x, name, None) is not None]
-    return f"Pass the array that it holds: {' or '.join(f'`.{name}`' for name in held)}." * bool(
-        held
-    )
+def _held(name: str, x: Any) -> str:
+    """Return what to pass instead of a `Connectome`, or of another object that holds the array meant."""
+    held = "lengths" if name == "lengths" else "weights"
+    return f"Pass the array that it holds, `.{held}`." if hasattr(x, held) else ""
 
 
 def _refuse_complex(name: str, dtype: Any) -> None:
