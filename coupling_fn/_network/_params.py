@@ -19,7 +19,8 @@ class Wire(eqx.Module):
 
     Args:
         source: the state variable that regions send, or a function of the node's state that gives it
-            (`lambda s: s.y1 - s.y2`), or a tuple of these: the same coupling is used for each.
+            (`lambda s: s.y1 - s.y2`), or a tuple of these: the same coupling is used for each. A
+            function is called with the state at one time, each variable `(region,)`.
         into: the input that the coupling drives; a tuple of as many inputs as there are sources.
         target: the signal that the rule takes as the target's own state; by default the source.
 

@@ -15,6 +15,7 @@ from .._core import (
     SCHEMES,
     STAGES,
     PyTree,
+    calling,
     container,
     everywhere,
     get,
@@ -159,7 +160,8 @@ def _external(name: str, value: Any, time: Array, shape: tuple[int, ...]) -> Arr
     """Return an external input at a time."""
     if not callable(value):
         return value
-    value = value(time)
+    with calling(f"The external input on `{name}`"):
+        value = value(time)
     require_one_or_each(f"external` on `{name}", value, *shape)
     return value
 
@@ -168,7 +170,8 @@ def derivative(net: NetworkFields, x: PyTree, inputs: Any, params: Params) -> Py
     """Return the nodes' rate of change, in the shapes of their state."""
     name = getattr(net.node, "__name__", "node")
     try:
-        rates = net.node(x, inputs, params.node)
+        with calling(f"The node {name}"):
+            rates = net.node(x, inputs, params.node)
     except AttributeError as error:
         if error.obj is not params.node:
             raise

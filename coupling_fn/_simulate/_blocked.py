@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from .._core import PyTree, by_node, pack, read, repack
+from .._core import PyTree, by_node, calling, pack, read, repack
 from .._delays import (
     SHORTEST_BLOCK,
     BlockInput,
@@ -239,7 +239,8 @@ class _Block(NamedTuple):
     def _record_step(self, x: PyTree, noise: PyTree, step: Array, history: Any) -> PyTree:
         """Return what is recorded of the state after a step."""
         history = _Unread() if history is None else history
-        return self.record(self.start._replace(node=x, noise=noise, step=step, history=history))
+        with calling("`record`"):
+            return self.record(self.start._replace(node=x, noise=noise, step=step, history=history))
 
     def _step(self, block_step: Array, carry: _Carry, inputs: _StepInput) -> Any:
         """Take one step: the carry after it, and what the block keeps of it."""
@@ -318,7 +319,8 @@ def _reads_history(record: Record, state: State) -> bool:
     """Return whether a record looks at the history, which blocks then hand to it, or returns it."""
 
     def probe(node: PyTree, noise: PyTree, step: Array) -> PyTree:
-        return record(state._replace(node=node, noise=noise, step=step, history=_Unread()))
+        with calling("`record`"):
+            return record(state._replace(node=node, noise=noise, step=step, history=_Unread()))
 
     try:
         jax.eval_shape(probe, state.node, state.noise, state.step)

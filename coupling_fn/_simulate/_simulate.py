@@ -22,6 +22,7 @@ from .._core import (
     as_count,
     as_tree,
     by_node,
+    calling,
     fingerprint,
     get,
     is_key,
@@ -75,8 +76,9 @@ def simulate(
         steps: number of steps. [1]
         record: what to record of a state: the name of a state variable, a tuple of names, or a
             function of the state; None records nothing. By default all state variables of the node
-            are recorded. A function that reads `state.history` is given the histories of the recorded
-            steps, which take `lag` times the memory of a state each.
+            are recorded. A function is called with one state at a time, each variable `(region,)`. One
+            that reads `state.history` is given the histories of the recorded steps, which take `lag`
+            times the memory of a state each.
         every: record every so many steps; `steps` must be a multiple of it. [1]
         derivative: the mode in which a network with delays can be differentiated. "reverse" (`grad`,
             and `jacfwd` of a `grad`) takes memory of the order of the trajectory; "forward"
@@ -342,6 +344,7 @@ def _run_packed(net, state, params, steps, record, every):
 def _scan(one, state, record, steps, every):
     def some(state, _):
         state, _ = lax.scan(one, state, None, length=every)
-        return state, record(state)
+        with calling("`record`"):
+            return state, record(state)
 
     return lax.scan(some, state, None, length=steps // every)

@@ -49,7 +49,11 @@ class Node(Protocol):
     Params: Any
 
     def __call__(self, state: Any, inputs: Any, params: Any, /) -> Any:
-        """Return the rate of change of each state, in the container of the state. [state/ms]."""
+        """Return the rate of change of each state, in the container of the state. [state/ms].
+
+        A network calls it with the states and the inputs at one time, each `(region,)`, and with
+        `Params.node` as it is, whatever road a run takes; so must each rate be `(region,)`.
+        """
         ...
 
 

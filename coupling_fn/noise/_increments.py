@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from .._core import PyTree, get, refill, require_names, require_one_or_each
+from .._core import PyTree, calling, get, refill, require_names, require_one_or_each
 from ._coloured import Coloured
 from ._draw import START, draw, is_noise, named, require_regions, with_values
 from ._white import White
@@ -161,7 +161,8 @@ class Noises(NamedTuple):
             for name in self.states
         }
         for name, dW in increment.white.items():
-            amplitude = self.of_state[name].amplitude(x)
+            with calling(f"The amplitude of the noise on `{name}`"):
+                amplitude = self.of_state[name].amplitude(x)
             require_one_or_each(f"amplitude` of the noise `noise.{name}", amplitude, len(like))
             added[name] = added[name] + amplitude * dW
         return refill(x, added)

@@ -36,7 +36,10 @@ class White(eqx.Module):
 
     @abc.abstractmethod
     def amplitude(self, state: PyTree) -> Any:
-        """Return $g$ at a state of the node: a scalar, or `(region,)`. [state/ms^0.5]."""
+        """Return $g$ at a state of the node, each variable `(region,)`: a scalar, or `(region,)`.
+
+        [state/ms^0.5]
+        """
 
 
 class Additive(White):

@@ -61,7 +61,7 @@ class Stimulus(eqx.Module):
 
     @abc.abstractmethod
     def course(self, t: Any) -> Any:
-        """Return $f(t)$, the course in time, which is of order 1 [1]."""
+        """Return $f(t)$, the course in time, of order 1 [1]; a network calls it with one time, `()`."""
 
     def __call__(self, t: Any) -> Array:
         """Return the input at time `t` [ms], `()` or `(region,)`. [unit of the input]."""
