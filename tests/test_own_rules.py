@@ -437,6 +437,26 @@ def test_a_rule_that_is_not_elementwise_but_says_so_is_refused():
         started(rule)
 
 
+@pytest.mark.parametrize("rule", ["per source", "two messages", "from the mean"])
+def test_an_analysis_of_a_rule_that_mixes_sources_is_refused_where_lags_differ(rule):
+    """The derivatives are those of messages, each of which has the delay of its edge."""
+    net, params, state, theta = network(rule, "dense", LAGS["from 11"])
+    if rule == "from the mean":
+        with refuses("`send` of FromMean, in the coupling 'coupling', makes each message of"):
+            cf.jacobians(net, params, state.node)
+        net, params, state, theta = network(rule, "dense", 9)
+    jac = cf.jacobians(net, params, state.node)
+    _, send, receive = RULES[rule]
+    x, h = np.asarray(state.node.x), 1e-5
+
+    def received(seen):
+        return receive(*(CONN @ m for m in send(seen, theta)), x, K, CONN.sum(1))
+
+    for j, e in enumerate(h * np.eye(N)):
+        wanted = (received(x + e) - received(x - e)) / (2 * h)
+        np.testing.assert_allclose(jac.gains[0][0, :, 0, j], wanted, rtol=0, atol=1e-8)
+
+
 def test_elementwise_is_not_inherited_with_another_send():
     class Bent(cf.HyperbolicTangentCoupling):
         def send(self, source):

@@ -32,6 +32,7 @@ from .._core import (
     require_names,
     require_shape,
 )
+from .._coupling import Coupling, mixes_sources
 from .._network import Network, Params, derivative, links_of, taps_of
 from ..noise._draw import is_noise
 
@@ -131,8 +132,9 @@ def jacobians(net: Network, params: Params, x: PyTree) -> Jacobians:
         The derivatives, indexed [state, region, state, region] in the order of `net.node.states`.
 
     Raises:
-        ValueError: if the names or shapes in `x` do not fit the node, or if an external input varies
-            in time.
+        ValueError: if the names or shapes in `x` do not fit the node, if an external input varies in
+            time, or if lags differ and the `send` of a rule of your own mixes sources: their states then
+            arrive with more delays than one per pair of regions.
 
     Example:
         >>> net = cf.Network(cf.nodes.linear, dt=0.1, lags=jnp.array([[0, 30], [10, 0]]))
@@ -150,11 +152,29 @@ def jacobians(net: Network, params: Params, x: PyTree) -> Jacobians:
     gains, delays = [], []
     for place, source, name in _delayed(net):
         lag = _delay(net, params, name)
+        _require_own_messages(net, params, name)
         by_source = _by_source(rate, z, seen, place)
         sent = jax.grad(lambda z, s=source: read(unstack(z), s).sum())(z)
         gains.append(by_source[:, :, None, :] * sent[None, None, :, :])
         delays.append(jnp.broadcast_to(lag.astype(z.dtype), (z.shape[1],) * 2))
     return Jacobians(instantaneous, tuple(gains), tuple(delays))
+
+
+def _require_own_messages(net: Network, params: Params, name: str) -> None:
+    """Refuse a rule whose messages mix sources, where their lags differ."""
+    lags = net.lags[name]
+    if lags is not None and lags.ndim == 0:
+        return
+    couplings = params.coupling
+    coupling = couplings[name] if isinstance(couplings, Mapping) else couplings
+    for rule in jax.tree.leaves(coupling, is_leaf=lambda x: isinstance(x, Coupling)):
+        if isinstance(rule, Coupling) and mixes_sources(rule):
+            raise ValueError(
+                f"`send` of {type(rule).__name__}, in the coupling {name!r}, makes each message of the "
+                "states of several sources. Where lags differ, a source then reaches a target with "
+                "several delays, and there is one per pair of regions here. Give the network one lag "
+                "for all edges, or analyse the rule's messages as states of the node."
+            )
 
 
 def _by_source(rate: Callable, z: Array, seen: tuple[Array | None, ...], place: int) -> Array:

@@ -14,6 +14,7 @@ from ._rule import SumCoupling as SumCoupling
 from ._rule import input_of as input_of
 from ._rule import messages_at_times as messages_at_times
 from ._rule import messages_of as messages_of
+from ._rule import mixes_sources as mixes_sources
 from ._rule import require_elementwise as require_elementwise
 from ._rule import require_k as require_k
 from ._sigmoidal import HyperbolicTangentCoupling as HyperbolicTangentCoupling

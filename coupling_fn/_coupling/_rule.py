@@ -242,6 +242,33 @@ def require_elementwise(rule: Coupling) -> None:
         ) from error
 
 
+def mixes_sources(rule: Coupling) -> bool:
+    """Return whether what a source sends depends on the states of other sources.
+
+    Whether it does is seen from what `send` returns when one source moves, with numbers in place of the
+    parameters, which may be traced.
+    """
+    sources = rule.conn.shape[1]
+    if rule.elementwise or sources == 1:
+        return False
+    rng = np.random.default_rng(0)
+
+    def numbers(x: Any) -> Any:
+        return jnp.asarray(rng.uniform(0.5, 1.5, x.shape), x.dtype)
+
+    with jax.ensure_compile_time_eval():
+        arrays, others = eqx.partition(rule, eqx.is_inexact_array)
+        send = partial(messages_of, eqx.combine(jax.tree.map(numbers, arrays), others))
+        still = jnp.asarray(rng.uniform(-1.0, 1.0, sources), rule.conn.dtype)
+        wanted = jax.tree.leaves(send(still))
+        for to in (-30.0, -0.3, 0.4, 30.0):
+            got = jax.tree.leaves(send(still.at[0].set(to)))
+            for one, other in zip(got, wanted, strict=True):
+                if not np.allclose(one[1:], other[1:], rtol=1e-5, atol=0, equal_nan=True):
+                    return True
+    return False
+
+
 def _as_message(dtype: Any, message: Any) -> Array:
     """Convert a message of truth values or integers to the dtype of the states."""
     message = jnp.asarray(message)
