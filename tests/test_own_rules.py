@@ -184,7 +184,7 @@ GRID = [
 ]
 
 
-@pytest.mark.every(3)
+@pytest.mark.every(4)
 @pytest.mark.parametrize(("rule", "form", "lags"), GRID)
 def test_a_rule_of_ones_own_is_the_loops_on_every_road(rule, form, lags):
     scheme = "euler" if form == "BCOO" else "heun"
@@ -198,7 +198,7 @@ def test_a_rule_of_ones_own_is_the_loops_on_every_road(rule, form, lags):
             assert np.abs(other - wanted).max() > 1e-3
 
 
-@pytest.mark.every(2)
+@pytest.mark.every(3)
 @pytest.mark.parametrize("bounds", ["near", "far", "around a block"])
 @pytest.mark.parametrize("rule", ["per source", "from the mean"])
 def test_lags_that_may_vary_within_bounds_are_the_loops(rule, bounds):
@@ -208,7 +208,7 @@ def test_lags_that_may_vary_within_bounds_are_the_loops(rule, bounds):
     assert_close(simulated(net, state, params), by_loops(rule, CONN, lags, K, theta), ulps=2**12)
 
 
-@pytest.mark.every(2)
+@pytest.mark.every(4)
 @pytest.mark.parametrize("form", ["dense", "by edge"])
 @pytest.mark.parametrize("reach", BETWEEN)
 @pytest.mark.parametrize("rule", ["per source", "from the mean", "two messages"])
@@ -250,7 +250,7 @@ GRADIENTS = [
 ]
 
 
-@pytest.mark.every(2)
+@pytest.mark.every(3)
 @pytest.mark.parametrize(("rule", "form", "lags"), GRADIENTS)
 def test_gradients_and_batches_are_those_of_the_loops(rule, form, lags):
     net, params, state, theta = network(rule, form, LAGS[lags])
@@ -278,7 +278,7 @@ def test_gradients_and_batches_are_those_of_the_loops(rule, form, lags):
             assert abs(k_bar[i] - by_k) < 1e-7 * size
 
 
-@settings(max_examples=4)
+@settings(max_examples=2)
 @given(
     rule=st.sampled_from(["per source", "from the mean", "two messages", "on and off"]),
     form=st.sampled_from(list(FORMS)),
@@ -310,9 +310,6 @@ def test_two_rules_and_a_nested_sum_share_a_source():
     nested = cf.SumCoupling((cf.SumCoupling((rules[0], scalar)), rules[1], custom))
     together = eqx.tree_at(lambda p: p.coupling, params, nested)
     assert_close(simulated(net, state, together), step_by_step(net, state, together), ulps=2**12)
-    alone = cf.Network(cf.nodes.linear, DT, lags=LAGS["from 0"], lag_bounds=(0, 20))
-    begin = alone.init(state.node, together, history=PAST)
-    assert_close(simulated(alone, begin, together), simulated(net, state, together), ulps=2**12)
 
 
 def test_some_of_the_regions_send_with_a_parameter_each():
@@ -561,7 +558,7 @@ def started_with(coupling, form, lags):
     return net, params, net.init(cf.nodes.LinearState(jnp.asarray(X0)), params, history=past)
 
 
-@pytest.mark.every(4)
+@pytest.mark.every(5)
 @pytest.mark.parametrize(("shape", "form", "lags"), EDGE_GRID)
 def test_parameters_of_an_edge_rule_belong_to_what_their_shape_says(shape, form, lags):
     value, of_edge = SHAPES[shape]
@@ -576,7 +573,7 @@ def test_parameters_of_an_edge_rule_belong_to_what_their_shape_says(shape, form,
     assert_close(step_by_step(net, state, params), wanted, ulps=2**12)
 
 
-@pytest.mark.every(4)
+@pytest.mark.every(5)
 @pytest.mark.parametrize("lags", ["none", "from 0", "mixed", "one for all"])
 @pytest.mark.parametrize("form", FORMS)
 def test_a_function_of_whole_arrays_has_parameters_of_both_ends(form, lags):
@@ -663,6 +660,7 @@ def test_a_function_of_an_edge_gets_and_returns_numbers():
         cf.EdgeCoupling(fn, CONN, a=THETA)
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize("form", FORMS)
 def test_a_parameter_has_no_gradient_from_absent_edges(form):
     """There a / (s - t) is infinite: each region compared with itself."""

@@ -195,9 +195,9 @@ def _(conn: SparseConnection, values: Array) -> Array:
         return jnp.broadcast_to(values, (conn.edges,))
     if len(values) == 1:
         return at_sources(conn, values[0])
-    return (
-        at_targets(conn, values[:, 0]) if values.shape[1] == 1 else values[conn.target, conn.source]
-    )
+    if values.shape[1] == 1:
+        return at_targets(conn, values[:, 0])
+    return values[conn.target, conn.source]
 
 
 @singledispatch
