@@ -21,7 +21,7 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 from jaxtyping import Complex, Float, Num
 
-from .._core import PyTree, Signal, as_float, read, require_names
+from .._core import PyTree, Signal, as_float, inverse, read, require_names, solve
 from .._network import Network, Params
 from ..noise._draw import is_noise
 from ..noise._increments import noises_of
@@ -134,7 +134,7 @@ def cross_spectrum(
     jac, eye = jacobians(net, params, x), as_complex(jnp.eye(z.size, dtype=z.dtype))
 
     def at(frequency):
-        response = jnp.linalg.solve(characteristic(jac, 2 * np.pi * frequency / 1000), eye)
+        response = solve(characteristic(jac, 2 * np.pi * frequency / 1000), eye)
         response = jnp.einsum("si,sim->im", as_complex(out), response.reshape(*z.shape, z.size))
         return jnp.matmul(response * as_complex(q)[None], response.conj().T, precision=HIGHEST)
 
@@ -208,13 +208,13 @@ def lyapunov(a: Float[Array, "m m"], q: Float[Array, "m m"]) -> Float[Array, "m 
         product = jnp.matmul(a, c, precision=HIGHEST)
         return -(product + jnp.matmul(c, a.T, precision=HIGHEST))
 
-    def solve(_, q):
+    def found(_, q):
         return doubled(lax.stop_gradient(a), q)
 
-    def solve_transposed(_, q):
+    def found_transposed(_, q):
         return doubled(lax.stop_gradient(a.T), q)
 
-    return lax.custom_linear_solve(partial(residual, a), q, solve, transpose_solve=solve_transposed)
+    return lax.custom_linear_solve(partial(residual, a), q, found, transpose_solve=found_transposed)
 
 
 class _Doubling(NamedTuple):
@@ -235,9 +235,9 @@ def doubled(a: Float[Array, "m m"], q: Float[Array, "m m"]) -> Float[Array, "m m
     """Solve `a c + c a' + q = 0` by doubling, without derivatives of its own; NaN if a is unstable."""
     shift = eigenvalue_scale(a)
     eye = jnp.eye(len(a), dtype=a.dtype)
-    inverse = jnp.linalg.inv(shift * eye - a)
+    inverted = inverse(shift * eye - a)
     # Cayley's transform of a: a is stable if and only if all eigenvalues of this are within 1.
-    power = 2 * shift * inverse - eye
+    power = 2 * shift * inverted - eye
 
     def product(x, y):
         return jnp.matmul(x, y, precision=HIGHEST)
@@ -250,7 +250,7 @@ def doubled(a: Float[Array, "m m"], q: Float[Array, "m m"]) -> Float[Array, "m m
         size = jnp.abs(c.power).max()
         return (size > jnp.finfo(a.dtype).eps) & (size < 1e8) & (c.steps < DOUBLINGS)
 
-    start = _Doubling(power, 2 * shift * product(product(inverse, q), inverse.T), jnp.asarray(0))
+    start = _Doubling(power, 2 * shift * product(product(inverted, q), inverted.T), jnp.asarray(0))
     end = lax.while_loop(unfinished, double, start)
     return jnp.where(jnp.abs(end.power).max() < 1e-2, end.total, jnp.nan)
 
@@ -286,7 +286,7 @@ def integrals(jac: Jacobians, q: Float[Array, " m"], points: int) -> Integrals:
 
     def rest_at(omega):
         matrix = characteristic(jac, omega)
-        response = jnp.linalg.solve(matrix, identity)
+        response = solve(matrix, identity)
         density = jnp.matmul(response * as_complex(q)[None], response.conj().T, precision=HIGHEST)
         h = 1 / lax.complex(s, omega)
         zeroth, first = leading_orders(h, identity, matrix)
