@@ -14,6 +14,7 @@ from ._analysis import critical_k as critical_k
 from ._analysis import cross_spectrum as cross_spectrum
 from ._analysis import fixed_point as fixed_point
 from ._analysis import jacobians as jacobians
+from ._analysis import nonlinearity as nonlinearity
 from ._analysis import stationary_covariance as stationary_covariance
 from ._connectome import Connectome as Connectome
 from ._connectome import SparseConnection as SparseConnection

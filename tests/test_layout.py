@@ -19,7 +19,8 @@ REPOSITORY = PACKAGE.parent
 # rooms alone, and a module from lower modules of its room.
 ROOMS = {
     "_core": (
-        "_check _devices _progress _units | _types | _batching _checkpoint _named _packing _schemes"
+        "_check _devices _progress _units | _types | "
+        "_batching _checkpoint _linalg _named _packing _schemes"
     ),
     "_connectome": (
         "_padded_rows | "
@@ -51,7 +52,7 @@ ROOMS = {
         "_synchrony | "
         "_objectives"
     ),
-    "_analysis": "_linear | _response | _covariance | _stability",
+    "_analysis": "_linear | _response | _spectral | _covariance | _nonlinearity _stability",
     "transforms": "_transforms | _arrays",
     "_fit": (
         "_leaves _sweep | "

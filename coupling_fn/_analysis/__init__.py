@@ -6,4 +6,5 @@ from ._covariance import stationary_covariance as stationary_covariance
 from ._linear import Jacobians as Jacobians
 from ._linear import fixed_point as fixed_point
 from ._linear import jacobians as jacobians
+from ._nonlinearity import nonlinearity as nonlinearity
 from ._stability import critical_k as critical_k

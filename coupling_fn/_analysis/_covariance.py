@@ -21,74 +21,107 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 from jaxtyping import Complex, Float, Num
 
-from .._core import PyTree, Signal, as_float, read, require_names
+from .._core import (
+    PyTree,
+    Scalar,
+    Signal,
+    as_float,
+    inverse,
+    known,
+    read,
+    require_finite,
+    require_names,
+    require_shape,
+    solve,
+)
 from .._network import Network, Params
 from ..noise._draw import is_noise
 from ..noise._increments import noises_of
 from ._linear import Jacobians, eigenvalue_scale, fixed_point, jacobians, stacked
-from ._response import (
-    CHUNK,
-    HIGHEST,
-    as_complex,
-    characteristic,
-    checked_points,
-    frequency_grid,
-    is_causal,
-    leading_orders,
-    size_of,
-)
+from ._response import HIGHEST, as_complex, characteristic, checked_points, is_causal
+from ._spectral import integrals, is_resolved
 
 DOUBLINGS = 60
+# Terms of a Taylor series at a norm below 1/2, the first left out below 1e-16; and squarings of its sum.
+TERMS, SQUARINGS = 14, 32
 
 
-@eqx.filter_jit
 def stationary_covariance(
-    net: Network, params: Params, x: PyTree, *, points: int = 128
+    net: Network, params: Params, x: PyTree, *, lag: Scalar = 0.0, points: int = 128
 ) -> Float[Array, "state region state region"]:
     r"""Compute the covariances of all states around a fixed point, under weak noise.
 
-    Without delays, C solves $A C + C A^T + \sigma^2 = 0$, by doubling. With delays it is $\frac{1}{2
-    \pi} \int S(\omega) d\omega$, by the trapezoid rule in $\theta$ with $\omega = s \tan(\theta / 2)$,
-    of what remains after the slow tail is subtracted. The result is NaN where the fixed point is
-    found unstable, where the frequencies are too few to resolve a resonance, and where `x` is NaN. It
-    is differentiable in `params`, in both modes.
+    These are $C(l) = \langle u(t + l)\, u(t)^T \rangle$ for the deviations u and the lag l. Without
+    delays, C(0) solves $A C + C A^T + \sigma^2 = 0$, by doubling, and $C(l) = e^{A l} C(0)$ for l > 0.
+    With delays C(l) is $\frac{1}{2 \pi} \int S(\omega) e^{i \omega l} d\omega$, by the trapezoid rule
+    in $\theta$ with $\omega = s \tan(\theta / 2)$, of what remains after the slow tail is subtracted.
+    The result is NaN where the fixed point is found unstable, where the frequencies are too few to
+    resolve a resonance or the lag, and where `x` is NaN. It is differentiable in `params` and `lag`, in
+    both modes.
 
     Args:
         net: the network.
         params: its parameters, with noise.
         x: a fixed point, from `fixed_point`.
+        lag: how much later the first state is than the second; at -l the result is that at l with both
+            swapped. [ms]
         points: with delays, the number of frequencies from 0 to infinity, a multiple of 4. A resonance
-            at the frequency w that decays at the rate d needs about 5 w / d of them. [1]
+            at the frequency w that decays at the rate d needs about 5 w / d of them, and a lag l about
+            s l, with s the typical rate of the network. [1]
 
     Returns:
         The covariances, indexed [state, region, state, region] in the order of `net.node.states`.
         [state²]
 
     Raises:
-        ValueError: if `params` has no noise, or `points` is not a multiple of 4.
+        ValueError: if `params` has no noise, `lag` is not one finite number, or `points` is not a
+            multiple of 4.
         TypeError: if the noise is not white and additive.
 
     Source:
-        M. Gilson et al., PLoS Comput. Biol. 12, e1004762 (2016), for the equation; R. A. Smith, SIAM
+        M. Gilson et al., PLoS Comput. Biol. 12, e1004762 (2016), for the equations; R. A. Smith, SIAM
         J. Appl. Math. 16, 198 (1968), for doubling; G. Deco et al., J. Neurosci. 34, 7886 (2014).
 
     Example:
         >>> net = cf.Network(cf.nodes.linear, dt=0.1)
         >>> coupling = cf.AdditiveCoupling(jnp.zeros((1, 1)))
         >>> params = cf.Params(cf.nodes.LinearParams(a=-2.0), coupling, noise=1.0)
-        >>> c = cf.stationary_covariance(net, params, cf.nodes.LinearState(jnp.zeros(1)))
-        >>> round(float(c[0, 0, 0, 0]), 4)  # sigma² / (2 |a|)
+        >>> x = cf.nodes.LinearState(jnp.zeros(1))
+        >>> round(float(cf.stationary_covariance(net, params, x)[0, 0, 0, 0]), 4)  # sigma² / (2 |a|)
         0.25
+        >>> later = cf.stationary_covariance(net, params, x, lag=0.5)
+        >>> round(float(later[0, 0, 0, 0]), 4)  # exp(a lag) as much
+        0.092
     """
+    lag = as_float("lag", lag)
+    require_shape("lag", lag, (), meaning="It is one number.")
+    require_finite("lag", lag)
+    none = known(lag) and lag == 0  # Then the matrix exponential is left out of the program.
+    return _covariance_at(net, params, x, None if none else lag, checked_points(points))
+
+
+@eqx.filter_jit
+def _covariance_at(net, params, x, lag, points):
     z, _ = stacked(net, x)
-    q = _noise(net, params, z)
-    jac, points = jacobians(net, params, x), checked_points(points)
+    lag = None if lag is None else lag.astype(z.dtype)
+    return covariance_of(jacobians(net, params, x), noise_power(net, params, z), points, lag)
+
+
+def covariance_of(
+    jac: Jacobians, q: Float[Array, " m"], points: int, lag: Float[Array, ""] | None = None
+) -> Float[Array, "state region state region"]:
+    """Compute the covariances at a lag (None for 0), given the variances `q` that noise adds per ms."""
+    shape = jac.instantaneous.shape
     if not jac.gains:
-        a = jac.instantaneous.reshape(z.size, z.size)
-        return lyapunov(a, jnp.diag(q)).reshape(jac.instantaneous.shape)
-    found = integrals(jac, q, points)
-    trusted = _is_resolved(found) & is_causal(found.acausal)
-    return jnp.where(trusted, found.covariance, jnp.nan).reshape(jac.instantaneous.shape)
+        a = jac.instantaneous.reshape(q.size, q.size)
+        covariance = lyapunov(a, jnp.diag(q))
+        if lag is not None:
+            later = jnp.matmul(exponential(a * jnp.abs(lag)), covariance, precision=HIGHEST)
+            covariance = jnp.where(lag < 0, later.T, later)
+        return covariance.reshape(shape)
+    found = integrals(jac, q, points, lag)
+    trusted = is_resolved(found) & is_causal(found.acausal)
+    return jnp.where(trusted, found.covariance, jnp.nan).reshape(shape)
 
 
 @eqx.filter_jit
@@ -130,11 +163,11 @@ def cross_spectrum(
         0.2
     """
     z, _ = stacked(net, x)
-    q, out = _noise(net, params, z), _output(net, x, signal)
+    q, out = noise_power(net, params, z), _output(net, x, signal)
     jac, eye = jacobians(net, params, x), as_complex(jnp.eye(z.size, dtype=z.dtype))
 
     def at(frequency):
-        response = jnp.linalg.solve(characteristic(jac, 2 * np.pi * frequency / 1000), eye)
+        response = solve(characteristic(jac, 2 * np.pi * frequency / 1000), eye)
         response = jnp.einsum("si,sim->im", as_complex(out), response.reshape(*z.shape, z.size))
         return jnp.matmul(response * as_complex(q)[None], response.conj().T, precision=HIGHEST)
 
@@ -208,13 +241,13 @@ def lyapunov(a: Float[Array, "m m"], q: Float[Array, "m m"]) -> Float[Array, "m 
         product = jnp.matmul(a, c, precision=HIGHEST)
         return -(product + jnp.matmul(c, a.T, precision=HIGHEST))
 
-    def solve(_, q):
+    def found(_, q):
         return doubled(lax.stop_gradient(a), q)
 
-    def solve_transposed(_, q):
+    def found_transposed(_, q):
         return doubled(lax.stop_gradient(a.T), q)
 
-    return lax.custom_linear_solve(partial(residual, a), q, solve, transpose_solve=solve_transposed)
+    return lax.custom_linear_solve(partial(residual, a), q, found, transpose_solve=found_transposed)
 
 
 class _Doubling(NamedTuple):
@@ -235,9 +268,9 @@ def doubled(a: Float[Array, "m m"], q: Float[Array, "m m"]) -> Float[Array, "m m
     """Solve `a c + c a' + q = 0` by doubling, without derivatives of its own; NaN if a is unstable."""
     shift = eigenvalue_scale(a)
     eye = jnp.eye(len(a), dtype=a.dtype)
-    inverse = jnp.linalg.inv(shift * eye - a)
+    inverted = inverse(shift * eye - a)
     # Cayley's transform of a: a is stable if and only if all eigenvalues of this are within 1.
-    power = 2 * shift * inverse - eye
+    power = 2 * shift * inverted - eye
 
     def product(x, y):
         return jnp.matmul(x, y, precision=HIGHEST)
@@ -250,85 +283,33 @@ def doubled(a: Float[Array, "m m"], q: Float[Array, "m m"]) -> Float[Array, "m m
         size = jnp.abs(c.power).max()
         return (size > jnp.finfo(a.dtype).eps) & (size < 1e8) & (c.steps < DOUBLINGS)
 
-    start = _Doubling(power, 2 * shift * product(product(inverse, q), inverse.T), jnp.asarray(0))
+    start = _Doubling(power, 2 * shift * product(product(inverted, q), inverted.T), jnp.asarray(0))
     end = lax.while_loop(unfinished, double, start)
     return jnp.where(jnp.abs(end.power).max() < 1e-2, end.total, jnp.nan)
 
 
-class Integrals(NamedTuple):
-    """Integrals over all frequencies, of shape (m, m).
+def exponential(a: Float[Array, "m m"]) -> Float[Array, "m m"]:
+    r"""Compute $e^a$ by products alone: the Taylor series of $a / 2^n$, squared n times.
 
-    Attributes:
-        covariance: that of S.
-        coarse: that of S from every other frequency alone.
-        acausal: that of K^-1 less a half of the identity; see `is_causal`.
+    It is NaN where the norm of `a` is above $2^{31}$.
     """
+    norm = jnp.sqrt(jnp.square(lax.stop_gradient(a)).sum())
+    exponent = jnp.frexp(norm)[1]  # norm < 2^exponent
+    squarings = jnp.maximum(exponent + 1, 0)
+    small = a * jnp.exp2(-squarings.astype(a.dtype))  # of norm below 1/2
+    eye = jnp.eye(len(a), dtype=a.dtype)
+    total = eye
+    for order in range(TERMS, 0, -1):  # Horner's scheme
+        total = eye + jnp.matmul(small, total, precision=HIGHEST) / order
 
-    covariance: Float[Array, "m m"]
-    coarse: Float[Array, "m m"]
-    acausal: Float[Array, "m m"]
+    def square(x, step):
+        return jnp.where(step < squarings, jnp.matmul(x, x, precision=HIGHEST), x), None
 
-
-def integrals(jac: Jacobians, q: Float[Array, " m"], points: int) -> Integrals:
-    r"""Integrate S and K^-1 over all frequencies, given the variances of the noise, $Q = $ diag(`q`).
-
-    To first order in F, with $h$ and F as in `_response`,
-
-    $$S \approx |h|^2 Q + \bar h h^2 F Q + (\bar h h^2 F Q)^H.$$
-
-    The integral of these terms is known in closed form, and what S differs from them by is small and
-    smooth, so the quadrature rule is applied to that.
-    """
-    size = q.size
-    identity = as_complex(jnp.eye(size, dtype=q.dtype))
-    s, omegas, weights = frequency_grid(jac, points)
-    every_other = jnp.asarray(np.tile([2.0, 0.0], points // 2), q.dtype)
-
-    def rest_at(omega):
-        matrix = characteristic(jac, omega)
-        response = jnp.linalg.solve(matrix, identity)
-        density = jnp.matmul(response * as_complex(q)[None], response.conj().T, precision=HIGHEST)
-        h = 1 / lax.complex(s, omega)
-        zeroth, first = leading_orders(h, identity, matrix)
-        lead = (first * h.conj() * as_complex(q)[None]).real
-        rest = density.real - jnp.square(jnp.abs(h)) * jnp.diag(q) - lead - lead.T
-        return rest, (response - zeroth - first).real
-
-    # Computed again on the way back: keeping what each chunk needs would take a matrix per frequency.
-    @jax.checkpoint
-    def body(sums, at):
-        omega, weight, share = at
-        rest, acausal = jax.vmap(rest_at)(omega)
-        return Integrals(
-            sums.covariance + jnp.einsum("w,wij->ij", weight, rest),
-            sums.coarse + jnp.einsum("w,wij->ij", weight * share, rest),
-            sums.acausal + jnp.einsum("w,wij->ij", weight, acausal),
-        ), None
-
-    lead = _faded(jac, s) * q[None] / (4 * s * s)
-    start = jnp.diag(q) / (2 * s) + lead + lead.T
-    sums = Integrals(start, start, jnp.zeros_like(start))
-    chunks = [x.reshape(-1, CHUNK) for x in (omegas, weights, every_other)]
-    return lax.scan(body, sums, tuple(chunks))[0]
+    result, _ = lax.scan(square, total, jnp.arange(SQUARINGS, dtype=squarings.dtype))
+    return jnp.where(squarings <= SQUARINGS, result, jnp.nan)
 
 
-def _faded(jac: Jacobians, s: Float[Array, ""]) -> Float[Array, "m m"]:
-    r"""Compute $s I + A^0 + \sum_d A^d e^{-s \tau^d}$, which replaces F in the closed-form integral."""
-    size = size_of(jac)
-    faded = jac.instantaneous.reshape(size, size) + s * jnp.eye(size, dtype=s.dtype)
-    for gain, delay in zip(jac.gains, jac.delays, strict=True):
-        faded = faded + (gain * jnp.exp(-s * delay)[None, :, None, :]).reshape(size, size)
-    return faded
-
-
-def _is_resolved(found: Integrals) -> Array:
-    """Return whether half the points give nearly the same: the error with all is about its square."""
-    variance = jnp.diag(found.covariance)
-    scale = jnp.sqrt(jnp.abs(variance[:, None] * variance[None, :]))
-    return (jnp.abs(found.covariance - found.coarse) <= 0.03 * scale.max()).all()
-
-
-def _noise(net: Network, params: Params, z: Array) -> Array:
+def noise_power(net: Network, params: Params, z: Array) -> Array:
     """Return the variance that noise adds to each state per ms, as one vector of all states."""
     if params.noise is None:
         raise ValueError(

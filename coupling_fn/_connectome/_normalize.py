@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from .._core import known, require_choice
+from .._core import eigenvalues, eigenvectors, known, require_choice
 from ._connectome import Connectome, Dense, Matrix, Sparse, reweigh
 from ._sparse import (
     SparseConnection,
@@ -136,7 +136,7 @@ def _radius(weights: Array) -> Array:
 
 @jax.custom_jvp
 def _traced_radius(weights: Array) -> Array:
-    return jnp.abs(jnp.linalg.eigvals(weights)).max()
+    return jnp.abs(eigenvalues(weights)).max()
 
 
 @_traced_radius.defjvp
@@ -145,10 +145,10 @@ def _radius_jvp(primals, tangents):
     # only. JAX's own rule inverts the matrix of all eigenvectors, which is singular for an ordinary
     # directed network: two regions in a chain downstream of the loops are enough.
     (weights,), (change,) = primals, tangents
-    values, right = jnp.linalg.eig(weights)
+    values, right = eigenvectors(weights)
     leading = jnp.argmax(jnp.abs(values))
     value, x = values[leading], right[:, leading]
-    left_values, left = jnp.linalg.eig(weights.T)
+    left_values, left = eigenvectors(weights.T)
     overlap = jnp.abs(x @ left)
     distance = jnp.abs(left_values - value)
     same = distance <= distance.min() + 1e3 * jnp.finfo(weights.dtype).eps * jnp.abs(value)

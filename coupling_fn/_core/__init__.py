@@ -34,6 +34,12 @@ from ._devices import everywhere as everywhere
 from ._devices import mesh_of as mesh_of
 from ._devices import on_each as on_each
 from ._devices import shard_map as shard_map
+from ._linalg import cholesky as cholesky
+from ._linalg import eigenvalues as eigenvalues
+from ._linalg import eigenvectors as eigenvectors
+from ._linalg import inverse as inverse
+from ._linalg import solve as solve
+from ._linalg import triangular_factor as triangular_factor
 from ._named import Signal as Signal
 from ._named import container as container
 from ._named import get as get

@@ -11,7 +11,7 @@ import numpy as np
 from jax import Array, lax
 from jaxtyping import Float
 
-from .._core import PyTree, Where, as_count, require_choice
+from .._core import PyTree, Where, as_count, require_choice, triangular_factor
 from ..transforms import Transform
 from ._derivatives import DERIVATIVES, Derivative, value_and_jacobian
 from ._fit import FitResult, result_of
@@ -169,7 +169,7 @@ def _as_few(
     def columns(unconstrained: Unconstrained) -> tuple[Array, Array]:
         r, jacobian = value_and_jacobian(residuals, unconstrained, derivative)
         both = jnp.concatenate([jacobian.astype(r.dtype), r[:, None]], axis=1)
-        upper = jnp.linalg.qr(both, mode="r")
+        upper = triangular_factor(both)
         signs = jnp.where(jnp.diagonal(upper) < 0, -1, 1).astype(r.dtype)  # otherwise they may jump
         upper = signs[:, None] * upper
         return upper[:, :-1], upper[:, -1]

@@ -3,11 +3,10 @@
 from typing import Any
 
 import equinox as eqx
-import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from .._core import as_float, known, require_finite, require_nonnegative, require_square
+from .._core import as_float, cholesky, known, require_finite, require_nonnegative, require_square
 
 
 def correlation_factor(correlation: Any) -> Array:
@@ -50,7 +49,7 @@ def correlation_factor(correlation: Any) -> Array:
                 f"`correlation` must be positive definite; its smallest eigenvalue is {smallest:.3g}. "
                 "A matrix from fewer samples than regions is not: add a small number to its diagonal."
             )
-    return jnp.linalg.cholesky(correlation)
+    return cholesky(correlation)
 
 
 def factor_field() -> Any:
