@@ -60,9 +60,9 @@ def test_history_moves_on_by_what_was_sent():
     [
         (None, {}),
         (0, {}),
-        ({"slow": 4}, {"x": 4}),
-        ({"slow": 4, "fast": 2}, {"x": 4}),
-        ({"other": 3, "fast": 2}, {"x": 2, "y": 3}),
+        ({"slow": 4, "fast": None, "other": None}, {"x": 4}),
+        ({"slow": 4, "fast": 2, "other": 0}, {"x": 4}),
+        ({"slow": None, "other": 3, "fast": 2}, {"x": 2, "y": 3}),
     ],
 )
 def test_the_history_is_as_long_as_its_longest_lag(lags, depths):
