@@ -121,7 +121,7 @@ def _edge(passed: Time, rise: Any) -> Array:
     """Return 0 before an edge and 1 after it, from the time since it: at once, or in a smooth rise."""
     if rise is None:
         return jnp.where(passed.reached(0.0), 1.0, 0.0).astype(passed.ms.dtype)
-    part = jnp.clip((passed.ms + passed.rest) / rise, 0, 1)
+    part = jnp.clip(passed.ms / rise, 0, 1)
     return part * part * (3 - 2 * part)
 
 

@@ -97,7 +97,7 @@ class Ramp(Stimulus):
     def course(self, t):
         """Return how much of the way from 0 to the amplitude is done."""
         passed = Time.of(t).since(self.onset)
-        return jnp.clip((passed.ms + passed.rest) / self.duration, 0, 1)
+        return jnp.clip(passed.ms / self.duration, 0, 1)
 
 
 class Sampled(Stimulus):
@@ -153,12 +153,12 @@ class Sampled(Stimulus):
         whole = number.astype(jnp.int32)
         value = self.values[whole]
         if self.interpolate == "linear":
-            part = jnp.clip((beyond.ms + beyond.rest) / self.dt, 0, 1)
+            part = jnp.clip(beyond.ms / self.dt, 0, 1)
             value = value + part * (self.values[jnp.minimum(whole + 1, last)] - value)
         if self.outside == "hold":
             return value
         # After the last sample, what is beyond it is the time since that sample.
-        over = (whole == last) & (beyond.ms + beyond.rest > beyond.slack)
+        over = (whole == last) & (beyond.ms > beyond.slack)
         return jnp.where(passed.reached(0.0) & ~over, value, 0)
 
     def ends(self):

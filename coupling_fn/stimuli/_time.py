@@ -43,18 +43,15 @@ class Time(NamedTuple):
 
     def since(self, moment: Any) -> "Time":
         """Return the time that has passed since a moment [ms], without its rounding."""
-        ms = self.ms - moment
-        part = ms - self.ms
-        rounded_off = (self.ms - (ms - part)) - (moment + part)
-        return Time(ms, self.rest + rounded_off, self.slack)
+        ms, rounded_off = _sum(self.ms, -moment)
+        return Time(*_sum(ms, self.rest + rounded_off), self.slack)
 
     def reached(self, moment: Any) -> Array:
         """Return whether a moment [ms] is reached.
 
         An edge at the time of a step begins at that step, also where rounding puts it just after.
         """
-        passed = self.since(moment)
-        return passed.ms + passed.rest >= -self.slack
+        return self.since(moment).ms >= -self.slack
 
     def cycles(self, frequency: Any) -> Array:
         """Return how far the cycles of a frequency [Hz] are, less whole cycles. [1]."""
@@ -69,14 +66,14 @@ class Time(NamedTuple):
             return lax.stop_gradient(jnp.clip(number, 0, last))
 
         slack = self.slack
-        number = within(jnp.floor((self.ms + self.rest + slack) / period))
+        number = within(jnp.floor((self.ms + slack) / period))
         ms = self.ms
         for n in _halves(number):
             for p in _halves(period):
                 ms = ms - n * p
         left = ms + self.rest + slack  # The quotient may have been rounded to the next period.
         there = within(jnp.where(left < 0, number - 1, jnp.where(left < period, number, number + 1)))
-        return there, Time(ms - (there - number) * period, self.rest, slack)
+        return there, Time(*_sum(ms - (there - number) * period, self.rest), slack)
 
 
 def time_of_step(step: Array, dt: float, at: float, dtype: Any) -> Time:
@@ -84,21 +81,31 @@ def time_of_step(step: Array, dt: float, at: float, dtype: Any) -> Time:
     bits = (jnp.finfo(dtype).nmant + 1) // 2
     shifts = range(STEP_BITS - 1 - (STEP_BITS - 1) % bits, -1, -bits)
     mask = jnp.asarray((1 << bits) - 1, step.dtype)
-    counts = [((step >> shift) & mask).astype(dtype) * float(1 << shift) for shift in shifts]
+    units = [min(1 << shift, int(jnp.finfo(dtype).max)) for shift in shifts]
+    counts = [
+        ((step >> shift) & mask).astype(dtype) * float(unit)
+        for shift, unit in zip(shifts, units, strict=True)
+    ]
     first, second = _leading(dt, bits), _leading(dt - _leading(dt, bits), bits)
     ms, rest = counts[0] * first, step.astype(dtype) * (dt - first - second)
     terms = [count * first for count in counts[1:]] + [count * second for count in counts]
     for term in terms + ([at * first, at * (dt - first)] if at else []):
-        total = ms + term
-        part = total - ms
-        ms, rest = total, rest + ((ms - (total - part)) + (term - part))
-    total = ms + rest
-    return Time(total, (ms - total) + rest, jnp.minimum(_rounding(total), dt / 2))
+        ms, rounded_off = _sum(ms, term)
+        rest = rest + rounded_off
+    ms, rest = _sum(ms, rest)
+    return Time(ms, rest, jnp.minimum(_rounding(ms), dt / 2))
 
 
 def at_time(value: Any, time: Time) -> Any:
     """Return a function of time at a time: of the `Time` if it takes one, else of plain ms."""
     return value(time if getattr(value, "exact_time", False) else time.ms)
+
+
+def _sum(a: Any, b: Any) -> tuple[Array, Array]:
+    """Return a sum, and what it rounds off."""
+    total = a + b
+    part = total - a
+    return total, (a - (total - part)) + (b - part)
 
 
 def _rounding(t: Array) -> Array:
