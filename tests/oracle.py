@@ -147,6 +147,8 @@ class Net:
     external: dict = field(default_factory=dict)  # input -> f(t, region)
     history: dict = field(default_factory=dict)  # key -> (lag, region)
     inputs: tuple = ()  # names of inputs beside those of the states
+    bounds: dict = field(default_factory=dict)  # name -> (lowest, highest)
+    clip: str = "step"
 
     def run(self, x0, steps):
         past = {key: [np.array(row) for row in rows] for key, rows in self.history.items()}
@@ -166,10 +168,15 @@ class Net:
         return wire.key or wire.source
 
     def _step(self, x, past, n):
-        held = self._inputs(x, x, past, n, 0.0) if self.hold == "step" else None
+        coupled = self._coupled(x, x, past, n, 0.0)
 
         def rate(stage, when):
-            c = self._inputs(stage, x, past, n, when) if held is None else held
+            c = self._external(x, n, 0.0 if self.hold == "step" else when)
+            held = self.hold in ("coupling", "step")
+            for name, arrived in (
+                coupled if held else self._coupled(stage, x, past, n, when)
+            ).items():
+                c[name] = c[name] + arrived
             out = {name: np.zeros(_size(x)) for name in x}
             for i in range(_size(x)):
                 d = self.node(
@@ -182,29 +189,41 @@ class Net:
 
         increment = self.noise(n) if self.noise else dict.fromkeys(x, 0.0)
 
+        def within(state):
+            limits = self.bounds
+            return {n: np.clip(v, *limits[n]) if n in limits else v for n, v in state.items()}
+
         def move(rates, amount, noise=None):
             return {
                 name: x[name] + amount * rates[name] + (noise[name] if noise else 0.0) for name in x
             }
 
+        def moved(rates, amount, noise=None):
+            state = move(rates, amount, noise)
+            return within(state) if self.clip == "stages" else state
+
         a = rate(x, 0.0)
         if self.scheme == "euler":
-            return move(a, self.dt, increment)
+            return within(move(a, self.dt, increment))
         if self.scheme == "heun":
-            b = rate(move(a, self.dt, increment), 1.0)
-            return move({name: (a[name] + b[name]) / 2 for name in x}, self.dt, increment)
-        b = rate(move(a, self.dt / 2), 0.5)
-        c = rate(move(b, self.dt / 2), 0.5)
-        d = rate(move(c, self.dt), 1.0)
+            b = rate(moved(a, self.dt, increment), 1.0)
+            mean = {name: (a[name] + b[name]) / 2 for name in x}
+            return within(move(mean, self.dt, increment))
+        b = rate(moved(a, self.dt / 2), 0.5)
+        c = rate(moved(b, self.dt / 2), 0.5)
+        d = rate(moved(c, self.dt), 1.0)
         mean = {name: (a[name] + 2 * b[name] + 2 * c[name] + d[name]) / 6 for name in x}
-        return move(mean, self.dt, increment)
+        return within(move(mean, self.dt, increment))
 
-    def _inputs(self, stage, x, past, n, when):
-        size = _size(x)
-        out = {name: np.zeros(size) for name in (*x, *self.inputs)}
+    def _external(self, x, n, when):
+        out = {name: np.zeros(_size(x)) for name in (*x, *self.inputs)}
         for name, f in self.external.items():
-            for i in range(size):
+            for i in range(_size(x)):
                 out[name][i] += f((n + when) * self.dt, i)
+        return out
+
+    def _coupled(self, stage, x, past, n, when):
+        out = {name: np.zeros(_size(x)) for name in (*x, *self.inputs)}
         for wire in self.wires:
             edge, post = wire.rule
             own = _read(stage, wire.target or wire.source)

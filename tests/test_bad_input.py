@@ -256,7 +256,7 @@ PROBLEMS = {
         "`speed` must be positive and finite",
     ),
     "a history of the wrong length": (
-        lambda: start(net(lags=LAGS), history=jnp.ones((3, N))),
+        lambda: start(net(lags=LAGS), history={"x": jnp.ones((3, N)), "y": None}),
         r"`history` must have shape \(\) or \(3,\) or \(4, 3\), not \(3, 3\)\..*oldest first",
     ),
     "a history of an unknown state": (
@@ -338,7 +338,10 @@ PROBLEMS = {
         lambda: net(scheme="Heun"),
         "`scheme` must be one of 'euler', 'heun', 'rk4', not 'Heun'",
     ),
-    "an unknown hold": (lambda: net(hold=True), "`hold` must be one of 'stage', 'step', not True"),
+    "an unknown hold": (
+        lambda: net(hold=True),
+        "`hold` must be one of 'stage', 'coupling', 'step', not True",
+    ),
     "an unknown keyword of a network": (lambda: net(lag=LAGS), "'lag'", TypeError),
     "an unknown source": (
         lambda: net(couplings=cf.Wire("z", "x")),

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import oracle
 import pytest
 from helpers import assert_close, refuses
 from strategies import directed
@@ -89,3 +90,54 @@ def test_by_default_nothing_is_clipped_and_one_end_may_be_open():
 def test_wrong_bounds_are_refused(wrong, message, error):
     with refuses(message, error):
         wrong()
+
+
+@pytest.mark.every(5)
+@pytest.mark.parametrize("lags", ["plain", "stepwise"])
+@pytest.mark.parametrize("scheme", ["heun", "rk4", "euler"])
+@pytest.mark.parametrize("clip", ["stages", "step"])
+def test_stages_are_clipped_where_asked_for(clip, scheme, lags):
+    """Against loops over regions and stages; the predictor of a fast node leaves its bounds."""
+    low, high = -0.15, 0.6
+    net = cf.Network(
+        cf.nodes.linear, DT, lags=LAGS[lags], scheme=scheme, bounds={"x": (low, high)}, clip=clip
+    )
+    params = cf.Params(
+        cf.nodes.LinearParams(a=-2.6),
+        cf.AdditiveCoupling(CONN, k=0.6),
+        external={"x": lambda t: 3.0 * jnp.sin(1.1 * t + jnp.arange(3.0))},
+    )
+    judge = oracle.Net(
+        oracle.linear(-2.6),
+        [oracle.Wire(oracle.additive(0.6), CONN, "x", "x", LAGS[lags])],
+        DT,
+        scheme,
+        external={"x": lambda t, i: 3.0 * np.sin(1.1 * t + i)},
+        history={"x": np.tile(START, (8, 1))} if LAGS[lags] is not None else {},
+        bounds={"x": (low, high)},
+        clip=clip,
+    )
+    state = net.init(cf.nodes.LinearState(START), params)
+    got = cf.simulate(net, state, params, STEPS, record="x")[1]
+    assert_close(got, judge.run({"x": START}, STEPS)["x"], ulps=512)
+    judge.clip = "step" if clip == "stages" else "stages"
+    assert (np.abs(got - judge.run({"x": START}, STEPS)["x"]).max() > 1e-3) == (scheme != "euler")
+
+
+@pytest.mark.parametrize(("clip", "end"), [("step", 1.0), ("stages", 0.1)])
+def test_one_step_of_heun_with_its_predictor_clipped_or_not(clip, end):
+    """x' = -4 x from 1, at least 0.1, dt 0.5: the predictor is -1, with a rate of 4, or 0.1 and -0.4.
+
+    So x is 1 + (-4 + 4) / 4 = 1, or 1 + (-4 - 0.4) / 4 = -0.1, clipped.
+    """
+    net = cf.Network(cf.nodes.linear, 0.5, bounds={"x": (0.1, None)}, clip=clip)
+    params = cf.Params(cf.nodes.LinearParams(a=-4.0), cf.AdditiveCoupling(np.zeros((1, 1))))
+    x = net(net.init(cf.nodes.LinearState(jnp.ones(1)), params), params).node.x
+    assert x[0] == pytest.approx(end, abs=1e-15)
+
+
+def test_a_clip_without_bounds_is_refused():
+    with refuses('`clip="stages"` says when states are clipped to `bounds`; give these, too'):
+        cf.Network(cf.nodes.linear, DT, clip="stages")
+    with refuses("`clip` must be one of 'step', 'stages', not 'predictor'"):
+        cf.Network(cf.nodes.linear, DT, bounds={"x": (0, 1)}, clip="predictor")

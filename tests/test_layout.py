@@ -19,7 +19,7 @@ REPOSITORY = PACKAGE.parent
 # rooms alone, and a module from lower modules of its room.
 ROOMS = {
     "_core": (
-        "_check _devices _progress _units | _types | "
+        "_angles _check _devices _progress _units | _types | "
         "_batching _checkpoint _linalg _named _packing _schemes"
     ),
     "_connectome": (
@@ -37,7 +37,7 @@ ROOMS = {
         "_catalog"
     ),
     "noise": "_factor | _coloured _white | _draw | _increments",
-    "stimuli": "_stimulus | _pulses _signals",
+    "stimuli": "_time | _stimulus | _pulses _signals",
     "_delays": (
         "_lags _plan _windows | _edges _history | _run_layout | _buffers | _forward | _adjoint | "
         "_blocked_run"
@@ -45,7 +45,7 @@ ROOMS = {
     "_network": (
         "_edge_forms _params | _fields _link | _checks | _links | _step | _network | _vector_field"
     ),
-    "_simulate": "_finite _shard _stepwise | _blocked | _simulate",
+    "_simulate": "_clock _finite _shard _stepwise | _blocked | _simulate",
     "observe": (
         "_series | "
         "_average _bold _connectivity _fc_objectives _kernels _moments _sensors _spectrum "

@@ -4,6 +4,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import oracle
 import pytest
 from helpers import assert_close, refuses
 from jax.experimental.sparse import BCOO
@@ -60,9 +61,9 @@ def test_history_moves_on_by_what_was_sent():
     [
         (None, {}),
         (0, {}),
-        ({"slow": 4}, {"x": 4}),
-        ({"slow": 4, "fast": 2}, {"x": 4}),
-        ({"other": 3, "fast": 2}, {"x": 2, "y": 3}),
+        ({"slow": 4, "fast": None, "other": None}, {"x": 4}),
+        ({"slow": 4, "fast": 2, "other": 0}, {"x": 4}),
+        ({"slow": None, "other": 3, "fast": 2}, {"x": 2, "y": 3}),
     ],
 )
 def test_the_history_is_as_long_as_its_longest_lag(lags, depths):
@@ -216,3 +217,100 @@ def test_lags_of_which_jit_knows_nothing_are_looked_at_when_it_runs():
     assert_close(step(lags), known(known.init(X, params), params).node.x)
     with pytest.raises(Exception, match="leaves the network's bounds of 1 to 9 steps"):
         step(lags + 1).block_until_ready()
+
+
+# --- what is held over a step
+
+
+@pytest.mark.parametrize(("hold", "end"), [("stage", 8.0), ("coupling", 8.0), ("step", 6.0)])
+def test_a_ramp_is_held_only_where_all_inputs_are(hold, end):
+    """x' = t to 4 ms in steps of 1 ms: Heun is exact, and a rectangle rule where input is held."""
+    net = cf.Network(cf.nodes.linear, 1.0, hold=hold)
+    coupling = cf.AdditiveCoupling(jnp.zeros((1, 1)))
+    params = cf.Params(cf.nodes.LinearParams(a=0.0), coupling, external={"x": lambda t: t})
+    state = net.init(cf.nodes.LinearState(jnp.zeros(1)), params)
+    assert cf.simulate(net, state, params, 4)[0].node.x[0] == end
+
+
+@pytest.mark.every(5)
+@pytest.mark.parametrize("lags", [np.arange(25).reshape(N, N) % 7, None, 12])
+@pytest.mark.parametrize("scheme", ["heun", "rk4"])
+@pytest.mark.parametrize("hold", ["coupling", "step", "stage"])
+def test_what_is_held_is_the_oracle(hold, scheme, lags):
+    """With a coupling and an input that both vary within a step."""
+    sine = cf.stimuli.Sine(0.8, 90.0)
+    wires = {"x": cf.Wire("x", "x")}
+    net = cf.Network(cf.nodes.hopf, 0.3, couplings=wires, lags=lags, scheme=scheme, hold=hold)
+    params = cf.Params(
+        cf.nodes.HopfParams(a=-0.2, omega=0.7),
+        {"x": cf.DiffusiveCoupling(CONN, k=0.2)},
+        external={"x": sine, "y": 0.3},
+    )
+    external = {"x": lambda t, i: 0.8 * np.sin(2 * np.pi * 0.09 * t), "y": lambda t, i: 0.3}
+    x0 = {"x": np.asarray(X.x), "y": np.asarray(X.y)}
+    depth = 0 if lags is None else np.max(lags)
+    matrix = None if lags is None else np.broadcast_to(lags, (N, N))
+    wire = oracle.Wire(oracle.diffusive(0.2), np.asarray(CONN), "x", "x", matrix)
+    history = {"x": np.tile(x0["x"], (depth, 1))} if depth else {}
+    rate = oracle.hopf(-0.2, 0.7)
+    judge = oracle.Net(rate, [wire], 0.3, scheme, hold, external=external, history=history)
+    got = cf.simulate(net, net.init(X, params), params, 30)[1]
+    wanted = judge.run(x0, 30)
+    assert_close({"x": got.x, "y": got.y}, wanted, ulps=2**12)
+    others = {"stage", "coupling", "step"} - {hold}
+    for judge.hold in others:
+        assert np.abs(judge.run(x0, 30)["x"] - wanted["x"]).max() > 1e-4
+
+
+# --- histories and delays that are given in part
+
+
+def test_a_history_names_all_delayed_sources():
+    net = cf.Network(cf.nodes.hopf, dt=0.1, lags=3)
+    params = cf.Params(cf.nodes.HopfParams(), cf.DiffusiveCoupling(CONN))
+    past = jnp.arange(3.0 * N).reshape(3, N)
+    for given in (past, past[0]):
+        with refuses(r"one array, .* 2 sources are delayed: 'x', 'y'.*`history=\{'x': \.\.\., 'y'"):
+            net.init(X, params, history=given)
+    with refuses("`history` has no past of 'y', which is delayed, too.*with None if each region"):
+        net.init(X, params, history={"x": past})
+    with refuses("`history` has no past of 'x', 'y'"):
+        net.init(X, params, history={})
+    state = net.init(X, params, history={"x": past, "y": 0.5})
+    assert (state.history["x"] == past).all() and (state.history["y"] == 0.5).all()
+    state = net.init(X, params, history={"x": past, "y": None})
+    assert (np.asarray(state.history["y"]) == np.asarray(X.y)).all()
+    state = net.init(X, params, history=0.25)  # one number says the same of both
+    assert all((rows == 0.25).all() for rows in state.history.values())
+    one = cf.Network(cf.nodes.hopf, dt=0.1, couplings=cf.Wire("x", "x"), lags=3)
+    assert (one.init(X, params, history=past).history["x"] == past).all()
+    none = cf.Network(cf.nodes.hopf, dt=0.1)
+    assert none.init(X, params, history={}).history == {}
+
+
+def test_lags_bounds_and_lengths_leave_no_coupling_out():
+    wires = {"slow": cf.Wire("x", "x"), "fast": cf.Wire("x", "y")}
+
+    def build(**delays):
+        return cf.Network(cf.nodes.hopf, dt=0.1, couplings=wires, **delays)
+
+    words = "say nothing of the coupling 'fast'.*`'fast': None` for a coupling without delay"
+    for delays in (
+        {"lags": {"slow": 3}},
+        {"lag_bounds": {"slow": (0, 3)}},
+        {"lags": {"slow": 3}, "lag_bounds": {"slow": (0, 3)}},
+    ):
+        with refuses(words):
+            build(**delays)
+    build(lags={"slow": 3}, lag_bounds={"fast": (0, 3)})
+    build(lags=3, lag_bounds={"slow": (0, 3)})
+    net = build(lag_bounds={"slow": (0, 30), "fast": (0, 30)})
+    rules = dict.fromkeys(wires, cf.DiffusiveCoupling(CONN))
+    lengths = jnp.ones((N, N))
+    for given, message in (
+        ({"slow": lengths}, "`lengths` has none for the coupling 'fast'.*it has those of 'slow'"),
+        ({"slow": lengths, "fst": lengths}, r"no coupling \(in `lengths`\) 'fst'"),
+    ):
+        params = cf.Params(cf.nodes.HopfParams(), rules, lengths=given, speed=1.0)
+        with refuses(message):
+            net.init(X, params)

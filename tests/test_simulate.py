@@ -253,7 +253,7 @@ def test_couplings_with_lags_of_their_own_are_the_oracle(scheme):
         cf.nodes.wilson_cowan,
         DT,
         couplings=wires,
-        lags={"long": LAGS["from 3"], "near": 2},
+        lags={"long": LAGS["from 3"], "near": 2, "inhibition": None},
         scheme=scheme,
     )
     strong = 4 * np.abs(CONN)

@@ -46,7 +46,7 @@ def test_a_surface_is_the_oracle_with_tracts_from_regions_onto_vertices(rule):
         "local": cf.Wire("x", into="x"),
         "long": cf.Wire(lambda state: PARCELLATION.mean(state.x), into="x"),
     }
-    net = cf.Network(cf.nodes.linear, DT, couplings=wires, lags={"long": LAGS})
+    net = cf.Network(cf.nodes.linear, DT, couplings=wires, lags={"local": None, "long": LAGS})
     couplings = {
         "local": cf.DiffusiveCoupling(cf.to_sparse(KERNEL), 0.3),
         "long": cf.RegionalCoupling(make(TRACTS, 0.8), PARCELLATION),

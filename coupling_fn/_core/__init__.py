@@ -1,5 +1,7 @@
 """Checks on what users give, dtypes, and the JAX plumbing that every other room stands on."""
 
+from ._angles import TURN as TURN
+from ._angles import wrapped as wrapped
 from ._batching import with_batches as with_batches
 from ._check import as_count as as_count
 from ._check import as_float as as_float

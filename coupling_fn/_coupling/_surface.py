@@ -107,9 +107,8 @@ class RegionalCoupling(Coupling):
         ...     "local": cf.Wire("x", into="x"),
         ...     "long": cf.Wire(lambda state: parcellation.mean(state.x), into="x"),
         ... }
-        >>> net = cf.Network(
-        ...     cf.nodes.linear, dt=1.0, couplings=wires, lags={"long": 3}, scheme="euler"
-        ... )
+        >>> lags = {"local": None, "long": 3}
+        >>> net = cf.Network(cf.nodes.linear, dt=1.0, couplings=wires, lags=lags, scheme="euler")
         >>> long = cf.RegionalCoupling(cf.AdditiveCoupling(tracts), parcellation)
         >>> couplings = {"local": cf.DiffusiveCoupling(kernel, k=0.5), "long": long}
         >>> params = cf.Params(cf.nodes.LinearParams(a=-1.0), couplings)

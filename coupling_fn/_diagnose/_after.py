@@ -7,6 +7,7 @@ found nothing; `_causes` says why.
 from collections.abc import Mapping
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from .._core import Scalar, as_float, known, names_of, require_positive, require_positive_number
@@ -17,7 +18,17 @@ from ._report import Finding, Report, report
 from ._rule import parts
 from ._signals import measure
 from ._stability import look_at_step
-from ._symptoms import Sampling, exploded, is_angle, out_of_range, quiet, sampling, together
+from ._symptoms import (
+    Sampling,
+    exploded,
+    is_angle,
+    out_of_range,
+    quiet,
+    rounded_away,
+    rounded_time,
+    sampling,
+    together,
+)
 
 SHORTEST = 8  # Samples: fewer are not measured.
 
@@ -36,7 +47,8 @@ def diagnose_run(
 
     It looks for a run that exploded (when, where, and from which k on), died out, stood still, left the
     range of its model, synchronised completely or not at all, or drove regions apart; for oscillations
-    that the samples miss; and for records that are too short. It looks for causes in the signals and,
+    that the samples miss; for records that are too short; and for states and times that grew so far
+    that float32 cannot hold what they move in a step, where the record begins with the clock at 0. It looks for causes in the signals and,
     with `net` and `params`, in the connectome, the couplings, dt, and the linear analysis at rest. What
     a run should do depends on the model: the warnings about synchrony are meant for a resting state.
 
@@ -69,7 +81,7 @@ def diagnose_run(
     """
     require_positive_number("dt", dt, "ms")
     dt = float(dt)
-    signals = _signals(record, net)
+    signals, eps = _signals(record, net)
     if fc_error is not None:
         require_positive("fc_error", fc_error)
     context = context_of(net, params, x0, record)
@@ -77,7 +89,8 @@ def diagnose_run(
     facts: dict[str, Any] = {"samples": samples, "regions": size, "duration [ms]": samples * dt}
     findings = list(exploded(signals, dt, context))
     if not findings:
-        taken = Sampling(dt, samples, _longest_delay(net, lags, dt), fc_error)
+        steps = 1.0 if net is None else dt / net.dt
+        taken = Sampling(dt, samples, _longest_delay(net, lags, dt), fc_error, eps, steps)
         findings, measured = _look_at_signals(signals, taken, context)
         facts |= measured
         if context.stability is not None and net is not None:
@@ -96,6 +109,8 @@ def _look_at_signals(
     findings: list[Finding] = []
     for name, x in signals.items():
         findings += out_of_range(name, x, context)
+        findings += rounded_away(name, x, taken, context)
+    findings += rounded_time(taken, context)
     name, x = next(iter(signals.items()))
     found = list(quiet(name, x, taken.dt, context))
     findings += found
@@ -118,8 +133,8 @@ def _longest_delay(net: Network | None, lags: Any, dt: float) -> float:
     return max((high for _, (_, high) in net.lag_bounds), default=0) * net.dt
 
 
-def _signals(record: Any, net: Network | None) -> dict[str, np.ndarray]:
-    """Return the signals of a record by name, in float64."""
+def _signals(record: Any, net: Network | None) -> tuple[dict[str, np.ndarray], float]:
+    """Return the signals of a record by name, in float64, and the relative spacing of their dtype."""
     if not known(record):
         raise ValueError("`cf.diagnose_run` looks at values: call it outside of `jit` and `vmap`.")
     if isinstance(record, Mapping) or hasattr(record, "_fields"):
@@ -133,4 +148,5 @@ def _signals(record: Any, net: Network | None) -> dict[str, np.ndarray]:
         raise ValueError(
             f"`record` must be (time, region), one signal or several of one shape; got {shapes}."
         )
-    return {name: x.astype(np.float64) for name, x in signals.items()}
+    eps = max(float(jnp.finfo(x.dtype).eps) for x in signals.values())
+    return {name: x.astype(np.float64) for name, x in signals.items()}, eps

@@ -1,12 +1,14 @@
 """What is wrong with the signals of a run: each symptom, with the cause that `_causes` finds."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .._connectome import EdgeList, connected_parts
 from .._core import Scalar
+from ..noise import Coloured
+from ..stimuli import Sum
 from ..observe._synchrony import ABOVE_CHANCE
 from ._causes import Cause, Context
 from ._report import Finding, about, regions
@@ -17,6 +19,7 @@ STILL = 1e-6  # Of the size of the values: less is no movement.
 TOGETHER = 0.95  # The order parameter and the mean correlation of regions that are all in step.
 CYCLES = 10.0  # Fewer cycles are too few to measure.
 FEW = 4.0  # Samples per cycle: fewer may be aliased.
+ROUNDED = 0.01  # Of what a state moves in a step: half a spacing of its dtype is no more than this.
 
 
 class Sampling(NamedTuple):
@@ -27,16 +30,22 @@ class Sampling(NamedTuple):
         samples: how many samples there are. [1]
         longest_delay: the longest delay of the network; 0 where none is known. [ms]
         fc_error: the standard error that a correlation may have, or None. [1]
+        eps: the relative spacing of the numbers of the record. [1]
+        steps: how many steps of the network lie between two samples. [1]
     """
 
     dt: float
     samples: int
     longest_delay: float
     fc_error: Scalar | None
+    eps: float
+    steps: float
 
 
 def is_angle(name: str, context: Context) -> bool:
-    """Return whether a state is an angle: its name is theta, or its range is one turn."""
+    """Return whether a state is an angle: the node or its name says so, or its range is one turn."""
+    if context.net is not None and name in getattr(context.net.node, "angles", ()):
+        return True
     low, high = context.ranges.get(name, (0.0, 0.0))
     return abs(high - low - 2 * np.pi) < 1e-6 or name == "theta"
 
@@ -153,6 +162,83 @@ def quiet(name: str, x: np.ndarray, dt: float, context: Context) -> Iterator[Fin
             remedy=("Check cf.isolated_nodes(conn).", "Give noise to every region."),
             cause="isolated" if isolated else None,
         )
+
+
+# --- it is rounded ------------------------------------------------------------------------------
+
+
+def rounded_away(name: str, x: np.ndarray, taken: Sampling, context: Context) -> Iterator[Finding]:
+    """Find states that grow so far that what they move in a step is lost in their rounding."""
+    if len(x) < 8:
+        return
+    angle = is_angle(name, context)
+    y, half = np.unwrap(x, axis=0) if angle else x, len(x) // 2
+    early, late = y[half] - y[0], y[-1] - y[half]
+    # A state that comes to rest slows down, and one that goes to and fro is rounded up and down.
+    steady = (np.abs(late) > np.abs(np.diff(y[half:], axis=0)).sum(0) / 2) & (
+        np.abs(late) > np.abs(early) / 2
+    )
+    move = np.abs(late) / (len(x) - 1 - half) / taken.steps
+    spacing = taken.eps * 2.0 ** np.floor(np.log2(np.maximum(np.abs(x[half:]).max(0), 1e-300)))
+    lost = steady & (move > 0) & (spacing / 2 > ROUNDED * move)
+    if not lost.any():
+        return
+    worst = int(np.argmax(np.where(lost, spacing / np.where(move > 0, move, 1), 0)))
+    grows = angle and context.net is not None and not context.net.angles
+    yield Finding(
+        "lost_in_rounding",
+        "warning",
+        f"{name} of region {worst} moves by {move[worst]:.3g} per step at {np.abs(x[-1, worst]):.4g}, "
+        f"where the numbers of its dtype are {spacing[worst]:.3g} apart: its rate is wrong by up to "
+        f"{50 * spacing[worst] / move[worst]:.2g} %.",
+        **regions(lost),
+        why="Each step is rounded to that spacing, in the same direction for as long as the rate is "
+        "the same.",
+        remedy=(
+            *(
+                ('Let the network take whole turns off: cf.Network(angles="wrap").',)
+                if grows
+                else ()
+            ),
+            *(() if angle else ("If it is an angle, say so: cf.nodes.node(angles=[...]).",)),
+            "Run in float64: jax.config.update('jax_enable_x64', True).",
+            "Take a larger dt, or a state that does not grow.",
+        ),
+        cause="angles_grow" if grows else "dtype",
+    )
+
+
+def rounded_time(taken: Sampling, context: Context) -> Iterator[Finding]:
+    """Find external input that is given times with a spacing near dt."""
+    if context.net is None or context.params is None:
+        return
+    dt, end = context.net.dt, taken.samples * taken.dt
+    spacing = taken.eps * 2.0 ** np.floor(np.log2(end))
+    named = list(_of_plain_time(context.params.external or {}))
+    if named and spacing > dt / 2:
+        yield Finding(
+            "rounded_time",
+            "warning",
+            f"External input on {', '.join(named)} is a function of plain ms, which are {spacing:.3g} ms "
+            f"apart at {end:.6g} ms, with a step of {dt:g} ms.",
+            why="Several steps see the same time, and edges and phases move by as much.",
+            remedy=(
+                "Use a stimulus of cf.stimuli, which is given what is rounded off, too.",
+                "Set `exact_time = True` on your own: it is then given a cf.stimuli.Time.",
+                "Set the clock to 0 where your input allows it: net.restart_clock(state).",
+                "Run in float64.",
+            ),
+            cause="dtype",
+        )
+
+
+def _of_plain_time(external: dict[str, Any]) -> Iterator[str]:
+    """Yield the inputs that are functions of time, and take it as plain ms."""
+    for name, value in external.items():
+        parts = value.parts if isinstance(value, Sum) else (value,)
+        functions = (part for part in parts if callable(part) and not isinstance(part, Coloured))
+        if not all(getattr(part, "exact_time", False) for part in functions):
+            yield name
 
 
 # --- how far it is in step -----------------------------------------------------------------------

@@ -8,7 +8,7 @@ from ._links import carried_of as carried_of
 from ._links import delayed_of as delayed_of
 from ._links import links_of as links_of
 from ._links import references_of as references_of
-from ._links import require_history as require_history
+from ._links import require_fitting_state as require_fitting_state
 from ._links import taps_of as taps_of
 from ._network import Network as Network
 from ._params import Params as Params

@@ -4,13 +4,20 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
 from .._connectome import SparseConnection
 from .._core import (
+    TURN,
     PyTree,
+    get,
+    known,
+    names_of,
     read,
+    refill,
     require_choice,
     require_names,
     require_one_or_each,
@@ -58,6 +65,20 @@ def by_coupling(argument: str, value: Any, couplings: Mapping[str, Any]) -> dict
     return dict.fromkeys(couplings, value)
 
 
+def require_all_lags(delays: tuple[Any, Any], couplings: Mapping[str, Any]) -> None:
+    """Refuse lags and their bounds that leave a coupling out, which would then run without delay."""
+    given = [each for each in delays if each is not None]
+    dicts = [each for each in given if isinstance(each, Mapping)]
+    if not given or len(dicts) < len(given):  # what is no dict holds for all couplings
+        return
+    missing = sorted(set(couplings).difference(*dicts))
+    if missing:
+        raise ValueError(
+            f"`lags` and `lag_bounds` say nothing of the coupling {', '.join(map(repr, missing))}. "
+            f"Give its lags, too, or `{missing[0]!r}: None` for a coupling without delay."
+        )
+
+
 def checked_substeps(dt: float, noise_step: float | None) -> int:
     """Return how many noise steps make one step."""
     if noise_step is None:
@@ -97,6 +118,85 @@ def checked_limits(node: Node, bounds: Any) -> tuple[tuple[str, tuple[float, flo
             raise ValueError(f"`bounds` of {name!r} must be lowest < highest, not {pair}.")
         checked.append((name, (low, high)))
     return tuple(checked)
+
+
+def checked_clip(clip: Any, bounds: Any) -> Any:
+    """Return when states are clipped, which says something only where there are bounds."""
+    require_choice("clip", clip, ("step", "stages"))
+    if clip != "step" and not bounds:
+        raise ValueError(
+            f'`clip="{clip}"` says when states are clipped to `bounds`; give these, too.'
+        )
+    return clip
+
+
+def checked_angles(node: Node, angles: Any, bounds: Any) -> tuple[str, ...]:
+    """Return the states that whole turns are taken off."""
+    require_choice("angles", angles, ("wrap", "grow"))
+    of_node = tuple(getattr(node, "angles", ()))
+    if angles == "grow":
+        if not of_node:
+            name = getattr(node, "__name__", "node")
+            raise ValueError(f'`angles="grow"`: the node {name} has no state that is an angle.')
+        return ()
+    for name, _ in bounds:
+        if name in of_node:
+            raise ValueError(
+                f"`bounds` of {name!r}: it is an angle, and whole turns are taken off it. To clip it, "
+                'let it grow: `angles="grow"`.'
+            )
+    return of_node
+
+
+def require_periodic(angles: Sequence[str], links: Sequence[Link], x0: PyTree, mixed: bool) -> None:
+    """Refuse couplings in which a whole turn of an angle shows, where their values are known.
+
+    `mixed` says whether states are read between steps.
+    """
+    if not angles or not known(x0):
+        return
+    with jax.ensure_compile_time_eval():
+        x, y = _with_angles(x0, angles, -3.0, 2.7), _with_angles(x0, angles, -1.9, 1.1)
+        for link in links:
+            if known(link.coupling):
+                _require_periodic(angles, link, x, y, mixed)
+
+
+def _require_periodic(angles: Sequence[str], link: Link, x: PyTree, y: PyTree, mixed: bool) -> None:
+    """Refuse a coupling in which a whole turn shows, of sources in the state x or targets in y."""
+    signals, named = link.signals, ", ".join(angles)
+    source, own = read(x, signals.source), read(y, signals.target)
+    source_turned = read(_turned(x, angles), signals.source)
+    own_turned = read(_turned(y, angles), signals.target)
+    jumps = not np.allclose(source, source_turned, rtol=0, atol=1e-2)
+    # Only of a state that is named is it known that it is an angle.
+    if mixed and callable(signals.source) and not link.separable and jumps:
+        raise ValueError(
+            f"The coupling {signals.coupling!r} reads a function of the angle {named} between steps, "
+            "where a whole turn would show in it. Let it read the state by name, or let angles grow: "
+            '`cf.Network(..., angles="grow")`.'
+        )
+    pairs = ((source, own), (source_turned, own), (source, own_turned))
+    first, *others = (np.asarray(link.coupling(*each)) for each in pairs)
+    change = max(np.abs(first - other).max() for other in others)
+    if change > 1e-2 * np.abs(first).max():
+        raise ValueError(
+            f"The coupling {signals.coupling!r} takes the angle {named} as a number: after a whole turn "
+            f"its input differs by {change:.3g}. Whole turns are taken off angles after each step, so "
+            "the input would jump. Use a rule of its sine and cosine, such as `KuramotoCoupling`, or "
+            'let angles grow: `cf.Network(..., angles="grow")`.'
+        )
+
+
+def _with_angles(x: PyTree, angles: Sequence[str], first: float, last: float) -> PyTree:
+    """Return a state with its angles spread over the circle."""
+    spread = {n: jnp.linspace(first, last, len(get(x, n)), dtype=get(x, n).dtype) for n in angles}
+    return refill(x, {name: spread.get(name, get(x, name)) for name in names_of(x)})
+
+
+def _turned(x: PyTree, angles: Sequence[str]) -> PyTree:
+    """Return a state after a whole turn of its angles."""
+    return refill(x, {n: get(x, n) + sum(TURN) * (n in angles) for n in names_of(x)})
 
 
 def require_fitting_params(node: Node, params: Params, regions: int) -> None:

@@ -6,7 +6,7 @@ from jax.sharding import Mesh
 
 from .._delays import EdgeSplit, Interpolate
 from ..nodes import Node
-from ._params import Hold, Scheme, Wire
+from ._params import Clip, Hold, Scheme, Wire
 
 
 class NetworkFields(eqx.Module):
@@ -24,9 +24,11 @@ class NetworkFields(eqx.Module):
         block_size: how many steps a block has in a delayed run.
         interpolate: how a history is read between steps; None reads at the nearest step.
         scheme: how a step is integrated.
-        hold: whether coupling and external input are evaluated per stage or once per step.
+        hold: which inputs are evaluated once per step in place of per stage.
         substeps: how many noise increments are drawn and summed per step.
-        bounds: what states are clipped to after each step, with the name of the state.
+        bounds: what states are clipped to, with the name of the state.
+        clip: whether they are clipped after each step alone, or at the later stages of a scheme, too.
+        angles: the states that whole turns are taken off after each step.
         mesh: the devices that share the nodes, set by `shard`.
     """
 
@@ -42,4 +44,6 @@ class NetworkFields(eqx.Module):
     hold: Hold = eqx.field(static=True)
     substeps: int = eqx.field(static=True)
     bounds: tuple[tuple[str, tuple[float, float]], ...] = eqx.field(static=True)
+    clip: Clip = eqx.field(static=True)
+    angles: tuple[str, ...] = eqx.field(static=True)
     mesh: Mesh | None = eqx.field(static=True)

@@ -25,7 +25,7 @@ from .._connectome import (
     prepared,
     weighted,
 )
-from .._core import PyTree, Signal
+from .._core import PyTree, Signal, wrapped
 from .._coupling import (
     Coupling,
     EdgeCoupling,
@@ -67,6 +67,7 @@ class Signals(NamedTuple):
         into: the input of the node that the link drives.
         coupling: the name of the coupling.
         history: the name of the history that delayed edges read.
+        angle: whether the source is an angle that whole turns are taken off.
     """
 
     source: Signal
@@ -74,6 +75,7 @@ class Signals(NamedTuple):
     into: str
     coupling: str
     history: str
+    angle: bool
 
 
 class DelayedWeights(NamedTuple):
@@ -109,6 +111,8 @@ class SeparableLink(eqx.Module):
     blocked: tuple[DelayedWeights, ...]
     signals: Signals = eqx.field(static=True)
     stepwise_lag: int = eqx.field(static=True)
+
+    separable = True
 
     @property
     def reads_present(self) -> bool:
@@ -146,6 +150,10 @@ class SeparableLink(eqx.Module):
             messages = arriving if self.carries_messages else self.send(arriving, reference)
             parts.append(jax.tree.map(lambda m, conn=conn: sum_edges(conn, m), messages))
         return add(*parts)
+
+    def between(self, start: PyTree, end: PyTree, at: float) -> PyTree:
+        """Return the sums at a part of the step, from those at its start and its end."""
+        return jax.tree.map(lambda a, b: (1 - at) * a + at * b, start, end)
 
     def send(self, source: Array, reference: Array | None) -> PyTree:
         """Return the messages of the rule at one time, for states `(source,)` less the reference."""
@@ -187,6 +195,7 @@ class PairwiseLink(eqx.Module):
     some_instantaneous: bool = eqx.field(static=True)  # whether some edges may have lag 0
     stepwise_lag: int = eqx.field(static=True)
 
+    separable = False
     shift_invariant = False
     carries_messages = False
     blocked = ()
@@ -220,6 +229,17 @@ class PairwiseLink(eqx.Module):
         copies = (gather_edges(conn, buffer, index - jnp.maximum(t.lags, 1)) for t in self.taps)
         return tuple(copies) or None
 
+    def between(self, start: PyTree, end: PyTree, at: float) -> PyTree:
+        """Return the copies at a part of the step, from those at its start and its end."""
+        return jax.tree.map(lambda a, b: self._mixed((1 - at, a), (at, b)), start, end)
+
+    def _mixed(self, *parts: tuple[Any, Array]) -> Array:
+        """Return the mean of states, each with its share; between angles by the shorter way round."""
+        (share, state), *others = parts
+        if self.signals.angle:
+            return state + sum(s * wrapped(x - state) for s, x in others)
+        return share * state + sum(s * x for s, x in others)
+
     def receive(
         self, delayed: PyTree, source: Array, target: Array | None, reference: Array | None
     ) -> Array:
@@ -229,13 +249,14 @@ class PairwiseLink(eqx.Module):
             return self._input(source, target)
         if self.by_edge:
             source = at_sources(self.coupling.conn, source)
-        seen = 0.0
+        seen = []
         for tap, copy in zip(self.taps, delayed, strict=True):
             if self.some_instantaneous:
                 present = source if copy.ndim == 1 else source[None, :]
                 copy = jnp.where(tap.lags == 0, present, copy)
-            seen = seen + (copy if tap.share is None else tap.share * copy)
-        return self._input(seen, target)
+            seen.append((tap.share, copy))
+        # A rounded lag is one read, which has no share.
+        return self._input(seen[0][1] if len(seen) == 1 else self._mixed(*seen), target)
 
     def _input(self, seen: Array, target: Array | None) -> Array:
         if self.by_edge:

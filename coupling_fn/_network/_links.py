@@ -1,5 +1,6 @@
 """The links of a network: its couplings, prepared once per run, and what they read from histories."""
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -47,7 +48,8 @@ def _links_of_wire(
     parts = tuple(_parts(coupling))
     for source, into, target in zip(wire.source, wire.into, wire.target, strict=True):
         history = _history_name(net, name, wire, source)
-        signals = Signals(source, target, into, coupling=name, history=history)
+        angle = isinstance(source, str) and source in net.angles
+        signals = Signals(source, target, into, coupling=name, history=history, angle=angle)
         for part in parts:
             for tap in taps:
                 require_fitting_lags(name, tap.lags, part)
@@ -88,8 +90,7 @@ def taps_of(net: NetworkFields, name: str, params: Params) -> tuple[Tap, ...]:
                 f"The network was built with `lag_bounds` for {name!r}, so `params` must have lengths "
                 "and speed."
             )
-        lengths = params.lengths
-        lengths = lengths[name] if isinstance(lengths, Mapping) else lengths
+        lengths = _lengths_of(net, name, params.lengths)
         fractional = fractional_lags(lengths, params.speed, net.dt)
         lags = fractional if net.interpolate else nearest_lags(fractional)
         lags = within_bounds(lags, smallest, largest)
@@ -101,6 +102,19 @@ def taps_of(net: NetworkFields, name: str, params: Params) -> tuple[Tap, ...]:
     late = lags - whole
     whole = whole.astype(jnp.int32)
     return (Tap(whole, 1 - late), Tap(whole + 1, late))
+
+
+def _lengths_of(net: NetworkFields, name: str, lengths: Any) -> Any:
+    """Return the lengths of a coupling."""
+    if not isinstance(lengths, Mapping):
+        return lengths
+    require_names("coupling (in `lengths`)", lengths, [name for name, _ in net.wires])
+    if name not in lengths:
+        raise ValueError(
+            f"`lengths` has none for the coupling {name!r}, which the network has `lag_bounds` for; it "
+            f"has those of {', '.join(map(repr, lengths)) or 'none'}."
+        )
+    return lengths[name]
 
 
 def _takes_lengths(net: NetworkFields) -> bool:
@@ -131,8 +145,22 @@ def history_depths(net: NetworkFields, links: tuple[Link, ...]) -> dict[str, int
     return {name: depth for name, depth in depths.items() if depth}
 
 
-def require_history(net: NetworkFields, state: State, links: tuple[Link, ...]) -> None:
-    """Refuse a state whose histories are too short, or of other sources; longer ones do no harm."""
+def require_same_dt(net: NetworkFields, state: State) -> None:
+    """Refuse a state that counts in steps of another dt."""
+    if not math.isclose(state.dt.ms, net.dt, rel_tol=1e-9):
+        raise ValueError(
+            f"`state` counts time and history in steps of {state.dt.ms} ms; this network has dt = "
+            f"{net.dt} ms. Start with its own net.init(state.node, params), where time is 0 and the "
+            "history is in steps of its dt."
+        )
+
+
+def require_fitting_state(net: NetworkFields, state: State, links: tuple[Link, ...]) -> None:
+    """Refuse a state of another dt, or whose histories are too short or of other sources.
+
+    Longer histories do no harm.
+    """
+    require_same_dt(net, state)
     wanted = history_depths(net, links)
     got = {name: len(history) for name, history in state.history.items()}
     if got.keys() != wanted.keys() or any(got[name] < wanted[name] for name in wanted):

@@ -10,6 +10,7 @@ from jax import Array, lax
 
 from .._core import (
     SCHEMES,
+    STAGES,
     PyTree,
     as_float,
     get,
@@ -19,6 +20,7 @@ from .._core import (
     require_choice,
     require_names,
     require_positive_number,
+    wrapped,
 )
 from .._delays import (
     EdgeSplit,
@@ -31,19 +33,24 @@ from .._delays import (
     within_bounds,
 )
 from ..nodes import Node
+from ..noise._draw import restarted_key
 from ..noise._increments import noises_of
 from ._checks import (
     by_coupling,
+    checked_angles,
+    checked_clip,
     checked_limits,
     checked_substeps,
     checked_wires,
+    require_all_lags,
     require_fitting_coupling,
     require_fitting_params,
     require_node,
+    require_periodic,
 )
 from ._fields import NetworkFields
-from ._links import history_depths, links_of
-from ._params import Hold, Params, Scheme, State, Wire, require_state
+from ._links import history_depths, links_of, require_same_dt
+from ._params import Angles, Clip, Hold, Params, Scheme, State, TimeStep, Wire, require_state
 from ._step import prepare_step
 
 
@@ -62,8 +69,8 @@ class Network(NetworkFields):
         couplings: a `Wire` for the only coupling, or a dict of wires by name. By default there is one
             coupling, wired as the node says (`node.coupled`). `Params.coupling` goes by these names.
         lags: whole lags `(target, source)` from `lags()`; or one lag for all edges; or `(edge,)` for
-            the stored edges of a `SparseConnection`; a dict by name if couplings differ; None for no
-            delay. [steps]
+            the stored edges of a `SparseConnection`; a dict by name if couplings differ, with all of
+            them; None for no delay. [steps]
         lag_bounds: the smallest and largest lag that may occur, from `lag_bounds()`, or a dict of
             such pairs. Without `lags`, lags follow from `Params.lengths` and `Params.speed`. [steps]
         interpolate: None reads a history at the nearest step. "linear" reads between steps, so that
@@ -71,19 +78,31 @@ class Network(NetworkFields):
         scheme: "euler" (order 1), "heun" (order 2) or "rk4" (order 4; in a delayed network order 2,
             because between steps delayed sums are interpolated linearly).
         hold: "stage" evaluates the input of the nodes, coupling and external, at the time and state of
-            each stage of the scheme. "step" evaluates it once per step, as the field's reference
-            simulator does with the coupling; every scheme is then of first order.
+            each stage of the scheme. "coupling" evaluates the coupling once per step, and external
+            input per stage. "step" evaluates both once per step, as the field's reference simulator
+            does with its coupling and its stimuli. With either, every scheme is of first order in what
+            is held. Noise that adds to the rate of a state is not held.
         noise_step: the time step of the noise, of which dt is a multiple; dt by default. The
             increments within a step are summed, so that runs with the same key and `noise_step` follow
             the same path of the noise whatever their dt (Brownian refinement). [ms]
         bounds: what states are clipped to after each step: a dict of `(lowest, highest)` by state,
-            with None for no bound, or "node" for the node's own (`node.bounds`). By default nothing
-            is clipped. Where a state is held at a bound, its gradient through that step is 0.
+            with None for no bound, or "node" for the node's own (`node.bounds`). A state that the dict
+            does not name is not clipped, and by default none is. Where a state is held at a bound, its
+            gradient through that step is 0.
+        clip: "step" clips after each step alone. "stages" clips the states at the later stages of the
+            scheme, too, before it takes the rates there: Heun's predictor, say. That is how the
+            field's reference simulator clips.
+        angles: "wrap" takes whole turns off those states of the node that are angles (`node.angles`)
+            after each step, so that they stay in [-pi, pi) and keep their digits; the derivative is
+            that of the angle itself. "grow" leaves them as they are, for rules that take them as
+            numbers and for counting turns; in float32 they lose their rate after some minutes.
 
     Raises:
         ValueError: if a wire names a state or an input that the node does not have; if dt is not
             positive or not a multiple of `noise_step`; if lags are negative, not whole, or outside
-            their bounds; if `bounds` names another state, is empty, or the node has none.
+            their bounds, or a dict of them leaves a coupling out; if `bounds` names another state or an
+            angle that is wrapped, is empty, or the node has none; if `clip` or `angles` has nothing
+            to act on.
         TypeError: if `node` is no node function, or lags or bounds are no numbers.
 
     Example:
@@ -111,23 +130,29 @@ class Network(NetworkFields):
         hold: Hold = "stage",
         noise_step: float | None = None,
         bounds: Literal["node"] | Mapping[str, tuple[float | None, float | None]] | None = None,
+        clip: Clip = "step",
+        angles: Angles = "wrap",
     ):
         require_node(node)
         require_positive_number("dt", dt, "ms")
         require_choice("interpolate", interpolate, (None, "linear"))
         require_choice("scheme", scheme, SCHEMES)
-        require_choice("hold", hold, ("stage", "step"))
+        require_choice("hold", hold, ("stage", "coupling", "step"))
         couplings = checked_wires(node, couplings)
         if interpolate is not None and (lags is not None or lag_bounds is None):
             raise ValueError(
                 f'`interpolate="{interpolate}"` reads at lengths / speed from Params, not at whole '
                 "lags: give `lag_bounds=cf.lag_bounds(lengths, speed, dt)` and no `lags`."
             )
+        delays = (lags, lag_bounds)
         lags = by_coupling("lags", lags, couplings)
         lag_bounds = by_coupling("lag_bounds", lag_bounds, couplings)
+        require_all_lags(delays, couplings)
         self.node, self.dt, self.scheme, self.hold = node, float(dt), scheme, hold
         self.substeps = checked_substeps(self.dt, noise_step)
         self.bounds = checked_limits(node, bounds)
+        self.clip = checked_clip(clip, self.bounds)
+        self.angles = checked_angles(node, angles, self.bounds)
         self.mesh = None
         self.wires = tuple(couplings.items())
         self.interpolate = interpolate
@@ -157,15 +182,19 @@ class Network(NetworkFields):
             x0: the state variables at t = 0, each `(region,)`, in a NamedTuple or a dict.
             params: the parameters that the run starts with; shapes are checked against them.
             key: a `jax.random` key, needed where there is noise.
-            history: what each delayed source sent before t = 0: a constant or an array as
-                `make_history` takes, or a dict of such by state name (by the coupling's name where
-                its source is a function). By default each region has always been where it starts.
+            history: what each delayed source sent before t = 0, in steps of the network's dt: one
+                number for all; where one source is delayed, an array as `make_history` takes; else a
+                dict of such by state name (by the coupling's name where its source is a function),
+                with all delayed sources. None, in the dict, too, means that each region has always
+                been where it starts.
 
         Returns:
             The state, whose leaves are arrays.
 
         Raises:
-            ValueError: if names or shapes do not fit, or noise comes without a key.
+            ValueError: if names or shapes do not fit, or noise comes without a key; if `history` is an
+                array where several sources are delayed, or leaves one out; if a coupling takes an
+                angle that is wrapped as a number.
             TypeError: if `key` is no random key.
 
         Example:
@@ -189,21 +218,60 @@ class Network(NetworkFields):
             for link in links
             if link.signals.history in depths
         }
-        given = history if isinstance(history, Mapping) else dict.fromkeys(depths, history)
-        require_names("delayed source", given, depths)
+        at_half = self.hold == "stage" and 0.5 in STAGES[self.scheme]
+        mixed = bool(depths) and (self.interpolate is not None or at_half)
+        require_periodic(self.angles, links, x0, mixed)
+        given = _by_source(history, list(depths))
         past = {}
         for name, depth in depths.items():
-            before = given.get(name)
+            before = given[name]
             before = sources[name] if before is None else before
             before = checked_past("history", before, depth, len(sources[name]))
             past[name] = before.astype(sources[name].dtype)
-        reference = {name: lax.stop_gradient(x[0]) for name, x in sources.items()}
-        return State(x0, past, jnp.zeros((), jnp.int32), key, reference, noises.start(key, first))
+        reference = {
+            name: lax.stop_gradient(wrapped(x[0]) if name in self.angles else x[0])
+            for name, x in sources.items()
+        }
+        start, dt = jnp.zeros((), jnp.int32), TimeStep(self.dt)
+        return State(x0, past, start, key, reference, noises.start(key, first), dt)
 
     def __call__(self, state: State, params: Params) -> State:
         """Take one step, from time `state.step * dt` to one dt later."""
         require_state(state)
         return prepare_step(self, params)(state, params)
+
+    def restart_clock(self, state: State) -> State:
+        """Return a state with its clock at 0: after a warm-up, times of external input count from here.
+
+        The states of the nodes, histories and noise states stay. The random key is replaced by one that
+        follows from it and the number of steps, so that what comes draws other numbers than the steps
+        from 0 on did.
+
+        Args:
+            state: where a run of this network stands.
+
+        Returns:
+            The state at time 0.
+
+        Raises:
+            ValueError: if the state was made by a network of another dt.
+
+        Example:
+            >>> net = cf.Network(cf.nodes.linear, dt=1.0, scheme="euler")
+            >>> pulse = cf.stimuli.Step(3.0, onset=2.0, duration=1.0)
+            >>> params = cf.Params(
+            ...     cf.nodes.LinearParams(a=0.0), cf.AdditiveCoupling(jnp.eye(1), 0.0), external={"x": pulse}
+            ... )
+            >>> quiet = eqx.tree_at(lambda p: p.external, params, None)
+            >>> state = net.init(cf.nodes.LinearState(jnp.zeros(1)), params)
+            >>> warm, _ = cf.simulate(net, state, quiet, steps=100)
+            >>> cf.simulate(net, net.restart_clock(warm), params, steps=4, record="x")[1].ravel().tolist()
+            [0.0, 0.0, 3.0, 3.0]
+        """
+        require_state(state)
+        require_same_dt(self, state)
+        key = None if state.key is None else restarted_key(state.key, state.step)
+        return state._replace(step=jnp.zeros_like(state.step), key=key)
 
     @property
     def delayed(self) -> bool:
@@ -229,6 +297,27 @@ def _plan_blocks(
         name: split_edges(fixed[name], block_size) if name in fixed and fixed[name].ndim else None
         for name in lags
     }
+
+
+def _by_source(history: Any, sources: list[str]) -> dict[str, Any]:
+    """Return the given past of each delayed source; None means that it has always been where it starts."""
+    if isinstance(history, Mapping):
+        require_names("delayed source", history, sources)
+        missing = [name for name in sources if name not in history]
+        if missing:
+            raise ValueError(
+                f"`history` has no past of {', '.join(map(repr, missing))}, which is delayed, too. Add "
+                f"`{missing[0]!r}`, with its past, with a constant, or with None if each region has "
+                "always been where it starts."
+            )
+        return dict(history)
+    if len(sources) > 1 and history is not None and np.ndim(history):
+        raise ValueError(
+            f"`history` is one array, {np.shape(history)}, but {len(sources)} sources are delayed: "
+            f"{', '.join(map(repr, sources))}. Give a dict with the past of each: "
+            f"`history={{{', '.join(f'{name!r}: ...' for name in sources)}}}`."
+        )
+    return dict.fromkeys(sources, history)
 
 
 def _checked_states(node: Node, x0: PyTree) -> PyTree:

@@ -11,7 +11,9 @@ from .._core import PyTree, Signal, as_float, require_finite, require_nonnegativ
 from ..noise._draw import is_noise
 
 Scheme = Literal["euler", "heun", "rk4"]
-Hold = Literal["stage", "step"]
+Hold = Literal["stage", "coupling", "step"]
+Clip = Literal["step", "stages"]
+Angles = Literal["wrap", "grow"]
 
 
 class Wire(eqx.Module):
@@ -123,18 +125,30 @@ def _floats(name: str, x: Any) -> Any:
     return jax.tree.map(lambda x: x if is_leaf(x) else as_float(name, x), x, is_leaf=is_leaf)
 
 
+class TimeStep(eqx.Module):
+    """The dt of a network, as a part of a state's structure: it has no leaves.
+
+    Attributes:
+        ms: the time step. [ms]
+    """
+
+    ms: float = eqx.field(static=True)
+
+
 class State(NamedTuple):
     """Hold where a run stands: all that its next step depends on.
 
     Attributes:
         node: the state variables, each `(region,)`, in the container that `init` was given.
         history: for each delayed source what it sent before now, `(lag, source)`, oldest first.
-        step: the number of steps done so far, which tells external input and noise the time.
+        step: the number of steps done so far, or since `Network.restart_clock`, which tells external
+            input and noise the time.
         key: the random key of the whole run, or None.
         reference: for each delayed source the state that shift-invariant rules subtract from it: its
             first value, kept so that a run in two parts rounds as one.
         noise: the state of each coloured noise, by its place ("noise.x", "external.E"): of unit
             variance, `(component, region)`.
+        dt: the time step that steps and histories are counted in, which is fixed: `state.dt.ms`. [ms]
 
     Example:
         >>> net = cf.Network(cf.nodes.linear, dt=0.1, lags=4)
@@ -150,6 +164,7 @@ class State(NamedTuple):
     key: Array | None
     reference: dict[str, Array]
     noise: dict[str, Array]
+    dt: TimeStep
 
 
 def require_state(state: Any) -> None:

@@ -24,8 +24,11 @@ from .._core import (
     refill,
     require_one_or_each,
     require_shape,
+    wrapped,
 )
 from ..noise._increments import NoiseIncrement, external_of, noises_of
+from ..stimuli import Time
+from ..stimuli._time import at_time, time_of_step
 from ._checks import require_fitting_coupling, require_fitting_params
 from ._fields import NetworkFields
 from ._link import Link
@@ -35,7 +38,7 @@ from ._links import (
     delayed_of,
     links_of,
     references_of,
-    require_history,
+    require_fitting_state,
 )
 from ._params import Params, State
 
@@ -66,7 +69,7 @@ def prepare_step(net: NetworkFields, params: Params) -> Callable[[State, Params]
 
 def take_step(net: NetworkFields, links: tuple[Link, ...], state: State, params: Params) -> State:
     """Take one step."""
-    require_history(net, state, links)
+    require_fitting_state(net, state, links)
     buffers, references = buffers_of(links, state), references_of(links, state)
     carried = carried_of(links, buffers, references)
     increment = noise_increment(net, state.key, state.step, state.node, params)
@@ -85,7 +88,7 @@ def take_step(net: NetworkFields, links: tuple[Link, ...], state: State, params:
 
 def read_steps(net: NetworkFields) -> tuple[int, ...]:
     """Return when within a step the delayed sums are needed: 0 is its start, 1 its end."""
-    return (0,) if net.hold == "step" or STAGES[net.scheme][-1] == 0 else (0, 1)
+    return (0,) if net.hold != "stage" or STAGES[net.scheme][-1] == 0 else (0, 1)
 
 
 def advance(
@@ -96,20 +99,26 @@ def advance(
     require_fitting_params(net.node, params, len(first))
     for link in links:
         require_fitting_coupling(link, x)
-    start = drive.step.astype(first.dtype) * net.dt
     noises = noises_of(net.node.states, params.noise, params.external)
     noise_values = tuple(map(noises.values, drive.noise_states))
 
-    def inputs(x: PyTree, at: float) -> Any:
-        external = external_of(params.external, _at_stage(noise_values, at))
-        delayed = _at_stage(drive.delayed, at)
-        time = start + at * net.dt
-        return node_inputs(net, links, x, external, time, delayed, drive.references)
+    def external(at: float) -> dict[str, Any]:
+        values = external_of(params.external, _at_stage(noise_values, at))
+        return external_inputs(values, time_of_step(drive.step, net.dt, at, first.dtype), x)
 
-    held = inputs(x, 0.0) if net.hold == "step" else None
+    def coupled(x: PyTree, at: float) -> Received:
+        delayed = drive.delayed[0] if at == 0.0 else _delayed_at(links, drive.delayed, at)
+        return received(net, links, x, delayed, drive.references)
+
+    held_coupling = coupled(x, 0.0) if net.hold != "stage" else None
+    held = all_inputs(net, x, external(0.0), held_coupling or ()) if net.hold == "step" else None
 
     def rate(x: PyTree, at: float) -> PyTree:
-        rates = derivative(net, x, inputs(x, at) if held is None else held, params)
+        inputs = held
+        if inputs is None:
+            arrived = coupled(x, at) if held_coupling is None else held_coupling
+            inputs = all_inputs(net, x, external(at), arrived)
+        rates = derivative(net, x, inputs, params)
         values = _at_stage(noise_values, at)
         if not values:
             return rates
@@ -118,9 +127,19 @@ def advance(
 
     increment = drive.increment
     noise = partial(noises.added, increment) if increment.white else increment.fixed
-    x = SCHEMES[net.scheme](rate, x, net.dt, noise)
-    if not net.bounds:
-        return x
+    if net.clip == "stages":
+        x = SCHEMES[net.scheme](rate, x, net.dt, noise, partial(_clipped, net))
+    else:
+        x = SCHEMES[net.scheme](rate, x, net.dt, noise)
+    if net.angles:
+        x = refill(
+            x, {n: wrapped(get(x, n)) if n in net.angles else get(x, n) for n in names_of(x)}
+        )
+    return _clipped(net, x) if net.bounds else x
+
+
+def _clipped(net: NetworkFields, x: PyTree) -> PyTree:
+    """Return a state within the bounds of the network."""
     limits = dict(net.bounds)
     values = {n: jnp.clip(get(x, n), *limits.get(n, (None, None))) for n in names_of(x)}
     return refill(x, values)
@@ -134,34 +153,71 @@ def _at_stage(ends: tuple[PyTree, ...], at: float) -> PyTree:
     return end if at == 1.0 else jax.tree.map(lambda a, b: (1 - at) * a + at * b, start, end)
 
 
+def _delayed_at(links: tuple[Link, ...], ends: tuple[Any, ...], at: float) -> tuple[Any, ...]:
+    """Return what arrives over delayed edges at a stage, from its start and its end."""
+    start, end = ends
+    if at == 1.0:
+        return end
+    return tuple(link.between(*each, at) for link, *each in zip(links, start, end, strict=True))
+
+
+Received = tuple[tuple[str, Array], ...]
+
+
 def node_inputs(
     net: NetworkFields,
     links: tuple[Link, ...],
     x: PyTree,
     external: dict[str, Any],
-    time: Array,
+    time: Time,
     delayed: tuple[Any, ...],
     references: tuple[Array | None, ...],
 ) -> Any:
     """Return what drives the nodes: external input at a time, and what the links receive."""
-    first = jax.tree.leaves(x)[0]
-    driven = {name: _external(name, value, time, first.shape) for name, value in external.items()}
+    arrived = received(net, links, x, delayed, references)
+    return all_inputs(net, x, external_inputs(external, time, x), arrived)
+
+
+def all_inputs(net: NetworkFields, x: PyTree, external: dict[str, Any], arrived: Received) -> Any:
+    """Return the inputs of the nodes: external ones, and what arrived over the links, added up."""
+    driven = dict(external)
+    for into, value in arrived:
+        driven[into] = driven.get(into, 0.0) + value
+    return container(x, net.node.inputs, driven, jax.tree.leaves(x)[0])
+
+
+def received(
+    net: NetworkFields,
+    links: tuple[Link, ...],
+    x: PyTree,
+    delayed: tuple[Any, ...],
+    references: tuple[Array | None, ...],
+) -> Received:
+    """Return what each link receives, with the name of the input that it drives."""
+    shape = jax.tree.leaves(x)[0].shape
+    arrived = []
     for link, reference, sums in zip(links, references, delayed, strict=True):
         signals = link.signals
         source = read(x, signals.source)
         source = everywhere(net.mesh, source) if link.reads_present else source
-        received = link.receive(sums, source, read(x, signals.target), reference)
-        require_shape(f"the input from coupling {signals.coupling}", received, first.shape)
-        driven[signals.into] = driven.get(signals.into, 0.0) + received
-    return container(x, net.node.inputs, driven, first)
+        value = link.receive(sums, source, read(x, signals.target), reference)
+        require_shape(f"the input from coupling {signals.coupling}", value, shape)
+        arrived.append((signals.into, value))
+    return tuple(arrived)
 
 
-def _external(name: str, value: Any, time: Array, shape: tuple[int, ...]) -> Array:
+def external_inputs(external: dict[str, Any], time: Time, x: PyTree) -> dict[str, Any]:
+    """Return the external inputs of the nodes at a time."""
+    shape = jax.tree.leaves(x)[0].shape
+    return {name: _external(name, value, time, shape) for name, value in external.items()}
+
+
+def _external(name: str, value: Any, time: Time, shape: tuple[int, ...]) -> Array:
     """Return an external input at a time."""
     if not callable(value):
         return value
     with calling(f"The external input on `{name}`"):
-        value = value(time)
+        value = at_time(value, time)
     require_one_or_each(f"external` on `{name}", value, *shape)
     return value
 

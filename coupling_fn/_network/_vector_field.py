@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from .._core import PyTree
 from ..noise import Coloured
 from ..noise._draw import named
+from ..stimuli import Time
 from ._links import links_of
 from ._network import Network
 from ._params import Params
@@ -39,7 +40,7 @@ class VectorField(eqx.Module):
         """Return the derivative of the node's state `y` at time `t` [ms]; `args` is not read."""
         del args
         net, links = self.net, links_of(self.net, self.params)
-        t = jnp.asarray(t, jax.tree.leaves(y)[0].dtype)
+        t = Time.of(jnp.asarray(t, jax.tree.leaves(y)[0].dtype))
         nothing = (None,) * len(links)
         inputs = node_inputs(net, links, y, self.params.external or {}, t, nothing, nothing)
         return derivative(net, y, inputs, self.params)

@@ -38,7 +38,7 @@ from .._network import (
     noise_increment,
     read_steps,
     references_of,
-    require_history,
+    require_fitting_state,
     update_noise,
 )
 from ..noise._increments import NoiseIncrement
@@ -59,7 +59,7 @@ def run_network(
 ) -> tuple[State, PyTree]:
     """Return what `simulate` returns, for a network with delays and at least one step."""
     links = links_of(net, params)
-    require_history(net, state, links)
+    require_fitting_state(net, state, links)
     references, buffers = references_of(links, state), buffers_of(links, state)
     lag, sources = (max(x.shape[axis] for x in state.history.values()) for axis in (0, 1))
     plan = plan_run(_block_size(net, links), steps, lag, sources)._replace(mesh=net.mesh)

@@ -26,6 +26,7 @@ from .._network import (
     taps_of,
 )
 from ..noise._increments import external_of, noises_of
+from ..stimuli._time import time_of_step
 
 PART = 256  # how many steps of the repeated run are looked at together
 NAMED = 3  # how many of the largest inputs an error names
@@ -142,7 +143,7 @@ def _inputs(net: Network, state: State, params: Params, region: int) -> str:
     references = references_of(links, state)
     carried = carried_of(links, buffers, references)
     delayed = delayed_of(links, carried, references, 0)
-    time = state.step.astype(jax.tree.leaves(state.node)[0].dtype) * net.dt
+    time = time_of_step(state.step, net.dt, 0.0, jax.tree.leaves(state.node)[0].dtype)
     driven = node_inputs(net, links, state.node, external, time, delayed, references)
     table = {name: np.asarray(get(driven, name)) for name in net.node.inputs}
     own = ", ".join(f"{name} = {values[region]:.4g}" for name, values in table.items())

@@ -114,6 +114,7 @@ def place_on(
         key=whole(state.key),
         reference=jax.tree.map(whole, state.reference),
         noise=jax.tree.map(place_past, state.noise),
+        dt=state.dt,
     )
     return net, placed, params
 

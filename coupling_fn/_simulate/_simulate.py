@@ -37,6 +37,7 @@ from .._core import (
 )
 from .._network import Network, prepare_step, require_state
 from ._blocked import run_network
+from ._clock import check_clock, within_count
 from ._finite import require_finite_run, require_known
 
 Record = str | tuple[str, ...] | Callable[[Any], PyTree] | None
@@ -65,6 +66,8 @@ def simulate(
     """Run `steps` steps, and record on the way.
 
     The last state is all that a further run needs: two halves give the run in one, bit for bit.
+    A network counts time from `net.init` through all of them, as stimuli read it, up to 2^31 steps;
+    `net.restart_clock(state)` sets it to 0. A stimulus that was over before the run begins is warned of.
     The program is compiled once per `step`, shapes and number of steps. A `record` that is written as a
     lambda inside a loop is a new function each time, and compiles each time: give it a name outside
     of the loop, or record state variables by name.
@@ -117,7 +120,9 @@ def simulate(
         TypeError: if `steps` or `every` is not a whole number.
         ValueError: if they are negative, or `steps` is not a multiple of `every` and `checkpoint`; if
             `save` holds another run or a damaged one; if `check` or `save` is used inside `jit`,
-            `vmap` or `grad`; or if `reduce` comes without `checkpoint`.
+            `vmap` or `grad`; if `reduce` comes without `checkpoint`; or if a network's `state` was made
+            at another dt, or its steps would be more than can be counted. Where the count is traced, the
+            states are then NaN.
         FloatingPointError: if `check` finds NaN or infinity.
         OSError: if `save` cannot be written; what was written before stays as it was.
         Interrupted: on Ctrl-C with `save`, with the last state and the record so far.
@@ -139,6 +144,9 @@ def simulate(
     checkpoint = _checked_checkpoint(checkpoint, steps, every, reduce)
     if check is not None:
         require_known(step, state, params)
+    if isinstance(step, Network) and steps:
+        require_state(state)
+        check_clock(step, state, params, steps, wait=check is not None)
     if save is None and save_every is not None:
         raise ValueError("`save_every` says how often to write to `save`, which is missing.")
     options = _Options(steps, _recorder(record), every, derivative == "reverse", checkpoint)
@@ -286,6 +294,8 @@ def _joined(parts: list[PyTree]) -> PyTree:
 
 @eqx.filter_jit
 def _simulate(step, state, params, options, reduce=None):
+    if isinstance(step, Network) and options.steps:
+        state = within_count(step, state, options.steps)
     if options.checkpoint is None:
         state, seen = _run(step, state, params, options)
         return state, seen if reduce is None else reduce[0]
@@ -312,7 +322,6 @@ def _run_again(step, state, params, steps, record, *, reverse):
 def _run(step, state, params, options):
     steps, record, every = options.steps, options.record, options.every
     if isinstance(step, Network) and steps:
-        require_state(state)
         if state.history:
             return run_network(step, state, params, steps, record, every, reverse=options.reverse)
         return _run_packed(step, state, params, steps, record, every)

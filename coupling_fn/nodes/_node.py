@@ -21,6 +21,8 @@ class Node(Protocol):
             for starting values and phase planes. Nothing is clipped to them.
         bounds: from the name of a state to the values that it must not leave, for states that have a
             meaning only within them. A network clips to them only with `bounds="node"`.
+        angles: names of the states that are angles [rad], of which only sine and cosine have a meaning.
+            A network takes whole turns off them after each step.
         state_units: from the name of a state to its unit; empty if the node does not say.
         input_units: from the name of an input to its unit; empty if the node does not say.
         implied: units of coefficients that are 1, and so do not appear in the equation.
@@ -42,6 +44,7 @@ class Node(Protocol):
     coupled: tuple[tuple[Signal, str], ...]
     ranges: Mapping[str, tuple[float, float]]
     bounds: Mapping[str, tuple[float | None, float | None]]
+    angles: tuple[str, ...]
     state_units: Mapping[str, str]
     input_units: Mapping[str, str]
     implied: tuple[str, ...]
@@ -64,6 +67,7 @@ def node(
     coupled: Sequence[tuple[Signal, str]] | None = None,
     ranges: Mapping[str, tuple[float, float]] | None = None,
     bounds: Mapping[str, tuple[float | None, float | None]] | None = None,
+    angles: Sequence[str] = (),
     implied: Sequence[str] = (),
     state: type | None = None,
     params: type | None = None,
@@ -84,6 +88,9 @@ def node(
         ranges: from the name of a state to the smallest and largest value expected of it.
         bounds: from the name of a state to the `(lowest, highest)` value that it may take, where None
             means no bound. A network clips to them only with `bounds="node"`.
+        angles: names of the states that are angles [rad]: the rates must be the same after a whole turn.
+            A network takes whole turns off them after each step (`Network(angles=...)`), because in
+            float32 an angle that grows loses its rate after some minutes.
         implied: units whose powers count as 1 in the equation, because it leaves out coefficients of 1
             that would have them: `["ms"]` for an equation whose rates are plain numbers.
         state: class of the state, a NamedTuple of the states' names; the node has it as `State`.
@@ -93,8 +100,8 @@ def node(
         A decorator that sets these as attributes of the function (`Node` lists them), and returns it.
 
     Raises:
-        ValueError: if a name in `coupled`, `ranges` or `bounds` is not among the states or inputs, or
-            if a unit cannot be read.
+        ValueError: if a name in `coupled`, `ranges`, `bounds` or `angles` is not among the states or
+            inputs, or if a unit cannot be read.
 
     Example:
         >>> @cf.nodes.node(states=["x"], inputs=["drive"])
@@ -130,11 +137,15 @@ def node(
     require_names("input", (into for _, into in coupled), inputs)
     require_names("state (in `ranges`)", ranges, states)
     require_names("state (in `bounds`)", bounds or {}, states)
+    if isinstance(angles, str):
+        raise TypeError(f"`angles` must be a list of names: [{angles!r}], not {angles!r}.")
+    require_names("state (in `angles`)", angles, states)
 
     def name(dynamics: Callable[..., Any]) -> Node:
         named = cast(Node, dynamics)
         named.states, named.inputs, named.coupled = states, inputs, tuple(coupled)
         named.ranges, named.bounds = ranges, dict(bounds or {})
+        named.angles = tuple(angles)
         named.state_units, named.input_units, named.implied = state_units, input_units, implied
         named.State, named.Params = state, params
         return named

@@ -16,7 +16,7 @@ class KuramotoState(NamedTuple):
     """State of `kuramoto`, one value per region: `(region,)`.
 
     Attributes:
-        theta: phase, not wrapped. [rad]
+        theta: phase; a network keeps it in [-pi, pi). [rad]
 
     Example:
         >>> cf.nodes.KuramotoState(theta=jnp.zeros(2)).theta.shape
@@ -46,11 +46,14 @@ class KuramotoParams(eqx.Module):
     states={"theta": "rad"},
     inputs={"theta": "rad/ms"},
     ranges={"theta": TURN},
+    angles=["theta"],
 )
 def kuramoto(state: KuramotoState, inputs, params: KuramotoParams) -> KuramotoState:
     r"""Compute the rate of change of a phase: $\dot\theta = \omega + I_\theta$.
 
-    Couple with `KuramotoCoupling`. The phase is not wrapped: it grows without bound.
+    Couple with `KuramotoCoupling`. A network takes whole turns off the phase after each step, so that it
+    keeps its frequency for hours of float32; `np.unwrap(record, axis=0)` puts them on again where less
+    than half a turn lies between samples, and `Network(angles="grow")` leaves them on.
 
     Args:
         state: theta. [rad]
@@ -72,7 +75,7 @@ class XYState(NamedTuple):
     """State of `xy`, one value per region: `(region,)`.
 
     Attributes:
-        theta: angle of the spin, not wrapped. [rad]
+        theta: angle of the spin; a network keeps it in [-pi, pi). [rad]
 
     Example:
         >>> cf.nodes.XYState(theta=jnp.zeros(2)).theta.shape
@@ -102,6 +105,7 @@ class XYParams(eqx.Module):
     states={"theta": "rad"},
     inputs={"theta": "rad/ms"},
     ranges={"theta": TURN},
+    angles=["theta"],
 )
 def xy(state: XYState, inputs, params: XYParams) -> XYState:
     r"""Compute the rate of change of a planar spin: $\dot\theta = -h \sin\theta + I_\theta$.

@@ -16,6 +16,12 @@ from ._white import White
 START = 2**31
 
 
+def restarted_key(key: Any, step: Any) -> Any:
+    """Return the key of a run whose clock restarts after so many steps, with numbers of its own."""
+    # A step draws from `fold_in(key, step)`, so the step is folded into another key.
+    return jax.random.fold_in(jax.random.fold_in(key, START), step)
+
+
 def is_noise(x: Any) -> bool:
     """Return whether `x` is white or coloured noise, rather than a number or a function of time."""
     return isinstance(x, White | Coloured)

@@ -1,13 +1,14 @@
 """Stimuli that are switched on and off: a step, and a train of pulses."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
 from .._core import PerTarget, Scalar, known, parameter, require_positive
-from ._stimulus import Stimulus, optional_parameter, rounding
+from ._stimulus import Stimulus, optional_parameter
+from ._time import Time
 
 
 class Step(Stimulus):
@@ -42,16 +43,20 @@ class Step(Stimulus):
     duration: Scalar | PerTarget | None = optional_parameter("duration")
     rise: Scalar | PerTarget | None = optional_parameter("rise")
     pattern: PerTarget | None = optional_parameter("pattern")
+    exact_time: ClassVar[bool] = True
 
     def __check_init__(self):
         _require_edges(self.duration, self.rise, "duration")
 
     def course(self, t):
         """Return 1 while the input is on, and 0 elsewhere."""
-        on = _edge(t, self.onset, self.rise)
-        if self.duration is None:
-            return on
-        return on - _edge(t, self.onset + self.duration, self.rise)
+        passed = Time.of(t).since(self.onset)
+        on = _edge(passed, self.rise)
+        return on if self.duration is None else on - _edge(passed.since(self.duration), self.rise)
+
+    def ends(self):
+        """Return when the last edge is over. [ms]."""
+        return np.inf if self.duration is None else self.onset + self.duration + _length(self.rise)
 
 
 class PulseTrain(Stimulus):
@@ -86,6 +91,7 @@ class PulseTrain(Stimulus):
     count: Scalar | None = optional_parameter("count")
     rise: Scalar | PerTarget | None = optional_parameter("rise")
     pattern: PerTarget | None = optional_parameter("pattern")
+    exact_time: ClassVar[bool] = True
 
     def __check_init__(self):
         require_positive("period", self.period, "ms")
@@ -100,21 +106,28 @@ class PulseTrain(Stimulus):
 
     def course(self, t):
         """Return 1 while a pulse is on, and 0 elsewhere."""
-        since = t - self.onset
-        number = jnp.maximum(jnp.floor(since / self.period + rounding(t) / self.period), 0)
-        begin = self.onset + number * self.period
-        on = _edge(t, begin, self.rise) - _edge(t, begin + self.width, self.rise)
+        number, passed = Time.of(t).since(self.onset).split(self.period)
+        on = _edge(passed, self.rise) - _edge(passed.since(self.width), self.rise)
         return on if self.count is None else jnp.where(number < self.count, on, 0)
 
+    def ends(self):
+        """Return when the last pulse is over. [ms]."""
+        if self.count is None:
+            return np.inf
+        return self.onset + (self.count - 1) * self.period + self.width + _length(self.rise)
 
-def _edge(t: Any, at: Any, rise: Any) -> Array:
-    """Return 0 before the time `at` and 1 after it: at once, or in a smooth rise from `at` on."""
+
+def _edge(passed: Time, rise: Any) -> Array:
+    """Return 0 before an edge and 1 after it, from the time since it: at once, or in a smooth rise."""
     if rise is None:
-        # An edge at the time of a step must begin at that step, also where the product dt * step is
-        # rounded to just before the edge.
-        return jnp.where(t - at >= -rounding(t), 1.0, 0.0).astype(jnp.result_type(t, at))
-    part = jnp.clip((t - at) / rise, 0, 1)
+        return jnp.where(passed.reached(0.0), 1.0, 0.0).astype(passed.ms.dtype)
+    part = jnp.clip(passed.ms / rise, 0, 1)
     return part * part * (3 - 2 * part)
+
+
+def _length(rise: Any) -> Any:
+    """Return how long an edge takes. [ms]."""
+    return 0.0 if rise is None else rise
 
 
 def _require_edges(length: Any, rise: Any, name: str) -> None:

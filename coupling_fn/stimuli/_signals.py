@@ -1,9 +1,10 @@
 """Stimuli that go on in time: a constant, a sine wave, a ramp, and sampled data."""
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 
 from .._core import (
     PerTarget,
@@ -15,7 +16,8 @@ from .._core import (
     require_positive,
     require_positive_number,
 )
-from ._stimulus import Stimulus, optional_parameter, rounding
+from ._stimulus import Stimulus, optional_parameter
+from ._time import Time
 
 
 class Constant(Stimulus):
@@ -56,10 +58,11 @@ class Sine(Stimulus):
     frequency: Scalar | PerTarget = parameter("frequency", 10.0, "Hz")
     phase: Scalar | PerTarget = parameter("phase", 0.0, "rad")
     pattern: PerTarget | None = optional_parameter("pattern")
+    exact_time: ClassVar[bool] = True
 
     def course(self, t):
         """Return the sine."""
-        return jnp.sin(2 * jnp.pi * (self.frequency / 1000) * t + self.phase)  # Hz to 1/ms
+        return jnp.sin(2 * jnp.pi * Time.of(t).cycles(self.frequency) + self.phase)
 
 
 class Ramp(Stimulus):
@@ -86,13 +89,15 @@ class Ramp(Stimulus):
     onset: Scalar | PerTarget = parameter("onset", 0.0, "ms")
     duration: Scalar | PerTarget = parameter("duration", 1000.0, "ms")
     pattern: PerTarget | None = optional_parameter("pattern")
+    exact_time: ClassVar[bool] = True
 
     def __check_init__(self):
         require_positive("duration", self.duration, "ms")
 
     def course(self, t):
         """Return how much of the way from 0 to the amplitude is done."""
-        return jnp.clip((t - self.onset) / self.duration, 0, 1)
+        passed = Time.of(t).since(self.onset)
+        return jnp.clip(passed.ms / self.duration, 0, 1)
 
 
 class Sampled(Stimulus):
@@ -127,6 +132,7 @@ class Sampled(Stimulus):
     pattern: PerTarget | None = optional_parameter("pattern")
     interpolate: Literal["linear", "previous"] = eqx.field(default="linear", static=True)
     outside: Literal["zero", "hold"] = eqx.field(default="zero", static=True)
+    exact_time: ClassVar[bool] = True
 
     def __check_init__(self):
         if jnp.ndim(self.values) not in (1, 2) or len(self.values) < 2:
@@ -142,13 +148,20 @@ class Sampled(Stimulus):
     def course(self, t):
         """Return the data at a time."""
         last = len(self.values) - 1
-        slack = rounding(t) / self.dt
-        place = (t - self.onset) / self.dt
-        whole = jnp.clip(jnp.floor(place + slack), 0, last).astype(jnp.int32)
+        passed = Time.of(t).since(self.onset)
+        number, beyond = passed.split(self.dt, last)
+        whole = number.astype(jnp.int32)
         value = self.values[whole]
         if self.interpolate == "linear":
-            part = jnp.clip(place - whole.astype(place.dtype), 0, 1)
+            part = jnp.clip(beyond.ms / self.dt, 0, 1)
             value = value + part * (self.values[jnp.minimum(whole + 1, last)] - value)
         if self.outside == "hold":
             return value
-        return jnp.where((place >= -slack) & (place <= last + slack), value, 0)
+        # After the last sample, what is beyond it is the time since that sample.
+        over = (whole == last) & (beyond.ms > beyond.slack)
+        return jnp.where(passed.reached(0.0) & ~over, value, 0)
+
+    def ends(self):
+        """Return the time of the last sample, or never if it is held. [ms]."""
+        last = len(self.values) - 1
+        return np.inf if self.outside == "hold" else self.onset + last * self.dt

@@ -1,19 +1,20 @@
 r"""Stimuli: external input $u_i(t) = A\, p_i\, f(t)$, functions of time whose numbers are leaves.
 
 Every number in a stimulus may be fitted or swept. A network calls a stimulus with the time t = step * dt
-[ms], counted from `net.init`: at each stage of its scheme, or once per step with `hold="step"`.
+[ms], counted from `net.init` or from the last `net.restart_clock`: at each stage of its scheme, or once
+per step with `hold="step"`.
 """
 
 import abc
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
-import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
 from .._core import as_float
+from ._time import Time, at_time
 
 
 class Stimulus(eqx.Module):
@@ -24,9 +25,14 @@ class Stimulus(eqx.Module):
     the node. `a + b` is the sum of two stimuli, of a stimulus and coloured noise, or of a stimulus
     and any other function of time.
 
+    In float32 a time in ms is rounded: to 0.06 ms after ten minutes, to 0.25 ms after an hour. The kinds
+    of `cf.stimuli` keep their edges and phases nevertheless, because they set `exact_time`. A kind of
+    your own that is to run for so long does so, too; its `course` is then given a `Time`.
+
     Attributes:
         amplitude: $A$, a scalar or one value per region. [unit of the input]
         pattern: $p_i$, how much of it each region receives; None means 1 for every region. [1]
+        exact_time: whether `course` takes a `Time` in place of plain ms. By default it does not.
 
     Example:
         >>> class Decay(cf.stimuli.Stimulus):
@@ -38,10 +44,22 @@ class Stimulus(eqx.Module):
         ...         return jnp.exp(-t / self.tau)
         >>> Decay(jnp.array(10.0), jnp.array(2.0), jnp.array([1.0, 0.0]))(0.0).tolist()
         [2.0, 0.0]
+        >>> class Chirp(cf.stimuli.Stimulus):
+        ...     amplitude: jax.Array
+        ...     onset: jax.Array
+        ...     pattern: jax.Array | None = None
+        ...     exact_time = True
+        ...
+        ...     def course(self, t):
+        ...         passed = cf.stimuli.Time.of(t).since(self.onset).ms
+        ...         return jnp.sin(1e-4 * passed**2)
+        >>> Chirp(jnp.array(2.0), jnp.array(3.6e6))(3.6e6).item()
+        0.0
     """
 
     amplitude: eqx.AbstractVar[Any]
     pattern: eqx.AbstractVar[Any]
+    exact_time: ClassVar[bool] = False
 
     def __check_init__(self):
         # Parameters that have a unit of their own may have one value per region, and so may these.
@@ -63,8 +81,13 @@ class Stimulus(eqx.Module):
     def course(self, t: Any) -> Any:
         """Return $f(t)$, the course in time, of order 1 [1]; a network calls it with one time, `()`."""
 
+    def ends(self) -> Any:
+        """Return from when on the stimulus is 0 for good, `()` or `(region,)`; by default never. [ms]."""
+        return np.inf
+
     def __call__(self, t: Any) -> Array:
         """Return the input at time `t` [ms], `()` or `(region,)`. [unit of the input]."""
+        t = t.ms if isinstance(t, Time) and not self.exact_time else t
         u = self.amplitude * self.course(t)
         return u if self.pattern is None else u * self.pattern
 
@@ -86,12 +109,14 @@ class Sum(eqx.Module):
     """
 
     parts: tuple[Any, ...]
+    exact_time: ClassVar[bool] = True
 
     def __call__(self, t: Any) -> Array:
         first, *rest = self.parts
-        total = first(t)
+        t = Time.of(t)
+        total = at_time(first, t)
         for part in rest:
-            total = total + part(t)
+            total = total + at_time(part, t)
         return total
 
     def __add__(self, other: Any) -> "Sum":
@@ -108,9 +133,3 @@ def optional_parameter(name: str) -> Any:
         return None if x is None else as_float(name, x)
 
     return eqx.field(default=None, converter=convert)
-
-
-def rounding(t: Any) -> Array:
-    """Return by how much `dt * step`, rounded, may lie off the time that it stands for. [ms]."""
-    t = jnp.asarray(t)
-    return 4 * jnp.finfo(jnp.result_type(t, float)).eps * jnp.abs(t)
