@@ -44,7 +44,7 @@ ROOMS = {
     "_network": (
         "_edge_forms _params | _fields _link | _checks | _links | _step | _network | _vector_field"
     ),
-    "_simulate": "_blocked _finite _shard | _simulate",
+    "_simulate": "_finite _records _shard | _blocked | _simulate",
     "observe": (
         "_series | "
         "_average _bold _connectivity _fc_objectives _kernels _moments _sensors _spectrum "

@@ -147,6 +147,21 @@ def node_inputs(
     return container(x, net.node.inputs, driven, first)
 
 
+def inputs_at(
+    net: NetworkFields,
+    links: tuple[Link, ...],
+    state: State,
+    params: Params,
+    delayed: tuple[Any, ...],
+    references: tuple[Array | None, ...],
+) -> Any:
+    """Return what drives the nodes in a state, given the delayed sums there: as its next step begins."""
+    noises = noises_of(net.node.states, params.noise, params.external)
+    external = external_of(params.external, noises.values(state.noise))
+    time = state.step.astype(jax.tree.leaves(state.node)[0].dtype) * net.dt
+    return node_inputs(net, links, state.node, external, time, delayed, references)
+
+
 def _external(name: str, value: Any, time: Array, shape: tuple[int, ...]) -> Array:
     """Return an external input at a time."""
     if not callable(value):

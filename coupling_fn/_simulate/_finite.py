@@ -19,12 +19,11 @@ from .._network import (
     State,
     buffers_of,
     delayed_of,
+    inputs_at,
     links_of,
-    node_inputs,
     references_of,
     taps_of,
 )
-from ..noise._increments import external_of, noises_of
 
 PART = 256  # how many steps of the repeated run are looked at together
 NAMED = 3  # how many of the largest inputs an error names
@@ -136,12 +135,9 @@ def _inputs(net: Network, state: State, params: Params, region: int) -> str:
     """Describe what drives the region, the largest inputs anywhere, and the strongest sources."""
     links = links_of(net, params)
     buffers = buffers_of(links, state)
-    noises = noises_of(net.node.states, params.noise, params.external)
-    external = external_of(params.external, noises.values(state.noise))
     references = references_of(links, state)
     delayed = delayed_of(links, buffers, references, 0)
-    time = state.step.astype(jax.tree.leaves(state.node)[0].dtype) * net.dt
-    driven = node_inputs(net, links, state.node, external, time, delayed, references)
+    driven = inputs_at(net, links, state, params, delayed, references)
     table = {name: np.asarray(get(driven, name)) for name in net.node.inputs}
     own = ", ".join(f"{name} = {values[region]:.4g}" for name, values in table.items())
     every = [(x, f"{name} of region {i}") for name, v in table.items() for i, x in enumerate(v)]

@@ -186,6 +186,18 @@ def _open(potential, threshold, spread):
     return (1 + jnp.tanh((potential - threshold) / spread)) / 2
 
 
+def _rate_V(state, inputs, p):
+    """Return the firing rate of the pyramidal cells [1]."""
+    del inputs
+    return p.Q_V_max * _open(state.V, p.V_T, p.d_V)
+
+
+def _rate_Z(state, inputs, p):
+    """Return the firing rate of the interneurons [1]."""
+    del inputs
+    return p.Q_Z_max * _open(state.Z, p.Z_T, p.d_Z)
+
+
 @node(
     state=LarterBreakspearState,
     params=LarterBreakspearParams,
@@ -193,6 +205,7 @@ def _open(potential, threshold, spread):
     inputs={"V": "1"},
     ranges={"V": (-1.5, 1.5), "W": (-1.5, 1.5), "Z": (-1.5, 1.5)},
     implied=["ms"],
+    auxiliary={"rate_V": _rate_V, "rate_Z": _rate_Z},
 )
 def larter_breakspear(
     state: LarterBreakspearState, inputs, params: LarterBreakspearParams
@@ -219,6 +232,10 @@ def larter_breakspear(
         inputs: V, a firing rate. [1]
         params: `LarterBreakspearParams`.
 
+    Auxiliary:
+        rate_V: Q_V, the firing rate of the pyramidal cells. [1]
+        rate_Z: Q_Z, that of the interneurons. [1]
+
     Source:
         M. Breakspear, J. R. Terry and K. J. Friston, Network 14 (2003) 703-732, with the parameters
         of J. Alstott et al., PLoS Comput. Biol. 5 (2009) e1000408, in The Virtual Brain's version
@@ -233,8 +250,7 @@ def larter_breakspear(
         [0.17] [-0.33]
     """
     p, (V, W, Z) = params, state
-    Q_V = p.Q_V_max * _open(V, p.V_T, p.d_V)
-    Q_Z = p.Q_Z_max * _open(Z, p.Z_T, p.d_Z)
+    Q_V, Q_Z = _rate_V(state, inputs, p), _rate_Z(state, inputs, p)
     excitation = p.a_ee * ((1 - p.C) * Q_V + p.C * inputs.V)
     calcium = (p.g_Ca + p.r_NMDA * excitation) * _open(V, p.T_Ca, p.d_Ca) * (V - p.V_Ca)
     sodium = (p.g_Na * _open(V, p.T_Na, p.d_Na) + excitation) * (V - p.V_Na)

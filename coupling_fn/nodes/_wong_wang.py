@@ -31,6 +31,16 @@ def _fired(current, a, b, d):
     return _ramp(d * (a * current - b)) / d
 
 
+def _reduced_current(state, inputs, p):
+    """Return the input current [nA]."""
+    return p.w * p.J_N * state.S + p.I_0 + p.J_N * inputs.S
+
+
+def _reduced_rate(state, inputs, p):
+    """Return the firing rate [kHz]."""
+    return _fired(_reduced_current(state, inputs, p), p.a, p.b, p.d)
+
+
 class ReducedWongWangState(NamedTuple):
     """State of `reduced_wong_wang`, one value per region: `(region,)`.
 
@@ -80,6 +90,7 @@ class ReducedWongWangParams(eqx.Module):
     inputs={"S": "1"},
     ranges={"S": (0.0, 1.0)},
     bounds={"S": (0.0, 1.0)},
+    auxiliary={"current": _reduced_current, "rate": _reduced_rate},
 )
 def reduced_wong_wang(
     state: ReducedWongWangState, inputs, params: ReducedWongWangParams
@@ -98,6 +109,10 @@ def reduced_wong_wang(
         inputs: S, the gating that a region receives. [1]
         params: `ReducedWongWangParams`.
 
+    Auxiliary:
+        current: what H is taken of. [nA]
+        rate: H, the firing rate. [kHz]
+
     Source:
         G. Deco et al., J. Neurosci. 33 (2013) 11239-11252, in kHz and ms here. The defaults of
         w = 0.6 and I_0 = 0.33 nA are The Virtual Brain's (0.9 and 0.3 nA in the paper).
@@ -109,9 +124,9 @@ def reduced_wong_wang(
         [-0.0078125]
     """
     p, S = params, state.S
-    current = p.w * p.J_N * S + p.I_0 + p.J_N * inputs.S
-    rate = _fired(current, p.a, p.b, p.d)
-    return ReducedWongWangState(-S / p.tau + (1 - S) * p.gamma * rate)
+    return ReducedWongWangState(
+        -S / p.tau + (1 - S) * p.gamma * _reduced_rate(state, inputs, params)
+    )
 
 
 class WongWangExcInhState(NamedTuple):
@@ -176,6 +191,27 @@ class WongWangExcInhParams(eqx.Module):
     I_ext: Scalar | PerTarget = parameter("I_ext", 0.0, "nA")
 
 
+def _current_e(state, inputs, p):
+    """Return the current into the excitatory population [nA]."""
+    S_e, S_i = state.S_e, state.S_i
+    return p.w_p * p.J_N * S_e - p.J_i * S_i + p.W_e * p.I_0 + p.I_ext + p.J_N * inputs.S_e
+
+
+def _current_i(state, inputs, p):
+    """Return the current into the inhibitory population [nA]."""
+    return p.J_N * state.S_e - state.S_i + p.W_i * p.I_0 + p.J_N * inputs.S_i
+
+
+def _rate_e(state, inputs, p):
+    """Return the firing rate of the excitatory population [kHz]."""
+    return _fired(_current_e(state, inputs, p), p.a_e, p.b_e, p.d_e)
+
+
+def _rate_i(state, inputs, p):
+    """Return the firing rate of the inhibitory population [kHz]."""
+    return _fired(_current_i(state, inputs, p), p.a_i, p.b_i, p.d_i)
+
+
 @node(
     state=WongWangExcInhState,
     params=WongWangExcInhParams,
@@ -185,6 +221,12 @@ class WongWangExcInhParams(eqx.Module):
     ranges={"S_e": (0.0, 1.0), "S_i": (0.0, 1.0)},
     bounds={"S_e": (0.0, 1.0), "S_i": (0.0, 1.0)},
     implied=["nA"],
+    auxiliary={
+        "current_e": _current_e,
+        "current_i": _current_i,
+        "rate_e": _rate_e,
+        "rate_i": _rate_i,
+    },
 )
 def wong_wang_exc_inh(
     state: WongWangExcInhState, inputs, params: WongWangExcInhParams
@@ -206,6 +248,12 @@ def wong_wang_exc_inh(
         inputs: S_e, S_i, the gating that a region receives. [1]
         params: `WongWangExcInhParams`.
 
+    Auxiliary:
+        current_e: what H_e is taken of. [nA]
+        current_i: what H_i is taken of. [nA]
+        rate_e: H_e, the firing rate of the excitatory population. [kHz]
+        rate_i: H_i, that of the inhibitory population. [kHz]
+
     Source:
         G. Deco et al., J. Neurosci. 34 (2014) 7886-7898, in kHz and ms here.
 
@@ -218,11 +266,9 @@ def wong_wang_exc_inh(
         ([-0.015625], [-0.125])
     """
     p, (S_e, S_i) = params, state
-    I_e = p.w_p * p.J_N * S_e - p.J_i * S_i + p.W_e * p.I_0 + p.I_ext + p.J_N * inputs.S_e
-    I_i = p.J_N * S_e - S_i + p.W_i * p.I_0 + p.J_N * inputs.S_i
     return WongWangExcInhState(
-        -S_e / p.tau_e + (1 - S_e) * p.gamma_e * _fired(I_e, p.a_e, p.b_e, p.d_e),
-        -S_i / p.tau_i + p.gamma_i * _fired(I_i, p.a_i, p.b_i, p.d_i),
+        -S_e / p.tau_e + (1 - S_e) * p.gamma_e * _rate_e(state, inputs, p),
+        -S_i / p.tau_i + p.gamma_i * _rate_i(state, inputs, p),
     )
 
 
