@@ -190,36 +190,6 @@ def test_wong_wang_exc_inh_rests_near_3_hz_as_its_source_says():
     p, start = cf.nodes.WongWangExcInhParams(), cf.nodes.WongWangExcInhState(*one(0.1, 0.1))
     S_e = run(cf.nodes.wong_wang_exc_inh, start, p, 1.0, 5000).S_e[-1]
     assert 1000 * rates(S_e, p)[0] == pytest.approx(3.06, abs=0.02)  # Hz
-    # So feedback inhibition that asks for just this rate is the default of 1 nA.
-    balanced = cf.nodes.balance_inhibition(p, cf.AdditiveCoupling(ALONE), 1, rate=rates(S_e, p))
-    assert balanced.J_i[0] == pytest.approx(1.0, abs=1e-6)
-
-
-def test_balanced_inhibition_holds_every_region_at_its_rate():
-    W = np.array([[0.0, 0.9, 0.2], [0.1, 0.0, 0.7], [0.6, 0.3, 0.0]])
-    coupling = cf.AdditiveCoupling(W, k=0.5)
-    free = cf.nodes.WongWangExcInhParams()
-    wanted = np.array([0.003, 0.002, 0.004])
-    p = cf.nodes.balance_inhibition(free, coupling, 3, rate=wanted)
-    start = cf.nodes.WongWangExcInhState(0.15 * jnp.ones(3), 0.05 * jnp.ones(3))
-    late = run(cf.nodes.wong_wang_exc_inh, start, p, 1.0, 8000, coupling).S_e[-1]
-    np.testing.assert_allclose(rates(late, p), wanted, rtol=1e-6)
-    unbalanced = run(cf.nodes.wong_wang_exc_inh, start, free, 1.0, 8000, coupling).S_e[-1]
-    assert np.abs(rates(unbalanced, free) - wanted).max() > 1e-3
-
-
-def test_balanced_inhibition_has_gradients_and_compiles():
-    W = jnp.array([[0.0, 0.9], [0.1, 0.0]])
-
-    @jax.jit
-    @jax.grad
-    def slope(k, rate):
-        coupling, params = cf.AdditiveCoupling(W, k=k), cf.nodes.WongWangExcInhParams()
-        return cf.nodes.balance_inhibition(params, coupling, 2, rate).J_i[0]
-
-    at = [float(slope(1.0, rate)) for rate in (0.0005, 0.003, 0.02)]
-    assert np.isfinite(at).all()
-    assert min(at) > 0  # more drive needs more inhibition
 
 
 def test_reduced_wong_wang_is_bistable_where_recurrence_is_strong():

@@ -25,7 +25,9 @@ LAGS = {
 RULES = {
     "diffusive": (lambda conn: cf.DiffusiveCoupling(conn, 0.8), oracle.diffusive(0.8)),
     "edge": (
-        lambda conn: cf.EdgeCoupling(lambda s, t, gain: gain * jnp.tanh(s * t), conn, 0.7, gain=1.3),
+        lambda conn: cf.EdgeCoupling(
+            lambda s, t, gain: gain * jnp.tanh(s * t), conn, 0.7, gain=1.3
+        ),
         oracle.product(0.7, 1.3),
     ),
 }
@@ -160,7 +162,9 @@ def test_an_auxiliary_quantity_is_computed_only_where_it_is_recorded(lags):
 
 def test_a_name_of_nothing_is_refused_with_what_there_is():
     net, state, params = started(None)
-    with refuses(match="no state, input or auxiliary 'rate_e'; there are: E, I, input.E, input.I, resp"):
+    with refuses(
+        match="no state, input or auxiliary 'rate_e'; there are: E, I, input.E, input.I, resp"
+    ):
         cf.simulate(net, state, params, 5, record="rate_e")
     with refuses(match="Did you mean 'response_e'"):
         cf.simulate(net, state, params, 5, record=("E", "responses_e"))
@@ -171,7 +175,11 @@ def test_a_name_of_nothing_is_refused_with_what_there_is():
 
 
 def test_a_node_declares_functions_by_names_of_their_own():
-    for auxiliary, error in (({"x": abs}, ValueError), ({"a.b": abs}, ValueError), ({"a": 1}, TypeError)):
+    for auxiliary, error in (
+        ({"x": abs}, ValueError),
+        ({"a.b": abs}, ValueError),
+        ({"a": 1}, TypeError),
+    ):
         with refuses(match="`auxiliary` must", error=error):
             cf.nodes.node(states=["x"], inputs=[], auxiliary=auxiliary)
 

@@ -60,7 +60,9 @@ def recorder_by_name(
     if isinstance(step, Network):
         node = step.node
         received = [INPUT + name for name in node.inputs]
-        require_names("state, input or auxiliary", each, [*node.states, *received, *_auxiliary(node)])
+        require_names(
+            "state, input or auxiliary", each, [*node.states, *received, *_auxiliary(node)]
+        )
         if set(each) - set(node.states):
             return QuantitiesByName(names)
     else:

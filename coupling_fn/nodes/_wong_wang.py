@@ -1,13 +1,12 @@
 """Wong–Wang nodes: the synaptic gating of one population, or of an excitatory and an inhibitory one."""
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
-from .._core import PerTarget, Scalar, as_count, parameter, require_one_or_each, require_positive
+from .._core import PerTarget, Scalar, parameter
 from ._node import node
 
 # The coefficients of the even part of x / (1 - exp(-x)) in powers of x^2, B_2n / (2n)!, with the
@@ -163,7 +162,7 @@ class WongWangExcInhParams(eqx.Module):
         tau_i: time constant of the inhibitory gating. [ms]
         W_i: share of the constant input that reaches the inhibitory population. [1]
         J_N: excitatory synaptic coupling. [nA]
-        J_i: strength of the feedback inhibition; `balance_inhibition` computes it. [nA]
+        J_i: strength of the feedback inhibition; `cf.balance_inhibition` computes it. [nA]
         I_0: constant input. [nA]
         I_ext: further input to the excitatory population. [nA]
 
@@ -240,7 +239,7 @@ def wong_wang_exc_inh(
     $H(x) = (a x - b) / (1 - e^{-d (a x - b)})$.
 
     The inputs enter inside the responses, times $J_N$. By default S_e is coupled into S_e; feedforward
-    inhibition is a second coupling, `Wire("S_e", into="S_i")`. `balance_inhibition` computes the J_i
+    inhibition is a second coupling, `Wire("S_e", into="S_i")`. `cf.balance_inhibition` computes the J_i
     at which every region fires at one low rate, whatever it receives.
 
     Args:
@@ -272,64 +271,44 @@ def wong_wang_exc_inh(
     )
 
 
-def balance_inhibition(
-    params: WongWangExcInhParams,
-    coupling: Callable[..., Any],
-    regions: int,
-    rate: Scalar | PerTarget = 0.003,
-) -> WongWangExcInhParams:
-    r"""Compute the feedback inhibition at which every region fires at a given rate.
+class ExcitatoryRest(NamedTuple):
+    """What the excitatory population of `wong_wang_exc_inh` is like where it fires at a steady rate.
 
-    Without noise, the fixed point at that rate has a closed form up to two scalar roots. S_e follows
-    from the rate, the excitatory current $I_e$ from the inverse of its response, and S_i from its own
-    equation; then $J_i = (w_p J_N S_e + W_e I_0 + I_{ext} + J_N c - I_e) / S_i$, where $c$ is the
-    input from the coupling at S_e. The paper's iterative search gives the same, up to its noise.
-
-    Args:
-        params: all parameters; J_i is replaced.
-        coupling: the coupling from S_e into S_e, as `coupling(source, target)`. Its delays do not
-            matter at a fixed point.
-        regions: number of regions. [1]
-        rate: firing rate of the excitatory population, a scalar or one value per region. [kHz]
-
-    Returns:
-        The parameters with one J_i per region, which has gradients with respect to all the other
-        parameters and to the coupling. [nA]
-
-    Raises:
-        ValueError: if rate is not positive, or is neither a scalar nor one value per region.
-
-    Source:
-        G. Deco et al., J. Neurosci. 34 (2014) 7886-7898, "Feedback inhibition control" (3 Hz).
-
-    Example:
-        >>> coupling = cf.AdditiveCoupling(jnp.array([[0.0, 1.0], [0.0, 0.0]]), k=2.0)
-        >>> params = cf.nodes.balance_inhibition(cf.nodes.WongWangExcInhParams(), coupling, regions=2)
-        >>> bool(params.J_i[0] > params.J_i[1])  # region 0 is driven by region 1
-        True
+    Attributes:
+        S_e: its gating. [1]
+        current: the current that it receives. [nA]
     """
-    regions = as_count("regions", regions)
-    require_positive("rate", rate, "kHz")
-    require_one_or_each("rate", rate, regions)
-    p = params
+
+    S_e: Array
+    current: Array
+
+
+def excitatory_rest(p: WongWangExcInhParams, rate: Any) -> ExcitatoryRest:
+    """Return the gating and the current at which the excitatory population fires at a rate [kHz]."""
     driven = p.tau_e * p.gamma_e * rate
-    S_e = jnp.broadcast_to(driven / (1 + driven), (regions,))
-    # The ramp is convex and lies above x, so that Newton's method descends to the root from here.
-    x = p.d_e * rate
-    for _ in range(12):
-        slope = _slope(x)
-        x = x - (_ramp(x) - p.d_e * rate) / slope
-    I_e = (x / p.d_e + p.b_e) / p.a_e
-    S_i = jnp.zeros_like(S_e)  # from 0 it ascends to this root
-    for _ in range(12):
-        current = p.J_N * S_e - S_i + p.W_i * p.I_0
-        gain = p.tau_i * p.gamma_i
-        excess = S_i - gain * _fired(current, p.a_i, p.b_i, p.d_i)
-        slope = 1 + gain * p.a_i * _slope(p.d_i * (p.a_i * current - p.b_i))
-        S_i = S_i - excess / slope
-    received = p.J_N * coupling(S_e, S_e)
-    J_i = (p.w_p * p.J_N * S_e + p.W_e * p.I_0 + p.I_ext + received - I_e) / S_i
-    return eqx.tree_at(lambda p: p.J_i, params, J_i)
+    # The ramp is convex and lies above x, so that Newton's method descends to the root from here. Far
+    # below 0 it falls like exp(x), where each step is one of 1.
+    wanted = p.d_e * rate
+
+    def step(_, x):
+        return x - (_ramp(x) - wanted) / _slope(x)
+
+    x = lax.fori_loop(0, 24, step, wanted)
+    return ExcitatoryRest(driven / (1 + driven), (x / p.d_e + p.b_e) / p.a_e)
+
+
+def inhibitory_rest(p: WongWangExcInhParams, S_e: Array, received: Any) -> Array:
+    """Return the inhibitory gating that belongs to an excitatory one and the input S_i [1]."""
+    gain = p.tau_i * p.gamma_i
+    drive = p.J_N * S_e + p.W_i * p.I_0 + p.J_N * received
+
+    def step(_, S_i):
+        excess = S_i - gain * _fired(drive - S_i, p.a_i, p.b_i, p.d_i)
+        slope = 1 + gain * p.a_i * _slope(p.d_i * (p.a_i * (drive - S_i) - p.b_i))
+        return S_i - excess / slope
+
+    # From 0 Newton's method ascends to the root.
+    return lax.fori_loop(0, 12, step, jnp.zeros_like(drive))
 
 
 def _slope(x):
