@@ -1,4 +1,4 @@
-"""Nodes that are chaotic without any coupling: Lorenz and Larter–Breakspear."""
+"""Nodes that can be chaotic without any coupling: Lorenz and Larter–Breakspear."""
 
 from typing import NamedTuple
 
@@ -123,8 +123,9 @@ class LarterBreakspearParams(eqx.Module):
         d_K: spread of T_K among the potassium channels. [1]
         d_Na: spread of T_Na among the sodium channels. [1]
         V_T: firing threshold of the pyramidal cells. [1]
-        d_V: spread of V_T. The node rests at a fixed point below 0.55, is chaotic above 0.59, and
-            has a limit cycle in between. [1]
+        d_V: spread of V_T. At the parameters of `chaotic` the node rests at a fixed point below 0.563,
+            has a limit cycle from there to 0.605, and is chaotic above, but for narrow windows. At the
+            defaults it rests below 0.51 and has a limit cycle above. [1]
         Z_T: firing threshold of the interneurons. [1]
         d_Z: spread of Z_T. [1]
         Q_V_max: largest firing rate of the pyramidal cells. [1]
@@ -145,6 +146,8 @@ class LarterBreakspearParams(eqx.Module):
     Example:
         >>> cf.nodes.LarterBreakspearParams(d_V=0.5).d_V.item()  # a fixed point
         0.5
+        >>> cf.nodes.LarterBreakspearParams.chaotic(C=0.0).a_ee.item()
+        0.36
     """
 
     g_Ca: Scalar | PerTarget = parameter("g_Ca", 1.1, "1")
@@ -179,6 +182,21 @@ class LarterBreakspearParams(eqx.Module):
     tau_K: Scalar | PerTarget = parameter("tau_K", 1.0, "ms")
     b: Scalar | PerTarget = parameter("b", 0.1, "1/ms")
     t_scale: Scalar | PerTarget = parameter("t_scale", 1.0, "1")
+
+    @classmethod
+    def chaotic(cls, **changes: Scalar | PerTarget) -> "LarterBreakspearParams":
+        """Return the published parameters, at which a region is chaotic without coupling.
+
+        They differ from the defaults in g_Ca = 1, a_ee = 0.36 and d_Z = 0.65. The largest Lyapunov
+        exponent is 0.010 per ms, with C = 0 as with C = 0.1; at the defaults it is 0.
+
+        Args:
+            changes: further parameters by name.
+
+        Source:
+            J. Alstott et al., PLoS Comput. Biol. 5 (2009) e1000408.
+        """
+        return cls(**({"g_Ca": 1.0, "a_ee": 0.36, "d_Z": 0.65} | changes))
 
 
 def _open(potential, threshold, spread):
@@ -222,6 +240,9 @@ def larter_breakspear(
     $Q_V = Q_{Vmax} (1 + \tanh((V - V_T)/d_V))/2$; $Q_Z$ is the same function of Z, with its own
     parameters. All three rates are multiplied by `t_scale`.
 
+    At the default parameters a region has a limit cycle; at those of `LarterBreakspearParams.chaotic` it
+    is chaotic. From far away (V below about -1) V falls without end, because Z then grows steadily.
+
     By default V is coupled into V. The input is the mean of the firing rates $Q_V$ of other regions:
     couple with `HyperbolicTangentCoupling(conn, a=0.5, sigma=0.65)`, where sigma is d_V and the rows
     of `conn` sum to 1.
@@ -237,9 +258,9 @@ def larter_breakspear(
         rate_Z: Q_Z, that of the interneurons. [1]
 
     Source:
-        M. Breakspear, J. R. Terry and K. J. Friston, Network 14 (2003) 703-732, with the parameters
-        of J. Alstott et al., PLoS Comput. Biol. 5 (2009) e1000408, in The Virtual Brain's version
-        (g_Ca, a_ee and d_Z differ slightly).
+        M. Breakspear, J. R. Terry and K. J. Friston, Network 14 (2003) 703-732. The defaults are The
+        Virtual Brain's, which differ slightly from the parameters of J. Alstott et al., PLoS Comput.
+        Biol. 5 (2009) e1000408 (`chaotic`).
 
     Example:
         >>> state = cf.nodes.LarterBreakspearState(*jnp.array([[-0.5], [0.5], [0.0]]))
