@@ -149,6 +149,18 @@ def test_larter_breakspear_is_chaotic_where_it_says(params, low, high):
     assert low < largest_exponent(node, (0.1, 0.2, 0.1), params, 0.1, 20_000, 100_000) < high
 
 
+def test_larter_breakspear_runs_away_from_far_off_as_it_says_but_not_from_its_ranges():
+    node, p = cf.nodes.larter_breakspear, cf.nodes.LarterBreakspearParams()
+    ends = [np.linspace(*node.ranges[state], 3) for state in node.states]
+    V, W, Z = (jnp.asarray(x.ravel()) for x in np.meshgrid(*ends, indexing="ij"))
+    far = jnp.append(jnp.minimum(Z, 0.2), 0.5)
+    start = node.State(jnp.append(V, 0.0), jnp.append(W, 0.3), far)
+    idle = cf.AdditiveCoupling(jnp.zeros((len(far), len(far))))
+    late = run(node, start, p, 0.2, 5000, idle).V[-1]
+    assert (late[:-1] > -1).mean() > 0.95
+    assert late[-1] < -5
+
+
 def test_larter_breakspear_rests_at_its_defaults_when_its_threshold_is_sharp():
     start = cf.nodes.LarterBreakspearState(*one(-0.18, 0.22, 0.1))
     for d_V, least, most in ((0.505, 0.0, 1e-4), (0.55, 0.5, 2.0)):

@@ -65,7 +65,7 @@ def test_inputs_and_responses_are_those_of_the_recorded_states(lags, rule):
     net, state, params = started(LAGS[lags], rule)
     _, seen = cf.simulate(net, state, params, STEPS, record=ALL)
     assert tuple(seen) == ALL
-    E, I = np.asarray(seen["E"]), np.asarray(seen["I"])
+    E, I = np.asarray(seen["E"]), np.asarray(seen["I"])  # noqa: E741
     wanted = inputs_by_loops(E, LAGS[lags], rule)
     assert np.abs(wanted).max() > 0.1
     assert_close(seen["input.E"], wanted, ulps=2**12)

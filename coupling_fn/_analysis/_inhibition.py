@@ -176,11 +176,41 @@ def search_inhibition(
     return _search(net, params, regions, key, jnp.asarray(rate), rounds, steps)
 
 
+def balanced_by(net: Network, params: Params) -> BalancedInhibition | None:
+    """Return the state that the J_i of `params` balances at one rate; None if there is no such rate.
+
+    It is looked for between 0.1 and 100 Hz, outside of `jit`, where J_i has one value per region.
+    """
+    J_i = np.asarray(params.node.J_i)
+    regions, least, most = len(J_i), np.log(1e-4), np.log(0.1)
+
+    def misfit(log_rate):
+        there = _balanced_inhibition(net, params, regions, jnp.exp(jnp.asarray(log_rate)))
+        return np.asarray(there) - J_i
+
+    grid = np.linspace(least, most, 64)
+    means = [misfit(x).mean() for x in grid]
+    for place in np.flatnonzero(np.sign(means[1:]) != np.sign(means[:-1])):
+        low, high = grid[place], grid[place + 1]
+        for _ in range(40):
+            middle = (low + high) / 2
+            same = np.sign(misfit(middle).mean()) == np.sign(means[place])
+            low, high = (middle, high) if same else (low, middle)
+        if np.abs(misfit(low)).max() < 1e-3 * np.abs(J_i).mean():
+            return _balance(net, params, regions, jnp.exp(jnp.asarray(low)))
+    return None
+
+
 class _Round(NamedTuple):
     """What one round of the search leaves: the inhibition it ran with, and the means of the run."""
 
     J_i: Array
     means: dict[str, Array]
+
+
+@eqx.filter_jit
+def _balanced_inhibition(net, params, regions, rate) -> Array:
+    return _balanced(net, params, regions, rate)[0].node.J_i
 
 
 @eqx.filter_jit

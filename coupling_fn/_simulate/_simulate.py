@@ -115,8 +115,9 @@ def simulate(
     Raises:
         TypeError: if `steps` or `every` is not a whole number.
         ValueError: if they are negative, or `steps` is not a multiple of `every` and `checkpoint`; if
-            `record` names nothing that the node has; if `save` holds another run or a damaged one; if `check` or `save` is used inside `jit`,
-            `vmap` or `grad`; or if `reduce` comes without `checkpoint`.
+            `record` names nothing that the node has; if `save` holds another run or a damaged one; if
+            `check` or `save` is used inside `jit`, `vmap` or `grad`; or if `reduce` comes without
+            `checkpoint`.
         FloatingPointError: if `check` finds NaN or infinity.
         OSError: if `save` cannot be written; what was written before stays as it was.
         Interrupted: on Ctrl-C with `save`, with the last state and the record so far.

@@ -125,7 +125,7 @@ class LarterBreakspearParams(eqx.Module):
         V_T: firing threshold of the pyramidal cells. [1]
         d_V: spread of V_T. At the parameters of `chaotic` the node rests at a fixed point below 0.563,
             has a limit cycle from there to 0.605, and is chaotic above, but for narrow windows. At the
-            defaults it rests below 0.51 and has a limit cycle above. [1]
+            defaults it rests below 0.515 and has a limit cycle above. [1]
         Z_T: firing threshold of the interneurons. [1]
         d_Z: spread of Z_T. [1]
         Q_V_max: largest firing rate of the pyramidal cells. [1]
@@ -221,7 +221,7 @@ def _rate_Z(state, inputs, p):
     params=LarterBreakspearParams,
     states={"V": "1", "W": "1", "Z": "1"},
     inputs={"V": "1"},
-    ranges={"V": (-1.5, 1.5), "W": (-1.5, 1.5), "Z": (-1.5, 1.5)},
+    ranges={"V": (-0.7, 0.5), "W": (0.0, 0.9), "Z": (-0.2, 0.25)},
     implied=["ms"],
     auxiliary={"rate_V": _rate_V, "rate_Z": _rate_Z},
 )
@@ -241,7 +241,7 @@ def larter_breakspear(
     parameters. All three rates are multiplied by `t_scale`.
 
     At the default parameters a region has a limit cycle; at those of `LarterBreakspearParams.chaotic` it
-    is chaotic. From far away (V below about -1) V falls without end, because Z then grows steadily.
+    is chaotic. From a Z above about 0.25 the model may run away: Z grows, and V falls without end.
 
     By default V is coupled into V. The input is the mean of the firing rates $Q_V$ of other regions:
     couple with `HyperbolicTangentCoupling(conn, a=0.5, sigma=0.65)`, where sigma is d_V and the rows

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import equinox as eqx
+import jax.numpy as jnp
 from jax import Array
 
 from .._core import PerTarget, Scalar, parameter
