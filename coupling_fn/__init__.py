@@ -8,13 +8,16 @@ from . import observe as observe
 from . import plot as plot
 from . import stimuli as stimuli
 from . import transforms as transforms
+from ._analysis import BalancedInhibition as BalancedInhibition
 from ._analysis import Jacobians as Jacobians
 from ._analysis import analytic_fc as analytic_fc
+from ._analysis import balance_inhibition as balance_inhibition
 from ._analysis import critical_k as critical_k
 from ._analysis import cross_spectrum as cross_spectrum
 from ._analysis import fixed_point as fixed_point
 from ._analysis import jacobians as jacobians
 from ._analysis import nonlinearity as nonlinearity
+from ._analysis import search_inhibition as search_inhibition
 from ._analysis import stationary_covariance as stationary_covariance
 from ._connectome import Connectome as Connectome
 from ._connectome import SparseConnection as SparseConnection

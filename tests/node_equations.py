@@ -218,3 +218,84 @@ def lorenz(s, c, p):
     x, y, z = s
     rates = p["sigma"] * (y - x), x * (p["rho"] - z) - y, x * y - p["beta"] * z
     return [rate / p["tau"] + drive for rate, drive in zip(rates, c, strict=True)]
+
+
+# Auxiliary quantities of one region, by node: functions of its states, inputs and parameters.
+
+
+def ramp(x, a, b, d):
+    """Return the Wong-Wang response, kHz of nA."""
+    x = a * x - b
+    return x / (1 - exp(-d * x))
+
+
+def synapses_fire(v, p):
+    return 2 * p["e0"] / (1 + exp(p["r"] * (p["v0"] - v)))
+
+
+def excitatory_current(s, c, p):
+    own = p["w_p"] * p["J_N"] * s[0] - p["J_i"] * s[1]
+    return own + p["W_e"] * p["I_0"] + p["I_ext"] + p["J_N"] * c[0]
+
+
+def inhibitory_current(s, c, p):
+    return p["J_N"] * s[0] - s[1] + p["W_i"] * p["I_0"] + p["J_N"] * c[1]
+
+
+def reduced_current(s, c, p):
+    return p["w"] * p["J_N"] * s[0] + p["I_0"] + p["J_N"] * c[0]
+
+
+def wilson_cowan_response(x, a, b, p):
+    return logistic(a * (x - b)) - p["shift"] / (1 + exp(a * b))
+
+
+def order_parameter(w):
+    """Return |Z|, Z = (1 - conj(W)) / (1 + conj(W))."""
+    return abs((1 - w.conjugate()) / (1 + w.conjugate()))
+
+
+_COLUMNS = {
+    "rate_e": lambda s, c, p: synapses_fire(p["c1"] * p["C"] * s[0], p),
+    "rate_i": lambda s, c, p: synapses_fire(p["c3"] * p["C"] * s[0], p),
+}
+AUXILIARY = {
+    "reduced_wong_wang": {
+        "current": reduced_current,
+        "rate": lambda s, c, p: ramp(reduced_current(s, c, p), p["a"], p["b"], p["d"]),
+    },
+    "wong_wang_exc_inh": {
+        "current_e": excitatory_current,
+        "current_i": inhibitory_current,
+        "rate_e": lambda s, c, p: ramp(excitatory_current(s, c, p), p["a_e"], p["b_e"], p["d_e"]),
+        "rate_i": lambda s, c, p: ramp(inhibitory_current(s, c, p), p["a_i"], p["b_i"], p["d_i"]),
+    },
+    "wilson_cowan": {
+        "response_e": lambda s, c, p: wilson_cowan_response(
+            p["c_ee"] * s[0] - p["c_ei"] * s[1] + p["P"] + c[0], p["a_e"], p["b_e"], p
+        ),
+        "response_i": lambda s, c, p: wilson_cowan_response(
+            p["c_ie"] * s[0] - p["c_ii"] * s[1] + p["Q"] + c[1], p["a_i"], p["b_i"], p
+        ),
+    },
+    "jansen_rit": {
+        "psp": lambda s, c, p: s[1] - s[2],
+        "rate": lambda s, c, p: synapses_fire(s[1] - s[2], p),
+        **_COLUMNS,
+    },
+    "wendling": {
+        "psp": lambda s, c, p: s[1] - s[2] - s[3],
+        "rate": lambda s, c, p: synapses_fire(s[1] - s[2] - s[3], p),
+        **_COLUMNS,
+        "rate_f": lambda s, c, p: synapses_fire(p["C"] * (p["c5"] * s[0] - p["c6"] * s[4]), p),
+    },
+    "montbrio_pazo_roxin": {
+        "synchrony": lambda s, c, p: order_parameter(complex(pi * p["tau"] * s[0], s[1]))
+    },
+    "coombes_byrne": {"synchrony": lambda s, c, p: order_parameter(complex(pi * s[0], s[1]))},
+    "epileptor": {"lfp": lambda s, c, p: s[3] - s[0]},
+    "larter_breakspear": {
+        "rate_V": lambda s, c, p: p["Q_V_max"] * (1 + tanh((s[0] - p["V_T"]) / p["d_V"])) / 2,
+        "rate_Z": lambda s, c, p: p["Q_Z_max"] * (1 + tanh((s[2] - p["Z_T"]) / p["d_Z"])) / 2,
+    },
+}

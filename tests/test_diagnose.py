@@ -1,6 +1,7 @@
 """Faulty networks and runs, each with the cause that must be named first; and no false alarms."""
 
 import os
+import re
 import time
 
 import equinox as eqx
@@ -576,3 +577,42 @@ def test_a_sparse_connection_is_judged_as_its_matrix():
     W = np.random.default_rng(0).lognormal(size=(9, 9)) * (np.arange(81).reshape(9, 9) % 3 > 0)
     W[4], W[:, 4] = 0, 0
     assert str(cf.diagnose(cf.to_sparse(W))) == str(cf.diagnose(W))
+
+
+def wong_wang(k, W=((0.0, 0.9, 0.2), (0.1, 0.0, 0.7), (0.6, 0.3, 0.0))):
+    """Return three regions whose feedback inhibition is balanced at 3 Hz."""
+    net = cf.Network(cf.nodes.wong_wang_exc_inh, dt=1.0)
+    coupling = cf.AdditiveCoupling(jnp.array(W), k=k)
+    params = cf.Params(cf.nodes.WongWangExcInhParams(), coupling, noise=0.01)
+    return net, cf.balance_inhibition(net, params, 3)
+
+
+def codes_of_rests(net, params, x0):
+    found = cf.diagnose(net=net, params=params, x0=x0).findings
+    return {
+        f.code: f for f in found if f.code in ("unstable_balance", "another_rest", "several_rests")
+    }
+
+
+def test_a_balance_that_is_unstable_or_not_the_rest_that_is_found_is_reported():
+    start = cf.nodes.WongWangExcInhState(jnp.full(3, 0.1), jnp.full(3, 0.1))
+    net, balanced = wong_wang(0.5)
+    assert not codes_of_rests(net, balanced.params, start)
+    net, balanced = wong_wang(3.0)
+    found = codes_of_rests(net, balanced.params, start)
+    assert set(found) == {"unstable_balance", "another_rest"}
+    assert {f.severity for f in found.values()} == {"warning"}
+    assert "3 Hz, S_e = 0.161" in found["another_rest"].what
+    assert set(codes_of_rests(net, balanced.params, balanced.x)) == {"unstable_balance"}
+
+
+def test_other_states_of_rest_are_noted():
+    net = cf.Network(cf.nodes.reduced_wong_wang, dt=1.0)
+    coupling = cf.AdditiveCoupling(jnp.array([[0.0, 1.0], [0.5, 0.0]]), k=0.01)
+    for w, several in ((1.0, True), (0.6, False)):
+        params = cf.Params(cf.nodes.ReducedWongWangParams(w=w, I_0=0.32), coupling, noise=0.001)
+        found = codes_of_rests(net, params, cf.nodes.ReducedWongWangState(jnp.full(2, 0.05)))
+        assert set(found) == ({"several_rests"} if several else set())
+        if several:
+            what = found["several_rests"].what
+            assert re.search("ends at S = 0.1.*upper end of the ranges at S = 0.5", what)

@@ -31,6 +31,10 @@ NET = cf.Network(cf.nodes.linear, 0.1)
 PARAMS = cf.Params(cf.nodes.LinearParams(a=-4.0), cf.AdditiveCoupling(W), noise=0.1)
 REST = NET, PARAMS, cf.nodes.LinearState(jnp.zeros(N))
 WORK = {"step": NET, "state": NET.init(REST[2], PARAMS, key=jax.random.key(0)), "params": PARAMS}
+WONG_WANG = {
+    "net": cf.Network(cf.nodes.wong_wang_exc_inh, dt=0.1),
+    "params": cf.Params(cf.nodes.WongWangExcInhParams(), cf.AdditiveCoupling(W)),
+}
 
 # Public functions, each with the arguments of a call that is right.
 CALLS = {
@@ -141,11 +145,14 @@ CALLS = {
     "transforms.symmetric": {"regions": N},
     "transforms.regional": {"maps": W[:2]},
     "edge_values": {"conn": cf.to_sparse(W), "values": LENGTHS},
-    "nodes.balance_inhibition": {
-        "params": cf.nodes.WongWangExcInhParams(),
-        "coupling": cf.AdditiveCoupling(W),
+    "balance_inhibition": {**WONG_WANG, "regions": N, "rate": 0.003},
+    "search_inhibition": {
+        **WONG_WANG,
         "regions": N,
+        "key": jax.random.key(0),
         "rate": 0.003,
+        "rounds": 2,
+        "steps": 4,
     },
     "Network": {
         "node": cf.nodes.hopf,

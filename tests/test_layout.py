@@ -45,14 +45,16 @@ ROOMS = {
     "_network": (
         "_edge_forms _params | _fields _link | _checks | _links | _step | _network | _vector_field"
     ),
-    "_simulate": "_clock _finite _shard _stepwise | _blocked | _simulate",
+    "_simulate": "_clock _finite _records _shard _stepwise | _blocked | _simulate",
     "observe": (
         "_series | "
         "_average _bold _connectivity _fc_objectives _kernels _moments _sensors _spectrum "
         "_synchrony | "
         "_objectives"
     ),
-    "_analysis": "_linear | _response | _spectral | _covariance | _nonlinearity _stability",
+    "_analysis": (
+        "_linear | _inhibition _response | _spectral | _covariance | _nonlinearity _stability"
+    ),
     "transforms": "_transforms | _arrays",
     "_fit": (
         "_leaves _sweep | "
@@ -66,6 +68,7 @@ ROOMS = {
         "_dimensions _report _signals | "
         "_lengths _orientation _rule _weights | "
         "_stability | "
+        "_rests | "
         "_before _units | "
         "_causes | "
         "_symptoms | "

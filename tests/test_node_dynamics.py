@@ -110,16 +110,87 @@ def test_lorenz_rests_at_its_two_points_and_forgets_where_it_started():
     assert np.ptp(near.z) > 30
 
 
-def test_larter_breakspear_rests_when_its_threshold_is_sharp():
-    """At the parameters of Alstott et al., d_V below 0.55 is a fixed point, above 0.59 chaos."""
+def largest_exponent(node, start, params, dt, settle, steps):
+    """Return the largest Lyapunov exponent [1/ms], from the growth of a small deviation."""
+    idle = none(node)
 
-    def late(d_V):
-        start = cf.nodes.LarterBreakspearState(*one(0.1, 0.2, 0.1))
-        p = cf.nodes.LarterBreakspearParams(d_V=d_V, d_Z=d_V, a_ee=0.36, g_Ca=1.0, C=0.0)
-        return run(cf.nodes.larter_breakspear, start, p, 0.2, 10000).V[6000:]
+    def moved(x):
+        rate = lambda x: jnp.stack(node(node.State(*x), idle, params))
+        a = rate(x)
+        b = rate(x + dt / 2 * a)
+        c = rate(x + dt / 2 * b)
+        return x + dt / 6 * (a + 2 * b + 2 * c + rate(x + dt * c))
 
-    assert np.ptp(late(0.54)) < 1e-6
-    assert np.ptp(late(0.65)) > 0.5
+    def grown(carry, _):
+        x, deviation = jax.jvp(moved, carry[:1], carry[1:])
+        size = jnp.linalg.norm(deviation)
+        return (x, deviation / size), jnp.log(size)
+
+    @jax.jit
+    def exponent(x):
+        x = jax.lax.fori_loop(0, settle, lambda _, x: moved(x), x)
+        _, logs = jax.lax.scan(grown, (x, jnp.eye(len(x))[0]), None, length=steps)
+        return logs.mean() / dt
+
+    return float(exponent(jnp.array(start)))
+
+
+@pytest.mark.parametrize(
+    ("params", "low", "high"),
+    [
+        (cf.nodes.LarterBreakspearParams(), -0.001, 0.001),  # a limit cycle
+        (cf.nodes.LarterBreakspearParams.chaotic(), 0.007, 0.013),
+        (cf.nodes.LarterBreakspearParams.chaotic(d_V=0.59), -0.001, 0.001),
+        (cf.nodes.LarterBreakspearParams.chaotic(d_V=0.55), -0.03, -0.01),  # a fixed point
+    ],
+)
+def test_larter_breakspear_is_chaotic_where_it_says(params, low, high):
+    node = cf.nodes.larter_breakspear
+    assert low < largest_exponent(node, (0.1, 0.2, 0.1), params, 0.1, 20_000, 100_000) < high
+
+
+def test_larter_breakspear_runs_away_from_far_off_as_it_says_but_not_from_its_ranges():
+    node, p = cf.nodes.larter_breakspear, cf.nodes.LarterBreakspearParams()
+    ends = [np.linspace(*node.ranges[state], 3) for state in node.states]
+    V, W, Z = (jnp.asarray(x.ravel()) for x in np.meshgrid(*ends, indexing="ij"))
+    far = jnp.append(jnp.minimum(Z, 0.2), 0.5)
+    start = node.State(jnp.append(V, 0.0), jnp.append(W, 0.3), far)
+    idle = cf.AdditiveCoupling(jnp.zeros((len(far), len(far))))
+    late = run(node, start, p, 0.2, 5000, idle).V[-1]
+    assert (late[:-1] > -1).mean() > 0.95
+    assert late[-1] < -5
+
+
+def test_larter_breakspear_rests_at_its_defaults_when_its_threshold_is_sharp():
+    start = cf.nodes.LarterBreakspearState(*one(-0.18, 0.22, 0.1))
+    for d_V, least, most in ((0.505, 0.0, 1e-4), (0.55, 0.5, 2.0)):
+        p = cf.nodes.LarterBreakspearParams(d_V=d_V)
+        late = run(cf.nodes.larter_breakspear, start, p, 0.2, 10000).V[6000:]
+        assert least <= np.ptp(late) < most
+
+
+def test_a_fitzhugh_nagumo_neuron_spikes_above_a_threshold_and_cycles_between_two_currents():
+    node = cf.nodes.fitzhugh_nagumo
+
+    def path(v, w, current):
+        p = cf.nodes.FitzHughNagumoParams(current=current)
+        return run(node, cf.nodes.FitzHughNagumoState(*one(v, w)), p, 0.2, 10000).v
+
+    assert path(-0.7, -0.6243, 0.0).max() < -0.6
+    assert path(-0.5, -0.6243, 0.0).max() > 1.7
+    for current, cycles in ((0.32, False), (0.34, True), (1.40, True), (1.43, False)):
+        assert (np.ptp(path(-1.0, -0.5, current)[6000:]) > 3) == cycles
+
+
+def test_defaults_have_the_frequencies_that_they_say():
+    hz = 1000 / (2 * np.pi)
+    assert float(cf.nodes.HopfParams().omega) * hz == pytest.approx(10)
+    assert float(cf.nodes.StuartLandauParams().omega) * hz == pytest.approx(40)
+    assert float(cf.nodes.KuramotoParams().omega) * hz == pytest.approx(40)
+    assert 2 * np.pi / float(cf.nodes.HornParams().omega) == pytest.approx(28)  # ms
+    start = cf.nodes.WilsonCowanState(*one(0.1, 0.05))
+    E = run(cf.nodes.wilson_cowan, start, cf.nodes.WilsonCowanParams(), 0.1, 8000).E[2000:]
+    assert np.diff(upcrossings(E, 0.1)).mean() == pytest.approx(40.027, abs=0.02)
 
 
 def test_jansen_rit_makes_an_alpha_rhythm_between_the_inputs_of_its_source():
@@ -190,36 +261,6 @@ def test_wong_wang_exc_inh_rests_near_3_hz_as_its_source_says():
     p, start = cf.nodes.WongWangExcInhParams(), cf.nodes.WongWangExcInhState(*one(0.1, 0.1))
     S_e = run(cf.nodes.wong_wang_exc_inh, start, p, 1.0, 5000).S_e[-1]
     assert 1000 * rates(S_e, p)[0] == pytest.approx(3.06, abs=0.02)  # Hz
-    # So feedback inhibition that asks for just this rate is the default of 1 nA.
-    balanced = cf.nodes.balance_inhibition(p, cf.AdditiveCoupling(ALONE), 1, rate=rates(S_e, p))
-    assert balanced.J_i[0] == pytest.approx(1.0, abs=1e-6)
-
-
-def test_balanced_inhibition_holds_every_region_at_its_rate():
-    W = np.array([[0.0, 0.9, 0.2], [0.1, 0.0, 0.7], [0.6, 0.3, 0.0]])
-    coupling = cf.AdditiveCoupling(W, k=0.5)
-    free = cf.nodes.WongWangExcInhParams()
-    wanted = np.array([0.003, 0.002, 0.004])
-    p = cf.nodes.balance_inhibition(free, coupling, 3, rate=wanted)
-    start = cf.nodes.WongWangExcInhState(0.15 * jnp.ones(3), 0.05 * jnp.ones(3))
-    late = run(cf.nodes.wong_wang_exc_inh, start, p, 1.0, 8000, coupling).S_e[-1]
-    np.testing.assert_allclose(rates(late, p), wanted, rtol=1e-6)
-    unbalanced = run(cf.nodes.wong_wang_exc_inh, start, free, 1.0, 8000, coupling).S_e[-1]
-    assert np.abs(rates(unbalanced, free) - wanted).max() > 1e-3
-
-
-def test_balanced_inhibition_has_gradients_and_compiles():
-    W = jnp.array([[0.0, 0.9], [0.1, 0.0]])
-
-    @jax.jit
-    @jax.grad
-    def slope(k, rate):
-        coupling, params = cf.AdditiveCoupling(W, k=k), cf.nodes.WongWangExcInhParams()
-        return cf.nodes.balance_inhibition(params, coupling, 2, rate).J_i[0]
-
-    at = [float(slope(1.0, rate)) for rate in (0.0005, 0.003, 0.02)]
-    assert np.isfinite(at).all()
-    assert min(at) > 0  # more drive needs more inhibition
 
 
 def test_reduced_wong_wang_is_bistable_where_recurrence_is_strong():

@@ -63,6 +63,27 @@ def by_hand(name, states, inputs, params):
     return np.transpose(rates)
 
 
+def test_auxiliary_quantities_are_their_equations_and_are_documented():
+    """With their units, which a run records them in."""
+    assert {n for n in NODES if NODES[n].auxiliary} == set(node_equations.AUXILIARY)
+    for name, equations in node_equations.AUXILIARY.items():
+        states, inputs, params = drawn(name, 6, "float64")
+        node, args = applied(name, states, inputs, params)
+        assert set(node.auxiliary) == set(equations)
+        section = inspect.getdoc(node).split("Auxiliary:")[1].split("Source:")[0]
+        for quantity, equation in equations.items():
+            wanted = [
+                equation(
+                    [float(x) for x in states[:, i]],
+                    [float(x) for x in inputs[:, i]],
+                    {f: float(x[i]) for f, x in params.items()},
+                )
+                for i in range(6)
+            ]
+            assert_close(node.auxiliary[quantity](*args), np.array(wanted), ulps=2**10)
+            assert re.search(rf"^    {quantity}: [^\]]*\]$", section, re.M), quantity
+
+
 @pytest.mark.every(3)
 @pytest.mark.parametrize("transform", ["eager", "jit of vmap"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

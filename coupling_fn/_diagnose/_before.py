@@ -18,6 +18,7 @@ from ..noise._draw import is_noise
 from ._lengths import look_at_tracts
 from ._orientation import look_at_orientation
 from ._report import Finding, Report, report
+from ._rests import look_at_rests
 from ._rule import edges_of_part, look_at_rule, parts
 from ._stability import Stability, look_at_stability, stability, states_of
 from ._weights import facts_of, finite, look_at_weights
@@ -49,7 +50,8 @@ def diagnose(
     - lengths that are missing or in another unit, speeds and delays that no axon has, and delays that
       rounding or the history loses;
     - with a network, couplings that drive regions apart or read their weights transposed, the k at which
-      rest loses its stability, and a dt that is too long.
+      rest loses its stability, a dt that is too long, several states of rest, and feedback inhibition
+      whose balance is unstable or is not the state of rest that is found from `x0`.
 
     A finding rests on the numbers alone: what it describes may be intended. Notes are true of many good
     connectomes.
@@ -133,6 +135,7 @@ def diagnose(
     if net is not None and params is not None and x0 is not None:
         rest = stability(net, params, states_of(net, x0))
         findings += look_at_stability(net, rest, is_driven(params))
+        findings += look_at_rests(net, params, states_of(net, x0), rest)
         facts |= _facts_of_rest(rest)
     return report(findings, facts)
 

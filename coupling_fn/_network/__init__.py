@@ -18,7 +18,7 @@ from ._params import require_state as require_state
 from ._step import Drive as Drive
 from ._step import advance as advance
 from ._step import derivative as derivative
-from ._step import node_inputs as node_inputs
+from ._step import inputs_at as inputs_at
 from ._step import noise_increment as noise_increment
 from ._step import prepare_step as prepare_step
 from ._step import read_steps as read_steps

@@ -206,6 +206,21 @@ def received(
     return tuple(arrived)
 
 
+def inputs_at(
+    net: NetworkFields,
+    links: tuple[Link, ...],
+    state: State,
+    params: Params,
+    delayed: tuple[Any, ...],
+    references: tuple[Array | None, ...],
+) -> Any:
+    """Return what drives the nodes in a state, given the delayed sums there: as its next step begins."""
+    noises = noises_of(net.node.states, params.noise, params.external)
+    external = external_of(params.external, noises.values(state.noise))
+    time = time_of_step(state.step, net.dt, 0.0, jax.tree.leaves(state.node)[0].dtype)
+    return node_inputs(net, links, state.node, external, time, delayed, references)
+
+
 def external_inputs(external: dict[str, Any], time: Time, x: PyTree) -> dict[str, Any]:
     """Return the external inputs of the nodes at a time."""
     shape = jax.tree.leaves(x)[0].shape

@@ -34,6 +34,7 @@ from .._network import (
     add,
     advance,
     buffers_of,
+    inputs_at,
     links_of,
     noise_increment,
     read_steps,
@@ -42,9 +43,10 @@ from .._network import (
     update_noise,
 )
 from ..noise._increments import NoiseIncrement
+from ._records import QuantitiesByName
 from ._stepwise import Buffers, StepwiseEdges, stepwise_lags
 
-Record = Callable[[State], PyTree]
+Record = Callable[[State], PyTree] | QuantitiesByName
 
 
 def run_network(
@@ -215,7 +217,7 @@ class _Block(NamedTuple):
         # reading what it would leave.
         one = one if self.stepwise else jax.checkpoint(one, prevent_cse=False)
         carry = _Carry(packed, noise, stepwise_sums, buffers)
-        carry, (packed_after, noise_after) = lax.scan(
+        carry, ((packed_after, noise_after), stepwise_after) = lax.scan(
             one, carry, _StepInput(count, increments, blocked_sums)
         )
         xs = jax.vmap(self.unpack)(packed_after)
@@ -232,15 +234,25 @@ class _Block(NamedTuple):
         xs, noises, steps = jax.tree.map(
             lambda x: x[picked], (xs, noise_after, inputs.step + count + 1)
         )
-        records = jax.vmap(self._record_step)(xs, noises, steps, histories)
+        arriving = jax.tree.map(lambda x: x[picked], (inputs.sums, stepwise_after))
+        records = jax.vmap(self._record_step)(xs, noises, steps, histories, arriving)
         state = _BlockState(carry.node, carry.noise, jax.tree.map(lambda x: x[-1], inputs.sums))
         return BlockOutput(state, messages, source_states, records)
 
-    def _record_step(self, x: PyTree, noise: PyTree, step: Array, history: Any) -> PyTree:
-        """Return what is recorded of the state after a step."""
+    def _record_step(
+        self, x: PyTree, noise: PyTree, step: Array, history: Any, arriving: Any
+    ) -> PyTree:
+        """Return what is recorded of the state after a step, given the delayed sums that arrive then."""
         history = _Unread() if history is None else history
-        with calling("`record`"):
-            return self.record(self.start._replace(node=x, noise=noise, step=step, history=history))
+        state = self.start._replace(node=x, noise=noise, step=step, history=history)
+        if not isinstance(self.record, QuantitiesByName):
+            with calling("`record`"):
+                return self.record(state)
+        if self.plan.excess:  # external input may not be defined after the end of the run
+            state = state._replace(step=jnp.minimum(step, self.start.step + self.plan.steps))
+        delayed = self._delayed_sums(*arriving)
+        inputs = inputs_at(self.net, self.links, state, self.params, delayed, self.references)
+        return self.record.of(self.net, self.params, state, inputs)
 
     def _step(self, block_step: Array, carry: _Carry, inputs: _StepInput) -> Any:
         """Take one step: the carry after it, and what the block keeps of it."""
@@ -263,7 +275,9 @@ class _Block(NamedTuple):
         if plan.excess:
             moved = self._masked(block_step + inputs.number < end, moved, carry)
         node, noise = moved
-        return _Carry(node, noise, after, stepwise.with_state(carry.buffers, x, times)), moved
+        recorded = after if isinstance(self.record, QuantitiesByName) else {}
+        buffers = stepwise.with_state(carry.buffers, x, times)
+        return _Carry(node, noise, after, buffers), (moved, recorded)
 
     def _masked(self, running: Array, moved: tuple[PyTree, ...], carry: _Carry) -> Any:
         """Return the old state in place of the new one, past the end of the run."""
@@ -322,6 +336,8 @@ def _reads_history(record: Record, state: State) -> bool:
         with calling("`record`"):
             return record(state._replace(node=node, noise=noise, step=step, history=_Unread()))
 
+    if isinstance(record, QuantitiesByName):  # it takes the delayed sums, which the block has
+        return False
     try:
         jax.eval_shape(probe, state.node, state.noise, state.step)
     except _HistoryRead:

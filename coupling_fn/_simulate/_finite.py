@@ -20,13 +20,11 @@ from .._network import (
     buffers_of,
     carried_of,
     delayed_of,
+    inputs_at,
     links_of,
-    node_inputs,
     references_of,
     taps_of,
 )
-from ..noise._increments import external_of, noises_of
-from ..stimuli._time import time_of_step
 
 PART = 256  # how many steps of the repeated run are looked at together
 NAMED = 3  # how many of the largest inputs an error names
@@ -138,13 +136,10 @@ def _inputs(net: Network, state: State, params: Params, region: int) -> str:
     """Describe what drives the region, the largest inputs anywhere, and the strongest sources."""
     links = links_of(net, params)
     buffers = buffers_of(links, state)
-    noises = noises_of(net.node.states, params.noise, params.external)
-    external = external_of(params.external, noises.values(state.noise))
     references = references_of(links, state)
     carried = carried_of(links, buffers, references)
     delayed = delayed_of(links, carried, references, 0)
-    time = time_of_step(state.step, net.dt, 0.0, jax.tree.leaves(state.node)[0].dtype)
-    driven = node_inputs(net, links, state.node, external, time, delayed, references)
+    driven = inputs_at(net, links, state, params, delayed, references)
     table = {name: np.asarray(get(driven, name)) for name in net.node.inputs}
     own = ", ".join(f"{name} = {values[region]:.4g}" for name, values in table.items())
     every = [(x, f"{name} of region {i}") for name, v in table.items() for i, x in enumerate(v)]

@@ -24,13 +24,11 @@ from .._core import (
     by_node,
     calling,
     fingerprint,
-    get,
     is_key,
     pack,
     read_checkpoint,
     repack,
     require_choice,
-    require_names,
     require_no_keys,
     traced,
     write_checkpoint,
@@ -39,6 +37,7 @@ from .._network import Network, prepare_step, require_state
 from ._blocked import run_network
 from ._clock import check_clock, within_count
 from ._finite import require_finite_run, require_known
+from ._records import QuantitiesByName, StatesByName, recorder_by_name
 
 Record = str | tuple[str, ...] | Callable[[Any], PyTree] | None
 Reduce = tuple[PyTree, Callable[[PyTree, PyTree], PyTree]]
@@ -77,11 +76,13 @@ def simulate(
         state: where to start, from `Network.init` or an earlier run.
         params: what `step` takes; differentiate, sweep and shard it as you like.
         steps: number of steps. [1]
-        record: what to record of a state: the name of a state variable, a tuple of names, or a
-            function of the state; None records nothing. By default all state variables of the node
-            are recorded. A function is called with one state at a time, each variable `(region,)`. One
-            that reads `state.history` is given the histories of the recorded steps, which take `lag`
-            times the memory of a state each.
+        record: what to record of a state: a name, a tuple of names, or a function of the state; None
+            records nothing. By default all state variables of the node are recorded. With a `Network`
+            a name is that of a state ("S_e"), of an auxiliary quantity of the node ("rate_e";
+            `node.auxiliary` lists them), or "input." before that of an input ("input.S_e"): all that
+            couplings and external input add to it. A function is called with one state at a time, each
+            variable `(region,)`. One that reads `state.history` is given the histories of the recorded
+            steps, which take `lag` times the memory of a state each.
         every: record every so many steps; `steps` must be a multiple of it. [1]
         derivative: the mode in which a network with delays can be differentiated. "reverse" (`grad`,
             and `jacfwd` of a `grad`) takes memory of the order of the trajectory; "forward"
@@ -119,10 +120,10 @@ def simulate(
     Raises:
         TypeError: if `steps` or `every` is not a whole number.
         ValueError: if they are negative, or `steps` is not a multiple of `every` and `checkpoint`; if
-            `save` holds another run or a damaged one; if `check` or `save` is used inside `jit`,
-            `vmap` or `grad`; if `reduce` comes without `checkpoint`; or if a network's `state` was made
-            at another dt, or its steps would be more than can be counted. Where the count is traced, the
-            states are then NaN.
+            `record` names nothing that the node has; if `save` holds another run or a damaged one; if
+            `check` or `save` is used inside `jit`, `vmap` or `grad`; if `reduce` comes without
+            `checkpoint`; or if a network's `state` was made at another dt, or its steps would be more
+            than can be counted. Where the count is traced, the states are then NaN.
         FloatingPointError: if `check` finds NaN or infinity.
         OSError: if `save` cannot be written; what was written before stays as it was.
         Interrupted: on Ctrl-C with `save`, with the last state and the record so far.
@@ -134,11 +135,18 @@ def simulate(
         >>> last, x = cf.simulate(net, state, params, steps=3, record="x")
         >>> x.tolist(), last.node.x.tolist()
         ([[2.0], [4.0], [8.0]], [8.0])
+
+        What regions receive, and firing rates, beside states:
+
+        >>> net = cf.Network(cf.nodes.wong_wang_exc_inh, dt=1.0)
+        >>> params = cf.Params(cf.nodes.WongWangExcInhParams(), cf.AdditiveCoupling(jnp.eye(2)))
+        >>> state = net.init(cf.nodes.WongWangExcInhState(jnp.zeros(2), jnp.zeros(2)), params)
+        >>> _, seen = cf.simulate(net, state, params, 5, record=("S_e", "input.S_e", "rate_e"))
+        >>> seen["rate_e"].shape, bool((seen["input.S_e"] == seen["S_e"]).all())
+        ((5, 2), True)
     """
     steps, every = _checked_steps(steps, every)
-    if isinstance(step, Network) and isinstance(record, (str, tuple)):
-        names = (record,) if isinstance(record, str) else record
-        require_names("state", names, step.node.states)
+    recorder = _recorder(step, state, record)
     require_choice("derivative", derivative, ("reverse", "forward"))
     require_choice("check", check, (None, "finite"))
     checkpoint = _checked_checkpoint(checkpoint, steps, every, reduce)
@@ -149,7 +157,7 @@ def simulate(
         check_clock(step, state, params, steps, wait=check is not None)
     if save is None and save_every is not None:
         raise ValueError("`save_every` says how often to write to `save`, which is missing.")
-    options = _Options(steps, _recorder(record), every, derivative == "reverse", checkpoint)
+    options = _Options(steps, recorder, every, derivative == "reverse", checkpoint)
     if save is None:
         result = _simulate(step, state, params, options, reduce)
     else:
@@ -162,10 +170,10 @@ def simulate(
             Path(save), _checked_save_every(save, save_every, options), step, state, params, options
         )
     if check is not None:
-        # What is recorded of states by name is finite where they are; only a function's result is
+        # What is recorded of states by name is finite where they are; only what else is recorded is
         # looked at.
-        by_name = isinstance(step, Network) and (record is _node or not callable(record))
-        seen = None if by_name or reduce else result[1]
+        states_only = recorder in (_node, _nothing) or isinstance(recorder, StatesByName)
+        seen = None if (isinstance(step, Network) and states_only) or reduce else result[1]
         again = partial(_run_again, reverse=options.reverse)
         require_finite_run(again, step, state, params, steps, (result[0], seen))
     return result
@@ -183,7 +191,7 @@ class _Options(NamedTuple):
     """
 
     steps: int
-    record: Callable[[Any], PyTree]
+    record: Callable[[Any], PyTree] | QuantitiesByName
     every: int
     reverse: bool
     checkpoint: int | None = None
@@ -231,23 +239,12 @@ def _checked_save_every(save: Any, save_every: Any, options: _Options) -> int:
     return length
 
 
-class _Named(eqx.Module):
-    """Record state variables by name; equal names compare equal, so that nothing compiles twice."""
-
-    names: str | tuple[str, ...] = eqx.field(static=True)
-
-    def __call__(self, state: Any) -> PyTree:
-        if isinstance(self.names, str):
-            return get(state.node, self.names)
-        return {name: get(state.node, name) for name in self.names}
-
-
-def _recorder(record: Record) -> Callable[[Any], PyTree]:
+def _recorder(step: Any, state: Any, record: Record) -> Callable[..., PyTree] | QuantitiesByName:
     if record is None:
         return _nothing
     if callable(record):
         return record
-    return _Named(record)
+    return recorder_by_name(step, state, record)
 
 
 def _nothing(state: Any) -> None:
@@ -325,6 +322,8 @@ def _run(step, state, params, options):
         if state.history:
             return run_network(step, state, params, steps, record, every, reverse=options.reverse)
         return _run_packed(step, state, params, steps, record, every)
+    if isinstance(record, QuantitiesByName):
+        record = partial(record.at, step, params)
 
     def one(state, _):
         return step(state, params), None
@@ -335,6 +334,8 @@ def _run(step, state, params, options):
 def _run_packed(net, state, params, steps, record, every):
     """Run a network step by step, with its state variables in one array."""
     step = prepare_step(net, params)
+    if isinstance(record, QuantitiesByName):
+        record = partial(record.at, net, params)
     packed, unpack = pack(state.node)
     packed = by_node(net.mesh, packed)
 

@@ -64,7 +64,6 @@ from ._wong_wang import ReducedWongWangParams as ReducedWongWangParams
 from ._wong_wang import ReducedWongWangState as ReducedWongWangState
 from ._wong_wang import WongWangExcInhParams as WongWangExcInhParams
 from ._wong_wang import WongWangExcInhState as WongWangExcInhState
-from ._wong_wang import balance_inhibition as balance_inhibition
 from ._wong_wang import reduced_wong_wang as reduced_wong_wang
 from ._wong_wang import wong_wang_exc_inh as wong_wang_exc_inh
 

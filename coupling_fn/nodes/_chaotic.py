@@ -1,4 +1,4 @@
-"""Nodes that are chaotic without any coupling: Lorenz and Larter–Breakspear."""
+"""Nodes that can be chaotic without any coupling: Lorenz and Larter–Breakspear."""
 
 from typing import NamedTuple
 
@@ -123,8 +123,9 @@ class LarterBreakspearParams(eqx.Module):
         d_K: spread of T_K among the potassium channels. [1]
         d_Na: spread of T_Na among the sodium channels. [1]
         V_T: firing threshold of the pyramidal cells. [1]
-        d_V: spread of V_T. The node rests at a fixed point below 0.55, is chaotic above 0.59, and
-            has a limit cycle in between. [1]
+        d_V: spread of V_T. At the parameters of `chaotic` the node rests at a fixed point below 0.563,
+            has a limit cycle from there to 0.605, and is chaotic above, but for narrow windows. At the
+            defaults it rests below 0.515 and has a limit cycle above. [1]
         Z_T: firing threshold of the interneurons. [1]
         d_Z: spread of Z_T. [1]
         Q_V_max: largest firing rate of the pyramidal cells. [1]
@@ -145,6 +146,8 @@ class LarterBreakspearParams(eqx.Module):
     Example:
         >>> cf.nodes.LarterBreakspearParams(d_V=0.5).d_V.item()  # a fixed point
         0.5
+        >>> cf.nodes.LarterBreakspearParams.chaotic(C=0.0).a_ee.item()
+        0.36
     """
 
     g_Ca: Scalar | PerTarget = parameter("g_Ca", 1.1, "1")
@@ -180,10 +183,37 @@ class LarterBreakspearParams(eqx.Module):
     b: Scalar | PerTarget = parameter("b", 0.1, "1/ms")
     t_scale: Scalar | PerTarget = parameter("t_scale", 1.0, "1")
 
+    @classmethod
+    def chaotic(cls, **changes: Scalar | PerTarget) -> "LarterBreakspearParams":
+        """Return the published parameters, at which a region is chaotic without coupling.
+
+        They differ from the defaults in g_Ca = 1, a_ee = 0.36 and d_Z = 0.65. The largest Lyapunov
+        exponent is 0.010 per ms, with C = 0 as with C = 0.1; at the defaults it is 0.
+
+        Args:
+            changes: further parameters by name.
+
+        Source:
+            J. Alstott et al., PLoS Comput. Biol. 5 (2009) e1000408.
+        """
+        return cls(**({"g_Ca": 1.0, "a_ee": 0.36, "d_Z": 0.65} | changes))
+
 
 def _open(potential, threshold, spread):
     """Return the share of channels whose threshold, spread around its mean, the potential exceeds."""
     return (1 + jnp.tanh((potential - threshold) / spread)) / 2
+
+
+def _rate_V(state, inputs, p):
+    """Return the firing rate of the pyramidal cells [1]."""
+    del inputs
+    return p.Q_V_max * _open(state.V, p.V_T, p.d_V)
+
+
+def _rate_Z(state, inputs, p):
+    """Return the firing rate of the interneurons [1]."""
+    del inputs
+    return p.Q_Z_max * _open(state.Z, p.Z_T, p.d_Z)
 
 
 @node(
@@ -191,8 +221,9 @@ def _open(potential, threshold, spread):
     params=LarterBreakspearParams,
     states={"V": "1", "W": "1", "Z": "1"},
     inputs={"V": "1"},
-    ranges={"V": (-1.5, 1.5), "W": (-1.5, 1.5), "Z": (-1.5, 1.5)},
+    ranges={"V": (-0.7, 0.5), "W": (0.0, 0.9), "Z": (-0.2, 0.25)},
     implied=["ms"],
+    auxiliary={"rate_V": _rate_V, "rate_Z": _rate_Z},
 )
 def larter_breakspear(
     state: LarterBreakspearState, inputs, params: LarterBreakspearParams
@@ -209,6 +240,9 @@ def larter_breakspear(
     $Q_V = Q_{Vmax} (1 + \tanh((V - V_T)/d_V))/2$; $Q_Z$ is the same function of Z, with its own
     parameters. All three rates are multiplied by `t_scale`.
 
+    At the default parameters a region has a limit cycle; at those of `LarterBreakspearParams.chaotic` it
+    is chaotic. From a Z above about 0.25 the model may run away: Z grows, and V falls without end.
+
     By default V is coupled into V. The input is the mean of the firing rates $Q_V$ of other regions:
     couple with `HyperbolicTangentCoupling(conn, a=0.5, sigma=0.65)`, where sigma is d_V and the rows
     of `conn` sum to 1.
@@ -219,10 +253,14 @@ def larter_breakspear(
         inputs: V, a firing rate. [1]
         params: `LarterBreakspearParams`.
 
+    Auxiliary:
+        rate_V: Q_V, the firing rate of the pyramidal cells. [1]
+        rate_Z: Q_Z, that of the interneurons. [1]
+
     Source:
-        M. Breakspear, J. R. Terry and K. J. Friston, Network 14 (2003) 703-732, with the parameters
-        of J. Alstott et al., PLoS Comput. Biol. 5 (2009) e1000408, in The Virtual Brain's version
-        (g_Ca, a_ee and d_Z differ slightly).
+        M. Breakspear, J. R. Terry and K. J. Friston, Network 14 (2003) 703-732. The defaults are The
+        Virtual Brain's, which differ slightly from the parameters of J. Alstott et al., PLoS Comput.
+        Biol. 5 (2009) e1000408 (`chaotic`).
 
     Example:
         >>> state = cf.nodes.LarterBreakspearState(*jnp.array([[-0.5], [0.5], [0.0]]))
@@ -233,8 +271,7 @@ def larter_breakspear(
         [0.17] [-0.33]
     """
     p, (V, W, Z) = params, state
-    Q_V = p.Q_V_max * _open(V, p.V_T, p.d_V)
-    Q_Z = p.Q_Z_max * _open(Z, p.Z_T, p.d_Z)
+    Q_V, Q_Z = _rate_V(state, inputs, p), _rate_Z(state, inputs, p)
     excitation = p.a_ee * ((1 - p.C) * Q_V + p.C * inputs.V)
     calcium = (p.g_Ca + p.r_NMDA * excitation) * _open(V, p.T_Ca, p.d_Ca) * (V - p.V_Ca)
     sodium = (p.g_Na * _open(V, p.T_Na, p.d_Na) + excitation) * (V - p.V_Na)

@@ -89,6 +89,7 @@ class EpileptorParams(eqx.Module):
         "y2": (0.0, 2.0),
         "g": (-1.0, 1.0),
     },
+    auxiliary={"lfp": lambda state, inputs, params: state.x2 - state.x1},
 )
 def epileptor(state: EpileptorState, inputs, params: EpileptorParams) -> EpileptorState:
     r"""Compute the rates of change of the Epileptor, which goes in and out of seizures.
@@ -108,6 +109,9 @@ def epileptor(state: EpileptorState, inputs, params: EpileptorParams) -> Epilept
         inputs: x1, x2, which are added to their rates of change in units of `tt`, and z, which is
             subtracted within r (...). [1]
         params: `EpileptorParams`.
+
+    Auxiliary:
+        lfp: x2 - x1, which looks like a local field potential. [1]
 
     Source:
         V. K. Jirsa et al., Brain 137 (2014) 2210-2230, with -0.1 z^7 as in its supplement; g here is

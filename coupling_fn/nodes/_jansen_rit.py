@@ -90,6 +90,24 @@ def _pyramidal(state: JansenRitState) -> Array:
     return state.y1 - state.y2
 
 
+def _pyramidal_rate(state, inputs, p):
+    """Return the firing rate of the pyramidal cells [kHz]."""
+    del inputs
+    return _fired(p, _pyramidal(state))
+
+
+def _excitatory_rate(state, inputs, p):
+    """Return the firing rate of the excitatory interneurons [kHz]."""
+    del inputs
+    return _fired(p, p.c1 * p.C * state.y0)
+
+
+def _inhibitory_rate(state, inputs, p):
+    """Return the firing rate of the (slow) inhibitory interneurons [kHz]."""
+    del inputs
+    return _fired(p, p.c3 * p.C * state.y0)
+
+
 @node(
     state=JansenRitState,
     params=JansenRitParams,
@@ -103,6 +121,12 @@ def _pyramidal(state: JansenRitState) -> Array:
         "y3": (-6.0, 6.0),
         "y4": (-20.0, 20.0),
         "y5": (-500.0, 500.0),
+    },
+    auxiliary={
+        "psp": lambda state, inputs, params: _pyramidal(state),
+        "rate": _pyramidal_rate,
+        "rate_e": _excitatory_rate,
+        "rate_i": _inhibitory_rate,
     },
 )
 def jansen_rit(state: JansenRitState, inputs, params: JansenRitParams) -> JansenRitState:
@@ -121,6 +145,12 @@ def jansen_rit(state: JansenRitState, inputs, params: JansenRitParams) -> Jansen
         state: y0, y1, y2 [mV]; y3, y4, y5 [mV/ms].
         inputs: y4, a pulse density. [kHz]
         params: `JansenRitParams`.
+
+    Auxiliary:
+        psp: y1 - y2, the potential of the pyramidal cells, which an EEG shows. [mV]
+        rate: S of it, the firing rate of the pyramidal cells. [kHz]
+        rate_e: the firing rate of the excitatory interneurons. [kHz]
+        rate_i: that of the inhibitory interneurons. [kHz]
 
     Source:
         B. H. Jansen and V. G. Rit, Biol. Cybern. 73 (1995) 357-366, eqs. 6, with its parameters
@@ -144,13 +174,13 @@ def jansen_rit(state: JansenRitState, inputs, params: JansenRitParams) -> Jansen
         (1,)
     """
     p, s = params, state
-    interneurons = p.c2 * p.C * _fired(p, p.c1 * p.C * s.y0)
-    inhibition = p.c4 * p.C * _fired(p, p.c3 * p.C * s.y0)
+    interneurons = p.c2 * p.C * _excitatory_rate(s, inputs, p)
+    inhibition = p.c4 * p.C * _inhibitory_rate(s, inputs, p)
     return JansenRitState(
         s.y3,
         s.y4,
         s.y5,
-        _synapse(p.A, p.a, _fired(p, _pyramidal(s)), s.y0, s.y3),
+        _synapse(p.A, p.a, _pyramidal_rate(s, inputs, p), s.y0, s.y3),
         _synapse(p.A, p.a, p.p + inputs.y4 + interneurons, s.y1, s.y4),
         _synapse(p.B, p.b, inhibition, s.y2, s.y5),
     )
@@ -241,6 +271,18 @@ def _wendling_pyramidal(state: WendlingState) -> Array:
     return state.y1 - state.y2 - state.y3
 
 
+def _fast_rate(state, inputs, p):
+    """Return the firing rate of the fast inhibitory interneurons [kHz]."""
+    del inputs
+    return _fired(p, p.c5 * p.C * state.y0 - p.c6 * p.C * state.y4)
+
+
+def _wendling_rate(state, inputs, p):
+    """Return the firing rate of the pyramidal cells [kHz]."""
+    del inputs
+    return _fired(p, _wendling_pyramidal(state))
+
+
 @node(
     state=WendlingState,
     params=WendlingParams,
@@ -258,6 +300,13 @@ def _wendling_pyramidal(state: WendlingState) -> Array:
         "y7": (-20.0, 20.0),
         "y8": (-20.0, 20.0),
         "y9": (-1.0, 1.0),
+    },
+    auxiliary={
+        "psp": lambda state, inputs, params: _wendling_pyramidal(state),
+        "rate": _wendling_rate,
+        "rate_e": _excitatory_rate,
+        "rate_i": _inhibitory_rate,
+        "rate_f": _fast_rate,
     },
 )
 def wendling(state: WendlingState, inputs, params: WendlingParams) -> WendlingState:
@@ -279,6 +328,13 @@ def wendling(state: WendlingState, inputs, params: WendlingParams) -> WendlingSt
         inputs: y6, a pulse density. [kHz]
         params: `WendlingParams`.
 
+    Auxiliary:
+        psp: y1 - y2 - y3, the potential of the pyramidal cells, which an EEG shows. [mV]
+        rate: S of it, the firing rate of the pyramidal cells. [kHz]
+        rate_e: the firing rate of the excitatory interneurons. [kHz]
+        rate_i: that of the slow inhibitory interneurons. [kHz]
+        rate_f: that of the fast inhibitory interneurons. [kHz]
+
     Source:
         F. Wendling et al., Eur. J. Neurosci. 15 (2002) 1499-1508, appendix, with its standard values
         converted from seconds to ms, and the gains A = 3.25, B = 22 and G = 10 mV.
@@ -296,16 +352,15 @@ def wendling(state: WendlingState, inputs, params: WendlingParams) -> WendlingSt
         ('y6',)
     """
     p, s = params, state
-    interneurons = p.c2 * p.C * _fired(p, p.c1 * p.C * s.y0)
-    slow = _fired(p, p.c3 * p.C * s.y0)
-    fast = _fired(p, p.c5 * p.C * s.y0 - p.c6 * p.C * s.y4)
+    interneurons = p.c2 * p.C * _excitatory_rate(s, inputs, p)
+    slow, fast = _inhibitory_rate(s, inputs, p), _fast_rate(s, inputs, p)
     return WendlingState(
         s.y5,
         s.y6,
         s.y7,
         s.y8,
         s.y9,
-        _synapse(p.A, p.a, _fired(p, _wendling_pyramidal(s)), s.y0, s.y5),
+        _synapse(p.A, p.a, _wendling_rate(s, inputs, p), s.y0, s.y5),
         _synapse(p.A, p.a, p.p + inputs.y6 + interneurons, s.y1, s.y6),
         _synapse(p.B, p.b, p.c4 * p.C * slow, s.y2, s.y7),
         _synapse(p.G, p.g, p.c7 * p.C * fast, s.y3, s.y8),

@@ -26,6 +26,8 @@ class Node(Protocol):
         state_units: from the name of a state to its unit; empty if the node does not say.
         input_units: from the name of an input to its unit; empty if the node does not say.
         implied: units of coefficients that are 1, and so do not appear in the equation.
+        auxiliary: from the name of a quantity that a run can record beside the states (a firing rate)
+            to the function `(state, inputs, params) -> (region,)` that computes it.
         State: class of the state, `cf.nodes.hopf.State`; None if the node does not say.
         Params: class of the parameters, `cf.nodes.hopf.Params`; None if the node does not say.
 
@@ -48,6 +50,7 @@ class Node(Protocol):
     state_units: Mapping[str, str]
     input_units: Mapping[str, str]
     implied: tuple[str, ...]
+    auxiliary: Mapping[str, Callable[[Any, Any, Any], Any]]
     State: Any
     Params: Any
 
@@ -69,6 +72,7 @@ def node(
     bounds: Mapping[str, tuple[float | None, float | None]] | None = None,
     angles: Sequence[str] = (),
     implied: Sequence[str] = (),
+    auxiliary: Mapping[str, Callable[[Any, Any, Any], Any]] | None = None,
     state: type | None = None,
     params: type | None = None,
 ) -> Callable[[Callable[..., Any]], Node]:
@@ -93,6 +97,9 @@ def node(
             float32 an angle that grows loses its rate after some minutes.
         implied: units whose powers count as 1 in the equation, because it leaves out coefficients of 1
             that would have them: `["ms"]` for an equation whose rates are plain numbers.
+        auxiliary: from a name to a function `(state, inputs, params) -> (region,)`, for quantities of
+            the equation that are no states: firing rates, currents. `simulate(record=name)` computes
+            them where they are recorded, and nowhere else.
         state: class of the state, a NamedTuple of the states' names; the node has it as `State`.
         params: class of the parameters; the node has it as `Params`.
 
@@ -101,7 +108,8 @@ def node(
 
     Raises:
         ValueError: if a name in `coupled`, `ranges`, `bounds` or `angles` is not among the states or
-            inputs, or if a unit cannot be read.
+            inputs, if one in `auxiliary` is a state's or has a dot, or if a unit cannot be read.
+        TypeError: if a value of `auxiliary` is no function.
 
     Example:
         >>> @cf.nodes.node(states=["x"], inputs=["drive"])
@@ -140,6 +148,7 @@ def node(
     if isinstance(angles, str):
         raise TypeError(f"`angles` must be a list of names: [{angles!r}], not {angles!r}.")
     require_names("state (in `angles`)", angles, states)
+    auxiliary = _checked_auxiliary(auxiliary or {}, states)
 
     def name(dynamics: Callable[..., Any]) -> Node:
         named = cast(Node, dynamics)
@@ -147,7 +156,25 @@ def node(
         named.ranges, named.bounds = ranges, dict(bounds or {})
         named.angles = tuple(angles)
         named.state_units, named.input_units, named.implied = state_units, input_units, implied
+        named.auxiliary = auxiliary
         named.State, named.Params = state, params
         return named
 
     return name
+
+
+def _checked_auxiliary(
+    auxiliary: Mapping[str, Any], states: Sequence[str]
+) -> dict[str, Callable[[Any, Any, Any], Any]]:
+    for name, function in auxiliary.items():
+        if name in states or "." in name:
+            raise ValueError(
+                f"`auxiliary` must name quantities that are no states, without a dot; got {name!r}, "
+                f"and the states are {tuple(states)}."
+            )
+        if not callable(function):
+            raise TypeError(
+                f"`auxiliary` must hold functions (state, inputs, params) -> (region,); at {name!r} it "
+                f"holds {function!r}."
+            )
+    return dict(auxiliary)

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import equinox as eqx
+import jax.numpy as jnp
 from jax import Array
 
 from .._core import PerTarget, Scalar, parameter
@@ -49,6 +50,21 @@ class MontbrioPazoRoxinParams(eqx.Module):
     current: Scalar | PerTarget = parameter("current", 0.0, "1")
 
 
+def _synchrony(firing, V):
+    """Return the Kuramoto order parameter |1 - W| / |1 + W| of the neurons, W = pi r + i V [1]."""
+    return jnp.sqrt(((1 - firing) ** 2 + V * V) / ((1 + firing) ** 2 + V * V))
+
+
+def _montbrio_synchrony(state, inputs, p):
+    del inputs
+    return _synchrony(PI * p.tau * state.r, state.V)
+
+
+def _coombes_synchrony(state, inputs, p):
+    del inputs, p
+    return _synchrony(PI * state.r, state.V)
+
+
 @node(
     state=MontbrioPazoRoxinState,
     params=MontbrioPazoRoxinParams,
@@ -57,6 +73,7 @@ class MontbrioPazoRoxinParams(eqx.Module):
     coupled=[("r", "V")],
     ranges={"r": (0.0, 2.0), "V": (-2.0, 1.5)},
     bounds={"r": (0.0, None)},
+    auxiliary={"synchrony": _montbrio_synchrony},
 )
 def montbrio_pazo_roxin(
     state: MontbrioPazoRoxinState, inputs, params: MontbrioPazoRoxinParams
@@ -74,6 +91,10 @@ def montbrio_pazo_roxin(
         state: r [kHz], V [1].
         inputs: V, a current. [1]
         params: `MontbrioPazoRoxinParams`.
+
+    Auxiliary:
+        synchrony: $|Z|$, $Z = (1 - \bar W)/(1 + \bar W)$ with $W = \pi\tau r + i V$, the Kuramoto order
+            parameter of the neurons (the source's eq. 15). [1]
 
     Source:
         E. Montbrió, D. Pazó and A. Roxin, Phys. Rev. X 5 (2015) 021028, eq. 12, with J and eta
@@ -146,6 +167,7 @@ class CoombesByrneParams(eqx.Module):
     ranges={"r": (0.0, 6.0), "V": (-10.0, 10.0), "g": (1.0, 2.0), "q": (-0.5, 0.7)},
     bounds={"r": (0.0, None)},
     implied=["ms"],
+    auxiliary={"synchrony": _coombes_synchrony},
 )
 def coombes_byrne(
     state: CoombesByrneState, inputs, params: CoombesByrneParams
@@ -164,6 +186,9 @@ def coombes_byrne(
         state: r [kHz], V [1], g [1], q [1].
         inputs: V, a current, and q, the firing that the synapse receives. [1]
         params: `CoombesByrneParams`.
+
+    Auxiliary:
+        synchrony: $|z|$, the Kuramoto order parameter of the neurons. [1]
 
     Source:
         S. Coombes and Á. Byrne, in: Nonlinear Dynamics in Computational Neuroscience (2019), 1-16,

@@ -126,7 +126,7 @@ class VanDerPolParams(eqx.Module):
     ranges={"x": (-2.5, 2.5), "y": (-4.0, 4.0)},
 )
 def van_der_pol(state: VanDerPolState, inputs, params: VanDerPolParams) -> VanDerPolState:
-    r"""Compute the rates of change of a van der Pol oscillator, whose limit cycle has amplitude 2.
+    r"""Compute the rates of change of a van der Pol oscillator; its cycle has an amplitude of about 2.
 
     $\tau\dot x = y$, $\tau\dot y = \mu\,(1 - x^2)\, y - x + \tau I_y$. By default x is coupled into
     y: the input is a force, which enters where the paper's forcing does.
@@ -228,7 +228,8 @@ def generic_2d_oscillator(
 
     Source:
         P. Sanz-Leon et al., Front. Neuroinform. 7 (2013) 10, section "Generic two-dimensional
-        oscillator", with the excitable parameters that are The Virtual Brain's defaults.
+        oscillator". The defaults are The Virtual Brain's, which the source calls excitable: a region
+        rests, and a kick in V dies out in proportion to it. At a = 2 it oscillates.
 
     Example:
         >>> state = cf.nodes.Generic2dOscillatorState(jnp.array([1.0]), jnp.array([-2.0]))

@@ -79,12 +79,25 @@ def _response(x, steepness, threshold, shift):
     return jax.nn.sigmoid(steepness * (x - threshold)) - idle
 
 
+def _response_e(state, inputs, p):
+    """Return the response of the excitatory population [1]."""
+    drive = p.c_ee * state.E - p.c_ei * state.I + p.P + inputs.E
+    return _response(drive, p.a_e, p.b_e, p.shift)
+
+
+def _response_i(state, inputs, p):
+    """Return the response of the inhibitory population [1]."""
+    drive = p.c_ie * state.E - p.c_ii * state.I + p.Q + inputs.I
+    return _response(drive, p.a_i, p.b_i, p.shift)
+
+
 @node(
     state=WilsonCowanState,
     params=WilsonCowanParams,
     states={"E": "1", "I": "1"},
     inputs={"E": "1", "I": "1"},
     ranges={"E": (0.0, 1.0), "I": (0.0, 1.0)},
+    auxiliary={"response_e": _response_e, "response_i": _response_i},
 )
 def wilson_cowan(state: WilsonCowanState, inputs, params: WilsonCowanParams) -> WilsonCowanState:
     r"""Compute the rates of change of an excitatory and an inhibitory population.
@@ -101,6 +114,10 @@ def wilson_cowan(state: WilsonCowanState, inputs, params: WilsonCowanParams) -> 
         inputs: E, I, drives. [1]
         params: `WilsonCowanParams`.
 
+    Auxiliary:
+        response_e: S_e, the response of the excitatory population to its drive. [1]
+        response_i: S_i, that of the inhibitory population. [1]
+
     Source:
         H. R. Wilson and J. D. Cowan, Biophys. J. 12 (1972) 1-24, eqs. 11-12, with the parameters
         of its fig. 11 (a limit cycle), k and r of 1, and tau of 8 ms.
@@ -112,12 +129,8 @@ def wilson_cowan(state: WilsonCowanState, inputs, params: WilsonCowanParams) -> 
         >>> rate.E.tolist()
         [0.0]
     """
-    E, I = state.E, state.I  # noqa: E741
-    drive_e = params.c_ee * E - params.c_ei * I + params.P + inputs.E
-    drive_i = params.c_ie * E - params.c_ii * I + params.Q + inputs.I
-    answer_e = _response(drive_e, params.a_e, params.b_e, params.shift)
-    answer_i = _response(drive_i, params.a_i, params.b_i, params.shift)
+    p, E, I = params, state.E, state.I  # noqa: E741
     return WilsonCowanState(
-        (-E + (params.k_e - params.r_e * E) * answer_e) / params.tau_e,
-        (-I + (params.k_i - params.r_i * I) * answer_i) / params.tau_i,
+        (-E + (p.k_e - p.r_e * E) * _response_e(state, inputs, p)) / p.tau_e,
+        (-I + (p.k_i - p.r_i * I) * _response_i(state, inputs, p)) / p.tau_i,
     )

@@ -1,13 +1,12 @@
 """Wong–Wang nodes: the synaptic gating of one population, or of an excitatory and an inhibitory one."""
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
-from .._core import PerTarget, Scalar, as_count, parameter, require_one_or_each, require_positive
+from .._core import PerTarget, Scalar, parameter
 from ._node import node
 
 # The coefficients of the even part of x / (1 - exp(-x)) in powers of x^2, B_2n / (2n)!, with the
@@ -29,6 +28,16 @@ def _ramp(x):
 def _fired(current, a, b, d):
     """Return the firing rate [kHz] at an input current [nA]."""
     return _ramp(d * (a * current - b)) / d
+
+
+def _reduced_current(state, inputs, p):
+    """Return the input current [nA]."""
+    return p.w * p.J_N * state.S + p.I_0 + p.J_N * inputs.S
+
+
+def _reduced_rate(state, inputs, p):
+    """Return the firing rate [kHz]."""
+    return _fired(_reduced_current(state, inputs, p), p.a, p.b, p.d)
 
 
 class ReducedWongWangState(NamedTuple):
@@ -80,6 +89,7 @@ class ReducedWongWangParams(eqx.Module):
     inputs={"S": "1"},
     ranges={"S": (0.0, 1.0)},
     bounds={"S": (0.0, 1.0)},
+    auxiliary={"current": _reduced_current, "rate": _reduced_rate},
 )
 def reduced_wong_wang(
     state: ReducedWongWangState, inputs, params: ReducedWongWangParams
@@ -98,6 +108,10 @@ def reduced_wong_wang(
         inputs: S, the gating that a region receives. [1]
         params: `ReducedWongWangParams`.
 
+    Auxiliary:
+        current: what H is taken of. [nA]
+        rate: H, the firing rate. [kHz]
+
     Source:
         G. Deco et al., J. Neurosci. 33 (2013) 11239-11252, in kHz and ms here. The defaults of
         w = 0.6 and I_0 = 0.33 nA are The Virtual Brain's (0.9 and 0.3 nA in the paper).
@@ -109,9 +123,9 @@ def reduced_wong_wang(
         [-0.0078125]
     """
     p, S = params, state.S
-    current = p.w * p.J_N * S + p.I_0 + p.J_N * inputs.S
-    rate = _fired(current, p.a, p.b, p.d)
-    return ReducedWongWangState(-S / p.tau + (1 - S) * p.gamma * rate)
+    return ReducedWongWangState(
+        -S / p.tau + (1 - S) * p.gamma * _reduced_rate(state, inputs, params)
+    )
 
 
 class WongWangExcInhState(NamedTuple):
@@ -148,7 +162,7 @@ class WongWangExcInhParams(eqx.Module):
         tau_i: time constant of the inhibitory gating. [ms]
         W_i: share of the constant input that reaches the inhibitory population. [1]
         J_N: excitatory synaptic coupling. [nA]
-        J_i: strength of the feedback inhibition; `balance_inhibition` computes it. [nA]
+        J_i: strength of the feedback inhibition; `cf.balance_inhibition` computes it. [nA]
         I_0: constant input. [nA]
         I_ext: further input to the excitatory population. [nA]
 
@@ -176,6 +190,27 @@ class WongWangExcInhParams(eqx.Module):
     I_ext: Scalar | PerTarget = parameter("I_ext", 0.0, "nA")
 
 
+def _current_e(state, inputs, p):
+    """Return the current into the excitatory population [nA]."""
+    S_e, S_i = state.S_e, state.S_i
+    return p.w_p * p.J_N * S_e - p.J_i * S_i + p.W_e * p.I_0 + p.I_ext + p.J_N * inputs.S_e
+
+
+def _current_i(state, inputs, p):
+    """Return the current into the inhibitory population [nA]."""
+    return p.J_N * state.S_e - state.S_i + p.W_i * p.I_0 + p.J_N * inputs.S_i
+
+
+def _rate_e(state, inputs, p):
+    """Return the firing rate of the excitatory population [kHz]."""
+    return _fired(_current_e(state, inputs, p), p.a_e, p.b_e, p.d_e)
+
+
+def _rate_i(state, inputs, p):
+    """Return the firing rate of the inhibitory population [kHz]."""
+    return _fired(_current_i(state, inputs, p), p.a_i, p.b_i, p.d_i)
+
+
 @node(
     state=WongWangExcInhState,
     params=WongWangExcInhParams,
@@ -185,6 +220,12 @@ class WongWangExcInhParams(eqx.Module):
     ranges={"S_e": (0.0, 1.0), "S_i": (0.0, 1.0)},
     bounds={"S_e": (0.0, 1.0), "S_i": (0.0, 1.0)},
     implied=["nA"],
+    auxiliary={
+        "current_e": _current_e,
+        "current_i": _current_i,
+        "rate_e": _rate_e,
+        "rate_i": _rate_i,
+    },
 )
 def wong_wang_exc_inh(
     state: WongWangExcInhState, inputs, params: WongWangExcInhParams
@@ -198,13 +239,19 @@ def wong_wang_exc_inh(
     $H(x) = (a x - b) / (1 - e^{-d (a x - b)})$.
 
     The inputs enter inside the responses, times $J_N$. By default S_e is coupled into S_e; feedforward
-    inhibition is a second coupling, `Wire("S_e", into="S_i")`. `balance_inhibition` computes the J_i
+    inhibition is a second coupling, `Wire("S_e", into="S_i")`. `cf.balance_inhibition` computes the J_i
     at which every region fires at one low rate, whatever it receives.
 
     Args:
         state: S_e, S_i. [1]
         inputs: S_e, S_i, the gating that a region receives. [1]
         params: `WongWangExcInhParams`.
+
+    Auxiliary:
+        current_e: what H_e is taken of. [nA]
+        current_i: what H_i is taken of. [nA]
+        rate_e: H_e, the firing rate of the excitatory population. [kHz]
+        rate_i: H_i, that of the inhibitory population. [kHz]
 
     Source:
         G. Deco et al., J. Neurosci. 34 (2014) 7886-7898, in kHz and ms here.
@@ -218,72 +265,50 @@ def wong_wang_exc_inh(
         ([-0.015625], [-0.125])
     """
     p, (S_e, S_i) = params, state
-    I_e = p.w_p * p.J_N * S_e - p.J_i * S_i + p.W_e * p.I_0 + p.I_ext + p.J_N * inputs.S_e
-    I_i = p.J_N * S_e - S_i + p.W_i * p.I_0 + p.J_N * inputs.S_i
     return WongWangExcInhState(
-        -S_e / p.tau_e + (1 - S_e) * p.gamma_e * _fired(I_e, p.a_e, p.b_e, p.d_e),
-        -S_i / p.tau_i + p.gamma_i * _fired(I_i, p.a_i, p.b_i, p.d_i),
+        -S_e / p.tau_e + (1 - S_e) * p.gamma_e * _rate_e(state, inputs, p),
+        -S_i / p.tau_i + p.gamma_i * _rate_i(state, inputs, p),
     )
 
 
-def balance_inhibition(
-    params: WongWangExcInhParams,
-    coupling: Callable[..., Any],
-    regions: int,
-    rate: Scalar | PerTarget = 0.003,
-) -> WongWangExcInhParams:
-    r"""Compute the feedback inhibition at which every region fires at a given rate.
+class ExcitatoryRest(NamedTuple):
+    """What the excitatory population of `wong_wang_exc_inh` is like where it fires at a steady rate.
 
-    Without noise, the fixed point at that rate has a closed form up to two scalar roots. S_e follows
-    from the rate, the excitatory current $I_e$ from the inverse of its response, and S_i from its own
-    equation; then $J_i = (w_p J_N S_e + W_e I_0 + I_{ext} + J_N c - I_e) / S_i$, where $c$ is the
-    input from the coupling at S_e. The paper's iterative search gives the same, up to its noise.
-
-    Args:
-        params: all parameters; J_i is replaced.
-        coupling: the coupling from S_e into S_e, as `coupling(source, target)`. Its delays do not
-            matter at a fixed point.
-        regions: number of regions. [1]
-        rate: firing rate of the excitatory population, a scalar or one value per region. [kHz]
-
-    Returns:
-        The parameters with one J_i per region, which has gradients with respect to all the other
-        parameters and to the coupling. [nA]
-
-    Raises:
-        ValueError: if rate is not positive, or is neither a scalar nor one value per region.
-
-    Source:
-        G. Deco et al., J. Neurosci. 34 (2014) 7886-7898, "Feedback inhibition control" (3 Hz).
-
-    Example:
-        >>> coupling = cf.AdditiveCoupling(jnp.array([[0.0, 1.0], [0.0, 0.0]]), k=2.0)
-        >>> params = cf.nodes.balance_inhibition(cf.nodes.WongWangExcInhParams(), coupling, regions=2)
-        >>> bool(params.J_i[0] > params.J_i[1])  # region 0 is driven by region 1
-        True
+    Attributes:
+        S_e: its gating. [1]
+        current: the current that it receives. [nA]
     """
-    regions = as_count("regions", regions)
-    require_positive("rate", rate, "kHz")
-    require_one_or_each("rate", rate, regions)
-    p = params
+
+    S_e: Array
+    current: Array
+
+
+def excitatory_rest(p: WongWangExcInhParams, rate: Any) -> ExcitatoryRest:
+    """Return the gating and the current at which the excitatory population fires at a rate [kHz]."""
     driven = p.tau_e * p.gamma_e * rate
-    S_e = jnp.broadcast_to(driven / (1 + driven), (regions,))
-    # The ramp is convex and lies above x, so that Newton's method descends to the root from here.
-    x = p.d_e * rate
-    for _ in range(12):
-        slope = _slope(x)
-        x = x - (_ramp(x) - p.d_e * rate) / slope
-    I_e = (x / p.d_e + p.b_e) / p.a_e
-    S_i = jnp.zeros_like(S_e)  # from 0 it ascends to this root
-    for _ in range(12):
-        current = p.J_N * S_e - S_i + p.W_i * p.I_0
-        gain = p.tau_i * p.gamma_i
-        excess = S_i - gain * _fired(current, p.a_i, p.b_i, p.d_i)
-        slope = 1 + gain * p.a_i * _slope(p.d_i * (p.a_i * current - p.b_i))
-        S_i = S_i - excess / slope
-    received = p.J_N * coupling(S_e, S_e)
-    J_i = (p.w_p * p.J_N * S_e + p.W_e * p.I_0 + p.I_ext + received - I_e) / S_i
-    return eqx.tree_at(lambda p: p.J_i, params, J_i)
+    # The ramp is convex and lies above x, so that Newton's method descends to the root from here. Far
+    # below 0 it falls like exp(x), where each step is one of 1.
+    wanted = p.d_e * rate
+
+    def step(_, x):
+        return x - (_ramp(x) - wanted) / _slope(x)
+
+    x = lax.fori_loop(0, 24, step, wanted)
+    return ExcitatoryRest(driven / (1 + driven), (x / p.d_e + p.b_e) / p.a_e)
+
+
+def inhibitory_rest(p: WongWangExcInhParams, S_e: Array, received: Any) -> Array:
+    """Return the inhibitory gating that belongs to an excitatory one and the input S_i [1]."""
+    gain = p.tau_i * p.gamma_i
+    drive = p.J_N * S_e + p.W_i * p.I_0 + p.J_N * received
+
+    def step(_, S_i):
+        excess = S_i - gain * _fired(drive - S_i, p.a_i, p.b_i, p.d_i)
+        slope = 1 + gain * p.a_i * _slope(p.d_i * (p.a_i * (drive - S_i) - p.b_i))
+        return S_i - excess / slope
+
+    # From 0 Newton's method ascends to the root.
+    return lax.fori_loop(0, 12, step, jnp.zeros_like(drive))
 
 
 def _slope(x):

@@ -1,0 +1,102 @@
+"""What a run records by name: states, what regions receive, and auxiliary quantities of the node.
+
+States are read off; the other quantities are computed from what drives the nodes in a state, and only
+where a record asks for them.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import equinox as eqx
+
+from .._core import PyTree, get, require_names, require_shape
+from .._network import (
+    Network,
+    Params,
+    State,
+    buffers_of,
+    delayed_of,
+    inputs_at,
+    links_of,
+    references_of,
+)
+
+INPUT = "input."  # What a region receives is named by this and the name of the node's input.
+
+
+class StatesByName(eqx.Module):
+    """Record state variables by name; equal names compare equal, so that nothing compiles twice."""
+
+    names: str | tuple[str, ...] = eqx.field(static=True)
+
+    def __call__(self, state: Any) -> PyTree:
+        return _by_name(self.names, partial(get, state.node))
+
+
+class QuantitiesByName(eqx.Module):
+    """Record by name quantities of which some depend on what drives the nodes."""
+
+    names: str | tuple[str, ...] = eqx.field(static=True)
+
+    def of(self, net: Network, params: Params, state: State, inputs: Any) -> PyTree:
+        """Return the record of a state, given what drives the nodes in it."""
+        return _by_name(self.names, partial(_quantity, net, params, state, inputs))
+
+    def at(self, net: Network, params: Params, state: State) -> PyTree:
+        """Return the record of a state, whose history tells what drives the nodes in it."""
+        links = links_of(net, params)
+        references = references_of(links, state)
+        delayed = delayed_of(links, buffers_of(links, state), references, 0)
+        inputs = inputs_at(net, links, state, params, delayed, references)
+        return self.of(net, params, state, inputs)
+
+
+def recorder_by_name(
+    step: Any, state: Any, names: str | tuple[str, ...]
+) -> StatesByName | QuantitiesByName:
+    """Return the recorder of these names; refuse a name of nothing, with a list of what there is."""
+    each = (names,) if isinstance(names, str) else names
+    if isinstance(step, Network):
+        node = step.node
+        received = [INPUT + name for name in node.inputs]
+        require_names(
+            "state, input or auxiliary", each, [*node.states, *received, *_auxiliary(node)]
+        )
+        if set(each) - set(node.states):
+            return QuantitiesByName(names)
+    else:
+        _require_states(each, state)
+    return StatesByName(names)
+
+
+def _require_states(names: tuple[str, ...], state: Any) -> None:
+    """Refuse names that the state of a step of one's own does not hold."""
+    held = getattr(state, "node", None)
+    if held is None:
+        raise TypeError(
+            f"`record` by name reads `state.node`, which a {type(state).__name__} does not have: give "
+            "a function of the state."
+        )
+    fields = held if isinstance(held, Mapping) else getattr(held, "_fields", None)
+    if fields is not None:
+        require_names("state", names, fields)
+
+
+def _by_name(names: str | tuple[str, ...], value: Callable[[str], Any]) -> PyTree:
+    return value(names) if isinstance(names, str) else {name: value(name) for name in names}
+
+
+def _auxiliary(node: Any) -> Mapping[str, Any]:
+    return getattr(node, "auxiliary", {})  # a function made a node by hand may not have it
+
+
+def _quantity(net: Network, params: Params, state: State, inputs: Any, name: str) -> Any:
+    if name in net.node.states:
+        return get(state.node, name)
+    if name.startswith(INPUT):
+        return get(inputs, name.removeprefix(INPUT))
+    value = _auxiliary(net.node)[name](state.node, inputs, params.node)
+    like = get(state.node, net.node.states[0])
+    require_shape(f"auxiliary {name}", value, like.shape, meaning="It has one value per region.")
+    return value
