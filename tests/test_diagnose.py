@@ -211,6 +211,16 @@ FAULTS = {
         "lengths_transposed",
         None,
     ),
+    "lengths transposed, of a file with -1 where there is no tract": (
+        lambda: cf.diagnose(ONE_WAY, lengths=np.where(ONE_WAY.T != 0, LENGTHS, -1.0), dt=0.1),
+        "lengths_transposed",
+        None,
+    ),
+    "a tract without a length": (
+        lambda: cf.diagnose(ONE_WAY, lengths=np.where(WEAK & (ONE_WAY != 0), np.nan, LENGTHS)),
+        "bad_lengths",
+        None,
+    ),
     "a Laplacian for weights": (
         lambda: cf.diagnose(cf.laplacian_connectivity(RAW)),
         "laplacian",
