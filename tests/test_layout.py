@@ -47,8 +47,9 @@ ROOMS = {
     "_simulate": "_blocked _finite _shard | _simulate",
     "observe": (
         "_series | "
-        "_average _bold _connectivity _fc_objectives _kernels _moments _sensors _spectrum "
+        "_average _balloon_params _connectivity _fc_objectives _moments _sensors _spectrum "
         "_synchrony | "
+        "_bold _kernels | "
         "_objectives"
     ),
     "_analysis": "_linear | _response | _covariance | _stability",

@@ -57,7 +57,7 @@ class Task(NamedTuple):
 def build_network(
     connectome: cf.Connectome, preset: Preset, dt: float, speed: float | None
 ) -> tuple[cf.Network, cf.Params]:
-    """Couple one node per region along the connectome, with the delays of its tracts if it has a speed."""
+    """Couple one node per region along the connectome, with delays of its tracts if there is a speed."""
     weights, lags = cf.normalize(connectome.weights, by="symmetric"), None
     if speed is not None:
         if connectome.lengths is None:

@@ -9,11 +9,11 @@ adds samples to it: `moments_*`, `balloon_*`, `kernel_*`.
 from ._average import global_average as global_average
 from ._average import subsample as subsample
 from ._average import temporal_average as temporal_average
-from ._bold import BalloonParams as BalloonParams
+from ._balloon_params import BalloonParams as BalloonParams
+from ._balloon_params import balloon_params as balloon_params
 from ._bold import BalloonState as BalloonState
 from ._bold import balloon_bold as balloon_bold
 from ._bold import balloon_init as balloon_init
-from ._bold import balloon_params as balloon_params
 from ._bold import balloon_step as balloon_step
 from ._bold import balloon_windkessel as balloon_windkessel
 from ._bold import bold_from_balloon as bold_from_balloon
