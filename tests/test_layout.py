@@ -49,7 +49,7 @@ ROOMS = {
         "_series | "
         "_average _balloon_params _connectivity _fc_objectives _moments _sensors _spectrum "
         "_synchrony | "
-        "_bold _kernels | "
+        "_bold _fc_residuals _kernels | "
         "_objectives"
     ),
     "_analysis": "_linear | _response | _covariance | _stability",

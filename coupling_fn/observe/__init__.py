@@ -28,6 +28,9 @@ from ._fc_objectives import fc_frobenius as fc_frobenius
 from ._fc_objectives import fc_rmse as fc_rmse
 from ._fc_objectives import fcd_ks as fcd_ks
 from ._fc_objectives import fcd_wasserstein as fcd_wasserstein
+from ._fc_residuals import correlation_covariance as correlation_covariance
+from ._fc_residuals import effective_samples as effective_samples
+from ._fc_residuals import fc_residuals as fc_residuals
 from ._kernels import KernelState as KernelState
 from ._kernels import bold_from_kernel as bold_from_kernel
 from ._kernels import double_exponential_kernel as double_exponential_kernel

@@ -80,8 +80,9 @@ def warn_of_seconds(
 
 def as_time(name: str, x: Any) -> Array:
     """Return a time constant of a haemodynamic response as floats; warn if it would be one in s."""
+    x = as_float(name, x)
     warn_of_seconds(name, x, 10.0, "a haemodynamic response", stacklevel=4)
-    return as_float(name, x)
+    return x
 
 
 def deviations(x: Float[Array, "time *rest"]) -> Float[Array, "time *rest"]:
