@@ -227,7 +227,7 @@ PROBLEMS = {
     ),
     "lengths that are NaN": (
         lambda: cf.lags(with_(LENGTHS, (1, 0), np.nan), 3.0, 0.1),
-        r"`lengths` must be finite; at \(1, 0\) it is nan.*weight 0 and any finite length",
+        r"`lengths` must be finite; at \(1, 0\) it is nan.*pass `weights`, which are 0 there",
     ),
     "complex lengths": (
         lambda: cf.lags(LENGTHS * 1j, 3.0, 0.1),

@@ -2,6 +2,7 @@
 
 import warnings
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -86,6 +87,90 @@ def test_edges_without_weight_do_not_warn_of_their_delay():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         cf.lags(lengths, speed=1.0, dt=1.0, weights=weights)
+
+
+MATTER = np.array([[0.0, 1.0, 0.5], [2.0, 0.0, 0.0], [0.0, 3.0, 0.0]])  # weights
+TRACTS = np.array([[-1.0, 20.0, 30.0], [40.0, np.nan, np.inf], [1e9, 80.0, -np.inf]])
+
+
+def test_lengths_where_the_weight_is_0_do_not_matter():
+    """NaN, -1, infinity and lengths beyond every lag: what files have where there is no tract."""
+    filled = [[20, 20, 30], [40, 20, 20], [20, 80, 20]]
+    edges = np.nonzero(MATTER)
+    for form in (np.asarray, jnp.asarray):
+        lengths = form(TRACTS)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # such as NumPy's of a NaN that becomes a whole number
+            assert cf.lags(lengths, 1.0, 1.0, weights=MATTER).tolist() == filled
+        assert cf.lag_bounds(lengths, 1.0, 1.0, weights=MATTER) == (20, 81)
+        assert cf.lag_bounds(lengths, (1.0, 2.0), 1.0, weights=0 * MATTER) == (0, 0)
+        conn = cf.Connectome(MATTER, lengths)
+        np.testing.assert_array_equal(conn.lengths, TRACTS)  # kept as given
+        both = cf.symmetrize(conn)
+        assert np.asarray(both.lengths)[edges].tolist() == [30.0, 30.0, 30.0, 80.0]
+        assert cf.threshold(conn, 1.0).weights.tolist()[0] == [0.0, 1.0, 0.0]
+        assert (
+            cf.diagnose(conn, speed=3.0, dt=0.1).codes
+            == cf.diagnose(cf.Connectome(MATTER, filled), speed=3.0, dt=0.1).codes
+        )
+    traced = jax.jit(lambda x: cf.lags(x, 1.0, 1.0, weights=MATTER))
+    assert traced(jnp.where(TRACTS > 1e6, 5.0, TRACTS)).tolist() == filled
+    sparse = cf.to_sparse(MATTER)
+    lost = eqx.tree_at(lambda c: c.weights, sparse, sparse.weights.at[0].set(0.0))
+    of_edges = cf.edge_values(sparse, TRACTS).at[0].set(jnp.nan)
+    assert cf.lags(of_edges, 1.0, 1.0, weights=lost.weights).tolist() == [30, 30, 40, 80]
+
+
+def test_lengths_where_there_is_a_weight_are_refused_in_words():
+    with refuses(r"`lengths` must be finite; at \(1, 1\) it is nan\. .* here it is not 0"):
+        cf.lags(TRACTS, 1.0, 1.0, weights=MATTER + np.diag([0, 1, 0]))
+    with refuses(r"`lengths` must be ≥ 0; at \(0, 0\) it is -1\.0\. .* here it is not 0"):
+        cf.Connectome(MATTER + np.diag([1, 0, 0]), TRACTS)
+    with refuses(r"`lengths` must be finite; .* pass `weights`, which are 0 there"):
+        cf.lag_bounds(TRACTS, 1.0, 1.0)
+    with refuses(r"these weights are traced"):
+        jax.jit(lambda w: cf.lags(TRACTS, 1.0, 1.0, weights=w))(MATTER)
+    with refuses(r"`lengths` must be ≥ 0; .* Where the weight is 0 any length will do"):
+        cf.Params(coupling=cf.AdditiveCoupling(MATTER + np.eye(3)), lengths=-np.eye(3), speed=1.0)
+
+
+@pytest.mark.every(2)
+@pytest.mark.parametrize("form", ["dense", "sparse", "sum"])
+@pytest.mark.parametrize("interpolate", ["linear", None])
+def test_a_run_with_lengths_in_params_reads_none_that_do_not_matter(interpolate, form):
+    weights, lengths = MATTER, TRACTS
+    bounds = cf.lag_bounds(TRACTS, (4.0, 6.0), 1.0, weights=MATTER)
+    coupling = cf.AdditiveCoupling(MATTER, k=0.1)
+    if form == "sum":  # whose parts have each a part of the edges
+        coupling = cf.AdditiveCoupling(np.tril(MATTER), 0.1) + cf.AdditiveCoupling(
+            np.triu(MATTER), 0.1
+        )
+    if form == "sparse":
+        stored = cf.sparse_from_edges(
+            [0, 0, 0, 1, 2], [0, 1, 2, 0, 1], [0.0, 1.0, 0.5, 2.0, 3.0], (3, 3)
+        )
+        coupling, lengths = cf.AdditiveCoupling(stored, k=0.1), cf.edge_values(stored, TRACTS)
+        weights = stored.weights
+    net = cf.Network(cf.nodes.linear, 1.0, lag_bounds=bounds, interpolate=interpolate)
+    node = cf.nodes.LinearParams(a=-0.5)
+
+    def total(speed, lengths):
+        params = cf.Params(node, coupling, lengths=lengths, speed=speed)
+        state = net.init(cf.nodes.LinearState(jnp.array([1.0, -0.5, 2.0])), params)
+        return cf.simulate(net, state, params, 40, record="x")[1].sum()
+
+    usable = np.where(np.asarray(weights) != 0, lengths, 20.0)
+    wanted, got = total(5.3, usable), jax.jit(total)(5.3, jnp.asarray(lengths))
+    assert_close(got, np.asarray(wanted), ulps=16)
+    assert_close(total(5.3, lengths), np.asarray(wanted), ulps=16)  # known, and outside of `jit`
+    if interpolate:
+        slopes, lost = jax.grad(total, argnums=(0, 1))(5.3, jnp.asarray(lengths))
+        assert_close(slopes, np.asarray(jax.grad(total)(5.3, usable)), ulps=256)
+        assert np.isfinite(lost).all() and slopes != 0
+    params = cf.Params(node, coupling, lengths=usable, speed=5.3)
+    lost = eqx.tree_at(lambda p: p.speed, params, jnp.asarray(jnp.nan))
+    with refuses("leaves the network's bounds"):
+        net.init(cf.nodes.LinearState(jnp.ones(3)), lost)
 
 
 @pytest.mark.parametrize("what", ["lengths", "speed"])

@@ -85,6 +85,28 @@ def with_params(coupling):
     return cf.diagnose(net=net, params=params, x0=cf.nodes.LinearState(START))
 
 
+def driven(**options):
+    net = cf.Network(cf.nodes.linear, 0.5)
+    node, coupling = cf.nodes.LinearParams(a=-1.0), cf.DiffusiveCoupling(W, k=0.1)
+    return cf.diagnose(net=net, params=cf.Params(node, coupling, **options))
+
+
+BALLOON = ("bold_undefined", "balloon")
+PUSHED = jnp.zeros((1200, 3)).at[:200, 1].set(5.0)
+
+
+def bold():
+    return jax.jit(lambda x: cf.observe.bold_from_balloon(x, 10.0, 500.0)[1])(PUSHED)
+
+
+def vessels():
+    def step(state, activity):
+        state = cf.observe.balloon_step(state, activity, cf.observe.BalloonParams(), 10.0)
+        return state, state
+
+    return jax.lax.scan(step, cf.observe.balloon_init(PUSHED[0]), PUSHED)[1]
+
+
 def fc(seed=0):
     return np.corrcoef(np.random.default_rng(seed).normal(size=(N, 200)))
 
@@ -133,6 +155,27 @@ FAULTS = {
     "before the run: a step too long": (
         lambda: with_params(cf.DiffusiveCoupling(W, k=8.0)),
         "long_step",
+        None,
+    ),
+    # --- BOLD
+    "activity too strong for the balloon": (lambda: cf.diagnose_run(bold(), dt=500.0), *BALLOON),
+    "activity too strong for the balloon, by name": (
+        lambda: cf.diagnose_run({"bold": bold()}, dt=50.0),
+        *BALLOON,
+    ),
+    "a balloon's state": (lambda: cf.diagnose_run(vessels(), dt=10.0), *BALLOON),
+    "activity too strong for the balloon, of a stable network": (
+        lambda: cf.diagnose_run(
+            bold(),
+            dt=500.0,
+            net=cf.Network(cf.nodes.linear, 0.5),
+            params=cf.Params(cf.nodes.LinearParams(a=-1.0), cf.DiffusiveCoupling(W, k=0.1)),
+        ),
+        *BALLOON,
+    ),
+    "a network that explodes, sampled slowly": (
+        lambda: cf.diagnose_run(np.exp(0.1 * SAMPLES) * np.ones(3), dt=500.0),
+        "exploded",
         None,
     ),
     # --- it does not synchronise, or too much
@@ -212,6 +255,16 @@ FAULTS = {
         "lengths_transposed",
         None,
     ),
+    "lengths transposed, of a file with -1 where there is no tract": (
+        lambda: cf.diagnose(ONE_WAY, lengths=np.where(ONE_WAY.T != 0, LENGTHS, -1.0), dt=0.1),
+        "lengths_transposed",
+        None,
+    ),
+    "a tract without a length": (
+        lambda: cf.diagnose(ONE_WAY, lengths=np.where(WEAK & (ONE_WAY != 0), np.nan, LENGTHS)),
+        "bad_lengths",
+        None,
+    ),
     "a Laplacian for weights": (
         lambda: cf.diagnose(cf.laplacian_connectivity(RAW)),
         "laplacian",
@@ -275,6 +328,33 @@ FAULTS = {
         "lost_delays",
         None,
     ),
+    "a pulse of 0.1 s": (
+        lambda: driven(external={"x": cf.stimuli.Step(1.0, onset=2.0, duration=0.1)}),
+        "short_input",
+        None,
+    ),
+    "a train in s, within a sum": (
+        lambda: driven(
+            external={"x": cf.stimuli.Sine() + cf.stimuli.PulseTrain(1.0, 0.0, 1.0, 0.1)}
+        ),
+        "short_input",
+        None,
+    ),
+    "a recorded input in s": (
+        lambda: driven(external={"x": cf.stimuli.Sampled(jnp.ones(9), dt=0.002)}),
+        "short_input",
+        None,
+    ),
+    "noise with a time constant in s": (
+        lambda: driven(noise={"x": cf.noise.OrnsteinUhlenbeck(0.1, tau=0.005)}),
+        "short_input",
+        None,
+    ),
+    "a stimulus faster than the steps": (
+        lambda: driven(external={"x": cf.stimuli.Sine(1.0, frequency=6000.0)}),
+        "fast_input",
+        None,
+    ),
     "a buffer too short": (
         lambda: cf.diagnose(CONNECTOME, lags=DELAYED.lags["coupling"], dt=0.1, buffer=10),
         "beyond_history",
@@ -314,6 +394,19 @@ def test_a_start_that_dies_away_silences_no_region():
         report = cf.diagnose_run(3.0 * np.exp(-t / 15) + 1000 * on * lives, dt=1000.0)
         silent = next(f for f in report.findings if f.code == "silent_regions")
         assert silent.where == dead
+
+
+def test_no_false_alarm_on_times_that_steps_resolve():
+    pulses = cf.stimuli.PulseTrain(1.0, onset=0.1, period=1.0, width=0.5, rise=0.5)
+    both = cf.stimuli.Sine(1.0, 900.0) + cf.noise.OrnsteinUhlenbeck(
+        0.1, tau=jnp.linspace(0.5, 2, N)
+    )
+    for options in (
+        {"external": {"x": pulses}, "noise": 0.1},
+        {"external": {"x": both}},
+        {"external": {"x": lambda t: 0.001 * t}, "noise": {"x": cf.noise.Pink(0.1)}},
+    ):
+        assert not {"short_input", "fast_input"} & set(driven(**options).codes)
 
 
 def test_no_false_alarm_on_synthetic_connectomes():

@@ -83,11 +83,15 @@ def test_npz(folder):
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".txt", ".npy"])
-@pytest.mark.parametrize("lengths_suffix", [".csv", ".txt", ".npy"])
+@pytest.mark.parametrize("lengths_suffix", [".csv", ".txt", ".npy", ".npz", ".mat"])
 def test_matrices(folder, suffix, lengths_suffix):
     for name, x in ((f"w{suffix}", WEIGHTS), (f"l{lengths_suffix}", LENGTHS)):
         if name.endswith(".npy"):
             np.save(folder / name, x)
+        elif name.endswith(".npz"):
+            np.savez(folder / name, tract_lengths=x, other=SQUARE)
+        elif name.endswith(".mat"):
+            scipy.io.savemat(folder / name, {"D": x})  # its only variable
         else:
             content = text(x, "," if name.endswith(".csv") else "\t")
             (folder / name).write_text("\ufeff" + content, "utf-8")  # as spreadsheets do
@@ -297,11 +301,16 @@ def test_missing_files_and_lengths(folder):
     (folder / "a.csv").write_text("0,1\n1,0\n")
     with refuses(r"There is no file .*l\.csv", FileNotFoundError):
         cf.load_connectome(folder / "a.csv", folder / "l.csv")
-    with refuses(r"extension must be one of \.csv, \.txt, \.npy, not '\.zip'"):
+    with refuses(r"extension must be one of \.csv, \.txt, \.npy, \.npz, \.mat, not '\.zip'"):
         cf.load_connectome(folder / "a.csv", folder / "l.zip")
     (folder / "l.csv").write_text("x")
     with refuses(r"Cannot read .*l\.csv"):
         cf.load_connectome(folder / "a.csv", folder / "l.csv")
+    np.savez(folder / "l.npz", weights=WEIGHTS)
+    with refuses(
+        r"l\.npz as tract lengths: it holds none of lengths, tract_lengths, only: weights"
+    ):
+        cf.load_connectome(folder / "a.csv", folder / "l.npz")
     np.savez(folder / "a.npz", weights=WEIGHTS, lengths=LENGTHS)
     with refuses(r"a\.npz holds lengths itself; leave `lengths` out"):
         cf.load_connectome(folder / "a.npz", folder / "a.csv")

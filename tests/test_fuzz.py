@@ -79,6 +79,9 @@ CALLS = {
     },
     "observe.fc_correlation": {"fc": FC, "target": FC_2},
     "observe.fc_rmse": {"fc": FC, "target": FC_2},
+    "observe.effective_samples": {"signals": SIGNALS},
+    "observe.correlation_covariance": {"fc": FC, "samples": 90.0},
+    "observe.fc_residuals": {"fc": FC, "target": FC_2, "samples": 90.0, "at": FC_2},
     "observe.fcd_ks": {"fcd": FC, "target": FC_2},
     "observe.lagged_covariance": {"signals": SIGNALS, "dt": 1.0, "lag": 2.0},
     "observe.intersubject_connectivity": {"signals": np.stack([SIGNALS, OTHERS])},
@@ -287,6 +290,7 @@ RIGHT = {
     "base": {"an entry less", "a column less"},
     "mask": {"an entry less", "a column less"},
     "maps": {"an entry less", "a column less", "empty", "a row"},
+    "at": {"None"},
     "low": {"0", "a negative number"},  # a k; of noise it is above 0
 }
 # Arguments of which only a part is read, or only the shape.
@@ -316,7 +320,7 @@ def passes(name, call, good, argument, what, bad):
     try:
         with np.errstate(all="ignore"):
             result = call(**{**good, argument: bad})
-    except (TypeError, ValueError, FloatingPointError) as error:
+    except (TypeError, ValueError, FloatingPointError, UserWarning) as error:
         names = "|".join(map(re.escape, (argument, ALSO.get(argument, argument))))
         named = re.search(rf"`[^`]*\b({names})\b", str(error))
         return None if named else f"{type(error).__name__}: {str(error)[:150]}"

@@ -48,8 +48,9 @@ ROOMS = {
     "_simulate": "_clock _finite _records _shard _stepwise | _blocked | _simulate",
     "observe": (
         "_series | "
-        "_average _bold _connectivity _fc_objectives _kernels _moments _sensors _spectrum "
+        "_average _balloon_params _connectivity _fc_objectives _moments _sensors _spectrum "
         "_synchrony | "
+        "_bold _fc_residuals _kernels | "
         "_objectives"
     ),
     "_analysis": (

@@ -99,6 +99,72 @@ def test_where_every_run_explodes_it_says_what_to_do(monkeypatch, tmp_path, caps
     assert "smaller dt. The option is --dt" in capsys.readouterr().err
 
 
+def write(name, **arrays):
+    """Write arrays to a file of the format that its name says; a bare one holds the first array."""
+    first, kind = next(iter(arrays.values())), name.rpartition(".")[2]
+    if kind == "npz":
+        np.savez(name, **arrays)
+    elif kind == "npy":
+        np.save(name, first)
+    elif kind == "mat":
+        pytest.importorskip("scipy.io").savemat(name, arrays)
+    elif kind == "zip":
+        cf.save_connectome(name, cf.Connectome(*arrays.values()))
+    else:
+        np.savetxt(name, first, delimiter="," if kind == "csv" else " ")
+
+
+FORMATS = [
+    *((kind, "two files") for kind in ("csv", "txt", "npy", "zip", "npz", "mat")),
+    *((kind, "none") for kind in ("npz", "txt", "npy", "zip", "mat", "csv")),
+    *((kind, "one file") for kind in ("zip", "mat", "npz")),
+]
+
+
+@pytest.mark.every(5)
+@pytest.mark.parametrize(("kind", "delays"), FORMATS)
+def test_the_command_runs_on_files_of_each_format(kind, delays, monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    whole = cf.synthetic_connectome(6, jax.random.key(3))
+    weights = np.triu(whole.weights)
+    lengths = np.where(weights != 0, np.asarray(whole.lengths), -1.0)
+    fc = np.corrcoef(np.random.default_rng(0).normal(size=(6, 30)) + np.arange(30) / 20)
+    arguments, seen = ["--quiet", "--connectome", f"w.{kind}"], []
+    if delays == "one file":
+        write(f"w.{kind}", weights=weights, lengths=lengths)
+    else:
+        write(f"w.{kind}", weights=weights)
+        bare = "npy" if kind == "zip" else kind
+        write(f"l.{bare}", lengths=lengths)
+        arguments += ["--no-delays"] if delays == "none" else ["--lengths", f"l.{bare}"]
+    if kind != "zip":
+        write(f"fc.{kind}", fc=fc)
+        arguments += ["--target-fc", f"fc.{kind}"]
+
+    def make_run(task):
+        seen.append(task)
+        signals = jax.random.normal(jax.random.key(0), (30, 6))
+        return lambda k, key: (signals + k * jnp.sin(jnp.arange(30.0))[:, None],) * 2
+
+    monkeypatch.setattr(job, "make_run", make_run)
+    monkeypatch.setattr(job, "draw", lambda *arguments: None)
+    monkeypatch.setattr(job, "STRENGTHS", 2)
+    monkeypatch.setattr(job, "FIT_STEPS", 1)
+    job.main(arguments)
+    assert json.loads((tmp_path / "result.json").read_text())["fitted_k"] > 0
+    assert not capsys.readouterr().err
+    (task,) = seen
+    np.testing.assert_allclose(task.connectome.weights, weights, rtol=1e-12)
+    if kind != "zip":
+        np.testing.assert_allclose(task.target_fc, fc, rtol=1e-12)
+    lags = task.net.lags["coupling"]
+    if delays == "none":
+        assert lags is None and task.net.lag_bounds == (("coupling", (0, 0)),)
+    else:
+        there = weights != 0
+        assert (np.asarray(lags)[there] == np.rint(lengths[there] / 10.0)).all()
+
+
 @pytest.fixture
 def files(tmp_path, monkeypatch):
     """Write files that must be refused."""
@@ -107,6 +173,8 @@ def files(tmp_path, monkeypatch):
     np.save("large.npy", np.add.outer(np.arange(6.0), np.arange(6.0)))
     np.savez("nofc.npz", weights=np.eye(6))
     np.savetxt("bare.csv", np.ones((6, 6)), delimiter=",")
+    np.savetxt("short.txt", np.ones((5, 5)))
+    np.save("pickled.npy", np.array([{"fc": 1}], dtype=object), allow_pickle=True)
     (tmp_path / "broken.npz").write_bytes(b"PK broken")
     (tmp_path / "file").write_text("")
 
@@ -124,9 +192,16 @@ def files(tmp_path, monkeypatch):
         (["--speeed", "3"], "--speeed"),
         (["--connectome", "missing.npz"], "There is no file missing.npz"),
         (["--connectome", "broken.npz"], "Cannot read broken.npz as a connectome"),
-        (["--connectome", "bare.csv"], "no tract lengths"),
+        (["--connectome", "bare.csv"], "no tract lengths.*--lengths FILE.*--no-delays"),
+        (["--connectome", "bare.csv", "--lengths", "short.txt"], r"\(6, 6\), not \(5, 5\)"),
+        (["--connectome", "bare.csv", "--lengths", "missing.txt"], "There is no file missing.txt"),
+        (["--lengths", "bare.csv"], "--lengths goes with the weights of a file"),
+        (["--no-delays", "--speed", "3"], "nothing reads --speed and --lengths"),
+        (["--no-delays", "--connectome", "bare.csv", "--lengths", "bare.csv"], "nothing reads"),
         (["--connectome", "bare.csv", "--nodes", "6"], "--nodes is for the synthetic"),
-        (["--target-fc", "missing.npy", "--nodes", "6"], "Cannot read missing.npy"),
+        (["--target-fc", "missing.npy", "--nodes", "6"], "There is no file missing.npy"),
+        (["--target-fc", "pickled.npy", "--nodes", "6"], "Cannot read pickled.npy as functional"),
+        (["--target-fc", "file", "--nodes", "6"], "extension must be one of .csv, .txt, .npy"),
         (["--target-fc", "broken.npz", "--nodes", "6"], "Cannot read broken.npz"),
         (["--target-fc", "nofc.npz", "--nodes", "6"], "Cannot read nofc.npz"),
         (["--target-fc", "four.npy", "--nodes", "6"], r"must be \(6, 6\).*got \(4, 4\)"),

@@ -74,7 +74,7 @@ def test_gradients():
     check_grads(jax.jit(project), args, order=2, modes=("fwd", "rev"))
 
 
-@pytest.mark.parametrize("kind", ["npy", "npz", "npz with others", "csv", "txt"])
+@pytest.mark.parametrize("kind", ["npy", "npz", "npz with others", "mat", "csv", "txt"])
 def test_a_lead_field_from_a_file(kind, tmp_path):
     path = tmp_path / f"field.{kind.split()[0]}"
     if kind == "npy":
@@ -83,6 +83,8 @@ def test_a_lead_field_from_a_file(kind, tmp_path):
         np.savez(path, whatever=LEAD_FIELD)
     elif kind == "npz with others":
         np.savez(path, gain=LEAD_FIELD, sensors=np.ones(4))
+    elif kind == "mat":
+        pytest.importorskip("scipy.io").savemat(path, {"gain": LEAD_FIELD, "sensors": np.ones(4)})
     else:
         np.savetxt(path, LEAD_FIELD, delimiter="," if kind == "csv" else " ", fmt="%.17g")
     np.testing.assert_array_equal(cf.observe.load_lead_field(path), LEAD_FIELD)
@@ -96,7 +98,7 @@ def write(path, content):
 
 FILES = {
     "none": (lambda p: p / "none.npy", "There is no file", FileNotFoundError),
-    "unknown": (lambda p: write(p / "a.mat", b"1"), "extension must be one of .*not '.mat'"),
+    "unknown": (lambda p: write(p / "a.fif", b"1"), "extension must be one of .*not '.fif'"),
     "damaged": (lambda p: write(p / "a.npy", b"\x93NUMPY"), "Cannot read .*a.npy as a lead field"),
     "empty": (lambda p: write(p / "a.csv", b""), "as a lead field: it is empty"),
     "header": (lambda p: write(p / "a.csv", b"Cz,Fz\n1,2\n"), "numbers alone, without a header"),
@@ -118,7 +120,7 @@ def test_files_that_hold_none_are_refused(problem, tmp_path):
 
 def test_npz_with_several_arrays_and_none_of_the_names_is_refused(tmp_path):
     np.savez(tmp_path / "a.npz", x=LEAD_FIELD, y=LEAD_FIELD)
-    with refuses(r"it holds none of lead_field, gain, only: x.npy, y.npy"):
+    with refuses(r"it holds none of lead_field, gain, only: x, y"):
         cf.observe.load_lead_field(tmp_path / "a.npz")
     np.save(tmp_path / "b.npy", np.ones(3))
     with refuses(r"`lead_field` must have shape \(sensor, region\); got \(3,\)"):

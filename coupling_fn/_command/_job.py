@@ -19,6 +19,7 @@ import numpy as np
 
 import coupling_fn as cf
 
+from .._connectome import read_matrix
 from ..observe._fc_objectives import require_fc
 from ._presets import PRESETS, Preset
 
@@ -28,6 +29,7 @@ RUNS = 16
 # The time left out at the start of each run, and the time between samples. [pace of the preset]
 START, SAMPLE = 500.0, 10.0
 FIT_STEPS = 15
+SPEED = 10.0  # [mm/ms]
 
 
 class Task(NamedTuple):
@@ -53,15 +55,17 @@ class Task(NamedTuple):
 
 
 def build_network(
-    connectome: cf.Connectome, preset: Preset, dt: float, speed: float
+    connectome: cf.Connectome, preset: Preset, dt: float, speed: float | None
 ) -> tuple[cf.Network, cf.Params]:
-    """Couple one node per region along the connectome, with the delays of its tracts."""
-    if connectome.lengths is None:
-        raise ValueError(
-            "The connectome has no tract lengths, which delays need; add them with cf.save_connectome."
-        )
-    weights = cf.normalize(connectome.weights, by="symmetric")
-    lags = cf.lags(connectome.lengths, speed=speed, dt=dt, weights=weights)
+    """Couple one node per region along the connectome, with delays of its tracts if there is a speed."""
+    weights, lags = cf.normalize(connectome.weights, by="symmetric"), None
+    if speed is not None:
+        if connectome.lengths is None:
+            raise ValueError(
+                "The connectome has no tract lengths, which delays need: give them with --lengths FILE, "
+                "or leave the delays out with --no-delays."
+            )
+        lags = cf.lags(connectome.lengths, speed=speed, dt=dt, weights=weights)
     net = cf.Network(preset.node, dt=dt, lags=lags)
     return net, cf.Params(preset.params, preset.coupling(weights), preset.noise)
 
@@ -292,12 +296,20 @@ def make_parser() -> argparse.ArgumentParser:
     add(
         "--connectome",
         metavar="FILE",
-        help="weights and tract lengths: .zip (TVB) or .npz (default: a synthetic connectome)",
+        help="the weights, one row per target region: .csv, .txt, .npy, or, with the tract lengths in "
+        "it, .zip (TVB), .npz or .mat (default: a synthetic connectome)",
     )
+    add(
+        "--lengths",
+        metavar="FILE",
+        help="the tract lengths [mm], if that file holds none: .csv, .txt, .npy, .npz or .mat",
+    )
+    add("--no-delays", action="store_true", help="run without delays; no tract lengths are needed")
     add(
         "--target-fc",
         metavar="FILE",
-        help="the FC to reach: .npz (its key fc), .npy or .csv (default: simulated at a known k)",
+        help="the FC to reach: .csv, .txt, .npy, or .npz or .mat (its array fc, or its only one) "
+        "(default: simulated at a known k)",
     )
     add(
         "--nodes",
@@ -322,8 +334,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--speed",
         type=float,
         metavar="MM/MS",
-        default=10.0,
-        help="conduction speed along the tracts [mm/ms] (default: %(default)s)",
+        help=f"conduction speed along the tracts [mm/ms] (default: {SPEED:g})",
     )
     add(
         "--duration",
@@ -354,14 +365,20 @@ def make_task(options: argparse.Namespace) -> Task:
     preset = PRESETS[options.node]
     options.dt = preset.pace if options.dt is None else options.dt
     options.duration = 2.0 * preset.pace if options.duration is None else options.duration
+    if options.no_delays and (options.speed is not None or options.lengths):
+        raise ValueError("Without delays nothing reads --speed and --lengths: leave them out.")
+    if not options.no_delays:
+        options.speed = SPEED if options.speed is None else options.speed
     for name, most in (("dt", SAMPLE * preset.pace), ("speed", 1e6), ("duration", 1e6)):
-        if not 0 < getattr(options, name) <= most:
-            value = getattr(options, name)
+        value = getattr(options, name)
+        if value is not None and not 0 < value <= most:
             raise ValueError(f"--{name} must be above 0 and up to {most:g}; got {value}.")
     if options.connectome and options.nodes is not None:
         raise ValueError("--nodes is for the synthetic connectome: leave out it or --connectome.")
+    if options.lengths and not options.connectome:
+        raise ValueError("--lengths goes with the weights of a file: give --connectome, too.")
     if options.connectome:
-        connectome = cf.load_connectome(options.connectome)
+        connectome = cf.load_connectome(options.connectome, options.lengths)
     else:
         nodes = 68 if options.nodes is None else options.nodes
         connectome = cf.synthetic_connectome(nodes, jax.random.key(options.seed))
@@ -376,12 +393,8 @@ def make_task(options: argparse.Namespace) -> Task:
 
 def load_fc(path: Path, regions: int) -> jax.Array:
     """Read a functional connectivity, and check that it is one of `regions` regions."""
-    try:
-        file: Any = np.loadtxt(path, delimiter=",") if path.suffix == ".csv" else np.load(path)
-        fc = jnp.asarray(file["fc"] if path.suffix == ".npz" else file, float)
-    except Exception as error:  # a damaged file can raise nearly anything
-        raise ValueError(f"Cannot read {path} as functional connectivity: {error}") from error
-    fc = require_fc(str(path), fc, regions)
+    fc = read_matrix(path, "functional connectivity", ("fc", "FC", "functional_connectivity"))
+    fc = require_fc(str(path), jnp.asarray(fc, float), regions)
     if not (jnp.abs(fc) <= 1).all():
         raise ValueError(f"{path} must hold correlations, from -1 to 1; some are beyond.")
     return fc

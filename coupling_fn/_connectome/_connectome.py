@@ -14,7 +14,7 @@ from jax.experimental.sparse import JAXSparse
 from jax.typing import ArrayLike
 from jaxtyping import Float, Num
 
-from .._core import as_float, require_finite, require_nonnegative, require_shape, require_square
+from .._core import as_float, require_finite, require_lengths, require_shape, require_square
 from ._sparse import SparseConnection, sparse_from_edges, to_sparse
 
 Dense: TypeAlias = Num[ArrayLike, "target source"]
@@ -22,26 +22,33 @@ Matrix: TypeAlias = Float[Array, "target source"]
 Sparse: TypeAlias = SparseConnection | JAXSparse
 
 _MISSING_TRACT = "A tract that is missing from the data is a weight of 0, not NaN."
+_NO_LENGTH = "Where the weight is 0 any length will do; here it is not 0."
 
 
-def _as_matrix(name: str, x: Any, hint: str = "") -> Array:
-    """Convert `x` to a square matrix of finite floats."""
+def _as_square(name: str, x: Any) -> Array:
+    """Convert `x` to a square matrix of floats."""
     if isinstance(x, JAXSparse):
         raise TypeError(
             f"`{name}` must be a dense array here, not {type(x).__name__}: pass `{name}.todense()`."
         )
     x = as_float(name, x)
     require_square(name, x)
-    require_finite(name, x, hint)
+    return x
+
+
+def _as_matrix(name: str, x: Any) -> Array:
+    """Convert weights to a square matrix of finite floats."""
+    x = _as_square(name, x)
+    require_finite(name, x, _MISSING_TRACT)
     return x
 
 
 def _as_weights(x: Any) -> Array:
-    return _as_matrix("weights", x, _MISSING_TRACT)
+    return _as_matrix("weights", x)
 
 
 def _as_lengths(x: Any) -> Array | None:
-    return None if x is None else _as_matrix("lengths", x)
+    return None if x is None else _as_square("lengths", x)
 
 
 def _as_labels(labels: Iterable[str] | None) -> tuple[str, ...] | None:
@@ -62,12 +69,14 @@ class Connectome(eqx.Module):
     Args:
         weights: `weights[i, j]` is the weight from source `j` onto target `i`. Integers and booleans
             are converted to floats; negative weights and self-connections are kept as given. [1]
-        lengths: `lengths[i, j]` is the length of the tract from `j` to `i`; None if unknown. [mm]
+        lengths: `lengths[i, j]` is the length of the tract from `j` to `i`; None if unknown. Where
+            the weight is 0 there is no tract, and anything will do, NaN and -1 too; it is kept as
+            given. [mm]
         labels: one name per region, or None.
 
     Raises:
-        ValueError: if a matrix is empty, not square, or not finite, a length is negative, or
-            the sizes differ.
+        ValueError: if a matrix is empty or not square, the sizes differ, a weight is not finite, or
+            the length of a tract with a weight is negative or not finite.
         TypeError: if a matrix is sparse, complex or not made of numbers, or a label is not a string.
 
     Example:
@@ -92,7 +101,7 @@ class Connectome(eqx.Module):
             require_shape(
                 "lengths", self.lengths, (n, n), meaning="That is the shape of `weights`."
             )
-            require_nonnegative("lengths", self.lengths, "Lengths are in mm.")
+            require_lengths(self.lengths, self.weights != 0, _NO_LENGTH)
         if self.labels is not None and len(self.labels) != n:
             raise ValueError(f"`labels` must be one per region, {n}, not {len(self.labels)}.")
 
@@ -107,7 +116,7 @@ def weights_of(conn: Any) -> Any:
     if isinstance(conn, JAXSparse):
         conn = to_sparse(conn)
     if not isinstance(conn, SparseConnection):
-        return _as_matrix("conn", conn, _MISSING_TRACT)
+        return _as_matrix("conn", conn)
     require_square("conn", conn)
     require_finite("conn", conn.weights, _MISSING_TRACT)
     return conn

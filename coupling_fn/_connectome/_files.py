@@ -11,7 +11,7 @@ import math
 import os
 import secrets
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, NamedTuple
@@ -24,6 +24,7 @@ from ._connectome import Connectome
 MAX_BYTES = 2**30  # 1 GiB: the limit for a file, and for each of its parts once unpacked
 
 _WEIGHTS_IN_MAT = ("weights", "SC", "sc", "connectivity")
+_LENGTHS = ("lengths", "tract_lengths")
 
 
 class _Parts(NamedTuple):
@@ -50,8 +51,8 @@ def load_connectome(
 
     Args:
         path: the file.
-        lengths: a second file, `.csv`, `.txt` or `.npy`, with the lengths in mm, if the first one
-            holds none.
+        lengths: a second file with the lengths in mm, if the first one holds none: `.csv`, `.txt`,
+            `.npy`, or an `.npz` or `.mat` with `lengths`, `tract_lengths` or that one matrix alone.
 
     Returns:
         Weights, lengths [mm] and labels; None for what the files do not hold.
@@ -76,7 +77,7 @@ def load_connectome(
     if lengths is not None:
         if parts.lengths is not None:
             raise ValueError(f"{path} holds lengths itself; leave `lengths` out.")
-        parts = parts._replace(lengths=_read(Path(lengths), _MATRIX_READERS).weights)
+        parts = parts._replace(lengths=read_matrix(Path(lengths), "tract lengths", _LENGTHS))
     with _naming(path):
         return Connectome(*parts)
 
@@ -150,9 +151,14 @@ def _to_text(x: Any) -> str:
 
 
 def read_matrix(path: Path, what: str, names: tuple[str, ...]) -> np.ndarray:
-    """Read a matrix that is not a connectome; from an `.npz`, one of `names`, or its only array."""
-    from_npz = partial(_from_npz_matrix, names=names)
-    return _read(path, {**_MATRIX_READERS, ".npz": from_npz}, what).weights
+    """Read a matrix that is not the weights of a connectome, from any format but TVB's.
+
+    From an `.npz` or a `.mat` it is the first of `names` that is there; or the only array, unless its
+    name says that it is something else.
+    """
+    held = {".npz": _from_npz_matrix, ".mat": _from_mat_matrix}
+    readers = {suffix: partial(reader, names=names) for suffix, reader in held.items()}
+    return _read(path, {**_MATRIX_READERS, **readers}, what).weights
 
 
 @contextlib.contextmanager
@@ -256,7 +262,7 @@ def _centres(data: bytes) -> list[str]:
 def _from_npz(data: bytes) -> _Parts:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         weights = _needed(_member(archive, "weights.npy"), archive)
-        lengths = _member(archive, "lengths.npy", "tract_lengths.npy")
+        lengths = _member(archive, *(f"{name}.npy" for name in _LENGTHS))
         labels = _member(archive, "labels.npy")
     return _Parts(
         weights=_array(weights),
@@ -267,13 +273,20 @@ def _from_npz(data: bytes) -> _Parts:
 
 def _from_npz_matrix(data: bytes, names: tuple[str, ...]) -> _Parts:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        held = archive.namelist()
-        named = [f"{name}.npy" for name in names] if len(held) > 1 else held
-        found = _member(archive, *named)
-        if found is None:
-            listed = ", ".join(held[:20]) or "nothing"
-            raise ValueError(f"it holds none of {', '.join(names)}, only: {listed}.")
-    return _Parts(_array(found))
+        held = [PurePosixPath(name).name.removesuffix(".npy") for name in archive.namelist()]
+        found = _member(archive, f"{_chosen(held, names)}.npy")
+    return _Parts(_array(_needed(found, archive)))
+
+
+def _chosen(held: Iterable[str], names: tuple[str, ...]) -> str:
+    """Return the first of `names` that a file holds, or its only array if it may be what is wanted."""
+    held = list(held)
+    found = [name for name in names if name in held]
+    others = {*_WEIGHTS_IN_MAT, *_LENGTHS}
+    if not found and (len(held) != 1 or held[0] in others):
+        listed = ", ".join(held[:20]) or "nothing"
+        raise ValueError(f"it holds none of {', '.join(names)}, only: {listed}.")
+    return (found or held)[0]
 
 
 def _from_npy(data: bytes) -> _Parts:
@@ -301,30 +314,39 @@ def _text(data: bytes, what: str = "it") -> np.ndarray:
         raise ValueError(f"{what} must be numbers alone, without a header: {error}") from error
 
 
-def _from_mat(data: bytes) -> _Parts:
-    try:
-        from scipy import io as scipy_io
-    except ImportError as error:
-        raise ImportError(
-            "Reading a .mat file needs scipy: install it, or save the matrix as .csv or .npy."
-        ) from error
-    held = {name: shape for name, shape, _ in scipy_io.whosmat(io.BytesIO(data))}
+class _MatFile:
+    """The variables of a MATLAB file, by name; the sizes of all are known before any is read."""
 
-    def variable(*names):
-        name = next((name for name in names if name in held), None)
-        if name is None:
-            return None
-        if 8 * math.prod(held[name]) > MAX_BYTES:
+    def __init__(self, data: bytes):
+        try:
+            from scipy import io as scipy_io
+        except ImportError as error:
+            raise ImportError(
+                "Reading a .mat file needs scipy: install it, or save the matrix as .csv or .npy."
+            ) from error
+        self._io, self._data = scipy_io, data
+        self.held = {name: shape for name, shape, _ in scipy_io.whosmat(io.BytesIO(data))}
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if 8 * math.prod(self.held[name]) > MAX_BYTES:
             raise ValueError(f"its {name} is larger than the limit of {MAX_BYTES} bytes.")
-        x = scipy_io.loadmat(io.BytesIO(data), variable_names=[name])[name]
+        x = self._io.loadmat(io.BytesIO(self._data), variable_names=[name])[name]
         return x.toarray() if hasattr(x, "toarray") else x  # A sparse matrix of MATLAB.
 
-    weights = variable(*_WEIGHTS_IN_MAT)
+
+def _from_mat(data: bytes) -> _Parts:
+    file = _MatFile(data)
+    weights = next((name for name in _WEIGHTS_IN_MAT if name in file.held), None)
     if weights is None:
-        raise ValueError(
-            f"it holds none of {', '.join(_WEIGHTS_IN_MAT)}, only: {', '.join(held) or 'nothing'}."
-        )
-    return _Parts(weights, variable("lengths", "tract_lengths"))
+        listed = ", ".join(file.held) or "nothing"
+        raise ValueError(f"it holds none of {', '.join(_WEIGHTS_IN_MAT)}, only: {listed}.")
+    lengths = next((name for name in _LENGTHS if name in file.held), None)
+    return _Parts(file[weights], None if lengths is None else file[lengths])
+
+
+def _from_mat_matrix(data: bytes, names: tuple[str, ...]) -> _Parts:
+    file = _MatFile(data)
+    return _Parts(file[_chosen(file.held, names)])
 
 
 _MATRIX_READERS: dict[str, Callable[[bytes], _Parts]] = {

@@ -12,6 +12,7 @@ from ._check import is_key as is_key
 from ._check import known as known
 from ._check import require_choice as require_choice
 from ._check import require_finite as require_finite
+from ._check import require_lengths as require_lengths
 from ._check import require_names as require_names
 from ._check import require_no_nan as require_no_nan
 from ._check import require_nonnegative as require_nonnegative

@@ -107,6 +107,21 @@ def require_nonnegative(name: str, x: Any, hint: str = "") -> None:
         _refuse_where(np.asarray(x) < 0, name, x, f"≥ 0; {{}}. {hint}")
 
 
+def require_lengths(lengths: Any, present: Any = None, hint: str = "") -> None:
+    """Refuse tract lengths that are negative or not finite; those of edges not `present` do not matter.
+
+    Args:
+        lengths: the lengths. [mm]
+        present: in the shape of `lengths`, whether an edge has a weight; None if that is not known.
+        hint: the end of the error about a length that is not finite.
+    """
+    require_real("lengths", lengths)
+    if present is not None and known(lengths, present):
+        lengths = np.where(np.asarray(present), np.asarray(lengths), 0)
+    require_finite("lengths", lengths, hint)
+    require_nonnegative("lengths", lengths, f"Lengths are in mm. {hint}")
+
+
 def _refuse_where(wrong: Any, name: str, x: Any, wanted: str) -> None:
     """Raise where any of `wrong` is True; `wanted` has a {} for where that is, and the value there."""
     if wrong.any():

@@ -22,7 +22,7 @@ from .._core import (
     as_float,
     constant,
     known,
-    require_finite,
+    require_lengths,
     require_nonnegative,
     require_positive,
     require_positive_number,
@@ -33,6 +33,9 @@ from .._core import (
 Interpolate = Literal["linear"] | None
 # For all pairs, for the stored edges of a sparse connection, or one for all edges.
 Lengths = Num[ArrayLike, "target source"] | Num[ArrayLike, " edge"] | Scalar
+
+
+_ANY_LENGTH = "Where there is no tract any length will do: pass `weights`, which are 0 there."
 
 
 def lags(
@@ -51,14 +54,16 @@ def lags(
             connection, or one for all edges. [mm]
         speed: conduction speed. [mm/ms]
         dt: time step. [ms]
-        weights: if given, edges of weight 0 get the smallest lag of the other edges. They carry
-            nothing, and a lag of 0 on them would only make the network slower to compute. [any unit]
+        weights: if given, edges of weight 0 get the smallest lag of the other edges, whatever their
+            length is, NaN and -1 too. They carry nothing, and a lag of 0 on them would only make the
+            network slower to compute. [any unit]
 
     Returns:
         The lags, in the shape of `lengths`. [steps]
 
     Raises:
-        ValueError: if lengths are negative or not finite, or speed or dt not positive.
+        ValueError: if the length of an edge is negative or not finite (with `weights`: of an edge
+            whose weight is not 0), or speed or dt not positive.
         TypeError: if a gradient is asked for: a rounded lag has none. Interpolated reads have one
             (`Network(interpolate="linear")`).
 
@@ -68,21 +73,24 @@ def lags(
     Example:
         >>> cf.lags(jnp.array([[0.0, 100.0], [33.0, 0.0]]), speed=10.0, dt=0.1).tolist()
         [[0, 100], [33, 0]]
+
+        A file that has no length where there is no tract, and says so by -1:
+
+        >>> lengths, weights = jnp.array([[-1.0, 100.0], [33.0, -1.0]]), jnp.array([[0.0, 2], [1, 0]])
+        >>> cf.lags(lengths, speed=10.0, dt=0.1, weights=weights).tolist()
+        [[33, 100], [33, 33]]
     """
     require_shape("speed", speed, (), meaning="It is one number.")
-    lengths = _checked_lengths(lengths, speed, dt)
-    if weights is not None:
-        weights = as_float("weights", weights)
-        require_shape("weights", weights, lengths.shape, meaning="One for each of `lengths`.")
+    lengths, weights = _checked_lengths(lengths, speed, dt, weights)
     if known(lengths, speed, dt):
         exact = np.asarray(lengths, np.float64)
+        if weights is not None and known(weights):
+            exact = np.where(np.asarray(weights) != 0, exact, 0)
         whole = np.rint(exact / float(speed) / float(dt))
         if whole.max(initial=0) > np.iinfo(np.int32).max:
             raise ValueError(f"`speed` of {speed} mm/ms makes lags of {whole.max():.3g} steps.")
         steps = constant(whole.astype(np.int32))
         lost = (exact > 0) & (whole == 0)
-        if weights is not None and known(weights):
-            lost &= np.asarray(weights) != 0
         _warn_of_lost_delays(exact, lost, speed, dt)
     else:
         steps = nearest_lags(fractional_lags(lengths, speed, dt))
@@ -97,6 +105,7 @@ def lag_bounds(
     lengths: Lengths,
     speed: Scalar | Num[ArrayLike, " speed"] | tuple[float, ...],
     dt: float,
+    weights: Num[ArrayLike, "target source"] | Num[ArrayLike, " edge"] | None = None,
 ) -> tuple[int, int]:
     """Compute the smallest and the largest lag of runs whose speed or lengths vary.
 
@@ -106,25 +115,33 @@ def lag_bounds(
         lengths: all tract lengths that a run may have. [mm]
         speed: all conduction speeds that a run may have, or the two extremes. [mm/ms]
         dt: time step. [ms]
+        weights: if given, edges of weight 0 do not count, whatever their length is, NaN and -1 too.
+            [any unit]
 
     Returns:
-        A lower and an upper bound of every lag, before and after rounding. [steps]
+        A lower and an upper bound of every lag, before and after rounding; (0, 0) if no edge counts.
+        [steps]
 
     Raises:
-        ValueError: if `lengths` is empty, negative or not finite, or speed or dt is not positive.
+        ValueError: if `lengths` is empty, the length of an edge is negative or not finite (with
+            `weights`: of an edge whose weight is not 0), or speed or dt is not positive.
 
     Example:
         >>> cf.lag_bounds(jnp.array([[10.0, 100.0]]), speed=(2.0, 10.0), dt=1.0)
         (1, 51)
     """
-    lengths = np.asarray(_checked_lengths(lengths, speed, dt))
-    if not lengths.size:
+    checked, weights = _checked_lengths(lengths, speed, dt, weights)
+    each = np.asarray(checked)
+    if not each.size:
         raise ValueError("`lengths` is empty: there is nothing to bound.")
+    if weights is not None:
+        each = each[np.asarray(weights) != 0]
+        if not each.size:
+            return 0, 0
     smallest, largest = [], []
     for dtype in (np.float32, np.float64):  # because a run may compute its lags in either
         shortest, longest, fast, slow, step = (
-            np.asarray(x, dtype)
-            for x in (lengths.min(), lengths.max(), np.max(speed), np.min(speed), dt)
+            np.asarray(x, dtype) for x in (each.min(), each.max(), np.max(speed), np.min(speed), dt)
         )
         smallest.append(int(np.floor(shortest / fast / step)))
         largest.append(int(np.floor(longest / slow / step)) + 1)
@@ -150,7 +167,8 @@ def nearest_lags(lags: Array) -> Array:
 
 @jax.custom_jvp
 def _nearest(lags: Array) -> Array:
-    return jnp.round(lags)
+    # A whole number cannot be NaN. As -1 it leaves all bounds; converted, it would be a lag of 0.
+    return jnp.where(jnp.isnan(lags), -1, jnp.round(lags))
 
 
 @_nearest.defjvp
@@ -162,15 +180,26 @@ def _(primals, tangents):
     )
 
 
-def _checked_lengths(lengths, speed, dt) -> Array | np.ndarray:
+def _checked_lengths(lengths, speed, dt, weights) -> tuple[Array | np.ndarray, Array | None]:
+    """Return lengths and weights, once they are such that every edge with a weight has a lag."""
     require_positive("speed", speed, "mm/ms")
     require_positive_number("dt", dt, "ms")
     checked = as_float("lengths", lengths)
     if not isinstance(lengths, np.ndarray):  # a NumPy array keeps its float64 until it is rounded
         lengths = checked
-    require_finite("lengths", lengths, "A missing tract has weight 0 and any finite length.")
-    require_nonnegative("lengths", lengths, "Lengths are in mm.")
-    return lengths
+    if weights is None:
+        require_lengths(lengths, None, _ANY_LENGTH)
+        return lengths, None
+    weights = as_float("weights", weights)
+    require_shape("weights", weights, np.shape(lengths), meaning="One for each of `lengths`.")
+    hint = "Where the weight is 0 any length will do"
+    hint += (
+        "; here it is not 0."
+        if known(weights)
+        else ", but these weights are traced: not known yet."
+    )
+    require_lengths(lengths, weights != 0, hint)
+    return lengths, weights
 
 
 def _warn_of_lost_delays(lengths, lost, speed, dt) -> None:
@@ -233,7 +262,7 @@ def within_bounds(lags: Array, smallest: int, largest: int) -> Array:
     )  # known lags are checked now, also under `jit`
     whole = jnp.issubdtype(lags.dtype, jnp.integer)
     slack = 0 if whole else min(4 * float(jnp.finfo(lags.dtype).eps) * largest, 0.01)
-    outside = (values < smallest - slack) | (values > largest + slack)
+    outside = ~((values >= smallest - slack) & (values <= largest + slack))  # NaN is outside, too.
     message = (
         f"A lag leaves the network's bounds of {smallest} to {largest} steps: a speed or a length lies "
         "outside the ranges that `lag_bounds` was given."

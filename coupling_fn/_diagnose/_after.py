@@ -22,6 +22,7 @@ from ._symptoms import (
     Sampling,
     exploded,
     is_angle,
+    out_of_domain,
     out_of_range,
     quiet,
     rounded_away,
@@ -46,11 +47,13 @@ def diagnose_run(
     r"""Report what is wrong with a run, with its likely cause and what to do about it.
 
     It looks for a run that exploded (when, where, and from which k on), died out, stood still, left the
-    range of its model, synchronised completely or not at all, or drove regions apart; for oscillations
-    that the samples miss; for records that are too short; and for states and times that grew so far
-    that float32 cannot hold what they move in a step, where the record begins with the clock at 0. It looks for causes in the signals and,
-    with `net` and `params`, in the connectome, the couplings, dt, and the linear analysis at rest. What
-    a run should do depends on the model: the warnings about synchrony are meant for a resting state.
+    It looks for a run that exploded (when, where, and from which k on), died out, stood still, left the
+    range of its model, synchronised completely or not at all, or drove regions apart; for BOLD whose
+    balloon model left its domain; for oscillations that the samples miss; for records that are too
+    short; and for states and times that grew so far that float32 cannot hold what they move in a step,
+    where the record begins with the clock at 0. It looks for causes in the signals and, with `net` and
+    `params`, in the connectome, the couplings, dt, and the linear analysis at rest. What a run should
+    do depends on the model: the warnings about synchrony are meant for a resting state.
 
     Args:
         record: signals `(time, region)`, or a dict or NamedTuple of signals, as `simulate` returns.
@@ -87,7 +90,8 @@ def diagnose_run(
     context = context_of(net, params, x0, record)
     samples, size = next(iter(signals.values())).shape
     facts: dict[str, Any] = {"samples": samples, "regions": size, "duration [ms]": samples * dt}
-    findings = list(exploded(signals, dt, context))
+    bare = not (isinstance(record, Mapping) or hasattr(record, "_fields"))
+    findings = list(out_of_domain(signals, dt, bare)) or list(exploded(signals, dt, context))
     if not findings:
         steps = 1.0 if net is None else dt / net.dt
         taken = Sampling(dt, samples, _longest_delay(net, lags, dt), fc_error, eps, steps)

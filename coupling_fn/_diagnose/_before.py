@@ -5,9 +5,10 @@ them once per set of weights.
 """
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import numpy as np
 
@@ -22,6 +23,9 @@ from ._rests import look_at_rests
 from ._rule import edges_of_part, look_at_rule, parts
 from ._stability import Stability, look_at_stability, stability, states_of
 from ._weights import facts_of, finite, look_at_weights
+
+# Fields of stimuli and noises that are a time, which a step must resolve, or a frequency.
+TIMED = ("duration", "width", "period", "rise", "tau", "dt", "frequency")
 
 
 def diagnose(
@@ -47,6 +51,7 @@ def diagnose(
       self-connections;
     - negative weights, outliers, heavy tails, and the scale of the weights;
     - matrices of another kind (a Laplacian, correlations) or of the other orientation;
+    - times of stimuli and noises that are shorter than a step, as times in s are;
     - lengths that are missing or in another unit, speeds and delays that no axon has, and delays that
       rounding or the history loses;
     - with a network, couplings that drive regions apart or read their weights transposed, the k at which
@@ -132,6 +137,8 @@ def diagnose(
         facts |= {f"{prefix}: {fact}" if prefix else fact: x for fact, x in measured.items()}
     for name, part, edges in couplings:
         findings += look_at_rule(name, part, edges)
+    if dt is not None and params is not None:
+        findings += _look_at_times({"external": params.external, "noise": params.noise}, dt)
     if net is not None and params is not None and x0 is not None:
         rest = stability(net, params, states_of(net, x0))
         findings += look_at_stability(net, rest, is_driven(params))
@@ -180,6 +187,45 @@ def _look_at_delays(connection: _Connection, edges: EdgeList, delays: _Delays) -
             bounds,
         )
         yield from _prefixed(name if len(names) > 1 else "", tracts)
+
+
+def _look_at_times(inputs: dict[str, Any], dt: float) -> Iterator[Finding]:
+    """Find times of stimuli and noises below dt, and frequencies beyond what steps of dt show."""
+    for path, name, value in _fields_of("", inputs):
+        numbers = np.asarray(value, np.float64)
+        if name == "frequency" and (np.abs(numbers) > 500 / dt).any():
+            yield Finding(
+                "fast_input",
+                "warning",
+                f"{path} is {np.abs(numbers).max():.4g} Hz; steps of {dt:g} ms show no more than "
+                f"{500 / dt:.4g} Hz.",
+                why="What is faster appears as a slower oscillation that does not exist.",
+                remedy=("Give frequencies in Hz, not in rad/s.", "Take a smaller dt."),
+            )
+        elif name != "frequency" and (numbers < dt).any():
+            yield Finding(
+                "short_input",
+                "warning",
+                f"{path} is {numbers.min():.4g} ms, less than dt = {dt:g} ms.",
+                why="A pulse may fall between two steps, samples are passed over, and noise is white "
+                "from step to step. Times are in ms: 0.1 s is 100.",
+                remedy=("If it is in s, multiply it by 1000.", "Take a smaller dt."),
+            )
+
+
+def _fields_of(path: str, tree: Any) -> Iterator[tuple[str, str, Any]]:
+    """List the times and frequencies of modules below a tree, with their paths."""
+    below = tree.items() if isinstance(tree, Mapping) else ()
+    if isinstance(tree, eqx.Module):
+        below = ((f.name, getattr(tree, f.name)) for f in dataclasses.fields(tree))
+    for name, value in below:
+        at = f"{path}.{name}" if path else str(name)
+        if isinstance(tree, eqx.Module) and name in TIMED and eqx.is_array_like(value):
+            yield at, name, value
+        yield from _fields_of(at, value)
+    if isinstance(tree, list | tuple):
+        for i, value in enumerate(tree):
+            yield from _fields_of(f"{path}[{i}]", value)
 
 
 def is_driven(params: Params) -> bool:

@@ -62,14 +62,15 @@ def look_at_tracts(
             transposed += _transposed(name, edges, np.asarray(whole), values)
     yield from transposed
     bad = _bad(tracts)
-    if bad is not None and bad.any():
+    if bad is not None and bad.any() and not transposed:
         yield Finding(
             "bad_lengths",
             "error",
             f"{counted(int(bad.sum()), 'edge', 'has', 'have')} a length that is negative, NaN or "
             "infinite.",
             **pairs(edges, bad),
-            why="Each delay is computed from a length, and cf.lags() refuses these.",
+            why="Each delay is computed from a length, and cf.lags() refuses these. Where the weight is "
+            "0 any length will do, but these edges have a weight.",
             remedy=("Give a missing tract the weight 0, or a length estimated from the distance.",),
         )
     if transposed:
@@ -111,13 +112,22 @@ def _transposed(
     name: str, edges: EdgeList, whole: np.ndarray, values: np.ndarray
 ) -> Iterator[Finding]:
     """Find values that stand where the edges of the opposite direction are."""
-    absent = edges.apart & (values == 0)
-    turned = edges.apart & (whole[edges.source, edges.target] == 0)
+    # Where there is no tract, files have 0, -1 or NaN. A few values of the two last kinds are no sign
+    # of a transposed matrix, and `_bad` names them.
+    absent, turned, kind = (
+        edges.apart & (values == 0),
+        whole[edges.source, edges.target] == 0,
+        "of 0",
+    )
+    if (~(values > 0))[edges.apart].mean() > 0.5:
+        absent, kind = edges.apart & ~(values > 0), "that are 0, negative or NaN"
+        turned = ~(whole[edges.source, edges.target] > 0)
+    turned = edges.apart & turned
     if absent.sum() > max(2, 10 * turned.sum()):
         yield Finding(
             f"{name}_transposed",
             "error",
-            f"{count(int(absent.sum()), 'edge')} have {name} of 0, but only {int(turned.sum())} would "
+            f"{count(int(absent.sum()), 'edge')} have {name} {kind}, but only {int(turned.sum())} would "
             f"if `{name}` were transposed.",
             **pairs(edges, absent),
             why="Weights and delays then belong to opposite directions.",

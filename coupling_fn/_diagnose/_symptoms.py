@@ -8,8 +8,8 @@ import numpy as np
 from .._connectome import EdgeList, connected_parts
 from .._core import Scalar
 from ..noise import Coloured
-from ..stimuli import Sum
 from ..observe._synchrony import ABOVE_CHANCE
+from ..stimuli import Sum
 from ._causes import Cause, Context
 from ._report import Finding, about, regions
 from ._signals import Measures, first_explosion, turns
@@ -20,6 +20,8 @@ TOGETHER = 0.95  # The order parameter and the mean correlation of regions that 
 CYCLES = 10.0  # Fewer cycles are too few to measure.
 FEW = 4.0  # Samples per cycle: fewer may be aliased.
 ROUNDED = 0.01  # Of what a state moves in a step: half a spacing of its dtype is no more than this.
+TR = 100.0  # No scanner samples the whole brain faster; few networks are sampled as slowly. [ms]
+MOST_BOLD = 100.0  # More is no change of BOLD, be it a fraction or in percent.
 
 
 class Sampling(NamedTuple):
@@ -51,6 +53,40 @@ def is_angle(name: str, context: Context) -> bool:
 
 
 # --- it explodes --------------------------------------------------------------------------------
+
+
+def out_of_domain(signals: dict[str, np.ndarray], dt: float, bare: bool) -> Iterator[Finding]:
+    """Find BOLD that became NaN: the balloon model left its domain, and no network exploded.
+
+    BOLD is a record of that name, the state of the balloon, or one array (`bare`) with the time from
+    sample to sample of a scanner, which grows no more than BOLD can before it is NaN.
+    """
+    flow = signals.get("f") if {"s", "f", "v", "q"} == set(signals) else None
+    for name, x in signals.items():
+        finite = np.isfinite(x)
+        if finite.all() or not (flow is not None or "bold" in name.lower() or (bare and dt >= TR)):
+            continue
+        sample = int(np.flatnonzero(~finite.all(1))[0])
+        lost = ~finite[sample]
+        if np.abs(x[:sample]).max(initial=0.0) > MOST_BOLD or not np.isnan(x[sample][lost]).all():
+            continue
+        named = "BOLD" if flow is None else f"the balloon's {name}"
+        yield Finding(
+            "bold_undefined",
+            "error",
+            f"{named[0].upper()}{named[1:]} of {int(lost.sum())} of {len(lost)} regions is NaN from "
+            f"{(sample + 1) * dt:.4g} ms on (sample {sample}), without having grown before.",
+            **regions(lost),
+            why="That is how the balloon model leaves its domain: after activity that is too strong, or "
+            "far below rest, its flow falls to 0. Or the activity itself is not finite.",
+            remedy=(
+                "Subtract the activity's level at rest, and scale it so that the flow stays positive: "
+                "cf.observe.bold_from_balloon, called outside of `jit`, says by how much.",
+                "Look at the activity itself: cf.diagnose_run(activity, dt=...).",
+            ),
+            cause="balloon",
+        )
+        return
 
 
 def exploded(signals: dict[str, np.ndarray], dt: float, context: Context) -> Iterator[Finding]:

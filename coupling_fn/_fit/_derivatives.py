@@ -5,18 +5,20 @@ about 2.5 more runs, however many values there are, and keeps what the run compu
 has both: a `jax.custom_vjp` has only the reverse, and a `jax.lax.while_loop` only the forward.
 """
 
+import math
+import typing
 from collections.abc import Callable
-from typing import Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
-from jax.extend.core import ClosedJaxpr, Jaxpr, jaxpr_as_fun
+from jax.extend.core import ClosedJaxpr, Jaxpr, Literal, jaxpr_as_fun
 from jax.extend.core.primitives import custom_lin_p
 
 from ._leaves import Unconstrained, basis, flatten, size_of, unflatten
 
-Derivative = Literal["auto", "reverse", "forward"]
+Derivative = typing.Literal["auto", "reverse", "forward"]
 DERIVATIVES = ("auto", "reverse", "forward")
 
 
@@ -88,6 +90,81 @@ def _holds_custom_lin(jaxpr: Jaxpr) -> bool:
             if isinstance(part, Jaxpr) and _holds_custom_lin(part):
                 return True
     return False
+
+
+def reads_pairs(loss: Callable[[Unconstrained], Array], unconstrained: Unconstrained) -> bool:
+    """Return whether a loss, or its residuals, are differences of the entries of a symmetric matrix.
+
+    They are if the result leads back to one value per pair, picked from a square matrix, through nothing
+    but sums and functions of single entries. What mixes entries otherwise, as whitening does, is not.
+    """
+    program = jax.make_jaxpr(loss)(unconstrained).jaxpr
+    return any(_leads_to_pairs(x, program, {}) for x in program.outvars)
+
+
+# Primitives of which each output belongs to one entry of the inputs, or is a sum over such ones.
+_ENTRYWISE = frozenset(
+    {
+        *("abs", "add", "add_any", "atan2", "atanh", "broadcast_in_dim", "clamp", "concatenate"),
+        *(
+            "convert_element_type",
+            "copy",
+            "copy_p",
+            "div",
+            "exp",
+            "expand_dims",
+            "integer_pow",
+            "log",
+        ),
+        *(
+            "log1p",
+            "max",
+            "min",
+            "mul",
+            "neg",
+            "optimization_barrier",
+            "pow",
+            "reduce_sum",
+            "reshape",
+        ),
+        *("select_n", "sign", "slice", "sqrt", "square", "squeeze", "stop_gradient", "sub", "tanh"),
+        "transpose",
+    }
+)
+
+
+def _leads_to_pairs(var: Any, jaxpr: Jaxpr, outer: dict[Any, tuple[Any, Jaxpr, Any]]) -> bool:
+    """Follow a variable back to where it was picked; `outer` maps inputs of a call to its arguments."""
+    if isinstance(var, Literal):
+        return False
+    made = next((e for e in jaxpr.eqns if any(var is out for out in e.outvars)), None)
+    if made is None:
+        found = outer.get(var)
+        return found is not None and _leads_to_pairs(*found)
+    name = made.primitive.name
+    if name == "gather":
+        shape, size = made.invars[0].aval.shape, made.outvars[0].aval.size
+        n = shape[-1] if shape else 0
+        square = len(shape) >= 2 and shape[-2] == n >= 3
+        return square and size == math.prod(shape[:-2]) * n * (n - 1) // 2
+    parts = [x.jaxpr if isinstance(x, ClosedJaxpr) else x for x in made.params.values()]
+    inner = next((x for x in parts if isinstance(x, Jaxpr)), None)
+    if inner is not None and len(inner.outvars) == len(made.outvars):
+        if len(inner.invars) != len(made.invars):
+            return False
+        place = next(i for i, out in enumerate(made.outvars) if out is var)
+        arguments = {
+            x: (argument, jaxpr, outer)
+            for x, argument in zip(inner.invars, made.invars, strict=True)
+        }
+        return name not in ("scan", "while") and _leads_to_pairs(
+            inner.outvars[place], inner, arguments
+        )
+    # A product of two rows that is one number is a sum of squares, r @ r.
+    summed = name == "dot_general" and made.outvars[0].aval.ndim == 0
+    if name not in _ENTRYWISE and not summed:
+        return False
+    return any(_leads_to_pairs(x, jaxpr, outer) for x in made.invars)
 
 
 def _along_each(

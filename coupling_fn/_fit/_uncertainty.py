@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 
 from .._core import PyTree, Where, as_float, require_choice, require_positive
 from ..transforms import Transform
-from ._derivatives import DERIVATIVES, Derivative, value_and_jacobian
+from ._derivatives import DERIVATIVES, Derivative, reads_pairs, value_and_jacobian
 from ._leaves import (
     Fitted,
     Unconstrained,
@@ -112,7 +112,9 @@ def uncertainty(
     is that of independent normal noise, $J^\top J / \sigma^2$ (Fisher's, and the Gauss-Newton part
     of the Hessian), with $\sigma^2 = \sum r^2 / (\text{residuals} - \text{fitted values})$ unless
     `noise` says otherwise. The covariance is its inverse. A mean of squares or an FC distance is no
-    negative log-likelihood, and errors from it mean nothing: return its residuals instead.
+    negative log-likelihood, and errors from it mean nothing: return its residuals instead. The
+    entries of an FC are not independent; `observe.fc_residuals` makes independent ones of them, and
+    `bootstrap` over blocks of the recording needs no such formula.
 
     Args:
         loss: pure function of `params`: a negative log-likelihood, or residuals of any shape.
@@ -136,7 +138,8 @@ def uncertainty(
             `noise` is given for a loss that returns one float.
 
     Warns:
-        UserWarning: if a value is not identified, or `params` is no minimum.
+        UserWarning: if a value is not identified, `params` is no minimum, or the residuals are
+            entries of a symmetric matrix such as FC, which are not independent.
 
     Source:
         G. Seber, C. Wild, Nonlinear Regression (1989), ch. 2 and 5; for directions, J. Waterfall
@@ -168,24 +171,43 @@ def uncertainty(
         found = _Information(*_hessian(loss, fitted, at))
     else:
         found = _of_residuals(*_jacobian(loss, fitted, at, derivative), noise, size_of(at))
+        found = found._replace(residuals=found.residuals.reshape(shape.shape))
     if not (np.isfinite(found.value) and np.isfinite(found.matrix).all()):
         raise ValueError(
             "The loss and its derivatives must be finite at `params`; some are not. Fit first, or "
             "look at what the loss computes there."
         )
     precision = float(jnp.finfo(shape.dtype).eps) ** 0.5
-    judged = _judged(fitted, at, found, precision)
+    doubts = [_DEPENDENT] if _depend(loss, fitted, at, shape, found) else []
+    judged = _judged(fitted, at, found, precision, doubts)
     for message in judged.warned:
         warnings.warn(message, UserWarning, stacklevel=2)
     return judged
 
 
+_DEPENDENT = (
+    "These residuals are entries of a matrix such as FC, and not independent: the errors are too small. "
+    "Whiten them: cf.observe.fc_residuals(fc, target, samples), with noise=1.0."
+)
+
+
+def _depend(
+    loss: Any, fitted: Fitted, at: Unconstrained, shape: Any, found: "_Information"
+) -> bool:
+    """Return whether residuals are the entries of a symmetric matrix, in pairs or as a whole."""
+    dims = shape.shape
+    if len(dims) == 2 and dims[0] == dims[1] > 2 and found.residuals is not None:
+        return bool(np.allclose(found.residuals, found.residuals.T))
+    return reads_pairs(lambda u: loss(fitted.at(u)), at)
+
+
 class _Information(NamedTuple):
-    """The negative log-likelihood at a point: its value, its slope, and the information there."""
+    """The negative log-likelihood at a point: its value, slope and information; and the residuals."""
 
     value: Any
     slope: Any
     matrix: Any
+    residuals: np.ndarray | None = None
 
 
 def _of_residuals(residuals: Array, jacobian: Array, noise: Any, count: int) -> _Information:
@@ -202,7 +224,7 @@ def _of_residuals(residuals: Array, jacobian: Array, noise: Any, count: int) -> 
         noise = as_float("noise", noise)
         require_positive("noise", noise)
         variance = float(noise) ** 2
-    return _Information(r @ r / variance / 2, j.T @ r / variance, j.T @ j / variance)
+    return _Information(r @ r / variance / 2, j.T @ r / variance, j.T @ j / variance, r)
 
 
 @eqx.filter_jit
@@ -273,7 +295,7 @@ def _curvature(information: np.ndarray, precision: float) -> _Curvature:
 
 
 def _judged(
-    fitted: Fitted, at: Unconstrained, found: _Information, precision: float
+    fitted: Fitted, at: Unconstrained, found: _Information, precision: float, doubts: list[str]
 ) -> Uncertainty:
     slope = np.asarray(found.slope, np.float64)
     curvature = _curvature(np.asarray(found.matrix, np.float64), precision)
@@ -300,7 +322,7 @@ def _judged(
         directions=curvature.vectors.T,
         identified=~lost,
         distance=distance,
-        warned=tuple(_doubts(curvature, distance, names)),
+        warned=(*doubts, *_doubts(curvature, distance, names)),
     )
 
 

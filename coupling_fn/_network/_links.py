@@ -10,13 +10,13 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.sharding import Mesh
 
-from .._core import by_node, read, require_names
+from .._core import by_node, known, read, require_names
 from .._coupling import Coupling, SumCoupling
 from .._delays import fractional_lags, nearest_lags, within_bounds
 from ._checks import require_fitting_lags
 from ._fields import NetworkFields
 from ._link import Link, Signals, Tap, pairwise_link, separable_link
-from ._params import Params, State, Wire
+from ._params import Params, State, Wire, present_edges
 
 
 def links_of(net: NetworkFields, params: Params) -> tuple[Link, ...]:
@@ -91,7 +91,9 @@ def taps_of(net: NetworkFields, name: str, params: Params) -> tuple[Tap, ...]:
                 "and speed."
             )
         lengths = _lengths_of(net, name, params.lengths)
-        fractional = fractional_lags(lengths, params.speed, net.dt)
+        couplings = params.coupling
+        coupling = couplings[name] if isinstance(couplings, Mapping) else couplings
+        fractional = _lags_that_matter(lengths, params.speed, net.dt, coupling, (smallest, largest))
         lags = fractional if net.interpolate else nearest_lags(fractional)
         lags = within_bounds(lags, smallest, largest)
     if net.interpolate is None:
@@ -115,6 +117,21 @@ def _lengths_of(net: NetworkFields, name: str, lengths: Any) -> Any:
             f"has those of {', '.join(map(repr, lengths)) or 'none'}."
         )
     return lengths[name]
+
+
+def _lags_that_matter(
+    lengths: Any, speed: Any, dt: float, coupling: Any, bounds: tuple[int, int]
+) -> Array:
+    """Return the lags before rounding; of an edge without weight, the nearest one within the bounds."""
+    lags = fractional_lags(lengths, speed, dt)
+    present = present_edges(coupling, lengths)
+    inside = (lags >= bounds[0]) & (lags <= bounds[1])
+    if present is None or (known(inside) and inside.all()):
+        return lags
+    # NaN and infinity must not be divided: 0 times the derivative is NaN, in the gradient of speed.
+    usable = present | ((lengths >= 0) & (lengths < jnp.inf))
+    lags = fractional_lags(jnp.where(usable, lengths, 0), speed, dt)
+    return jnp.where(present, lags, jnp.clip(lags, *bounds))
 
 
 def _takes_lengths(net: NetworkFields) -> bool:

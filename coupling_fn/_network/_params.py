@@ -1,13 +1,25 @@
 """The values of a network: how it is wired, what of it may vary, and where a run of it stands."""
 
+import functools
+import operator
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 import equinox as eqx
 import jax
+import numpy as np
 from jax import Array
 
-from .._core import PyTree, Signal, as_float, require_finite, require_nonnegative, require_positive
+from .._core import (
+    PyTree,
+    Signal,
+    as_float,
+    require_finite,
+    require_lengths,
+    require_nonnegative,
+    require_positive,
+)
+from .._coupling import SumCoupling
 from ..noise._draw import is_noise
 
 Scheme = Literal["euler", "heun", "rk4"]
@@ -69,7 +81,8 @@ class Params(eqx.Module):
         external: a dict from the name of an input to a constant, one value per region, or a function
             of time (a stimulus, or any callable pytree `t [ms] -> ()` or `(region,)`), or a coloured
             noise, alone or in `stimulus + noise`. [unit of the input]
-        lengths: tract lengths, for a network built with `lag_bounds`; a dict if couplings differ. [mm]
+        lengths: tract lengths, for a network built with `lag_bounds`; a dict if couplings differ. Where
+            the weight of the coupling is 0 any length will do, NaN and -1 too. [mm]
         speed: the conduction speed that goes with them. [mm/ms]
 
     Raises:
@@ -105,15 +118,32 @@ class Params(eqx.Module):
         if (self.lengths is None) != (self.speed is None):
             given, missing = ("lengths", "speed") if self.speed is None else ("speed", "lengths")
             raise ValueError(f"`{given}` came without `{missing}`; a delay needs both.")
-        for lengths in jax.tree.leaves(self.lengths):
-            require_finite("lengths", lengths)
-            require_nonnegative("lengths", lengths, "Lengths are in mm.")
+        each = (
+            self.lengths if isinstance(self.lengths, Mapping) else dict.fromkeys(one, self.lengths)
+        )
+        for name, lengths in each.items():
+            if lengths is not None:
+                present = present_edges(one.get(name), lengths)
+                require_lengths(lengths, present, "Where the weight is 0 any length will do.")
         for noise in jax.tree.leaves(self.noise, is_leaf=is_noise):
             if not is_noise(noise):
                 require_finite("noise", noise)
                 require_nonnegative("noise", noise, "It is a standard deviation.")
         if self.speed is not None:
             require_positive("speed", self.speed, "mm/ms")
+
+
+def present_edges(coupling: Any, lengths: Any) -> Any:
+    """Mark the edges whose weight is not 0, in the shape of `lengths`; None where that is not known.
+
+    Of a sum of couplings an edge is present if it has a weight in one of them.
+    """
+    parts = coupling.parts if isinstance(coupling, SumCoupling) else (coupling,)
+    conns = [getattr(part, "conn", ()) for part in parts]
+    weights = [getattr(conn, "weights", conn) for conn in conns]
+    if not np.ndim(lengths) or any(np.shape(w) != np.shape(lengths) for w in weights):
+        return None
+    return functools.reduce(operator.or_, (w != 0 for w in weights))
 
 
 def _floats(name: str, x: Any) -> Any:

@@ -9,11 +9,11 @@ adds samples to it: `moments_*`, `balloon_*`, `kernel_*`.
 from ._average import global_average as global_average
 from ._average import subsample as subsample
 from ._average import temporal_average as temporal_average
-from ._bold import BalloonParams as BalloonParams
+from ._balloon_params import BalloonParams as BalloonParams
+from ._balloon_params import balloon_params as balloon_params
 from ._bold import BalloonState as BalloonState
 from ._bold import balloon_bold as balloon_bold
 from ._bold import balloon_init as balloon_init
-from ._bold import balloon_params as balloon_params
 from ._bold import balloon_step as balloon_step
 from ._bold import balloon_windkessel as balloon_windkessel
 from ._bold import bold_from_balloon as bold_from_balloon
@@ -28,6 +28,9 @@ from ._fc_objectives import fc_frobenius as fc_frobenius
 from ._fc_objectives import fc_rmse as fc_rmse
 from ._fc_objectives import fcd_ks as fcd_ks
 from ._fc_objectives import fcd_wasserstein as fcd_wasserstein
+from ._fc_residuals import correlation_covariance as correlation_covariance
+from ._fc_residuals import effective_samples as effective_samples
+from ._fc_residuals import fc_residuals as fc_residuals
 from ._kernels import KernelState as KernelState
 from ._kernels import bold_from_kernel as bold_from_kernel
 from ._kernels import double_exponential_kernel as double_exponential_kernel

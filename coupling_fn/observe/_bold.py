@@ -4,8 +4,7 @@ The state is the distance from rest. So rest is exactly 0, and in float32 a chan
 is not lost beside a volume of 1.
 """
 
-from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import equinox as eqx
 import jax
@@ -17,79 +16,14 @@ from jaxtyping import Float, Num
 
 from .._core import (
     SCHEMES,
-    Scalar,
     as_float,
     known,
-    parameter,
     require_choice,
-    require_positive,
     require_positive_number,
     require_shape,
 )
-from ._series import into_periods
-
-Coefficients = Literal["buxton", "classical", "revised"]
-Variant = Literal["friston2000", "friston2003", "stephan2007"]
-
-
-class BalloonParams(eqx.Module):
-    r"""Parameters of the Balloon–Windkessel model; the defaults are those of Friston et al. (2003).
-
-    Each number is a scalar or one value per region. Rates are in 1/s, as published, and times in ms.
-
-    Args:
-        kappa: decay of the vasodilatory signal, $\kappa$. [1/s]
-        gamma: feedback of the flow on that signal, $\gamma$. [1/s²]
-        tau: transit time of blood, $\tau$. [ms]
-        alpha: stiffness exponent of the vessels (Grubb), $\alpha$. [1]
-        rho: share of oxygen extracted at rest, $\rho$ or $E_0$. [1]
-        V0: share of venous blood at rest, $V_0$. BOLD is in its unit: 0.02 gives a fraction, 2 a
-            percentage. [1 or %]
-        epsilon: ratio of the signal inside the vessels to that outside, $\epsilon$. [1]
-        TE: echo time of the scanner. [ms]
-        theta0: frequency offset at the surface of a vessel, $\vartheta_0$; it depends on the field
-            strength, and the default is for 1.5 T. [Hz]
-        r0: slope of the relaxation rate inside the vessels against saturation, $r_0$; its default is
-            for 1.5 T too. [1/s]
-        coefficients: "buxton": $k_1 = 7 \rho,\ k_2 = 2,\ k_3 = 2 \rho - 0.2$. "classical":
-            $k_1 = (1 - V_0)\, 4.3\, \vartheta_0 \rho\, TE,\ k_2 = 2 \rho,\ k_3 = 1 - \epsilon$,
-            with $V_0$ a fraction. "revised": $k_1 = 4.3\, \vartheta_0 \rho\, TE,\ k_2 = \epsilon
-            r_0 \rho\, TE,\ k_3 = 1 - \epsilon$. Or a function of these parameters that returns
-            the three.
-        linear: whether `balloon_bold` uses its linear form.
-
-    Raises:
-        ValueError: if a rate or time is not positive, or `rho` is not between 0 and 1.
-
-    Source:
-        K. Friston, L. Harrison, W. Penny, NeuroImage 19, 1273 (2003); K. Stephan et al., NeuroImage
-        38, 387 (2007), for the coefficients.
-
-    Example:
-        >>> cf.observe.BalloonParams(tau=1000.0).tau.item()
-        1000.0
-    """
-
-    kappa: Scalar = parameter("kappa", 0.65)
-    gamma: Scalar = parameter("gamma", 0.41)
-    tau: Scalar = parameter("tau", 980.0)
-    alpha: Scalar = parameter("alpha", 0.32)
-    rho: Scalar = parameter("rho", 0.34)
-    V0: Scalar = parameter("V0", 0.02)
-    epsilon: Scalar = parameter("epsilon", 1.0)
-    TE: Scalar = parameter("TE", 40.0)
-    theta0: Scalar = parameter("theta0", 40.3)
-    r0: Scalar = parameter("r0", 25.0)
-    coefficients: Coefficients | Callable[..., Any] = eqx.field(default="buxton", static=True)
-    linear: bool = eqx.field(default=False, static=True)
-
-    def __check_init__(self):
-        for name in ("kappa", "gamma", "tau", "alpha", "rho"):
-            require_positive(name, getattr(self, name))
-        if known(self.rho) and (np.asarray(self.rho) >= 1).any():
-            raise ValueError(f"`rho` must be below 1, as a share of the oxygen; got {self.rho}.")
-        if not callable(self.coefficients):
-            require_choice("coefficients", self.coefficients, _COEFFICIENTS)
+from ._balloon_params import COEFFICIENTS, BalloonParams
+from ._series import into_periods, warn_of_seconds
 
 
 class BalloonState(NamedTuple):
@@ -111,37 +45,6 @@ class BalloonState(NamedTuple):
     f: Float[Array, " region"]
     v: Float[Array, " region"]
     q: Float[Array, " region"]
-
-
-def balloon_params(variant: Variant) -> BalloonParams:
-    """Return the parameters of a published variant of the Balloon–Windkessel model.
-
-    - "friston2003": those of dynamic causal modelling, also used by Deco and others. BOLD is a
-      fraction.
-    - "friston2000": those first estimated, within 4 % of those of 2003. BOLD is a fraction.
-    - "stephan2007": the revised, nonlinear form, with the values that dynamic causal modelling
-      has used at 1.5 T since then. BOLD is in percent.
-
-    Args:
-        variant: one of these names.
-
-    Returns:
-        The parameters.
-
-    Raises:
-        ValueError: if there is no such variant.
-
-    Source:
-        K. Friston et al., NeuroImage 12, 466 (2000); K. Friston, L. Harrison, W. Penny, NeuroImage
-        19, 1273 (2003); K. Stephan et al., NeuroImage 38, 387 (2007).
-
-    Example:
-        >>> params = cf.observe.balloon_params("stephan2007")
-        >>> params.coefficients, params.V0.item()
-        ('revised', 4.0)
-    """
-    require_choice("variant", variant, _VARIANTS)
-    return BalloonParams(**_VARIANTS[variant])
 
 
 def balloon_init(activity: Num[ArrayLike, " region"]) -> BalloonState:
@@ -179,8 +82,9 @@ def balloon_windkessel(
     $\tau \dot v = f - v^{1/\alpha}, \quad
     \tau \dot q = f (1 - (1 - \rho)^{1/f}) / \rho - v^{1/\alpha - 1} q$
 
-    Under a constant $z$ the flow settles at $f = 1 + z / \gamma$. Where activity is so far below
-    rest that the flow is no longer positive, the result is not finite.
+    Under a constant $z$ the flow settles at $f = 1 + z / \gamma$. It is linear in $z$, and so falls
+    to 0 where $z$ is far below rest, or after $z$ was far above it. The model says nothing beyond:
+    where the flow is not positive, the rate of the oxygen is NaN.
 
     Args:
         state: the present state of blood and vessels.
@@ -203,6 +107,8 @@ def balloon_windkessel(
     # Powers less their values at rest, by expm1 and log1p: as differences they would cancel.
     log_kept = jnp.log1p(-params.rho)
     extraction = -jnp.expm1(-log_kept * f / (1 + f)) * (1 - params.rho) / params.rho
+    # Between two steps the flow may pass the pole at 0, and would go on with a finite, wrong number.
+    extraction = jnp.where(f > -1, extraction, jnp.nan)
     outflow = jnp.expm1(jnp.log1p(v) / params.alpha)
     per_volume = jnp.expm1(jnp.log1p(v) * (1 / params.alpha - 1))
     return BalloonState(
@@ -278,7 +184,7 @@ def balloon_bold(state: BalloonState, params: BalloonParams) -> Float[Array, " r
         params: the parameters of the model; their `coefficients` give $k_1, k_2, k_3$.
 
     Returns:
-        The change of the signal from rest. [unit of `params.V0`]
+        The change of the signal from rest, as a fraction of it. [1]
 
     Source:
         R. Buxton et al., Magn. Reson. Med. 39, 855 (1998); K. Stephan et al., NeuroImage 38, 387
@@ -291,7 +197,7 @@ def balloon_bold(state: BalloonState, params: BalloonParams) -> Float[Array, " r
     """
     _, _, v, q = state
     coefficients = params.coefficients
-    k1, k2, k3 = (coefficients if callable(coefficients) else _COEFFICIENTS[coefficients])(params)
+    k1, k2, k3 = (coefficients if callable(coefficients) else COEFFICIENTS[coefficients])(params)
     if params.linear:
         return params.V0 * ((k2 - k3) * v - (k1 + k2) * q)
     return params.V0 * (k2 * (v - q) / (1 + v) - k1 * q - k3 * v)
@@ -321,11 +227,16 @@ def bold_from_balloon(
         scheme: scheme of integration.
 
     Returns:
-        The last state, and BOLD. [unit of `params.V0`]
+        The last state, and BOLD, as a fraction of the signal at rest. [1]
 
     Raises:
         ValueError: if `period` is not a multiple of dt, `activity` is not (time, region) or not a
             whole number of periods long, or `state` has other regions.
+        FloatingPointError: if BOLD is not finite: the activity is too strong, so that the flow falls
+            to 0, or it is not finite itself. Inside `jit`, `vmap` and `grad` such BOLD is NaN.
+
+    Warns:
+        UserWarning: if `period` is 10 ms or less, which would be a TR in s.
 
     Source:
         K. Friston, L. Harrison, W. Penny, NeuroImage 19, 1273 (2003).
@@ -344,7 +255,39 @@ def bold_from_balloon(
         require_shape(
             f"state.{name}", x, blocks.shape[2:], meaning="It must have one value per region."
         )
-    return _run(state, blocks, params, float(dt), scheme)
+    warn_of_seconds("period", period, 10.0, "a TR")
+    last, bold = _run(state, blocks, params, float(dt), scheme)
+    if known(last, bold) and not all(np.isfinite(x).all() for x in (*last, bold)):
+        each = blocks.reshape(-1, blocks.shape[2])
+        raise FloatingPointError(_why_not_finite(state, each, params, float(dt), scheme))
+    return last, bold
+
+
+def _why_not_finite(state, activity, params, dt, scheme) -> str:
+    """Return in words where and why the model left its domain; the run is repeated for that."""
+    given, flow, fine = (np.asarray(x) for x in _flows(state, activity, params, dt, scheme))
+    step, region = (int(x) for x in np.argwhere(~fine)[0])
+    begin = f"BOLD of region {region} is not finite from {(step + 1) * dt:.4g} ms on"
+    if not np.isfinite(given[: step + 1, region]).all():
+        return f"{begin}: `activity` is not finite there."
+    lowest, highest = flow[:, region].min(), flow[:, region].max()
+    if lowest > -1:
+        return f"{begin}, though the flow is positive: take a smaller dt than {dt:g} ms."
+    return (
+        f"{begin}: the flow falls to 0 there, and the balloon model has no meaning beyond. It goes from "
+        f"{1 + lowest:.3g} to {1 + highest:.3g} times that at rest; a strong response is 2. Its "
+        f"change is proportional to `activity`: subtract the level at rest, and multiply the rest by "
+        f"{-0.5 / lowest:.2g} or less."
+    )
+
+
+@eqx.filter_jit
+def _flows(state, activity, params, dt, scheme):
+    def one(state, row):
+        state = balloon_step(state, row, params, dt, scheme)
+        return state, (row, state.f, jnp.isfinite(sum(state)))
+
+    return lax.scan(one, state, activity)[1]
 
 
 @eqx.filter_jit
@@ -358,31 +301,3 @@ def _run(state, blocks, params, dt, scheme):
         return state, balloon_bold(state, params)
 
     return lax.scan(through_period, state, blocks)
-
-
-def _buxton(p: BalloonParams) -> tuple[Any, Any, Any]:
-    return 7 * p.rho, 2, 2 * p.rho - 0.2
-
-
-def _classical(p: BalloonParams) -> tuple[Any, Any, Any]:
-    return (1 - p.V0) * 4.3 * p.theta0 * p.rho * p.TE / 1000, 2 * p.rho, 1 - p.epsilon
-
-
-def _revised(p: BalloonParams) -> tuple[Any, Any, Any]:
-    echo = p.rho * p.TE / 1000
-    return 4.3 * p.theta0 * echo, p.epsilon * p.r0 * echo, 1 - p.epsilon
-
-
-_COEFFICIENTS = {"buxton": _buxton, "classical": _classical, "revised": _revised}
-_VARIANTS: dict[str, dict[str, Any]] = {
-    "friston2003": {},
-    "friston2000": {"kappa": 1 / 1.54, "gamma": 1 / 2.46, "alpha": 0.33},
-    "stephan2007": {
-        "kappa": 0.64,
-        "gamma": 0.32,
-        "tau": 2000.0,
-        "rho": 0.4,
-        "V0": 4.0,
-        "coefficients": "revised",
-    },
-}

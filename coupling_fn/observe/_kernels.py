@@ -12,7 +12,6 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
-from jax.scipy.special import gammaln
 from jax.typing import ArrayLike
 from jaxtyping import Float, Int, Num
 
@@ -25,7 +24,8 @@ from .._core import (
     require_positive,
     require_shape,
 )
-from ._series import into_periods
+from ._balloon_params import require_fraction
+from ._series import as_time, gamma_density, into_periods, warn_of_seconds
 
 Kernel = Callable[[Any], Any] | Num[ArrayLike, " lag"]
 
@@ -49,13 +49,13 @@ def first_order_volterra_kernel(
         tau_s: decay time of the vasodilatory signal. [ms]
         tau_f: time constant of the feedback of the flow. [ms]
         k1: first coefficient of the BOLD equation. [1]
-        V0: share of venous blood at rest. [1]
+        V0: share of venous blood at rest, a fraction: 0.02, not 2 for percent. [1]
 
     Returns:
         The response to one unit of activity for one ms. [1/ms]
 
     Raises:
-        ValueError: if the response would not oscillate, because 4 τ_s² is not above τ_f (in s).
+        ValueError: if 4 τ_s² is not above τ_f (in s), so that nothing oscillates; or V0 is 1 or more.
 
     Source:
         K. Friston et al., NeuroImage 12, 466 (2000).
@@ -66,7 +66,8 @@ def first_order_volterra_kernel(
         >>> float(t[h.argmax()]) / 1000  # time of its peak, in s
         0.802
     """
-    tau_s, tau_f = (as_float(name, x) / 1000 for name, x in (("tau_s", tau_s), ("tau_f", tau_f)))
+    require_fraction("V0", V0)
+    tau_s, tau_f = (as_time(name, x) / 1000 for name, x in (("tau_s", tau_s), ("tau_f", tau_f)))
     squared = 1 / tau_f - 1 / (4 * tau_s**2)
     if known(squared) and not (np.asarray(squared) > 0).all():
         raise ValueError(
@@ -74,7 +75,7 @@ def first_order_volterra_kernel(
         )
     w, t = jnp.sqrt(squared), as_float("t", t)
     s = t / 1000
-    return _after(t, k1 * V0 / 3 * jnp.exp(-s / (2 * tau_s)) * jnp.sin(w * s) / w / 1000)
+    return jnp.where(t < 0, 0, k1 * V0 / 3 * jnp.exp(-s / (2 * tau_s)) * jnp.sin(w * s) / w / 1000)
 
 
 def gamma_kernel(
@@ -106,10 +107,15 @@ def gamma_kernel(
         >>> float(t[h.argmax()]), round(float(h.sum()), 3)  # the peak is at (n - 1) tau
         (2160.0, 1.0)
     """
-    t, tau, n, delay = map(as_float, ("t", "tau", "n", "delay"), (t, tau, n, delay))
+    t, n, tau, delay = (
+        as_float("t", t),
+        as_float("n", n),
+        as_time("tau", tau),
+        as_time("delay", delay),
+    )
     require_no_nan("t", t)
     require_positive("tau", tau, "ms")
-    return _gamma_density((t - delay) / tau, n) / tau
+    return gamma_density((t - delay) / tau, n) / tau
 
 
 def double_exponential_kernel(
@@ -148,14 +154,14 @@ def double_exponential_kernel(
         >>> round(float(t[h.argmax()]) / 1000, 1)  # time of its peak, in s
         5.9
     """
-    t = as_float("t", t)
+    t, tau1, tau2 = as_float("t", t), as_time("tau1", tau1), as_time("tau2", tau2)
 
     def damped(tau, frequency, amplitude):
         turns = jnp.sin(2 * np.pi * frequency * t / 1000)
         return amplitude * jnp.exp(-t / tau) * turns / 1000
 
     first = damped(tau1, frequency1, amplitude1)
-    return _after(t, first - damped(tau2, frequency2, amplitude2))
+    return jnp.where(t < 0, 0, first - damped(tau2, frequency2, amplitude2))
 
 
 def mixture_of_gammas_kernel(
@@ -191,10 +197,10 @@ def mixture_of_gammas_kernel(
         >>> round(float(h.sum()), 3), bool(h[15_000] < 0)
         (0.6, True)
     """
-    t, scale = as_float("t", t), as_float("scale", scale)
+    t, scale = as_float("t", t), as_time("scale", scale)
     a1, a2 = as_float("shape1", shape1), as_float("shape2", shape2)
     u = t / scale
-    return (_gamma_density(u, a1) - undershoot * _gamma_density(u, a2)) / scale
+    return (gamma_density(u, a1) - undershoot * gamma_density(u, a2)) / scale
 
 
 class KernelState(NamedTuple):
@@ -238,6 +244,9 @@ def kernel_weights(
         ValueError: if `period` is not a multiple of dt, the kernel does not return one value per
             time, or `length` is below dt.
 
+    Warns:
+        UserWarning: if a function comes with a `period` or `length` that would be one in s.
+
     Example:
         >>> cf.observe.kernel_weights(jnp.array([3.0, 2.0, 1.0]), dt=0.5, period=1.0).tolist()
         [[1.0, 0.0], [1.5, 0.5]]
@@ -247,9 +256,11 @@ def kernel_weights(
         require_positive("length", length, "ms")
         if length < dt:
             raise ValueError(f"`length` must be dt, {dt} ms, or more; got {length}.")
+        warn_of_seconds("period", period, 10.0, "a TR")
+        warn_of_seconds("length", length, 100.0, "a haemodynamic kernel")
         lags = math.ceil(length / dt - 1e-6)
         values = as_float("kernel(t)", kernel(dt * jnp.arange(lags, dtype=float)))
-        require_shape("kernel(t)", values, (lags,), meaning="It must be one value per time.")
+        require_shape("kernel(t)", values, (lags,), meaning="Give one value per time.")
     else:
         values = as_float("kernel", kernel)
         if values.ndim != 1 or not values.size:
@@ -347,8 +358,7 @@ def bold_from_kernel(
 
     Raises:
         ValueError: if `period` is not a multiple of dt, `activity` is not (time, region) or not a
-            whole number of periods long, or `state` has other regions, another number of samples,
-            or does not stand at the end of a period.
+            whole number of periods long, or `state` has another shape or stands within a period.
 
     Source:
         G. Boynton et al., J. Neurosci. 16, 4207 (1996), for BOLD as a linear response.
@@ -386,15 +396,3 @@ def _run(state, blocks, weights):
 def _next(pending: Float[Array, "sample region"]) -> Float[Array, "sample region"]:
     """Drop the sample that is done, and begin one at the far end."""
     return jnp.concatenate([pending[1:], jnp.zeros_like(pending[:1])])
-
-
-def _after(t: Array, h: Array) -> Array:
-    """Return the response, or 0 before the activity."""
-    return jnp.where(t < 0, 0, h)
-
-
-def _gamma_density(u: Array, a: Array) -> Array:
-    """Compute u^(a - 1) e^(-u) / Γ(a), and 0 for u < 0."""
-    positive = jnp.where(u > 0, u, 1)  # with the outer `where` alone, gradients would be NaN
-    density = jnp.exp((a - 1) * jnp.log(positive) - positive - gammaln(a))
-    return jnp.where(u > 0, density, jnp.where((u == 0) & (a == 1), 1, 0))

@@ -21,7 +21,7 @@ def load_lead_field(path: str | os.PathLike[str]) -> Float[Array, "sensor region
     """Read a lead field from a file, with one row per sensor and one column per region.
 
     - `.npy`: the matrix.
-    - `.npz`: its array `lead_field` (or `gain`), or the only one it holds.
+    - `.npz`, `.mat` (needs scipy): its array `lead_field` (or `gain`), or the only one it holds.
     - `.csv`, `.txt`: text without a header, with columns separated by commas or by blanks.
 
     Sum the lead field of a cortical surface over the vertices of each region beforehand.

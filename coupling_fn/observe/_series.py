@@ -4,14 +4,17 @@ A record is (time, region). Row n is the state after step n + 1, at time (n + 1)
 therefore at dt and not at 0.
 """
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
+from jax.scipy.special import gammaln
 from jaxtyping import Float
 
-from .._core import as_float, as_steps
+from .._core import as_float, as_steps, known
 
 
 def as_series(name: str, x: Any, samples: int) -> Float[Array, "time region"]:
@@ -63,6 +66,25 @@ def into_periods(
     return signals.reshape(samples // every, every, regions)
 
 
+def warn_of_seconds(
+    name: str, time: Any, longest: float, what: str = "what it stands for", stacklevel: int = 3
+) -> None:
+    """Warn of a time of up to `longest` ms that would be plausible in s; 0 is no time in s."""
+    if known(time) and ((np.asarray(time) > 0) & (np.asarray(time) <= longest)).any():
+        warnings.warn(
+            f"`{name}` is in ms, and {time} ms is too short for {what}. If it is in s, multiply it by "
+            "1000.",
+            stacklevel=stacklevel,
+        )
+
+
+def as_time(name: str, x: Any) -> Array:
+    """Return a time constant of a haemodynamic response as floats; warn if it would be one in s."""
+    x = as_float(name, x)
+    warn_of_seconds(name, x, 10.0, "a haemodynamic response", stacklevel=4)
+    return x
+
+
 def deviations(x: Float[Array, "time *rest"]) -> Float[Array, "time *rest"]:
     """Return how far each column is from its mean, in units of its largest deviation."""
     # After the first sample is subtracted, a column that does not vary is exactly 0, and a signal
@@ -97,3 +119,10 @@ def norm(x: Float[Array, "*shape"]) -> Float[Array, ""]:
 def within(x: Float[Array, "*shape"], low: int, high: int) -> Float[Array, "*shape"]:
     """Cut off what rounding adds beyond a range, and leave gradients as they are."""
     return x + lax.stop_gradient(jnp.clip(x, low, high) - x)
+
+
+def gamma_density(u: Array, a: Array) -> Array:
+    """Compute u^(a - 1) e^(-u) / Γ(a), and 0 for u < 0."""
+    positive = jnp.where(u > 0, u, 1)  # with the outer `where` alone, gradients would be NaN
+    density = jnp.exp((a - 1) * jnp.log(positive) - positive - gammaln(a))
+    return jnp.where(u > 0, density, jnp.where((u == 0) & (a == 1), 1, 0))
