@@ -13,7 +13,6 @@ $$A C + C A^T + Q = 0.$$
 from functools import partial
 from typing import NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -21,7 +20,7 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 from jaxtyping import Complex, Float, Num
 
-from .._core import PyTree, Signal, as_float, read, require_names
+from .._core import PyTree, Signal, as_float, compiled, read, require_names
 from .._network import Network, Params
 from ..noise._draw import is_noise
 from ..noise._increments import noises_of
@@ -41,7 +40,7 @@ from ._response import (
 DOUBLINGS = 60
 
 
-@eqx.filter_jit
+@compiled
 def stationary_covariance(
     net: Network, params: Params, x: PyTree, *, points: int = 128
 ) -> Float[Array, "state region state region"]:
@@ -91,7 +90,7 @@ def stationary_covariance(
     return jnp.where(trusted, found.covariance, jnp.nan).reshape(jac.instantaneous.shape)
 
 
-@eqx.filter_jit
+@compiled
 def cross_spectrum(
     net: Network,
     params: Params,

@@ -15,7 +15,6 @@ All of this is in continuous time: a run in steps of dt approaches it as dt goes
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
@@ -25,6 +24,7 @@ from .._core import (
     PyTree,
     Signal,
     as_float,
+    compiled,
     container,
     get,
     names_of,
@@ -63,7 +63,7 @@ class Jacobians(NamedTuple):
     delays: tuple[Float[Array, "region region"], ...]
 
 
-@eqx.filter_jit
+@compiled
 def fixed_point(net: Network, params: Params, x0: PyTree) -> PyTree:
     """Find a state at which a network without noise stands still, by Newton's method from `x0`.
 
@@ -114,7 +114,7 @@ def fixed_point(net: Network, params: Params, x0: PyTree) -> PyTree:
     return unstack(found.reshape(start.shape))
 
 
-@eqx.filter_jit
+@compiled
 def jacobians(net: Network, params: Params, x: PyTree) -> Jacobians:
     """Differentiate a network's rates of change by its instantaneous and its delayed states.
 

@@ -1,5 +1,7 @@
 """Checks on what users give, dtypes, and the JAX plumbing that every other room stands on."""
 
+from ._arguments import as_arguments as as_arguments
+from ._arguments import compiled as compiled
 from ._batching import with_batches as with_batches
 from ._check import as_count as as_count
 from ._check import as_float as as_float
@@ -23,8 +25,10 @@ from ._checkpoint import Interrupted as Interrupted
 from ._checkpoint import as_arrays as as_arrays
 from ._checkpoint import as_tree as as_tree
 from ._checkpoint import fingerprint as fingerprint
+from ._checkpoint import read_arrays as read_arrays
 from ._checkpoint import read_checkpoint as read_checkpoint
 from ._checkpoint import require_no_keys as require_no_keys
+from ._checkpoint import write_arrays as write_arrays
 from ._checkpoint import write_checkpoint as write_checkpoint
 from ._devices import PART as PART
 from ._devices import WHOLE as WHOLE
@@ -33,6 +37,7 @@ from ._devices import everywhere as everywhere
 from ._devices import mesh_of as mesh_of
 from ._devices import on_each as on_each
 from ._devices import shard_map as shard_map
+from ._functions import interned as interned
 from ._named import Signal as Signal
 from ._named import container as container
 from ._named import get as get
@@ -44,6 +49,7 @@ from ._packing import repack as repack
 from ._progress import progress_bar as progress_bar
 from ._schemes import SCHEMES as SCHEMES
 from ._schemes import STAGES as STAGES
+from ._types import PARAMETER as PARAMETER
 from ._types import PerTarget as PerTarget
 from ._types import PyTree as PyTree
 from ._types import Scalar as Scalar

@@ -11,7 +11,7 @@ import numpy as np
 from jax import Array, lax
 from jaxtyping import Float
 
-from .._core import PyTree, Where, as_count, require_choice
+from .._core import PyTree, Where, as_arguments, as_count, require_choice
 from ..transforms import Transform
 from ._derivatives import DERIVATIVES, Derivative, value_and_jacobian
 from ._fit import FitResult, result_of
@@ -95,6 +95,7 @@ def least_squares(
         )
     solve = _solve_all if many else _solve
     steps = as_count("steps", steps)
+    residuals = as_arguments(residuals)
     measured, path, done = solve(residuals, fitted, solver, unconstrained, steps, derivative)
     measured = np.moveaxis(np.asarray(measured), -1, 0)  # (row, start)
     if not np.isfinite(measured[0]).any():

@@ -10,7 +10,15 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from .._core import PyTree, Where, as_count, require_finite, require_positive, traced
+from .._core import (
+    PyTree,
+    Where,
+    as_arguments,
+    as_count,
+    require_finite,
+    require_positive,
+    traced,
+)
 from ..transforms import Transform, identity
 
 Unconstrained = tuple[Array, ...]  # what an optimiser moves: one array per fitted leaf
@@ -85,6 +93,7 @@ def fitted_leaves(
 
     Messages name the `caller`.
     """
+    params = as_arguments(params)
     if check:
         _check_params(caller, params)
     fitted, shape = _picked(where, params)

@@ -13,7 +13,7 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from .._core import PyTree, Where, as_count, as_float, require_finite, require_positive
+from .._core import PyTree, Where, as_count, as_float, compiled, require_finite, require_positive
 from ..transforms import Transform
 from ._descent import LBFGS, Problem, descend
 from ._fit import require_optimizer
@@ -141,7 +141,7 @@ def profile_likelihood(
     return ProfileLikelihood(values, losses, leaves, (low, high), warned)
 
 
-@eqx.filter_jit
+@compiled
 def _profile(loss, held, others, start, optimizer, steps, values):
     def one(value: Array) -> Any:
         there = held.put([value])

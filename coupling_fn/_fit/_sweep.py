@@ -17,6 +17,7 @@ from .._core import (
     WHOLE,
     Interrupted,
     PyTree,
+    as_arguments,
     as_arrays,
     as_count,
     as_tree,
@@ -90,7 +91,7 @@ def sweep(
         >>> ends.shape, float(ks[ends.argmax()])
         ((7,), 1.5)
     """
-    size = _length(values)
+    size, fn = _length(values), as_arguments(fn)
     if chunk is not None:
         chunk = as_count("chunk", chunk)
         if chunk == 0:

@@ -11,7 +11,7 @@ import numpy as np
 from jax import Array, lax
 from jaxtyping import Bool, Float
 
-from .._core import PyTree, Where, as_float, require_choice, require_positive
+from .._core import PyTree, Where, as_float, compiled, require_choice, require_positive
 from ..transforms import Transform
 from ._derivatives import DERIVATIVES, Derivative, value_and_jacobian
 from ._leaves import (
@@ -205,7 +205,7 @@ def _of_residuals(residuals: Array, jacobian: Array, noise: Any, count: int) -> 
     return _Information(r @ r / variance / 2, j.T @ r / variance, j.T @ j / variance)
 
 
-@eqx.filter_jit
+@compiled
 def _hessian(loss: Any, fitted: Fitted, at: Unconstrained) -> tuple[Array, Array, Array]:
     def gradient(unconstrained: Unconstrained) -> Any:
         return jax.value_and_grad(lambda u: one_float(loss(fitted.at(u))))(unconstrained)
@@ -217,7 +217,7 @@ def _hessian(loss: Any, fitted: Fitted, at: Unconstrained) -> tuple[Array, Array
     return value, flatten(slope), lax.map(product, basis(at), batch_size=8)
 
 
-@eqx.filter_jit
+@compiled
 def _jacobian(loss: Any, fitted: Fitted, at: Unconstrained, derivative: str) -> tuple[Array, Array]:
     return value_and_jacobian(lambda u: loss(fitted.at(u)), at, derivative)
 

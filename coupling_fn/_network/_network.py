@@ -11,8 +11,10 @@ from jax import Array, lax
 from .._core import (
     SCHEMES,
     PyTree,
+    as_arguments,
     as_float,
     get,
+    interned,
     names_of,
     read,
     refill,
@@ -113,6 +115,7 @@ class Network(NetworkFields):
         bounds: Literal["node"] | Mapping[str, tuple[float | None, float | None]] | None = None,
     ):
         require_node(node)
+        node = interned(node)
         require_positive_number("dt", dt, "ms")
         require_choice("interpolate", interpolate, (None, "linear"))
         require_choice("scheme", scheme, SCHEMES)
@@ -174,7 +177,7 @@ class Network(NetworkFields):
             >>> net.init(cf.nodes.LinearState(jnp.ones(2)), params).history["x"].shape
             (4, 2)
         """
-        x0 = _checked_states(self.node, x0)
+        x0, params = _checked_states(self.node, x0), as_arguments(params)
         _require_key(key)
         noises = noises_of(self.node.states, params.noise, params.external)
         noises.require_key(key)
@@ -203,6 +206,7 @@ class Network(NetworkFields):
     def __call__(self, state: State, params: Params) -> State:
         """Take one step, from time `state.step * dt` to one dt later."""
         require_state(state)
+        params = as_arguments(params)
         return prepare_step(self, params)(state, params)
 
     @property

@@ -7,7 +7,16 @@ import equinox as eqx
 import jax
 from jax import Array
 
-from .._core import PyTree, Signal, as_float, require_finite, require_nonnegative, require_positive
+from .._core import (
+    PARAMETER,
+    PyTree,
+    Signal,
+    as_float,
+    interned,
+    require_finite,
+    require_nonnegative,
+    require_positive,
+)
 from ..noise._draw import is_noise
 
 Scheme = Literal["euler", "heun", "rk4"]
@@ -42,15 +51,22 @@ class Wire(eqx.Module):
         into: str | tuple[str, ...],
         target: Signal | tuple[Signal, ...] | None = None,
     ):
-        self.source = source if isinstance(source, tuple) else (source,)
+        source = source if isinstance(source, tuple) else (source,)
+        self.source = tuple(map(interned, source))
         self.into = into if isinstance(into, tuple) else (into,)
         target = source if target is None else target
-        self.target = target if isinstance(target, tuple) else (target,)
+        target = target if isinstance(target, tuple) else (target,)
+        self.target = tuple(map(interned, target))
         if not len(self.source) == len(self.into) == len(self.target):
             raise ValueError(
                 f"A wire pairs sources, inputs and targets one to one; it got {len(self.source)}, "
                 f"{len(self.into)} and {len(self.target)} of them."
             )
+
+
+def _numbers(name: str) -> Any:
+    """Return a field of numbers, alone or in a dict, which become float arrays."""
+    return eqx.field(default=None, converter=lambda x: _floats(name, x), metadata={PARAMETER: True})
 
 
 class Params(eqx.Module):
@@ -84,12 +100,10 @@ class Params(eqx.Module):
 
     node: PyTree = None
     coupling: PyTree = None
-    noise: PyTree = eqx.field(default=None, converter=lambda x: _floats("noise", x))
-    external: dict[str, Any] | None = eqx.field(
-        default=None, converter=lambda x: _floats("external", x)
-    )
-    lengths: PyTree = eqx.field(default=None, converter=lambda x: _floats("lengths", x))
-    speed: Any = eqx.field(default=None, converter=lambda x: _floats("speed", x))
+    noise: PyTree = _numbers("noise")
+    external: dict[str, Any] | None = _numbers("external")
+    lengths: PyTree = _numbers("lengths")
+    speed: Any = _numbers("speed")
 
     def __check_init__(self):
         one = {"": self.coupling} if not isinstance(self.coupling, Mapping) else self.coupling

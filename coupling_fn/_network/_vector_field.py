@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from .._core import PyTree
+from .._core import PyTree, as_arguments
 from ..noise import Coloured
 from ..noise._draw import named
 from ._links import links_of
@@ -76,4 +76,4 @@ def vector_field(net: Network, params: Params) -> VectorField:
             "`params` has noise, which is no part of a rate of change. Leave it out, and give the "
             "solver its own term for noise."
         )
-    return VectorField(net, params)
+    return VectorField(net, as_arguments(params))

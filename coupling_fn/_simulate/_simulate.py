@@ -18,6 +18,7 @@ from jax import lax
 from .._core import (
     Interrupted,
     PyTree,
+    as_arguments,
     as_arrays,
     as_count,
     as_tree,
@@ -129,6 +130,7 @@ def simulate(
         ([[2.0], [4.0], [8.0]], [8.0])
     """
     steps, every = _checked_steps(steps, every)
+    step, state, params, record, reduce = as_arguments((step, state, params, record, reduce))
     if isinstance(step, Network) and isinstance(record, (str, tuple)):
         names = (record,) if isinstance(record, str) else record
         require_names("state", names, step.node.states)
