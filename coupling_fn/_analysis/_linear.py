@@ -27,12 +27,11 @@ from .._core import (
     compiled,
     container,
     get,
-    names_of,
+    in_short,
     read,
-    require_names,
     require_shape,
 )
-from .._network import Network, Params, derivative, links_of, taps_of
+from .._network import Network, Params, derivative, links_of, require_states, taps_of
 from ..noise._draw import is_noise
 
 NEWTON_STEPS = 200
@@ -247,9 +246,10 @@ def _followed(
 
 def stacked(net: Network, x: PyTree) -> tuple[Array, Callable[[Array], PyTree]]:
     """Stack the states into one array `(state, region)`; also return the way back to `x`'s container."""
+    if not isinstance(net, Network):
+        raise TypeError(f"`net` must be a cf.Network, not {in_short(net)}.")
     names = net.node.states
-    require_names("state", names_of(x), names)
-    require_names("state in `x0`", names, names_of(x))
+    require_states(net.node, x)
     states = [as_float("x0", get(x, name)) for name in names]
     for name, value in zip(names, states, strict=True):
         require_shape(f"x0.{name}", value, states[0].shape[:1], meaning="Each state is (region,).")

@@ -6,11 +6,15 @@ from ._batching import with_batches as with_batches
 from ._check import as_count as as_count
 from ._check import as_float as as_float
 from ._check import as_steps as as_steps
+from ._check import calling as calling
 from ._check import constant as constant
+from ._check import in_short as in_short
 from ._check import is_key as is_key
 from ._check import known as known
+from ._check import require_callable as require_callable
 from ._check import require_choice as require_choice
 from ._check import require_finite as require_finite
+from ._check import require_key as require_key
 from ._check import require_names as require_names
 from ._check import require_no_nan as require_no_nan
 from ._check import require_nonnegative as require_nonnegative
@@ -39,6 +43,7 @@ from ._devices import on_each as on_each
 from ._devices import shard_map as shard_map
 from ._functions import interned as interned
 from ._named import Signal as Signal
+from ._named import asking as asking
 from ._named import container as container
 from ._named import get as get
 from ._named import names_of as names_of

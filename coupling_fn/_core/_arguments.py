@@ -8,7 +8,7 @@ again for each new value. A field made by `parameter` holds an array, but
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import equinox as eqx
 import jax
@@ -16,6 +16,10 @@ import jax
 from ._check import constant
 from ._functions import interned
 from ._types import PARAMETER, PyTree
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 def as_arguments(tree: PyTree) -> PyTree:
@@ -49,7 +53,7 @@ def _converted(tree: PyTree, whole: bool) -> PyTree:
     return structure.unflatten([_converted(child, each) for (_, child), each in both])
 
 
-def compiled(fn: Callable[..., Any]) -> Callable[..., Any]:
+def compiled(fn: Callable[P, T]) -> Callable[P, T]:
     """Return `eqx.filter_jit(fn)` of arguments as `as_arguments` returns them.
 
     Whole numbers and text that are arguments themselves stay part of the program.
@@ -57,8 +61,8 @@ def compiled(fn: Callable[..., Any]) -> Callable[..., Any]:
     program = eqx.filter_jit(fn)
 
     @functools.wraps(fn)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        args, kwargs = as_arguments((args, kwargs))
-        return program(*args, **kwargs)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        taken = as_arguments((args, kwargs))
+        return program(*taken[0], **taken[1])
 
     return call

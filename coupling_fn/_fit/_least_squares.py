@@ -11,11 +11,20 @@ import numpy as np
 from jax import Array, lax
 from jaxtyping import Float
 
-from .._core import PyTree, Where, as_arguments, as_count, require_choice
+from .._core import PyTree, Where, as_count, require_choice
 from ..transforms import Transform
 from ._derivatives import DERIVATIVES, Derivative, value_and_jacobian
 from ._fit import FitResult, result_of
-from ._leaves import Fitted, Unconstrained, fitted_leaves, flatten, is_float, start_points, widest
+from ._leaves import (
+    Fitted,
+    Unconstrained,
+    fitted_leaves,
+    flatten,
+    is_float,
+    start_points,
+    told,
+    widest,
+)
 
 
 def least_squares(
@@ -83,6 +92,7 @@ def least_squares(
             "cf.least_squares needs optimistix; the extra coupling_fn[least-squares] installs it."
         ) from error
     require_choice("derivative", derivative, DERIVATIVES)
+    residuals = told("least_squares", "residuals", residuals)
     fitted = fitted_leaves("least_squares", params, where, transform)
     unconstrained, many = start_points(fitted, starts, key, spread)
     if solver is None:
@@ -95,7 +105,6 @@ def least_squares(
         )
     solve = _solve_all if many else _solve
     steps = as_count("steps", steps)
-    residuals = as_arguments(residuals)
     measured, path, done = solve(residuals, fitted, solver, unconstrained, steps, derivative)
     measured = np.moveaxis(np.asarray(measured), -1, 0)  # (row, start)
     if not np.isfinite(measured[0]).any():

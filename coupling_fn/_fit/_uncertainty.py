@@ -23,6 +23,7 @@ from ._leaves import (
     is_float,
     one_float,
     size_of,
+    told,
     unflatten,
 )
 
@@ -154,6 +155,7 @@ def uncertainty(
         least determined: +0.71 params['height'], -0.71 params['slope']
     """
     require_choice("derivative", derivative, DERIVATIVES)
+    loss = told("uncertainty", "loss", loss)
     fitted = fitted_leaves("uncertainty", params, where, transform)
     at = fitted.start()
     shape = jax.eval_shape(lambda u: loss(fitted.at(u)), at)

@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 from .._core import by_node, read, require_names
 from .._coupling import Coupling, SumCoupling
 from .._delays import fractional_lags, nearest_lags, within_bounds
-from ._checks import require_fitting_lags
+from ._checks import require_fitting_lags, require_params
 from ._fields import NetworkFields
 from ._link import Link, PairwiseLink, Signals, Tap, separable_link
 from ._params import Params, State, Wire
@@ -19,6 +19,7 @@ from ._params import Params, State, Wire
 
 def links_of(net: NetworkFields, params: Params) -> tuple[Link, ...]:
     """Prepare the couplings of `params` for a run: this is done once, not at each step."""
+    require_params(params)
     couplings = params.coupling
     if not isinstance(couplings, Mapping):
         couplings = {} if couplings is None else {"coupling": couplings}

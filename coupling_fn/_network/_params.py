@@ -1,5 +1,6 @@
 """The values of a network: how it is wired, what of it may vary, and where a run of it stands."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
@@ -12,6 +13,7 @@ from .._core import (
     PyTree,
     Signal,
     as_float,
+    in_short,
     interned,
     require_finite,
     require_nonnegative,
@@ -51,6 +53,9 @@ class Wire(eqx.Module):
         into: str | tuple[str, ...],
         target: Signal | tuple[Signal, ...] | None = None,
     ):
+        source = tuple(source) if isinstance(source, list) else source
+        into = tuple(into) if isinstance(into, list) else into
+        target = tuple(target) if isinstance(target, list) else target
         source = source if isinstance(source, tuple) else (source,)
         self.source = tuple(map(interned, source))
         self.into = into if isinstance(into, tuple) else (into,)
@@ -108,11 +113,27 @@ class Params(eqx.Module):
     def __check_init__(self):
         one = {"": self.coupling} if not isinstance(self.coupling, Mapping) else self.coupling
         for name, coupling in one.items():
-            if len(getattr(coupling, "shape", ())) == 2:  # a prefix tree, as of in_axes, passes
+            matrix = len(getattr(coupling, "shape", ())) == 2
+            called = callable(coupling) and not isinstance(coupling, type)
+            value = isinstance(coupling, str | type) or dataclasses.is_dataclass(coupling)
+            if matrix or (value and not called):  # a prefix tree, as of in_axes, passes
                 raise TypeError(
                     f"`coupling`{f' {name!r}' * bool(name)} must be a coupling, such as "
-                    f"AdditiveCoupling(conn, k), not {type(coupling).__name__}."
+                    f"AdditiveCoupling(conn, k), not {in_short(coupling)}."
                 )
+        if isinstance(self.node, type):
+            raise TypeError(
+                f"`node` must be parameters of a node, not {in_short(self.node)}: call it."
+            )
+        given = self.external.values() if isinstance(self.external, Mapping) else ()
+        for value in given:
+            if isinstance(value, type):
+                raise TypeError(f"`external` must not hold {in_short(value)}: call it.")
+        if isinstance(self.external, Array) or callable(self.external) or is_noise(self.external):
+            raise TypeError(
+                "`external` must be a dict by the names of inputs, such as {'x': 1.0}, not "
+                f"{in_short(self.external)}."
+            )
         if (self.lengths is None) != (self.speed is None):
             given, missing = ("lengths", "speed") if self.speed is None else ("speed", "lengths")
             raise ValueError(f"`{given}` came without `{missing}`; a delay needs both.")

@@ -22,13 +22,16 @@ from .._core import (
     as_arrays,
     as_count,
     as_tree,
+    asking,
     by_node,
     fingerprint,
     get,
+    in_short,
     is_key,
     pack,
     read_checkpoint,
     repack,
+    require_callable,
     require_choice,
     require_names,
     require_no_keys,
@@ -129,6 +132,10 @@ def simulate(
         >>> x.tolist(), last.node.x.tolist()
         ([[2.0], [4.0], [8.0]], [8.0])
     """
+    require_callable(
+        "step", step, "simulate(step, state, params, steps), step a Network or your own"
+    )
+    record = tuple(record) if isinstance(record, list) else record
     steps, every = _checked_steps(steps, every)
     step, state, params, record, reduce = as_arguments((step, state, params, record, reduce))
     if isinstance(step, Network) and isinstance(record, (str, tuple)):
@@ -193,6 +200,8 @@ def _checked_steps(steps: Any, every: Any) -> tuple[int, int]:
 
 
 def _checked_checkpoint(checkpoint: Any, steps: int, every: int, reduce: Any) -> int | None:
+    if reduce is not None and not (isinstance(reduce, tuple) and len(reduce) == 2):
+        raise TypeError(f"`reduce` must be a pair (start, add), not {in_short(reduce)}.")
     if reduce is not None and checkpoint is None and steps:
         raise ValueError(
             "`reduce` is given the record of `checkpoint` steps at a time: pass that, some thousands."
@@ -237,9 +246,19 @@ class _Named(eqx.Module):
 def _recorder(record: Record) -> Callable[[Any], PyTree]:
     if record is None:
         return _nothing
-    if callable(record):
-        return record
-    return _Named(record)
+    return _Asking(record) if callable(record) else _Named(record)
+
+
+class _Asking(eqx.Module):
+    """Record by a function of the user's, whose errors are told in words."""
+
+    record: Callable[[Any], PyTree]
+
+    def __call__(self, state: Any) -> PyTree:
+        given = {"the state of the run": state}
+        hint = "`record` is called with the state alone; its states are in `state.node`."
+        with asking("`record`", given, hint):
+            return self.record(state)
 
 
 def _nothing(state: Any) -> None:
