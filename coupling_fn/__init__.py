@@ -94,6 +94,10 @@ from ._network import Params as Params
 from ._network import State as State
 from ._network import VectorField as VectorField
 from ._network import Wire as Wire
+from ._network import load_params as load_params
+from ._network import load_state as load_state
+from ._network import save_params as save_params
+from ._network import save_state as save_state
 from ._network import vector_field as vector_field
 from ._simulate import shard as shard
 from ._simulate import simulate as simulate

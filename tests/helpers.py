@@ -51,3 +51,23 @@ def _through_vmap(f):
         return jax.tree.map(lambda y: y[1], jax.vmap(f)(*batch))
 
     return run
+
+
+class Compilations:
+    """Count the programs that XLA compiles within a `with`, in `count`."""
+
+    total = 0
+
+    def __enter__(self):
+        self.before, self.count = Compilations.total, None
+        return self
+
+    def __exit__(self, *_):
+        self.count = Compilations.total - self.before
+
+
+def _note(event, duration, **_):
+    Compilations.total += event == "/jax/core/compile/backend_compile_duration"
+
+
+jax.monitoring.register_event_duration_secs_listener(_note)

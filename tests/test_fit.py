@@ -369,7 +369,7 @@ def test_mistakes_are_found_before_anything_is_traced(change, error, match):
     ("k", "error", "match"),
     [
         (jnp.asarray(1), TypeError, "`params.k` must be an array of floats"),
-        (0.5, TypeError, r"`params.k` .* it is 0.5. jnp.asarray"),
+        (1, TypeError, r"`params.k` .* it is 1. jnp.asarray"),
         (jnp.asarray(1j), TypeError, "`params.k` must be an array of floats"),
         (jnp.asarray(np.inf), ValueError, "`params.k` must be finite"),
         (jnp.asarray(np.nan), ValueError, "`params.k` must not contain NaN"),

@@ -19,8 +19,8 @@ REPOSITORY = PACKAGE.parent
 # rooms alone, and a module from lower modules of its room.
 ROOMS = {
     "_core": (
-        "_angles _check _devices _progress _units | _types | "
-        "_batching _checkpoint _linalg _named _packing _schemes"
+        "_angles _check _devices _progress _units | _functions _types | "
+        "_arguments _batching _checkpoint _linalg _named _packing _schemes"
     ),
     "_connectome": (
         "_padded_rows | "
@@ -43,7 +43,8 @@ ROOMS = {
         "_blocked_run"
     ),
     "_network": (
-        "_edge_forms _params | _fields _link | _checks | _links | _step | _network | _vector_field"
+        "_edge_forms _params | _fields _link | _checks | _links | _step | _network | "
+        "_files _vector_field"
     ),
     "_simulate": "_clock _finite _records _shard _stepwise | _blocked | _simulate",
     "observe": (

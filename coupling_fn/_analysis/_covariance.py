@@ -13,7 +13,6 @@ $$A C + C A^T + Q = 0.$$
 from functools import partial
 from typing import NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -26,6 +25,7 @@ from .._core import (
     Scalar,
     Signal,
     as_float,
+    compiled,
     inverse,
     known,
     read,
@@ -100,7 +100,7 @@ def stationary_covariance(
     return _covariance_at(net, params, x, None if none else lag, checked_points(points))
 
 
-@eqx.filter_jit
+@compiled
 def _covariance_at(net, params, x, lag, points):
     z, _ = stacked(net, x)
     lag = None if lag is None else lag.astype(z.dtype)
@@ -124,7 +124,7 @@ def covariance_of(
     return jnp.where(trusted, found.covariance, jnp.nan).reshape(shape)
 
 
-@eqx.filter_jit
+@compiled
 def cross_spectrum(
     net: Network,
     params: Params,

@@ -15,7 +15,6 @@ All of this is in continuous time: a run in steps of dt approaches it as dt goes
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
@@ -25,15 +24,15 @@ from .._core import (
     PyTree,
     Signal,
     as_float,
+    compiled,
     container,
     get,
-    names_of,
+    in_short,
     read,
-    require_names,
     require_shape,
 )
 from .._coupling import Coupling, mixes_sources
-from .._network import Network, Params, derivative, links_of, taps_of
+from .._network import Network, Params, derivative, links_of, require_states, taps_of
 from ..noise._draw import is_noise
 
 NEWTON_STEPS = 200
@@ -64,7 +63,7 @@ class Jacobians(NamedTuple):
     delays: tuple[Float[Array, "region region"], ...]
 
 
-@eqx.filter_jit
+@compiled
 def fixed_point(net: Network, params: Params, x0: PyTree) -> PyTree:
     """Find a state at which a network without noise stands still, by Newton's method from `x0`.
 
@@ -115,7 +114,7 @@ def fixed_point(net: Network, params: Params, x0: PyTree) -> PyTree:
     return unstack(found.reshape(start.shape))
 
 
-@eqx.filter_jit
+@compiled
 def jacobians(net: Network, params: Params, x: PyTree) -> Jacobians:
     """Differentiate a network's rates of change by its instantaneous and its delayed states.
 
@@ -267,9 +266,10 @@ def _followed(
 
 def stacked(net: Network, x: PyTree) -> tuple[Array, Callable[[Array], PyTree]]:
     """Stack the states into one array `(state, region)`; also return the way back to `x`'s container."""
+    if not isinstance(net, Network):
+        raise TypeError(f"`net` must be a cf.Network, not {in_short(net)}.")
     names = net.node.states
-    require_names("state", names_of(x), names)
-    require_names("state in `x0`", names, names_of(x))
+    require_states(net.node, x)
     states = [as_float("x0", get(x, name)) for name in names]
     for name, value in zip(names, states, strict=True):
         require_shape(f"x0.{name}", value, states[0].shape[:1], meaning="Each state is (region,).")

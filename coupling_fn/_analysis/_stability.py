@@ -17,7 +17,16 @@ import numpy as np
 from jax import Array, lax
 from jaxtyping import Complex, Float
 
-from .._core import PyTree, Scalar, Where, as_float, known, require_finite, require_shape
+from .._core import (
+    PyTree,
+    Scalar,
+    Where,
+    as_float,
+    compiled,
+    known,
+    require_finite,
+    require_shape,
+)
 from .._network import Network, Params
 from ._covariance import doubled
 from ._linear import Jacobians, fixed_point, jacobians, stacked
@@ -94,7 +103,7 @@ def critical_k(
     return _critical_k(net, params, x0, low, high, where, checked_points(points))
 
 
-@eqx.filter_jit
+@compiled
 def _critical_k(net, params, x0, low, high, where, points):
     dtype = stacked(net, x0)[0].dtype
     low, high = low.astype(dtype), high.astype(dtype)

@@ -2,16 +2,21 @@
 
 from ._angles import TURN as TURN
 from ._angles import wrapped as wrapped
+from ._arguments import as_arguments as as_arguments
+from ._arguments import compiled as compiled
 from ._batching import with_batches as with_batches
 from ._check import as_count as as_count
 from ._check import as_float as as_float
 from ._check import as_steps as as_steps
 from ._check import calling as calling
 from ._check import constant as constant
+from ._check import in_short as in_short
 from ._check import is_key as is_key
 from ._check import known as known
+from ._check import require_callable as require_callable
 from ._check import require_choice as require_choice
 from ._check import require_finite as require_finite
+from ._check import require_key as require_key
 from ._check import require_lengths as require_lengths
 from ._check import require_names as require_names
 from ._check import require_no_nan as require_no_nan
@@ -27,8 +32,10 @@ from ._checkpoint import Interrupted as Interrupted
 from ._checkpoint import as_arrays as as_arrays
 from ._checkpoint import as_tree as as_tree
 from ._checkpoint import fingerprint as fingerprint
+from ._checkpoint import read_arrays as read_arrays
 from ._checkpoint import read_checkpoint as read_checkpoint
 from ._checkpoint import require_no_keys as require_no_keys
+from ._checkpoint import write_arrays as write_arrays
 from ._checkpoint import write_checkpoint as write_checkpoint
 from ._devices import PART as PART
 from ._devices import WHOLE as WHOLE
@@ -37,6 +44,7 @@ from ._devices import everywhere as everywhere
 from ._devices import mesh_of as mesh_of
 from ._devices import on_each as on_each
 from ._devices import shard_map as shard_map
+from ._functions import interned as interned
 from ._linalg import cholesky as cholesky
 from ._linalg import eigenvalues as eigenvalues
 from ._linalg import eigenvectors as eigenvectors
@@ -44,6 +52,7 @@ from ._linalg import inverse as inverse
 from ._linalg import solve as solve
 from ._linalg import triangular_factor as triangular_factor
 from ._named import Signal as Signal
+from ._named import asking as asking
 from ._named import container as container
 from ._named import get as get
 from ._named import names_of as names_of
@@ -54,6 +63,7 @@ from ._packing import repack as repack
 from ._progress import progress_bar as progress_bar
 from ._schemes import SCHEMES as SCHEMES
 from ._schemes import STAGES as STAGES
+from ._types import PARAMETER as PARAMETER
 from ._types import PerTarget as PerTarget
 from ._types import PyTree as PyTree
 from ._types import Scalar as Scalar

@@ -45,6 +45,8 @@ def as_float(name: str, x: Any) -> Array:
     """Convert `x` to an array of floats: floats keep their dtype, integers and booleans change."""
     if x is None:
         raise TypeError(f"`{name}` must be an array of numbers, not NoneType.")
+    if isinstance(x, Array) and is_key(x):
+        raise TypeError(f"`{name}` must be an array of numbers, not a random key.")
     if isinstance(x, int):
         x = float(x)  # A Python number stays weakly typed: it adopts the dtype it is combined with.
     try:
@@ -182,9 +184,33 @@ def require_names(what: str, names: Iterable[str], allowed: Iterable[str]) -> No
         if name not in allowed:
             close = difflib.get_close_matches(str(name), allowed, 1)
             offer = f" Did you mean {close[0]!r}?" if close else ""
-            raise ValueError(
-                f"There is no {what} {name!r}; there are: {', '.join(allowed)}.{offer}"
-            )
+            listed = f"there are: {', '.join(allowed)}" if allowed else "there are none"
+            raise ValueError(f"There is no {what} {name!r}; {listed}.{offer}")
+
+
+def require_callable(name: str, x: Any, example: str) -> None:
+    """Refuse what is no function; the error shows an `example` of a call."""
+    if not callable(x) or isinstance(x, type):
+        raise TypeError(f"`{name}` must be a function, not {in_short(x)}: {example}.")
+
+
+def require_key(key: Any) -> None:
+    """Refuse what is not one random key."""
+    is_array = isinstance(key, Array | np.ndarray)
+    if not (is_array and (is_key(key) or jnp.shape(key)[-1:] == (2,))):
+        raise TypeError(f"`key` must be a key from jax.random.key(seed), not {key!r}.")
+    keys = key.shape if is_key(key) else key.shape[:-1]
+    if keys:
+        raise TypeError(f"`key` must be one key, not {keys} of them: use `jax.vmap` over keys.")
+
+
+def in_short(x: Any) -> str:
+    """Return what something is, for an error: the class that it is, or a value of which class."""
+    if isinstance(x, type):
+        return f"the class {x.__name__} itself"
+    if isinstance(x, Array | np.ndarray):
+        return f"an array of shape {x.shape}"
+    return repr(x) if isinstance(x, str | int | float | None) else f"a {type(x).__name__}"
 
 
 def as_count(name: str, n: Any) -> int:

@@ -102,6 +102,13 @@ def write_checkpoint(path: Path, arrays: dict[str, np.ndarray], marks: dict[str,
     Raises:
         OSError: if the file cannot be written; the old one is then unchanged.
     """
+    write_arrays("save", path, arrays, marks)
+
+
+def write_arrays(
+    argument: str, path: Path, arrays: dict[str, np.ndarray], marks: dict[str, Any]
+) -> None:
+    """Write arrays and marks, which JSON can hold, as `write_checkpoint`; errors name the argument."""
     kinds = {name: (x.dtype.name, x.shape) for name, x in arrays.items() if _is_foreign(x)}
     whole: dict[str, Any] = {name: _plain(x) for name, x in arrays.items()}
     whole |= {"marks": np.asarray(json.dumps(marks)), "kinds": np.asarray(json.dumps(kinds))}
@@ -123,7 +130,7 @@ def write_checkpoint(path: Path, arrays: dict[str, np.ndarray], marks: dict[str,
         _sync_folder(path.parent)
     except OSError as error:
         raise OSError(
-            f"`save`: cannot write {path}: {error}. What was written before is unchanged."
+            f"`{argument}`: cannot write {path}: {error}. What was written before is unchanged."
         ) from error
 
 
@@ -155,14 +162,7 @@ def read_checkpoint(path: Path, marks: dict[str, str], work: str) -> dict[str, n
     if not path.exists():
         return None
     try:
-        with zipfile.ZipFile(path) as packed:
-            if any(member.compress_type != zipfile.ZIP_STORED for member in packed.infolist()):
-                raise ValueError("it is compressed, and could unpack to any size")
-        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            found = dict(file)
-        theirs, kinds = (dict(json.loads(str(found.pop(name)))) for name in ("marks", "kinds"))
-        for name, (dtype, shape) in kinds.items():
-            found[name] = found[name].view(jax.numpy.dtype(dtype)).reshape(shape)
+        found, theirs = read_arrays(path)
     except Exception as error:  # A damaged file can raise nearly anything.
         raise ValueError(
             f"`save`: {path} is not a {work} that can be continued ({error}). Remove it to start again."
@@ -174,6 +174,19 @@ def read_checkpoint(path: Path, marks: dict[str, str], work: str) -> dict[str, n
             f"{work} a folder of its own, or remove the file to start again."
         )
     return found
+
+
+def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Return the arrays and the marks that `write_arrays` wrote; a damaged file raises any error."""
+    with zipfile.ZipFile(path) as packed:
+        if any(member.compress_type != zipfile.ZIP_STORED for member in packed.infolist()):
+            raise ValueError("it is compressed, and could unpack to any size")
+    with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+        found = dict(file)
+    marks, kinds = (dict(json.loads(str(found.pop(name)))) for name in ("marks", "kinds"))
+    for name, (dtype, shape) in kinds.items():
+        found[name] = found[name].view(jax.numpy.dtype(dtype)).reshape(shape)
+    return found, marks
 
 
 def require_no_keys(what: str, like: PyTree) -> None:

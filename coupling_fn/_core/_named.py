@@ -1,13 +1,17 @@
 """Read and rebuild states and inputs by name, in whatever container the user keeps them in."""
 
+import difflib
 from collections import namedtuple
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 
+from ._check import calling
 from ._types import PyTree
 
 Signal = str | Callable[[Any], Array]
@@ -27,12 +31,18 @@ def names_of(container: Any) -> tuple[str, ...]:
     """Return the names that a dict, NamedTuple or dataclass holds."""
     if isinstance(container, Mapping):
         return tuple(container)
-    fields = getattr(container, "_fields", None) or getattr(container, "__dataclass_fields__", None)
-    if fields is None:
+    fields = _fields_of(container)
+    if not fields:
         raise TypeError(
             f"`x0` must name its states: a NamedTuple or a dict, not {type(container).__name__}."
         )
-    return tuple(fields)
+    return fields
+
+
+def _fields_of(container: Any) -> tuple[str, ...]:
+    """Return the names of the fields of a NamedTuple or dataclass; none of anything else."""
+    fields = getattr(container, "_fields", None) or getattr(container, "__dataclass_fields__", None)
+    return tuple(fields or ())
 
 
 def refill(x: PyTree, values: Mapping[str, Any]) -> PyTree:
@@ -53,3 +63,57 @@ def container(x: PyTree, names: tuple[str, ...], driven: dict[str, Any], like: A
     values = {name: jnp.broadcast_to(driven.get(name, 0.0), like.shape) for name in names}
     values = {name: value.astype(like.dtype) for name, value in values.items()}
     return values if isinstance(x, Mapping) else _inputs_type(names)(**values)
+
+
+@contextmanager
+def asking(what: str, given: Mapping[str, Any], hint: str = "") -> Iterator[None]:
+    """Call a function of the user's that asks `given` for names: errors are told in its words.
+
+    Args:
+        what: what the function is called in errors.
+        given: what it is given, by what that is called, such as "its inputs".
+        hint: as in `calling`.
+    """
+    try:
+        with calling(what, hint):
+            yield
+    except jax.errors.ConcretizationTypeError as error:
+        raise TypeError(
+            f"{what} makes a Python number (`float`, `int`, `range`) of an array that JAX traces, whose "
+            "value is not known yet. Leave it an array."
+        ) from error
+    except AttributeError as error:
+        for said, holder in given.items():
+            if error.obj is holder:
+                raise TypeError(
+                    f"{what} asks for {error.name!r}, which {said}, of type {type(holder).__name__}, does "
+                    f"not have. {_offered(said, holder, error.name)}"
+                ) from error
+        raise
+    except KeyError as error:
+        (name,) = error.args or (None,)
+        dicts = [x for x in given.values() if isinstance(x, Mapping) and name not in x]
+        if not (isinstance(name, str) and dicts):
+            raise
+        have = " ".join(_offered(said, x, name) for said, x in given.items())
+        raise TypeError(f"{what} asks for {name!r}, which it is not given. {have}") from error
+    except TypeError as error:
+        for said, holder in given.items():
+            if holder is None and "NoneType" in str(error):
+                raise TypeError(f"{what} asks for a part of {said}, which is None.") from error
+            if hasattr(holder, "_fields") and "indices must be integers" in str(error):
+                raise TypeError(
+                    f"{what} asks for a name in brackets, but {said} is a {type(holder).__name__}: write "
+                    f"`.{_fields_of(holder)[0]}`."
+                ) from error
+        raise
+
+
+def _offered(said: str, holder: Any, name: str) -> str:
+    """Return the names that something holds, as a sentence, and the one that may be meant."""
+    if isinstance(holder, Mapping) and name in holder:
+        return "It is a dict, which is read by names in brackets, not after a dot."
+    names = list(map(str, holder)) if isinstance(holder, Mapping) else list(_fields_of(holder))
+    close = difflib.get_close_matches(name, names, 1)
+    meant = f" Did you mean {close[0]!r}?" if close else ""
+    return f"Names in {said}: {', '.join(names) or 'none'}.{meant}"

@@ -22,6 +22,8 @@ else:
 PyTree: TypeAlias = Any
 Where: TypeAlias = Callable[[PyTree], Any]
 
+PARAMETER = "parameter"  # what marks a field of numbers, in its metadata
+
 
 def parameter(
     name: str, default: float, unit: str | None = None, *, shapes: tuple[str, ...] | None = None
@@ -43,6 +45,6 @@ def parameter(
         require_no_nan(name, x)  # Infinity is allowed: a time constant may be infinite.
         return x
 
-    said = {"unit": unit, "shapes": shapes}
+    said = {"unit": unit, "shapes": shapes, PARAMETER: True}
     metadata = {key: value for key, value in said.items() if value is not None}
     return eqx.field(default=default, converter=convert, metadata=metadata)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array, lax
 
-from .._core import PyTree
+from .._core import PyTree, as_arguments
 from ._derivatives import value_and_gradient
 from ._leaves import Fitted, Unconstrained, one_float, strong, widest
 
@@ -133,7 +133,7 @@ def split(problem: Problem) -> tuple[list[Any], Any]:
 
     `eqx.filter_jit` does this at every call; doing it once per fit saves about 0.2 ms per step.
     """
-    leaves, tree = jax.tree.flatten(problem)
+    leaves, tree = jax.tree.flatten(as_arguments(problem))
     arrays = [x if eqx.is_array(x) else None for x in leaves]
     return arrays, (tree, tuple(None if eqx.is_array(x) else x for x in leaves))
 

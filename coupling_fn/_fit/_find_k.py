@@ -13,7 +13,15 @@ import optax
 from jax.typing import ArrayLike
 from jaxtyping import Num
 
-from .._core import Scalar, as_count, as_float, known, require_finite
+from .._core import (
+    Scalar,
+    as_count,
+    as_float,
+    asking,
+    known,
+    require_callable,
+    require_finite,
+)
 from ..observe import (
     chance_synchrony,
     fc_correlation,
@@ -132,6 +140,8 @@ def find_k(
         >>> round(search.k, 2)
         0.3
     """
+    require_callable("run", run, "cf.find_k(run, target_fc)")
+    require_callable("objective", objective, "a function of the simulated FC and the target")
     strengths = _checked_ks(ks)
     fit_steps = as_count("fit_steps", fit_steps)
     signals = _shape_of_signals(run, strengths[0])
@@ -146,11 +156,19 @@ def find_k(
             "metastability": metastability(phases),
             "fc_correlation": fc_correlation(fc, target_fc),
             "fc_rmse": fc_rmse(fc, target_fc),
-            "objective": objective(fc, target_fc),
+            "objective": distance(fc),
         }
 
+    def distance(fc: Any) -> Any:
+        with asking("`objective`", {}, "It is called with a simulated FC and the target."):
+            return objective(fc, target_fc)
+
     def loss(params: dict[str, Any]) -> Any:
-        return objective(_observe(run, params["k"])[0], target_fc)
+        return distance(_observe(run, params["k"])[0])
+
+    got = getattr(jax.eval_shape(distance, target_fc), "shape", None)
+    if got != ():
+        raise TypeError(f"`objective` must return one number, not an array of shape {got}.")
 
     swept = sweep(measure, strengths, chunk=chunk, progress=progress)
     curves = {name: np.asarray(x) for name, x in swept.items()}
@@ -197,7 +215,8 @@ def _checked_ks(ks: Any) -> Any:
 
 
 def _shape_of_signals(run: Callable[[Any], Any], k: Any) -> jax.ShapeDtypeStruct:
-    got: Any = jax.eval_shape(run, k)
+    with asking("`run`", {}, "`run` is called with one k."):
+        got: Any = jax.eval_shape(run, k)
     parts: Any = got if isinstance(got, tuple) else (got,)
     shapes: list[Any] = [getattr(part, "shape", ()) for part in parts]
     if len(parts) not in (1, 2) or shapes[0] != shapes[-1] or len(shapes[0]) != 2:

@@ -26,7 +26,7 @@ from .._core import (
 from ..transforms import Transform
 from ._derivatives import DERIVATIVES, Derivative
 from ._descent import Problem
-from ._leaves import Fitted, at_least_one, fitted_leaves, start_points
+from ._leaves import Fitted, at_least_one, fitted_leaves, start_points, told
 from ._loop import Descent, Disk, Watch, stacked
 
 _ADAM = optax.adam(1e-2)  # one object, so that the next fit finds the compiled step
@@ -229,6 +229,7 @@ def fit(
         (0.5, (3,))
     """
     steps, retries = as_count("steps", steps), as_count("retries", retries)
+    loss = told("fit", "loss", loss)
     optimizer = _ADAM if optimizer is None else optimizer
     require_optimizer(optimizer)
     require_choice("derivative", derivative, DERIVATIVES)

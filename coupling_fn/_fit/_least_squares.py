@@ -15,7 +15,16 @@ from .._core import PyTree, Where, as_count, require_choice, triangular_factor
 from ..transforms import Transform
 from ._derivatives import DERIVATIVES, Derivative, value_and_jacobian
 from ._fit import FitResult, result_of
-from ._leaves import Fitted, Unconstrained, fitted_leaves, flatten, is_float, start_points, widest
+from ._leaves import (
+    Fitted,
+    Unconstrained,
+    fitted_leaves,
+    flatten,
+    is_float,
+    start_points,
+    told,
+    widest,
+)
 
 
 def least_squares(
@@ -83,6 +92,7 @@ def least_squares(
             "cf.least_squares needs optimistix; the extra coupling_fn[least-squares] installs it."
         ) from error
     require_choice("derivative", derivative, DERIVATIVES)
+    residuals = told("least_squares", "residuals", residuals)
     fitted = fitted_leaves("least_squares", params, where, transform)
     unconstrained, many = start_points(fitted, starts, key, spread)
     if solver is None:

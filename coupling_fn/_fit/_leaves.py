@@ -1,7 +1,7 @@
 """The fitted leaves of `params`, and the way between them and unconstrained values."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -10,7 +10,18 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from .._core import PyTree, Where, as_count, require_finite, require_positive, traced
+from .._core import (
+    PyTree,
+    Where,
+    as_arguments,
+    as_count,
+    asking,
+    require_callable,
+    require_finite,
+    require_key,
+    require_positive,
+    traced,
+)
 from ..transforms import Transform, identity
 
 Unconstrained = tuple[Array, ...]  # what an optimiser moves: one array per fitted leaf
@@ -85,6 +96,7 @@ def fitted_leaves(
 
     Messages name the `caller`.
     """
+    params = as_arguments(params)
     if check:
         _check_params(caller, params)
     fitted, shape = _picked(where, params)
@@ -105,6 +117,7 @@ def start_points(
         starts = at_least_one("starts", starts)
         if key is None:
             raise ValueError("`starts` are drawn at random: also give `key=jax.random.key(seed)`.")
+        require_key(key)
         draws = [
             jax.random.normal(k, (starts, *u.shape), u.dtype).at[0].set(0)
             for k, u in zip(jax.random.split(key, len(first)), first, strict=True)
@@ -156,6 +169,31 @@ def strong(x: Any) -> Array:
 def is_float(x: Any) -> bool:
     """Return whether an array holds real floats."""
     return jnp.issubdtype(x.dtype, jnp.floating)
+
+
+class Told(eqx.Module):
+    """A function of the user's, whose errors are told in words.
+
+    Attributes:
+        fn: the function.
+        name: what the argument is called.
+    """
+
+    fn: Callable[..., Any]
+    name: str = eqx.field(static=True)
+
+    def __call__(self, params: PyTree, *batch: Any) -> Any:
+        """Call the function with parameters, and with a batch where there is one."""
+        data = " and a batch" if batch else ""
+        hint = f"`{self.name}` is called with params{data} alone."
+        with asking(f"`{self.name}`", {"params": params}, hint):
+            return self.fn(params, *batch)
+
+
+def told(caller: str, name: str, fn: Any) -> Told:
+    """Return a function of the user's so that its errors are told in words; refuse anything else."""
+    require_callable(name, fn, f"cf.{caller}({name}, params, where=...)")
+    return Told(as_arguments(fn), name)
 
 
 def one_float(value: Any) -> Array:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
-from .._core import PyTree, Where, traced
+from .._core import PyTree, Where, require_callable, traced
 from ..transforms import Transform
 from ..transforms._transforms import log_slope
 from ._leaves import Fitted, Unconstrained, fitted_leaves, one_float
@@ -114,5 +114,6 @@ def log_density(
         0.25
     """
     # Inside `jit`, for example over data sets, params have no values to check yet.
+    require_callable("loss", loss, "cf.log_density(loss, params, where=...)")
     fitted = fitted_leaves("log_density", params, where, transform, check=not traced(params))
     return LogDensity(loss, prior, fitted, fitted.start())

@@ -13,11 +13,11 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from .._core import PyTree, Where, as_count, as_float, require_finite, require_positive
+from .._core import PyTree, Where, as_count, as_float, compiled, require_finite, require_positive
 from ..transforms import Transform
 from ._descent import LBFGS, Problem, descend
 from ._fit import require_optimizer
-from ._leaves import fitted_leaves, one_float
+from ._leaves import fitted_leaves, one_float, told
 
 
 class ProfileLikelihood(eqx.Module):
@@ -105,6 +105,7 @@ def profile_likelihood(
         >>> [round(end, 2) for end in found.interval]
         [1.8, 2.2]
     """
+    loss = told("profile_likelihood", "loss", loss)
     held = fitted_leaves("profile_likelihood", params, along)
     values = as_float("values", values)
     require_finite("values", values)
@@ -141,7 +142,7 @@ def profile_likelihood(
     return ProfileLikelihood(values, losses, leaves, (low, high), warned)
 
 
-@eqx.filter_jit
+@compiled
 def _profile(loss, held, others, start, optimizer, steps, values):
     def one(value: Array) -> Any:
         there = held.put([value])

@@ -11,11 +11,11 @@ import optax
 from jax import Array, lax
 from jaxtyping import Float
 
-from .._core import PyTree, Where, as_count
+from .._core import PyTree, Where, as_count, require_key
 from ..transforms import Transform
 from ._descent import LBFGS, Problem, descend
 from ._fit import require_optimizer
-from ._leaves import Fitted, Unconstrained, fitted_leaves
+from ._leaves import Fitted, Unconstrained, fitted_leaves, told
 from ._sweep import sweep
 
 
@@ -157,6 +157,8 @@ def bootstrap(
         >>> bool(0.03 < found.error < 0.08)  # 0.112 / √4
         True
     """
+    loss = told("bootstrap", "loss", loss)
+    require_key(key)
     fitted = fitted_leaves("bootstrap", params, where, transform)
     optimizer = LBFGS if optimizer is None else optimizer
     require_optimizer(optimizer)

@@ -17,14 +17,17 @@ from .._core import (
     WHOLE,
     Interrupted,
     PyTree,
+    as_arguments,
     as_arrays,
     as_count,
     as_tree,
+    asking,
     fingerprint,
     known,
     mesh_of,
     progress_bar,
     read_checkpoint,
+    require_callable,
     require_no_keys,
     shard_map,
     traced,
@@ -90,11 +93,14 @@ def sweep(
         >>> ends.shape, float(ks[ends.argmax()])
         ((7,), 1.5)
     """
-    size = _length(values)
+    require_callable("fn", fn, "cf.sweep(fn, values)")
+    size, fn = _length(values), _Asking(as_arguments(fn))
     if chunk is not None:
         chunk = as_count("chunk", chunk)
         if chunk == 0:
             raise ValueError("`chunk` must be at least 1; got 0. None runs all values at once.")
+    if devices is not None and not isinstance(devices, Sequence):
+        raise TypeError(f"`devices` must be a list, such as jax.devices()[:2], not {devices!r}.")
     if devices is not None and not len(devices):
         raise ValueError("`devices` must not be empty; `jax.devices()` lists all there are.")
     if not known(fn, values):
@@ -130,6 +136,17 @@ def sweep(
     except KeyboardInterrupt:
         raise Interrupted(_joined(results, size, numpy) if results else None) from None
     return _joined(results, size, numpy)
+
+
+class _Asking(eqx.Module):
+    """A function of the user's, whose errors are told in words."""
+
+    fn: Callable[[Any], PyTree]
+
+    def __call__(self, value: Any) -> PyTree:
+        hint = "`fn` is called with one value; of a `grid` that is a dict with all axes."
+        with asking("`fn`", {"the value": value}, hint):
+            return self.fn(value)
 
 
 def _joined(results: list[PyTree], size: int, numpy: Any) -> PyTree:

@@ -11,7 +11,7 @@ import numpy as np
 from jax import Array, lax
 from jaxtyping import Bool, Float
 
-from .._core import PyTree, Where, as_float, require_choice, require_positive
+from .._core import PyTree, Where, as_float, compiled, require_choice, require_positive
 from ..transforms import Transform
 from ._derivatives import DERIVATIVES, Derivative, reads_pairs, value_and_jacobian
 from ._leaves import (
@@ -23,6 +23,7 @@ from ._leaves import (
     is_float,
     one_float,
     size_of,
+    told,
     unflatten,
 )
 
@@ -157,6 +158,7 @@ def uncertainty(
         least determined: +0.71 params['height'], -0.71 params['slope']
     """
     require_choice("derivative", derivative, DERIVATIVES)
+    loss = told("uncertainty", "loss", loss)
     fitted = fitted_leaves("uncertainty", params, where, transform)
     at = fitted.start()
     shape = jax.eval_shape(lambda u: loss(fitted.at(u)), at)
@@ -227,7 +229,7 @@ def _of_residuals(residuals: Array, jacobian: Array, noise: Any, count: int) -> 
     return _Information(r @ r / variance / 2, j.T @ r / variance, j.T @ j / variance, r)
 
 
-@eqx.filter_jit
+@compiled
 def _hessian(loss: Any, fitted: Fitted, at: Unconstrained) -> tuple[Array, Array, Array]:
     def gradient(unconstrained: Unconstrained) -> Any:
         return jax.value_and_grad(lambda u: one_float(loss(fitted.at(u))))(unconstrained)
@@ -239,7 +241,7 @@ def _hessian(loss: Any, fitted: Fitted, at: Unconstrained) -> tuple[Array, Array
     return value, flatten(slope), lax.map(product, basis(at), batch_size=8)
 
 
-@eqx.filter_jit
+@compiled
 def _jacobian(loss: Any, fitted: Fitted, at: Unconstrained, derivative: str) -> tuple[Array, Array]:
     return value_and_jacobian(lambda u: loss(fitted.at(u)), at, derivative)
 

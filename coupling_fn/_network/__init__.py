@@ -1,5 +1,10 @@
 """Nodes, couplings, lags and a scheme as one step: a pure function `(state, params) -> state`."""
 
+from ._checks import require_states as require_states
+from ._files import load_params as load_params
+from ._files import load_state as load_state
+from ._files import save_params as save_params
+from ._files import save_state as save_state
 from ._link import Link as Link
 from ._link import SeparableLink as SeparableLink
 from ._link import add as add

@@ -14,6 +14,7 @@ from .._core import (
     TURN,
     PyTree,
     get,
+    in_short,
     known,
     names_of,
     read,
@@ -28,7 +29,7 @@ from .._coupling import require_k
 from ..nodes import Node, catalog
 from ..noise._increments import check_external, noises_of
 from ._link import Link
-from ._params import Params, Wire
+from ._params import Params, State, Wire
 
 
 def require_node(node: Any) -> None:
@@ -36,6 +37,8 @@ def require_node(node: Any) -> None:
     if isinstance(node, str):
         require_names("node", [node], catalog())
         raise TypeError(f"`node` must be a function: cf.nodes.{node}, not its name.")
+    if isinstance(node, type) or not callable(node):
+        raise TypeError(f"`node` must be a function, such as cf.nodes.hopf, not {in_short(node)}.")
     if not hasattr(node, "states"):
         name = getattr(node, "__name__", "node")
         raise TypeError(
@@ -50,6 +53,13 @@ def checked_wires(node: Node, couplings: Wire | Mapping[str, Wire] | None) -> di
         couplings = Wire(*map(tuple, zip(*node.coupled, strict=True)))
     if couplings is None or isinstance(couplings, Wire):
         couplings = {} if couplings is None else {"coupling": couplings}
+    wires = list(couplings.values()) if isinstance(couplings, Mapping) else [couplings]
+    for wire in wires:
+        if not isinstance(wire, Wire) or not isinstance(couplings, Mapping):
+            raise TypeError(
+                '`couplings` must be a cf.Wire("x", into="x"), or a dict of wires by name, not '
+                f"{in_short(wire)}. The coupling itself goes into cf.Params(coupling=...)."
+            )
     for wire in couplings.values():
         signals = [s for s in wire.source + wire.target if isinstance(s, str)]
         require_names("state", signals, node.states)
@@ -197,6 +207,32 @@ def _with_angles(x: PyTree, angles: Sequence[str], first: float, last: float) ->
 def _turned(x: PyTree, angles: Sequence[str]) -> PyTree:
     """Return a state after a whole turn of its angles."""
     return refill(x, {n: get(x, n) + sum(TURN) * (n in angles) for n in names_of(x)})
+
+
+def require_params(params: Any) -> None:
+    """Refuse what are no parameters of a network."""
+    if not isinstance(params, Params):
+        raise TypeError(
+            f"`params` must be cf.Params(node=..., coupling=...), not {in_short(params)}."
+        )
+
+
+def require_states(node: Node, x0: Any) -> None:
+    """Refuse an `x0` that does not have the states of the node, and no others."""
+    if isinstance(x0, type):
+        raise TypeError(f"`x0` must be states at t = 0, not {in_short(x0)}: give it its arrays.")
+    if isinstance(x0, State):
+        raise TypeError("`x0` must be the states of the node, not a whole State: give its `.node`.")
+    if isinstance(x0, Params):
+        raise TypeError("`x0` must be the states of the node, not a Params, which comes after it.")
+    names = names_of(x0)
+    require_names("state", names, node.states)
+    missing = [name for name in node.states if name not in names]
+    if missing:
+        raise ValueError(
+            f"`x0` must have all states of the node {getattr(node, '__name__', '')}, "
+            f"{', '.join(node.states)}; it lacks {', '.join(missing)}."
+        )
 
 
 def require_fitting_params(node: Node, params: Params, regions: int) -> None:

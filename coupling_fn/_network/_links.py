@@ -13,7 +13,7 @@ from jax.sharding import Mesh
 from .._core import by_node, known, read, require_names
 from .._coupling import Coupling, SumCoupling
 from .._delays import fractional_lags, nearest_lags, within_bounds
-from ._checks import require_fitting_lags
+from ._checks import require_fitting_lags, require_params
 from ._fields import NetworkFields
 from ._link import Link, Signals, Tap, pairwise_link, separable_link
 from ._params import Params, State, Wire, present_edges
@@ -21,6 +21,7 @@ from ._params import Params, State, Wire, present_edges
 
 def links_of(net: NetworkFields, params: Params) -> tuple[Link, ...]:
     """Prepare the couplings of `params` for a run: this is done once, not at each step."""
+    require_params(params)
     couplings = params.coupling
     if not isinstance(couplings, Mapping):
         couplings = {} if couplings is None else {"coupling": couplings}

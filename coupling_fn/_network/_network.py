@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
@@ -12,12 +11,14 @@ from .._core import (
     SCHEMES,
     STAGES,
     PyTree,
+    as_arguments,
     as_float,
     get,
-    names_of,
+    interned,
     read,
     refill,
     require_choice,
+    require_key,
     require_names,
     require_positive_number,
     wrapped,
@@ -46,7 +47,9 @@ from ._checks import (
     require_fitting_coupling,
     require_fitting_params,
     require_node,
+    require_params,
     require_periodic,
+    require_states,
 )
 from ._fields import NetworkFields
 from ._links import history_depths, links_of, require_same_dt
@@ -134,6 +137,7 @@ class Network(NetworkFields):
         angles: Angles = "wrap",
     ):
         require_node(node)
+        node = interned(node)
         require_positive_number("dt", dt, "ms")
         require_choice("interpolate", interpolate, (None, "linear"))
         require_choice("scheme", scheme, SCHEMES)
@@ -203,8 +207,10 @@ class Network(NetworkFields):
             >>> net.init(cf.nodes.LinearState(jnp.ones(2)), params).history["x"].shape
             (4, 2)
         """
-        x0 = _checked_states(self.node, x0)
-        _require_key(key)
+        x0, params = _checked_states(self.node, x0), as_arguments(params)
+        require_params(params)
+        if key is not None:
+            require_key(key)
         noises = noises_of(self.node.states, params.noise, params.external)
         noises.require_key(key)
         first = get(x0, self.node.states[0])
@@ -238,6 +244,7 @@ class Network(NetworkFields):
     def __call__(self, state: State, params: Params) -> State:
         """Take one step, from time `state.step * dt` to one dt later."""
         require_state(state)
+        params = as_arguments(params)
         return prepare_step(self, params)(state, params)
 
     def restart_clock(self, state: State) -> State:
@@ -322,19 +329,9 @@ def _by_source(history: Any, sources: list[str]) -> dict[str, Any]:
 
 def _checked_states(node: Node, x0: PyTree) -> PyTree:
     """Return `x0` with float arrays, one `(region,)` per state of the node."""
-    names = names_of(x0)
-    require_names("state", names, node.states)
-    require_names("state in `x0`", node.states, names)
+    require_states(node, x0)
     x0 = refill(x0, {name: as_float("x0", get(x0, name)) for name in node.states})
     shapes = {name: np.shape(get(x0, name)) for name in node.states}
     if len(set(shapes.values())) > 1 or any(len(shape) != 1 for shape in shapes.values()):
         raise ValueError(f"Each state in `x0` must have shape (region,); they have {shapes}.")
     return x0
-
-
-def _require_key(key: Any) -> None:
-    is_key = isinstance(key, (Array, np.ndarray)) and (
-        jnp.issubdtype(key.dtype, jax.dtypes.prng_key) or jnp.shape(key) == (2,)
-    )
-    if key is not None and not is_key:
-        raise TypeError(f"`key` must be a key from jax.random.key(seed), not {key!r}.")

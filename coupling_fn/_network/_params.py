@@ -1,5 +1,6 @@
 """The values of a network: how it is wired, what of it may vary, and where a run of it stands."""
 
+import dataclasses
 import functools
 import operator
 from collections.abc import Mapping
@@ -11,9 +12,12 @@ import numpy as np
 from jax import Array
 
 from .._core import (
+    PARAMETER,
     PyTree,
     Signal,
     as_float,
+    in_short,
+    interned,
     require_finite,
     require_lengths,
     require_nonnegative,
@@ -57,15 +61,25 @@ class Wire(eqx.Module):
         into: str | tuple[str, ...],
         target: Signal | tuple[Signal, ...] | None = None,
     ):
-        self.source = source if isinstance(source, tuple) else (source,)
+        source = tuple(source) if isinstance(source, list) else source
+        into = tuple(into) if isinstance(into, list) else into
+        target = tuple(target) if isinstance(target, list) else target
+        source = source if isinstance(source, tuple) else (source,)
+        self.source = tuple(map(interned, source))
         self.into = into if isinstance(into, tuple) else (into,)
         target = source if target is None else target
-        self.target = target if isinstance(target, tuple) else (target,)
+        target = target if isinstance(target, tuple) else (target,)
+        self.target = tuple(map(interned, target))
         if not len(self.source) == len(self.into) == len(self.target):
             raise ValueError(
                 f"A wire pairs sources, inputs and targets one to one; it got {len(self.source)}, "
                 f"{len(self.into)} and {len(self.target)} of them."
             )
+
+
+def _numbers(name: str) -> Any:
+    """Return a field of numbers, alone or in a dict, which become float arrays."""
+    return eqx.field(default=None, converter=lambda x: _floats(name, x), metadata={PARAMETER: True})
 
 
 class Params(eqx.Module):
@@ -100,21 +114,35 @@ class Params(eqx.Module):
 
     node: PyTree = None
     coupling: PyTree = None
-    noise: PyTree = eqx.field(default=None, converter=lambda x: _floats("noise", x))
-    external: dict[str, Any] | None = eqx.field(
-        default=None, converter=lambda x: _floats("external", x)
-    )
-    lengths: PyTree = eqx.field(default=None, converter=lambda x: _floats("lengths", x))
-    speed: Any = eqx.field(default=None, converter=lambda x: _floats("speed", x))
+    noise: PyTree = _numbers("noise")
+    external: dict[str, Any] | None = _numbers("external")
+    lengths: PyTree = _numbers("lengths")
+    speed: Any = _numbers("speed")
 
     def __check_init__(self):
         one = {"": self.coupling} if not isinstance(self.coupling, Mapping) else self.coupling
         for name, coupling in one.items():
-            if len(getattr(coupling, "shape", ())) == 2:  # a prefix tree, as of in_axes, passes
+            matrix = len(getattr(coupling, "shape", ())) == 2
+            called = callable(coupling) and not isinstance(coupling, type)
+            value = isinstance(coupling, str | type) or dataclasses.is_dataclass(coupling)
+            if matrix or (value and not called):  # a prefix tree, as of in_axes, passes
                 raise TypeError(
                     f"`coupling`{f' {name!r}' * bool(name)} must be a coupling, such as "
-                    f"AdditiveCoupling(conn, k), not {type(coupling).__name__}."
+                    f"AdditiveCoupling(conn, k), not {in_short(coupling)}."
                 )
+        if isinstance(self.node, type):
+            raise TypeError(
+                f"`node` must be parameters of a node, not {in_short(self.node)}: call it."
+            )
+        given = self.external.values() if isinstance(self.external, Mapping) else ()
+        for value in given:
+            if isinstance(value, type):
+                raise TypeError(f"`external` must not hold {in_short(value)}: call it.")
+        if isinstance(self.external, Array) or callable(self.external) or is_noise(self.external):
+            raise TypeError(
+                "`external` must be a dict by the names of inputs, such as {'x': 1.0}, not "
+                f"{in_short(self.external)}."
+            )
         if (self.lengths is None) != (self.speed is None):
             given, missing = ("lengths", "speed") if self.speed is None else ("speed", "lengths")
             raise ValueError(f"`{given}` came without `{missing}`; a delay needs both.")

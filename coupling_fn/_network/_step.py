@@ -15,7 +15,7 @@ from .._core import (
     SCHEMES,
     STAGES,
     PyTree,
-    calling,
+    asking,
     container,
     everywhere,
     get,
@@ -231,8 +231,12 @@ def _external(name: str, value: Any, time: Time, shape: tuple[int, ...]) -> Arra
     """Return an external input at a time."""
     if not callable(value):
         return value
-    with calling(f"The external input on `{name}`"):
+    with asking(f"`external` on {name!r}", {}, "It is called with the time alone, in ms."):
         value = at_time(value, time)
+    if value is None:
+        raise TypeError(
+            f"`external` on {name!r} returned None; it must return its value at a time."
+        )
     require_one_or_each(f"external` on `{name}", value, *shape)
     return value
 
@@ -240,16 +244,9 @@ def _external(name: str, value: Any, time: Time, shape: tuple[int, ...]) -> Arra
 def derivative(net: NetworkFields, x: PyTree, inputs: Any, params: Params) -> PyTree:
     """Return the nodes' rate of change, in the shapes of their state."""
     name = getattr(net.node, "__name__", "node")
-    try:
-        with calling(f"The node {name}"):
-            rates = net.node(x, inputs, params.node)
-    except AttributeError as error:
-        if error.obj is not params.node:
-            raise
-        raise TypeError(
-            f"The node {name} asks for {error.name!r}, which `params.node`, of type "
-            f"{type(params.node).__name__}, does not have."
-        ) from error
+    given = {"its state": x, "its inputs": inputs, "`params.node`": params.node}
+    with asking(f"The node {name}", given, "A node is called as node(state, inputs, params)."):
+        rates = net.node(x, inputs, params.node)
     wanted = jax.tree.map(jnp.shape, x)
     got = jax.tree.map(jnp.shape, rates)
     if got != wanted:

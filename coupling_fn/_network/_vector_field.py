@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from .._core import PyTree
+from .._core import PyTree, as_arguments, in_short
 from ..noise import Coloured
 from ..noise._draw import named
 from ..stimuli import Time
@@ -67,6 +67,8 @@ def vector_field(net: Network, params: Params) -> VectorField:
         >>> field(0.0, cf.nodes.LinearState(jnp.asarray([2.0, 4.0])), None).x.tolist()
         [-1.0, -2.0]
     """
+    if not isinstance(net, Network):
+        raise TypeError(f"`net` must be a cf.Network, not {in_short(net)}.")
     if net.delayed:
         raise ValueError(
             "`net` has delays: its rate of change depends on the past, which a solver of ordinary "
@@ -77,4 +79,4 @@ def vector_field(net: Network, params: Params) -> VectorField:
             "`params` has noise, which is no part of a rate of change. Leave it out, and give the "
             "solver its own term for noise."
         )
-    return VectorField(net, params)
+    return VectorField(net, as_arguments(params))

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from .._core import PyTree, by_node, calling, pack, read, repack
+from .._core import PyTree, by_node, pack, read, repack
 from .._delays import (
     SHORTEST_BLOCK,
     BlockInput,
@@ -246,8 +246,7 @@ class _Block(NamedTuple):
         history = _Unread() if history is None else history
         state = self.start._replace(node=x, noise=noise, step=step, history=history)
         if not isinstance(self.record, QuantitiesByName):
-            with calling("`record`"):
-                return self.record(state)
+            return self.record(state)
         if self.plan.excess:  # external input may not be defined after the end of the run
             state = state._replace(step=jnp.minimum(step, self.start.step + self.plan.steps))
         delayed = self._delayed_sums(*arriving)
@@ -333,8 +332,7 @@ def _reads_history(record: Record, state: State) -> bool:
     """Return whether a record looks at the history, which blocks then hand to it, or returns it."""
 
     def probe(node: PyTree, noise: PyTree, step: Array) -> PyTree:
-        with calling("`record`"):
-            return record(state._replace(node=node, noise=noise, step=step, history=_Unread()))
+        return record(state._replace(node=node, noise=noise, step=step, history=_Unread()))
 
     if isinstance(record, QuantitiesByName):  # it takes the delayed sums, which the block has
         return False

@@ -54,6 +54,8 @@ def shard(
         >>> cf.simulate(net, state, params, steps=100)[1].x.shape
         (100, 4)
     """
+    if not isinstance(devices, Sequence | np.ndarray):
+        raise TypeError(f"`devices` must be a list, such as jax.devices()[:2], not {devices!r}.")
     if not len(devices):
         raise ValueError("`devices` is empty; `jax.devices()` lists all that there are.")
     if not known(net, state, params):

@@ -18,16 +18,19 @@ from jax import lax
 from .._core import (
     Interrupted,
     PyTree,
+    as_arguments,
     as_arrays,
     as_count,
     as_tree,
+    asking,
     by_node,
-    calling,
     fingerprint,
+    in_short,
     is_key,
     pack,
     read_checkpoint,
     repack,
+    require_callable,
     require_choice,
     require_no_keys,
     traced,
@@ -145,7 +148,12 @@ def simulate(
         >>> seen["rate_e"].shape, bool((seen["input.S_e"] == seen["S_e"]).all())
         ((5, 2), True)
     """
+    require_callable(
+        "step", step, "simulate(step, state, params, steps), step a Network or your own"
+    )
+    record = tuple(record) if isinstance(record, list) else record
     steps, every = _checked_steps(steps, every)
+    step, state, params, record, reduce = as_arguments((step, state, params, record, reduce))
     recorder = _recorder(step, state, record)
     require_choice("derivative", derivative, ("reverse", "forward"))
     require_choice("check", check, (None, "finite"))
@@ -209,6 +217,8 @@ def _checked_steps(steps: Any, every: Any) -> tuple[int, int]:
 
 
 def _checked_checkpoint(checkpoint: Any, steps: int, every: int, reduce: Any) -> int | None:
+    if reduce is not None and not (isinstance(reduce, tuple) and len(reduce) == 2):
+        raise TypeError(f"`reduce` must be a pair (start, add), not {in_short(reduce)}.")
     if reduce is not None and checkpoint is None and steps:
         raise ValueError(
             "`reduce` is given the record of `checkpoint` steps at a time: pass that, some thousands."
@@ -242,9 +252,19 @@ def _checked_save_every(save: Any, save_every: Any, options: _Options) -> int:
 def _recorder(step: Any, state: Any, record: Record) -> Callable[..., PyTree] | QuantitiesByName:
     if record is None:
         return _nothing
-    if callable(record):
-        return record
-    return recorder_by_name(step, state, record)
+    return _Asking(record) if callable(record) else recorder_by_name(step, state, record)
+
+
+class _Asking(eqx.Module):
+    """Record by a function of the user's, whose errors are told in words."""
+
+    record: Callable[[Any], PyTree]
+
+    def __call__(self, state: Any) -> PyTree:
+        given = {"the state of the run": state}
+        hint = "`record` is called with the state alone; its states are in `state.node`."
+        with asking("`record`", given, hint):
+            return self.record(state)
 
 
 def _nothing(state: Any) -> None:
@@ -354,7 +374,6 @@ def _run_packed(net, state, params, steps, record, every):
 def _scan(one, state, record, steps, every):
     def some(state, _):
         state, _ = lax.scan(one, state, None, length=every)
-        with calling("`record`"):
-            return state, record(state)
+        return state, record(state)
 
     return lax.scan(some, state, None, length=steps // every)
