@@ -6,6 +6,7 @@ from ._check import as_float as as_float
 from ._check import as_steps as as_steps
 from ._check import constant as constant
 from ._check import is_key as is_key
+from ._check import keeps_known as keeps_known
 from ._check import known as known
 from ._check import require_choice as require_choice
 from ._check import require_finite as require_finite
