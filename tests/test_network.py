@@ -314,3 +314,66 @@ def test_lags_bounds_and_lengths_leave_no_coupling_out():
         params = cf.Params(cf.nodes.HopfParams(), rules, lengths=given, speed=1.0)
         with refuses(message):
             net.init(X, params)
+
+
+LENGTHS = np.random.default_rng(3).uniform(4.0, 40.0, (N, N))
+SPARSE = cf.to_sparse(CONN)
+MIXED = np.random.default_rng(4).integers(0, 40, (N, N))
+# What a network may be built of that is known: (lags, weights), each made within `jit`.
+KNOWN = {
+    "one lag": lambda: (3, CONN),
+    "of NumPy, mixed": lambda: (MIXED, CONN),
+    "of JAX, from outside": (lambda lags: lambda: (lags, CONN))(jnp.asarray(MIXED)),
+    "lists": lambda: (MIXED.tolist(), CONN.tolist()),
+    "by `lags`": lambda: (cf.lags(LENGTHS, 5.0, 0.1, weights=CONN), CONN),
+    "normalized": lambda: (cf.lags(LENGTHS, 5.0, 0.1), cf.normalize(CONN, "spectral")),
+    "a BCOO": lambda: (cf.lags(LENGTHS, 5.0, 0.1), SPARSE.to_bcoo()),
+    "sparse in the end": lambda: (
+        cf.lags(cf.edge_values(SPARSE, LENGTHS), 5.0, 0.1),
+        cf.to_sparse(cf.to_sparse(cf.from_source_target(CONN.T)).to_bcoo()),
+    ),
+    "of a connectome": lambda: (
+        cf.lags(cf.Connectome(CONN, LENGTHS).lengths, 5.0, 0.1),
+        cf.to_sparse(cf.threshold(cf.symmetrize(CONN), keep=0.5)).todense(),
+    ),
+    "with bounds": lambda: (MIXED, CONN, cf.lag_bounds(LENGTHS, (0.5, 50.0), 0.1)),
+}
+
+
+def run_of_known(build, k):
+    lags, conn, *bounds = build()
+    net = cf.Network(cf.nodes.linear, 0.1, lags=lags, lag_bounds=bounds[0] if bounds else None)
+    params = cf.Params(cf.nodes.LinearParams(), cf.DiffusiveCoupling(conn, k))
+    state = net.init(cf.nodes.LinearState(X.x), params)
+    return cf.simulate(net, state, params, 40)[1].x
+
+
+@pytest.mark.every(4)
+@pytest.mark.parametrize("build", KNOWN.values(), ids=KNOWN)
+def test_a_network_of_known_numbers_may_be_built_inside_jit(build):
+    wanted = run_of_known(build, jnp.asarray(0.4))
+    assert_close(jax.jit(lambda k: run_of_known(build, k))(0.4), wanted, ulps=4096)
+
+
+def test_it_may_be_built_wherever_it_is_written():
+    """In sweeps and fits, of networks with lags of all sorts: instantaneous, stepwise and blocked."""
+
+    def run(k):
+        return run_of_known(lambda: (MIXED, CONN), k)
+
+    true = jnp.asarray(0.4)
+    data = run(true)
+    ks = jnp.asarray([0.2, 0.4])
+    swept = cf.sweep(run, ks, progress=False)
+    assert_close(swept, jnp.stack([run(k) for k in ks]), ulps=4096)
+    one_by_one = cf.sweep(run, ks, chunk=1, progress=False)
+    assert_close(one_by_one, swept, ulps=4096)
+    found = cf.least_squares(lambda k: (run(k) - data).ravel(), jnp.asarray(0.3), where=lambda k: k)
+    assert_close(found.params, true, ulps=2**22)
+    fitted = cf.fit(
+        lambda k: jnp.mean((run(k) - data) ** 2), true, where=lambda k: k, steps=2, progress=False
+    )
+    assert fitted.losses[0] < 1e-20
+    fc = cf.observe.functional_connectivity(data)
+    search = cf.find_k(run, fc, ks=ks, progress=False, fit_steps=0)
+    assert search.k == true

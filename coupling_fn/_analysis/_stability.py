@@ -98,7 +98,7 @@ def critical_k(
     for name, end in (("low", low), ("high", high)):
         require_shape(name, end, (), meaning="It is one number.")
         require_finite(name, end)
-    if known(low, high) and not low < high:
+    if known(low, high) and not float(low) < float(high):
         raise ValueError(f"`low` must be below `high`; got {low} and {high}.")
     return _critical_k(net, params, x0, low, high, where, checked_points(points))
 

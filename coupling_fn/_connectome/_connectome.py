@@ -14,7 +14,14 @@ from jax.experimental.sparse import JAXSparse
 from jax.typing import ArrayLike
 from jaxtyping import Float, Num
 
-from .._core import as_float, require_finite, require_lengths, require_shape, require_square
+from .._core import (
+    as_float,
+    keeps_known,
+    require_finite,
+    require_lengths,
+    require_shape,
+    require_square,
+)
 from ._sparse import SparseConnection, sparse_from_edges, to_sparse
 
 Dense: TypeAlias = Num[ArrayLike, "target source"]
@@ -134,6 +141,7 @@ def from_source_target(conn: Connectome) -> Connectome: ...
 def from_source_target(conn: Dense) -> Matrix: ...
 @overload
 def from_source_target(conn: Sparse) -> SparseConnection: ...
+@keeps_known
 def from_source_target(conn: Connectome | Dense | Sparse) -> Connectome | Matrix | SparseConnection:
     """Transpose `[source, target]` data into this library's orientation, `[target, source]`.
 

@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 
 from .._core import (
     as_float,
+    keeps_known,
     known,
     require_choice,
     require_finite,
@@ -25,6 +26,7 @@ from ._sparse import SparseConnection, Weights, edge_sums, source_sums, to_spars
 Direction = Literal["in", "out"]
 
 
+@keeps_known
 def degree(conn: Weights, direction: Direction = "in") -> Int[Array, " region"]:
     """Count the connections of each region: the weights other than 0.
 
@@ -58,6 +60,7 @@ def degree(conn: Weights, direction: Direction = "in") -> Int[Array, " region"]:
     return stored(conn).sum(axis=axis)
 
 
+@keeps_known
 def strength(conn: Weights, direction: Direction = "in") -> Float[Array, " region"]:
     r"""Sum the weights of each region's connections: over rows, $\sum_j W_{ij}$, or over columns.
 
@@ -87,6 +90,7 @@ def strength(conn: Weights, direction: Direction = "in") -> Float[Array, " regio
     return in_strength(conn if axis else conn.T)
 
 
+@keeps_known
 def clustering(conn: Weights) -> Float[Array, " region"]:
     r"""Measure how strongly the neighbours of each region are connected to each other.
 

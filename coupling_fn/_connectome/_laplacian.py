@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from .._core import known, require_choice
+from .._core import keeps_known, known, require_choice
 from ._connectome import Connectome, Dense, Matrix, Sparse, weights_of
 from ._sparse import SparseConnection, at_sources, at_targets, edge_sums, sparse_from_edges
 
@@ -19,6 +19,7 @@ def laplacian_connectivity(
 def laplacian_connectivity(
     conn: Sparse, normalize: bool | Literal["sym", "rw"] = False
 ) -> SparseConnection: ...
+@keeps_known
 def laplacian_connectivity(
     conn: Connectome | Dense | Sparse, normalize: bool | Literal["sym", "rw"] = False
 ) -> Matrix | SparseConnection:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from .._core import eigenvalues, eigenvectors, known, require_choice
+from .._core import eigenvalues, eigenvectors, keeps_known, known, require_choice
 from ._connectome import Connectome, Dense, Matrix, Sparse, reweigh
 from ._sparse import (
     SparseConnection,
@@ -30,6 +30,7 @@ def normalize(conn: Connectome, by: _By = "max") -> Connectome: ...
 def normalize(conn: Dense, by: _By = "max") -> Matrix: ...
 @overload
 def normalize(conn: Sparse, by: _By = "max") -> SparseConnection: ...
+@keeps_known
 def normalize(
     conn: Connectome | Dense | Sparse, by: _By = "max"
 ) -> Connectome | Matrix | SparseConnection:
@@ -178,7 +179,7 @@ def _edge_radius(conn: SparseConnection) -> float:
 
 def _require_loop(radius: float, weights: Array) -> None:
     """Refuse to scale a spectral radius of 0 to 1, unless all weights are 0."""
-    if radius == 0 and np.any(weights):
+    if radius == 0 and np.asarray(weights).any():
         raise ValueError(
             "The spectral radius of the weights is 0: no connection is part of a loop, so none "
             'can scale it to 1. Use by="max" or by="row".'

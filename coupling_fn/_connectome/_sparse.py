@@ -17,6 +17,7 @@ from .._core import (
     as_count,
     as_float,
     constant,
+    keeps_known,
     known,
     require_finite,
     require_nonnegative,
@@ -72,16 +73,19 @@ class SparseConnection(eqx.Module):
         kind = getattr(self.weights, "dtype", type(self.weights).__name__)
         return f"SparseConnection({self.shape}, {kind}, edges={np.shape(self.target)})"
 
+    @keeps_known
     def todense(self) -> Array:
         """Return the matrix (target, source)."""
         return jnp.zeros(self.shape, self.dtype).at[self.target, self.source].set(self.weights)
 
+    @keeps_known
     def to_bcoo(self) -> BCOO:
         """Convert to a `jax.experimental.sparse.BCOO`."""
         indices = jnp.stack([self.target, self.source], axis=1)
         ordered = {"indices_sorted": True, "unique_indices": True}
         return BCOO((self.weights, indices), shape=self.shape, **ordered)
 
+    @keeps_known
     def to_bcsr(self) -> BCSR:
         """Convert to a `jax.experimental.sparse.BCSR`."""
         parts = (self.weights, self.source, self._row_starts())
@@ -94,6 +98,7 @@ class SparseConnection(eqx.Module):
         parts = (self.weights, self.source, self._row_starts())
         return csr_array(tuple(map(np.asarray, parts)), shape=self.shape)
 
+    @keeps_known
     def _row_starts(self) -> Array:
         ends = jnp.cumsum(jnp.bincount(self.target, length=self.shape[0]))
         return jnp.concatenate([jnp.zeros(1, jnp.int32), ends.astype(jnp.int32)])
@@ -106,6 +111,7 @@ else:
     Weights: TypeAlias = Num[ArrayLike, "target source"] | BCOO | SparseConnection
 
 
+@keeps_known
 def sparse_from_edges(
     target: Num[ArrayLike, " edge"] | Sequence[int],
     source: Num[ArrayLike, " edge"] | Sequence[int],
@@ -169,6 +175,7 @@ def _laid_out(weight: Array, target, source, shape, mesh: Mesh | None = None) ->
     )
 
 
+@keeps_known
 def to_sparse(conn: Any, threshold: float | None = None) -> SparseConnection:
     """Convert a connection to a sparse one.
 
@@ -198,6 +205,7 @@ def to_sparse(conn: Any, threshold: float | None = None) -> SparseConnection:
     return sparse_from_edges(target, source, weight, shape)
 
 
+@keeps_known
 def edge_values(conn: SparseConnection, values: Any) -> Float[Array, " edge"]:
     """Look up one value per edge of a sparse connection, such as its length, in the order of weights.
 

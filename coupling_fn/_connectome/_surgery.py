@@ -14,7 +14,14 @@ import numpy as np
 from jax import Array
 from jaxtyping import Bool
 
-from .._core import Scalar, known, require_finite, require_nonnegative, require_shape
+from .._core import (
+    Scalar,
+    keeps_known,
+    known,
+    require_finite,
+    require_nonnegative,
+    require_shape,
+)
 from ._connectome import Connectome, Dense, Matrix, Sparse, reweigh, weights_of
 from ._sparse import SparseConnection, edge_sums, source_sums, sparse_from_edges, with_weights
 
@@ -25,6 +32,7 @@ def symmetrize(conn: Connectome) -> Connectome: ...
 def symmetrize(conn: Dense) -> Matrix: ...
 @overload
 def symmetrize(conn: Sparse) -> SparseConnection: ...
+@keeps_known
 def symmetrize(conn: Connectome | Dense | Sparse) -> Connectome | Matrix | SparseConnection:
     """Replace the weights of both directions of each connection by their mean, (W + Wᵀ) / 2.
 
@@ -72,6 +80,7 @@ def without_self_connections(conn: Connectome) -> Connectome: ...
 def without_self_connections(conn: Dense) -> Matrix: ...
 @overload
 def without_self_connections(conn: Sparse) -> SparseConnection: ...
+@keeps_known
 def without_self_connections(
     conn: Connectome | Dense | Sparse,
 ) -> Connectome | Matrix | SparseConnection:
@@ -113,6 +122,7 @@ def threshold(
 def threshold(
     conn: Sparse, minimum: Scalar | None = None, *, keep: Scalar | None = None
 ) -> SparseConnection: ...
+@keeps_known
 def threshold(
     conn: Connectome | Dense | Sparse, minimum: Scalar | None = None, *, keep: Scalar | None = None
 ) -> Connectome | Matrix | SparseConnection:
@@ -175,6 +185,7 @@ def _strong(weights: Array, minimum: Any, keep: Any) -> Array:
     return jnp.where(strength >= lowest, weights, 0)
 
 
+@keeps_known
 def isolated_nodes(conn: Connectome | Dense | Sparse) -> Bool[Array, " region"]:
     """Mark the regions that have no connection, neither in nor out.
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float, PRNGKeyArray
 
-from .._core import as_count
+from .._core import as_count, keeps_known
 from ._connectome import Connectome
 
 # Half axes of the brain: lateral, anterior-posterior, vertical. [mm]
@@ -26,6 +26,7 @@ _HOMOTOPIC = 2.0
 _DIRECTION = 0.5
 
 
+@keeps_known
 def synthetic_connectome(regions: int, key: PRNGKeyArray, symmetric: bool = True) -> Connectome:
     """Generate a random connectome of two hemispheres, for trying things out and for benchmarks.
 

@@ -6,16 +6,19 @@ does nothing.
 """
 
 import difflib
+import functools
 import operator
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.core import Tracer
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def known(*xs: Any) -> bool:
@@ -34,6 +37,23 @@ def constant(x: Any) -> Array:
         return jnp.asarray(x)
     with jax.ensure_compile_time_eval():
         return jnp.asarray(x)
+
+
+def keeps_known(fn: Function) -> Function:
+    """Decorate `fn` so that what it makes of known numbers stays known, even inside `jit`.
+
+    There every operation of JAX returns a tracer, also one on constants. What fixes a program, such as
+    the edges of a connectome or the lags of a network, could then not be told any more.
+    """
+
+    @functools.wraps(fn)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if not known(args, kwargs):
+            return fn(*args, **kwargs)
+        with jax.ensure_compile_time_eval():
+            return fn(*args, **kwargs)
+
+    return call  # pyright: ignore[reportReturnType]
 
 
 def is_key(x: Any) -> bool:

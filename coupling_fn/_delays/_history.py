@@ -18,6 +18,7 @@ from .._core import (
     Scalar,
     as_count,
     as_float,
+    constant,
     known,
     require_choice,
     require_finite,
@@ -122,15 +123,16 @@ def read_history(
     require_choice("interpolate", interpolate, (None, "linear"))
     depth, sources = _check_history(history, current)
     require_real("lags", lags)
-    lags = jnp.asarray(lags)
+    lags = constant(lags)
     if lags.ndim and (lags.ndim != 2 or lags.shape[1] != sources):
         raise ValueError(
             f"`lags` must be one number or have shape (target, {sources}), not {lags.shape}."
         )
-    if known(lags) and ((np.asarray(lags) < 0) | (np.asarray(lags) > depth)).any():
+    values = np.asarray(lags) if known(lags) else None
+    if values is not None and ((values < 0) | (values > depth)).any():
         raise ValueError(
             f"`lags` must lie in 0 … {depth}, the length of this history in steps; they span "
-            f"{np.min(lags)} … {np.max(lags)}."
+            f"{values.min()} … {values.max()}."
         )
     buffer = jnp.concatenate([history, current[None]])
     if interpolate is None:

@@ -131,7 +131,7 @@ def lag_bounds(
         (1, 51)
     """
     checked, weights = _checked_lengths(lengths, speed, dt, weights)
-    each = np.asarray(checked)
+    each, speeds = np.asarray(checked), np.asarray(speed)
     if not each.size:
         raise ValueError("`lengths` is empty: there is nothing to bound.")
     if weights is not None:
@@ -141,7 +141,7 @@ def lag_bounds(
     smallest, largest = [], []
     for dtype in (np.float32, np.float64):  # because a run may compute its lags in either
         shortest, longest, fast, slow, step = (
-            np.asarray(x, dtype) for x in (each.min(), each.max(), np.max(speed), np.min(speed), dt)
+            np.asarray(x, dtype) for x in (each.min(), each.max(), speeds.max(), speeds.min(), dt)
         )
         smallest.append(int(np.floor(shortest / fast / step)))
         largest.append(int(np.floor(longest / slow / step)) + 1)
@@ -237,9 +237,11 @@ def checked_bounds(lags: Array | None, bounds: Any) -> tuple[int, int]:
         if not known(lags):
             raise ValueError(
                 "These `lags` are traced, so their values are not known yet, and the network must know "
-                "how far back they reach: pass `lag_bounds=(smallest, largest)`."
+                "how far back they reach: pass `lag_bounds=(smallest, largest)`. Inside `jit`, all that "
+                "`jax.numpy` returns is traced, constants too: make known lags of NumPy arrays there."
             )
-        return int(np.min(lags)), int(np.max(lags))
+        values = np.asarray(lags)  # `np.min` of an array of JAX would be traced inside `jit`
+        return int(values.min()), int(values.max())
     pair = isinstance(bounds, Sequence) and len(bounds) == 2
     if not pair or not all(isinstance(b, (int, np.integer)) for b in bounds):
         raise TypeError(
@@ -269,7 +271,7 @@ def within_bounds(lags: Array, smallest: int, largest: int) -> Array:
     )
     if known(outside):
         if outside.any():
-            span = f" These lags span {np.min(lags)} to {np.max(lags)} steps."
+            span = f" These lags span {values.min()} to {values.max()} steps."
             raise ValueError(message + span)
         return lags
     return eqx.error_if(lags, outside.any(), message)

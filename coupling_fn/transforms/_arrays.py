@@ -198,7 +198,7 @@ def _outer_parts(base: Array, columns: Array, x: Array) -> Array:
     change, rank = x - base.astype(x.dtype), columns.size
     into, sizes, out = jnp.linalg.svd(change, full_matrices=False)
     small = 10 * x.size * jnp.finfo(x.dtype).eps * jnp.abs(x).max()
-    if known(x, base) and (np.asarray(sizes)[rank:] > small).any():
+    if known(sizes) and (np.asarray(sizes)[rank:] > small).any():
         raise ValueError(
             f"The matrix must be `base` plus a matrix of rank {rank}; the difference has a higher rank."
         )
