@@ -237,7 +237,7 @@ class PairwiseLink(eqx.Module):
             seen = seen + (copy if tap.share is None else tap.share * copy)
         return self._input(seen, target)
 
-    def _input(self, seen: Array, target: Array | None) -> Array:
+    def _input(self, seen: Any, target: Array | None) -> Array:
         if self.by_edge:
             return self.coupling.over_edges(seen, target)
         name = getattr(self.coupling, "__name__", type(self.coupling).__name__)
@@ -267,7 +267,7 @@ def pairwise_link(
     )
 
 
-def _of_pairs(conn: SparseConnection, of_edges: Array, elsewhere: int) -> Array:
+def _of_pairs(conn: Any, of_edges: Array, elsewhere: int) -> Array:
     """Return values of the stored edges in a matrix `(target, source)`, with another value elsewhere."""
     matrix = jnp.full(conn.shape, elsewhere, of_edges.dtype)
     return matrix.at[conn.target, conn.source].set(of_edges)
