@@ -205,7 +205,7 @@ PROBLEMS = {
     ),
     "a custom rule that returns another shape": (
         lambda: cf.CustomCoupling(lambda s, t, conn, k: (conn * s).sum(), W)(X),
-        r"the result of <lambda>` must have shape \(3,\), not \(\)\. With delays",
+        r"the result of <lambda>` must have shape \(3,\), not \(\)\. Its source is",
     ),
     "adding a number to a coupling": (
         lambda: cf.AdditiveCoupling(W) + 1.0,

@@ -98,15 +98,15 @@ class CustomCoupling(_FunctionCoupling):
     reads_target: ClassVar[bool] = False
 
     def __call__(self, source: Source, target: Target | None = None) -> Num[Array, " target"]:
-        source, target = require_source_and_target(self, source, target)
-        source = source[None, :] if source.ndim == 1 else source
+        sent, own = require_source_and_target(self, source, target)
+        sent = sent[None, :] if sent.ndim == 1 else sent
         name = getattr(self.fn, "__name__", "the function")
         hint = (
-            f"{name} was called with a source of shape {source.shape}, (target, source) or (1, source); "
+            f"{name} was called with a source of shape {sent.shape}, (target, source) or (1, source); "
             "sum over sources with `cf.weighted_sum(conn, ...)`."
         )
-        with calling(name, hint), by_rank(name, source.shape):
-            received = self.fn(source, target, self.conn, self.k, **self.parameters)
+        with calling(name, hint), by_rank(name, sent.shape):
+            received = self.fn(sent, own, self.conn, self.k, **self.parameters)
         meaning = "Its source is (target, source) or (1, source): sum it with `cf.weighted_sum`."
         require_shape(f"the result of {name}", received, (self.conn.shape[0],), meaning=meaning)
         return received

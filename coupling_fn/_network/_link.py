@@ -258,7 +258,7 @@ class PairwiseLink(eqx.Module):
         # A rounded lag is one read, which has no share.
         return self._input(seen[0][1] if len(seen) == 1 else self._mixed(*seen), target)
 
-    def _input(self, seen: Array, target: Array | None) -> Array:
+    def _input(self, seen: Any, target: Array | None) -> Array:
         if self.by_edge:
             return self.coupling.over_edges(seen, target)
         name = getattr(self.coupling, "__name__", type(self.coupling).__name__)
@@ -288,7 +288,7 @@ def pairwise_link(
     )
 
 
-def _of_pairs(conn: SparseConnection, of_edges: Array, elsewhere: int) -> Array:
+def _of_pairs(conn: Any, of_edges: Array, elsewhere: int) -> Array:
     """Return values of the stored edges in a matrix `(target, source)`, with another value elsewhere."""
     matrix = jnp.full(conn.shape, elsewhere, of_edges.dtype)
     return matrix.at[conn.target, conn.source].set(of_edges)

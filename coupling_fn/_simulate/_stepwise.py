@@ -4,6 +4,7 @@ A buffer holds what travels along the edges of a link (`carried`): for elementwi
 the source, from which messages are made after they have arrived; for any other the messages.
 """
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -80,17 +81,18 @@ class StepwiseEdges(NamedTuple):
         """Return the buffers with a state, and the messages of it, written at a time of each source."""
 
         def write(buffer: Array, new: Array, name: str) -> Array:
-            return lax.dynamic_update_index_in_dim(buffer, new, times[name], 0)
+            return lax.dynamic_update_slice_in_dim(buffer, new, times[name], 0)
 
-        def sent(name: str) -> Array:
-            return everywhere(self.mesh, read(x, self.signals[name]))
-
-        states = {name: write(buffer, sent(name), name) for name, buffer in buffers.states.items()}
+        now = {
+            name: everywhere(self.mesh, read(x, signal))[None]
+            for name, signal in self.signals.items()
+        }
+        states = {name: write(buffer, now[name], name) for name, buffer in buffers.states.items()}
         messages = {}
         for i, old in buffers.messages.items():
             name = self.links[i].signals.history
-            new = self.links[i].send(sent(name), self.references[i])
-            messages[i] = jax.tree.map(lambda *both, name=name: write(*both, name), old, new)
+            new = self.links[i].carried(now[name], self.references[i])
+            messages[i] = jax.tree.map(partial(write, name=name), old, new)
         return Buffers(states, messages)
 
     def sums(self, buffers: Buffers, times: dict[str, Any]) -> dict[int, PyTree]:
