@@ -142,8 +142,10 @@ def _leads_to_pairs(var: Any, jaxpr: Jaxpr, outer: dict[Any, tuple[Any, Jaxpr, A
         found = outer.get(var)
         return found is not None and _leads_to_pairs(*found)
     name = made.primitive.name
+    result: Any = made.outvars[0].aval
     if name == "gather":
-        shape, size = made.invars[0].aval.shape, made.outvars[0].aval.size
+        whole: Any = made.invars[0].aval
+        shape, size = whole.shape, result.size
         n = shape[-1] if shape else 0
         square = len(shape) >= 2 and shape[-2] == n >= 3
         return square and size == math.prod(shape[:-2]) * n * (n - 1) // 2
@@ -161,7 +163,7 @@ def _leads_to_pairs(var: Any, jaxpr: Jaxpr, outer: dict[Any, tuple[Any, Jaxpr, A
             inner.outvars[place], inner, arguments
         )
     # A product of two rows that is one number is a sum of squares, r @ r.
-    summed = name == "dot_general" and made.outvars[0].aval.ndim == 0
+    summed = name == "dot_general" and result.ndim == 0
     if name not in _ENTRYWISE and not summed:
         return False
     return any(_leads_to_pairs(x, jaxpr, outer) for x in made.invars)

@@ -172,8 +172,9 @@ def uncertainty(
     if shape.ndim == 0:
         found = _Information(*_hessian(loss, fitted, at))
     else:
-        found = _of_residuals(*_jacobian(loss, fitted, at, derivative), noise, size_of(at))
-        found = found._replace(residuals=found.residuals.reshape(shape.shape))
+        residuals, jacobian = _jacobian(loss, fitted, at, derivative)
+        found = _of_residuals(residuals, jacobian, noise, size_of(at))
+        found = found._replace(residuals=np.asarray(residuals).reshape(shape.shape))
     if not (np.isfinite(found.value) and np.isfinite(found.matrix).all()):
         raise ValueError(
             "The loss and its derivatives must be finite at `params`; some are not. Fit first, or "
@@ -226,7 +227,7 @@ def _of_residuals(residuals: Array, jacobian: Array, noise: Any, count: int) -> 
         noise = as_float("noise", noise)
         require_positive("noise", noise)
         variance = float(noise) ** 2
-    return _Information(r @ r / variance / 2, j.T @ r / variance, j.T @ j / variance, r)
+    return _Information(r @ r / variance / 2, j.T @ r / variance, j.T @ j / variance)
 
 
 @compiled
