@@ -17,6 +17,7 @@ from . import (
     empirical,
     finite,
     fit,
+    hang,
     kill,
     nodes,
     posterior,
@@ -28,7 +29,7 @@ from ._harness import EVERYONE, compare, machine, table
 
 COMPARED = ("instantaneous", "delayed", "gradient", "sweep")
 ALONE = ("sparse", "fit", "nodes", "accuracy", "recovery", "posterior", "analytic", "empirical")
-ALONE += ("finite", "kill", "diagnose", "scaling")
+ALONE += ("finite", "kill", "hang", "diagnose", "scaling")
 QUESTIONS = (*COMPARED, *ALONE)
 
 
@@ -89,6 +90,7 @@ def main():
         "finite": lambda: [finite.main()],
         "scaling": lambda: scaling.main(options, args.timeout, args.repeats),
         "kill": lambda: [kill.main(args.kills)],
+        "hang": lambda: [hang.main(args.calls, *(args.n or [84])[:1])],
         "diagnose": lambda: [diagnose.main()],
         "posterior": lambda: [posterior.main()],
         "analytic": lambda: [analytic.main(args.connectome)],
@@ -131,6 +133,7 @@ def parse():
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--rounds", type=int, default=1, help="turns of everyone; the best counts")
     parser.add_argument("--kills", type=int, default=200, help="of `kill`")
+    parser.add_argument("--calls", type=int, default=1000, help="of each case of `hang`")
     parser.add_argument("--timeout", type=float, default=900, help="of one implementation [s]")
     parser.add_argument(
         "--connectome",

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.linalg
 from helpers import assert_close, refuses
 from jax.experimental.sparse import BCOO
 
@@ -168,6 +169,63 @@ def test_variance_with_a_delay_is_that_of_kuechler_and_mensch(a, k, tau):
     wanted = (2.0**2 / 2 * (1 - k / w * np.sin(w * tau)) / (a - k * np.cos(w * tau))).real
     got = cf.stationary_covariance(net, params, cf.nodes.LinearState(jnp.zeros(1)), points=512)
     assert got.item() == pytest.approx(wanted, rel=2e-4)
+
+
+def test_lagged_covariance_without_delays_is_an_exponential():
+    net, params = hopf()
+    a = np.asarray(cf.jacobians(net, params, REST).instantaneous).reshape(6, 6)
+    now = np.asarray(cf.stationary_covariance(net, params, REST)).reshape(6, 6)
+
+    def later(lag):
+        return cf.stationary_covariance(net, params, REST, lag=lag).reshape(6, 6)
+
+    for lag in (0.3, 8.0, 400.0):
+        wanted = scipy.linalg.expm(a * lag) @ now
+        assert_close(later(lag), wanted, ulps=1e4)
+        assert_close(later(-lag), wanted.T, ulps=1e4)
+    wanted = a @ scipy.linalg.expm(a * 8.0) @ now
+    for mode in (jax.jacfwd, jax.jacrev):
+        assert_close(mode(later)(8.0), wanted, ulps=1e4)
+    assert_close(jax.vmap(later)(jnp.asarray([0.0, 8.0]))[0], now, ulps=1e3)
+
+
+def test_lagged_covariance_with_a_delay_obeys_its_equation():
+    """x' = -a x + k x(t - tau) + noise: for l > 0, R'(l) = -a R(l) + k R(l - tau), and R(-l) = R(l)."""
+    a, k, tau = 1.0, -1.5, 1.5
+    net = cf.Network(cf.nodes.linear, 0.1, lags=15)
+    params = cf.Params(
+        cf.nodes.LinearParams(a=-a), cf.AdditiveCoupling(jnp.ones((1, 1)), k=k), noise=1.0
+    )
+
+    @jax.jit
+    def at(lag):
+        x = cf.nodes.LinearState(jnp.zeros(1))
+        return cf.stationary_covariance(net, params, x, lag=lag, points=512)[0, 0, 0, 0]
+
+    for lag in (0.5, 4.0):
+        slope = jax.grad(at)(lag)
+        wanted = float(-a * at(lag) + k * at(lag - tau))
+        assert float(slope) == pytest.approx(wanted, abs=2e-4)
+        assert_close(at(-lag), at(lag), ulps=1e5)
+    zero = cf.stationary_covariance(net, params, cf.nodes.LinearState(jnp.zeros(1)), points=512)
+    assert_close(at(0.0), zero[0, 0, 0, 0], ulps=1e3)
+
+
+@pytest.mark.thorough
+def test_lagged_covariance_of_several_delays_is_its_integral():
+    net, params = hopf(jnp.asarray(LAGS) * 10)
+    jac, shape = cf.jacobians(net, params, REST), (6, 6)
+    lag, step = 7.0, 0.02
+    omega = step * (np.arange(50_000) + 0.5)
+    k = 1j * omega[:, None, None] * np.eye(6) - np.asarray(jac.instantaneous).reshape(shape)
+    for gain, delay in zip(jac.gains, jac.delays, strict=True):
+        phase = np.exp(-1j * omega[:, None, None] * np.asarray(delay))
+        k = k - (np.asarray(gain)[None] * phase[:, None, :, None, :]).reshape(-1, *shape)
+    response = np.linalg.inv(k)
+    spectrum = 0.09 * response @ response.conj().transpose(0, 2, 1)
+    wanted = (spectrum * np.exp(1j * omega * lag)[:, None, None]).real.sum(0) * step / np.pi
+    got = cf.stationary_covariance(net, params, REST, lag=lag, points=256).reshape(shape)
+    assert np.abs(got - wanted).max() < 1e-4 * np.abs(wanted).max()
 
 
 def test_an_unstable_or_unresolved_network_has_no_covariance():

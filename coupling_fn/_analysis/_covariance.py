@@ -27,7 +27,6 @@ from .._core import (
     as_float,
     compiled,
     inverse,
-    known,
     read,
     require_finite,
     require_names,
@@ -93,10 +92,10 @@ def stationary_covariance(
         >>> round(float(later[0, 0, 0, 0]), 4)  # exp(a lag) as much
         0.092
     """
+    none = isinstance(lag, int | float) and lag == 0  # Then the program has no matrix exponential.
     lag = as_float("lag", lag)
     require_shape("lag", lag, (), meaning="It is one number.")
     require_finite("lag", lag)
-    none = known(lag) and lag == 0  # Then the matrix exponential is left out of the program.
     return _covariance_at(net, params, x, None if none else lag, checked_points(points))
 
 

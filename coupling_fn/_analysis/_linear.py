@@ -30,6 +30,7 @@ from .._core import (
     in_short,
     read,
     require_shape,
+    solve,
 )
 from .._coupling import Coupling, mixes_sources
 from .._network import Network, Params, derivative, links_of, require_states, taps_of
@@ -108,7 +109,7 @@ def fixed_point(net: Network, params: Params, x0: PyTree) -> PyTree:
         return _searched(still, z)
 
     def tangent(linear, y):
-        return jnp.linalg.solve(jax.jacfwd(linear)(jnp.zeros_like(y)), y)
+        return solve(jax.jacfwd(linear)(jnp.zeros_like(y)), y)
 
     found = lax.custom_root(still, start.ravel(), search, tangent)
     return unstack(found.reshape(start.shape))
@@ -244,7 +245,7 @@ def _followed(
         # An implicit step of z' = f(z) - pull (z - past), past' = slow (z - past).
         pull, slow = calm * size, SLOW * size
         held = pull * damping / (damping + slow)
-        step = jnp.linalg.solve((damping + held) * eye - slope, value - held * (z - past))
+        step = solve((damping + held) * eye - slope, value - held * (z - past))
         past = past + slow / (damping + slow) * (z + step - past)
         after = still(z + step)
         ratio = jnp.abs(after).max() / jnp.where(value.any(), jnp.abs(value).max(), 1)

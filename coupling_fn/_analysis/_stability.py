@@ -26,6 +26,7 @@ from .._core import (
     known,
     require_finite,
     require_shape,
+    solve,
 )
 from .._network import Network, Params
 from ._covariance import doubled
@@ -135,7 +136,7 @@ def _critical_k(net, params, x0, low, high, where, points):
         bottom = jnp.concatenate([left.conj()[None], corner], axis=1)
         size = len(matrix)
         border = jnp.zeros(size + 1, matrix.dtype).at[size].set(1)
-        one = jnp.linalg.solve(jnp.concatenate([top, bottom]), border)[-1]
+        one = solve(jnp.concatenate([top, bottom]), border)[-1]
         return jnp.stack([one.real, one.imag])
 
     def tangent(linear, y):
@@ -190,7 +191,7 @@ def _is_stable(jac: Jacobians, points: int) -> Array:
         matrix, h = characteristic(jac, omega), 1 / lax.complex(s, omega)
         image = jnp.matmul(matrix, pushes, precision=HIGHEST)
         zeroth, first = leading_orders(h, pushes, image)
-        return (jnp.linalg.solve(matrix, pushes) - zeroth - first).real
+        return (solve(matrix, pushes) - zeroth - first).real
 
     def add(total, at):
         omega, weight = at
@@ -215,7 +216,7 @@ def _resonance(jac: Jacobians, points: int) -> Resonance:
     identity = as_complex(jnp.eye(size_of(jac), dtype=jac.instantaneous.dtype))
 
     def response_at(omega):
-        return jnp.linalg.solve(characteristic(jac, omega), identity)
+        return solve(characteristic(jac, omega), identity)
 
     heights = lax.map(
         lambda omega: jnp.square(jnp.abs(response_at(omega))).sum(), omegas, batch_size=CHUNK
