@@ -8,7 +8,7 @@ again for each new value. A field made by `parameter` holds an array, but
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 import equinox as eqx
 import jax
@@ -16,7 +16,6 @@ import jax
 from ._check import constant
 from ._functions import interned
 from ._types import PARAMETER, PyTree
-
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -58,11 +57,11 @@ def compiled(fn: Callable[P, T]) -> Callable[P, T]:
 
     Whole numbers and text that are arguments themselves stay part of the program.
     """
-    program = eqx.filter_jit(fn)
+    program: Callable[..., T] = eqx.filter_jit(fn)
 
     @functools.wraps(fn)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
-        taken = as_arguments((args, kwargs))
-        return program(*taken[0], **taken[1])
+        taken, named = as_arguments((args, kwargs))
+        return program(*taken, **named)
 
     return call

@@ -1,7 +1,7 @@
 """The values of a network: how it is wired, what of it may vary, and where a run of it stands."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import equinox as eqx
@@ -23,6 +23,10 @@ from ..noise._draw import is_noise
 
 Scheme = Literal["euler", "heun", "rk4"]
 Hold = Literal["stage", "step"]
+
+
+def _in_tuple(x: Any) -> tuple[Any, ...]:
+    return tuple(x) if isinstance(x, tuple | list) else (x,)
 
 
 class Wire(eqx.Module):
@@ -49,19 +53,13 @@ class Wire(eqx.Module):
 
     def __init__(
         self,
-        source: Signal | tuple[Signal, ...],
-        into: str | tuple[str, ...],
-        target: Signal | tuple[Signal, ...] | None = None,
+        source: Signal | Sequence[Signal],
+        into: str | Sequence[str],
+        target: Signal | Sequence[Signal] | None = None,
     ):
-        source = tuple(source) if isinstance(source, list) else source
-        into = tuple(into) if isinstance(into, list) else into
-        target = tuple(target) if isinstance(target, list) else target
-        source = source if isinstance(source, tuple) else (source,)
-        self.source = tuple(map(interned, source))
-        self.into = into if isinstance(into, tuple) else (into,)
-        target = source if target is None else target
-        target = target if isinstance(target, tuple) else (target,)
-        self.target = tuple(map(interned, target))
+        self.source = tuple(map(interned, _in_tuple(source)))
+        self.into = _in_tuple(into)
+        self.target = tuple(map(interned, _in_tuple(source if target is None else target)))
         if not len(self.source) == len(self.into) == len(self.target):
             raise ValueError(
                 f"A wire pairs sources, inputs and targets one to one; it got {len(self.source)}, "

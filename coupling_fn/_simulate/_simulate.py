@@ -42,7 +42,7 @@ from .._network import Network, prepare_step, require_state
 from ._blocked import run_network
 from ._finite import require_finite_run, require_known
 
-Record = str | tuple[str, ...] | Callable[[Any], PyTree] | None
+Record = str | tuple[str, ...] | list[str] | Callable[[Any], PyTree] | None
 Reduce = tuple[PyTree, Callable[[PyTree, PyTree], PyTree]]
 
 
@@ -68,9 +68,11 @@ def simulate(
     """Run `steps` steps, and record on the way.
 
     The last state is all that a further run needs: two halves give the run in one, bit for bit.
-    The program is compiled once per `step`, shapes and number of steps. A `record` that is written as a
-    lambda inside a loop is a new function each time, and compiles each time: give it a name outside
-    of the loop, or record state variables by name.
+    The program is compiled once per `step`, shapes and number of steps, and serves all numbers in
+    `params` and `state`, Python numbers among them. A `record` that is defined anew, as in a cell of a
+    notebook that runs twice, compiles again only if something that it reads has changed or may have:
+    it may read numbers, JAX arrays, and functions of JAX, NumPy and this package. With NumPy arrays, a
+    module of your own or objects of your own classes, give it a name outside of the loop.
 
     Args:
         step: a `Network`, or any pure function `(state, params) -> state`.
