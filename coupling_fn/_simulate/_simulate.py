@@ -4,7 +4,7 @@ A `Network` with delays takes the road of `_blocked.py`, a block of steps at a t
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -237,7 +237,7 @@ def _checked_save_every(save: Any, save_every: Any, options: _Options) -> int:
 class _Named(eqx.Module):
     """Record state variables by name; equal names compare equal, so that nothing compiles twice."""
 
-    names: str | tuple[str, ...] = eqx.field(static=True)
+    names: str | Sequence[str] = eqx.field(static=True)
 
     def __call__(self, state: Any) -> PyTree:
         if isinstance(self.names, str):
