@@ -155,3 +155,12 @@ COHORT = {
     "analytic_fc": lambda net: cf.analytic_fc(net, params_at(jnp.asarray(0.2), noise=0.1), X0),
     "critical_k": lambda net: cf.critical_k(net, params_at(jnp.asarray(0.2)), X0, 0.0, 5.0),
 }
+
+
+@pytest.mark.parametrize("call", COHORT)
+def test_networks_of_several_subjects_with_equal_bounds_share_a_program(call):
+    first, second = (of_subject(seed, lag_bounds=(1, 12)) for seed in (0, 1))
+    COHORT[call](first)
+    with Compilations() as seen:
+        COHORT[call](second)
+    assert seen.count == 0

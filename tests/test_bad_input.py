@@ -377,7 +377,7 @@ PROBLEMS = {
     ),
     "a start without one of the states": (
         lambda: start(x0={"x": X}),
-        "There is no state in `x0` 'y'; there are: x",
+        "`x0` must have all states of the node hopf, x, y; it lacks y",
     ),
     "a start without names": (
         lambda: start(x0=jnp.ones((2, 3))),
@@ -499,7 +499,7 @@ PROBLEMS = {
     ),
     "weights where a coupling belongs": (
         lambda: params(coupling=W),
-        r"`coupling` must be a coupling, such as AdditiveCoupling\(conn, k\), not ndarray",
+        r"`coupling` must be a coupling, such as .*, not an array of shape \(3, 3\)",
         TypeError,
     ),
     "the parameters of another node": (
@@ -538,6 +538,248 @@ def forgetful(state, inputs, params):
 @cf.nodes.node(states=["x", "y"], inputs=["x"])
 def summing(state, inputs, params):
     return cf.nodes.HopfState(state.x.sum(), state.y)
+
+
+def own(body, x0=None, node_params=None):
+    """Run a node of one's own whose rate of change is `body(state, inputs, params)`."""
+    node = cf.nodes.node(states=["x"], inputs=["drive"])(body)
+    network = cf.Network(node, 0.1, couplings=cf.Wire("x", into="drive"))
+    given = cf.Params({"a": 1.0} if node_params is None else node_params, cf.AdditiveCoupling(W))
+    return cf.simulate(network, network.init({"x": X} if x0 is None else x0, given), given, 3)
+
+
+TUPLE = cf.nodes.LinearState(X)
+NUMPY = "hands an array that JAX traces to NumPy"
+PROBLEMS |= {
+    # --- functions of one's own, asked for what they do not have
+    "a node that reads an input it has not": (
+        lambda: own(lambda s, i, p: {"x": i["J"]}),
+        "The node .*asks for 'J', which it is not given. Names in its state: x. "
+        "Names in its inputs: drive. "
+        "Names in `params.node`: a.",
+        TypeError,
+    ),
+    "a node that misspells an input": (
+        lambda: own(lambda s, i, p: {"x": i["drve"]}),
+        "Did you mean 'drive'",
+        TypeError,
+    ),
+    "a node that reads a field of its inputs it has not": (
+        lambda: own(lambda s, i, p: cf.nodes.LinearState(i.J), TUPLE),
+        "asks for 'J', which its inputs, of type Inputs, does not have. Names in its inputs: drive",
+        TypeError,
+    ),
+    "a node that reads a dict after a dot": (
+        lambda: own(lambda s, i, p: {"x": s.x}),
+        "asks for 'x', which its state, of type dict, does not have. It is a dict",
+        TypeError,
+    ),
+    "a node that reads a NamedTuple in brackets": (
+        lambda: own(lambda s, i, p: cf.nodes.LinearState(s["x"]), TUPLE),
+        "asks for a name in brackets, but its state is a LinearState: write `.x`",
+        TypeError,
+    ),
+    "a node of too few arguments": (
+        lambda: own(lambda s, i: {"x": s["x"]}),
+        "takes 2 positional arguments but 3 were given",
+        TypeError,
+    ),
+    "a node in NumPy": (
+        lambda: own(lambda s, i, p: {"x": np.tanh(s["x"])}),
+        f"The node .*{NUMPY}.*jnp.tanh",
+        TypeError,
+    ),
+    "a node with an if": (
+        lambda: own(lambda s, i, p: {"x": s["x"] if s["x"][0] > 0 else i["drive"]}),
+        "The node .*asks in Python .*jnp.where",
+        TypeError,
+    ),
+    "a node that makes a Python number": (
+        lambda: own(lambda s, i, p: {"x": float(s["x"][0]) + s["x"]}),
+        "makes a Python number .*Leave it an array",
+        TypeError,
+    ),
+    "external input in NumPy": (
+        lambda: run(changed=params(external={"x": lambda t: np.sin(t)})),
+        f"`external` on 'x' {NUMPY}",
+        TypeError,
+    ),
+    "external input of nothing": (
+        lambda: run(changed=params(external={"x": lambda t: None})),
+        "`external` on 'x' returned None",
+        TypeError,
+    ),
+    "a class for external input": (
+        lambda: params(external={"x": cf.stimuli.Sine}),
+        "`external` must not hold the class Sine itself",
+        TypeError,
+    ),
+    "external input without a name": (
+        lambda: params(external=X),
+        r"`external` must be a dict by the names of inputs, .*not an array of shape \(3,\)",
+        TypeError,
+    ),
+    "a record in NumPy": (
+        lambda: run(record=lambda s: np.tanh(s.node.x)),
+        f"`record` {NUMPY}",
+        TypeError,
+    ),
+    "a record of a state's variable": (
+        lambda: run(record=lambda s: s.x),
+        "`record` asks for 'x', which the state of the run, .*Names in the state of the run: node,",
+        TypeError,
+    ),
+    "a total that is no pair": (
+        lambda: run(reduce=max, checkpoint=3),
+        r"`reduce` must be a pair \(start, add\)",
+        TypeError,
+    ),
+    "a sweep in NumPy": (lambda: cf.sweep(np.sin, X, progress=False), f"`fn` {NUMPY}", TypeError),
+    "a sweep the other way round": (
+        lambda: cf.sweep(X, jnp.sin, progress=False),
+        r"`fn` must be a function, not an array of shape \(3,\): cf.sweep\(fn, values\)",
+        TypeError,
+    ),
+    "a loss in NumPy": (
+        lambda: cf.fit(lambda p: np.tanh(p), X[0], where=lambda p: p, progress=False),
+        f"`loss` {NUMPY}",
+        TypeError,
+    ),
+    "a fit the other way round": (
+        lambda: cf.fit(X, jnp.sum, where=lambda p: p),
+        r"`loss` must be a function, not an array of shape \(3,\): cf.fit\(loss, params, where=...\)",
+        TypeError,
+    ),
+    "starts with a number for a key": (
+        lambda: cf.fit(jnp.sum, X, where=lambda p: p, starts=2, key=0),
+        "`key` must be a key from",
+        TypeError,
+    ),
+    "residuals that are no function": (
+        lambda: cf.least_squares(3.0, X, where=lambda p: p),
+        "`residuals` must be a function, not 3.0",
+        TypeError,
+    ),
+    "a search the other way round": (
+        lambda: cf.find_k(W, lambda k: X),
+        "`run` must be a function, not an array",
+        TypeError,
+    ),
+    "an objective by name": (
+        lambda: cf.find_k(lambda k: X, W, objective="rmse"),
+        "`objective` must be a function, not 'rmse'",
+        TypeError,
+    ),
+    "an objective that is a matrix": (
+        lambda: cf.find_k(
+            lambda k: k * jax.random.normal(jax.random.key(0), (20, N)),
+            W + W.T,
+            objective=lambda fc, target: fc - target,
+        ),
+        r"`objective` must return one number, not an array of shape \(3, 3\)",
+        TypeError,
+    ),
+    # --- one thing in the place of another
+    "a state for a network": (
+        lambda: cf.simulate(start(), params(), net(), 3),
+        r"`step` must be a function, not a State: simulate\(step, state, params, steps\)",
+        TypeError,
+    ),
+    "node parameters for params": (
+        lambda: run(changed=cf.nodes.HopfParams()),
+        r"`params` must be cf.Params\(node=..., coupling=...\), not a HopfParams",
+        TypeError,
+    ),
+    "the params of init in the place of x0": (
+        lambda: net().init(params(), START),
+        "`x0` must be the states of the node, not a Params",
+        TypeError,
+    ),
+    "a whole state for x0": (
+        lambda: cf.analytic_fc(net(), params(noise=0.1), start()),
+        "`x0` must be the states of the node, not a whole State: give its `.node`",
+        TypeError,
+    ),
+    "the class of a state": (
+        lambda: start(x0=cf.nodes.HopfState),
+        "`x0` must be states at t = 0, not the class HopfState itself",
+        TypeError,
+    ),
+    "the states of another node": (
+        lambda: start(x0=cf.nodes.LinearState(X)),
+        "`x0` must have all states of the node hopf, x, y; it lacks y",
+    ),
+    "many keys": (
+        lambda: start(key=jax.random.split(jax.random.key(0), 3)),
+        "`key` must be one key, .*use `jax.vmap`",
+        TypeError,
+    ),
+    "a key for noise": (
+        lambda: params(noise=jax.random.key(0)),
+        "`noise` must be an array of numbers, not a random key",
+        TypeError,
+    ),
+    "the class of a node's parameters": (
+        lambda: params(node=cf.nodes.HopfParams),
+        "`node` must be parameters of a node, not the class HopfParams itself",
+        TypeError,
+    ),
+    "the class of a coupling": (
+        lambda: params(coupling=cf.DiffusiveCoupling),
+        "`coupling` must be a coupling, .*not the class DiffusiveCoupling itself",
+        TypeError,
+    ),
+    "a connectome for a coupling": (
+        lambda: params(coupling=cf.Connectome(W)),
+        "`coupling` must be a coupling, .*not a Connectome",
+        TypeError,
+    ),
+    "the name of a coupling": (
+        lambda: params(coupling="diffusive"),
+        "`coupling` must be a coupling, .*not 'diffusive'",
+        TypeError,
+    ),
+    "no coupling at all": (
+        lambda: start(changed=params(coupling=None)),
+        "There is no coupling in `params` 'coupling'; there are none",
+    ),
+    "node parameters for a node": (
+        lambda: net(node=cf.nodes.HopfParams()),
+        "`node` must be a function, such as cf.nodes.hopf, not a HopfParams",
+        TypeError,
+    ),
+    "a rule for a wire": (
+        lambda: net(couplings=cf.DiffusiveCoupling(W)),
+        "`couplings` must be a cf.Wire.*not a DiffusiveCoupling. The coupling itself goes into",
+        TypeError,
+    ),
+    "wires in a list": (
+        lambda: net(couplings=[cf.Wire("x", into="x")]),
+        "`couplings` must be a cf.Wire.*or a dict of wires by name, not a list",
+        TypeError,
+    ),
+    "params for a network": (
+        lambda: cf.analytic_fc(params(), net(), START),
+        "`net` must be a cf.Network, not a Params",
+        TypeError,
+    ),
+    "a number of devices to share the nodes": (
+        lambda: cf.shard(net(), start(), params(), 2),
+        "`devices` must be a list",
+        TypeError,
+    ),
+    "a number of devices for a sweep": (
+        lambda: cf.sweep(jnp.sin, X, devices=2),
+        "`devices` must be a list",
+        TypeError,
+    ),
+}
+
+
+def test_lists_are_as_good_as_tuples():
+    wire = cf.Wire(["x", "y"], into=["x", "y"])
+    assert wire == cf.Wire(("x", "y"), into=("x", "y"))
+    assert set(run(record=["x", "y"])[1]) == {"x", "y"}
 
 
 @pytest.mark.parametrize("problem", PROBLEMS)

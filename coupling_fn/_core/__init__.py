@@ -8,7 +8,6 @@ from ._batching import with_batches as with_batches
 from ._check import as_count as as_count
 from ._check import as_float as as_float
 from ._check import as_steps as as_steps
-from ._check import calling as calling
 from ._check import constant as constant
 from ._check import in_short as in_short
 from ._check import is_key as is_key

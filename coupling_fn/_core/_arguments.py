@@ -57,11 +57,11 @@ def compiled(fn: Callable[P, T]) -> Callable[P, T]:
 
     Whole numbers and text that are arguments themselves stay part of the program.
     """
-    program = eqx.filter_jit(fn)
+    program: Callable[..., T] = eqx.filter_jit(fn)
 
     @functools.wraps(fn)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
-        taken = as_arguments((args, kwargs))
-        return program(*taken[0], **taken[1])
+        taken, named = as_arguments((args, kwargs))
+        return program(*taken, **named)
 
     return call

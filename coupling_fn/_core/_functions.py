@@ -36,14 +36,14 @@ class _Unlike(Exception):
 class _Entry(NamedTuple):
     """A function, and what its key names by identity, kept so that no id is used twice."""
 
-    fn: types.FunctionType
+    fn: Any
     kept: list[Any]
 
 
 _entries: OrderedDict[Any, _Entry] = OrderedDict()
 _keys: dict[int, Any] = {}  # The key of each function in `_entries`, by its id.
 # Functions that stand for no other: programs may have been compiled for what they did before.
-_alone: weakref.WeakSet[types.FunctionType] = weakref.WeakSet()
+_alone: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 def interned(fn: Any) -> Any:

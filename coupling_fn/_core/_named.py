@@ -85,9 +85,10 @@ def asking(what: str, given: Mapping[str, Any], hint: str = "") -> Iterator[None
     except AttributeError as error:
         for said, holder in given.items():
             if error.obj is holder:
+                kind, name = type(holder).__name__, str(error.name)
                 raise TypeError(
-                    f"{what} asks for {error.name!r}, which {said}, of type {type(holder).__name__}, does "
-                    f"not have. {_offered(said, holder, error.name)}"
+                    f"{what} asks for {name!r}, which {said}, of type {kind}, does not have. "
+                    f"{_offered(said, holder, name)}"
                 ) from error
         raise
     except KeyError as error:
@@ -102,9 +103,9 @@ def asking(what: str, given: Mapping[str, Any], hint: str = "") -> Iterator[None
             if holder is None and "NoneType" in str(error):
                 raise TypeError(f"{what} asks for a part of {said}, which is None.") from error
             if hasattr(holder, "_fields") and "indices must be integers" in str(error):
+                kind, name = type(holder).__name__, _fields_of(holder)[0]
                 raise TypeError(
-                    f"{what} asks for a name in brackets, but {said} is a {type(holder).__name__}: write "
-                    f"`.{_fields_of(holder)[0]}`."
+                    f"{what} asks for a name in brackets, but {said} is a {kind}: write `.{name}`."
                 ) from error
         raise
 

@@ -138,8 +138,9 @@ def fit(
 
     The loss, its gradient and the optimiser's update are one compiled step. A later fit with the
     same `loss` and `optimizer` objects and the same shapes compiles nothing, even where the values
-    in `params` differ. The loss is measured before each update and once more after the last, and
-    only measured parameters are recorded or returned as the best.
+    in `params` differ; nor does one whose `loss` is defined anew and reads the same numbers, JAX
+    arrays and functions (see `simulate`). The loss is measured before each update and once more after
+    the last, and only measured parameters are recorded or returned as the best.
 
     Where the loss or its gradient is not finite, the fit goes half the way back to the last point
     where both were, halves the length of all later steps, and goes on. After `retries` such
@@ -152,8 +153,8 @@ def fit(
     Args:
         loss: pure function of `params`, returning one float; of `params` and a batch where
             `batch` is given. Where its data change from fit to fit, put them in leaves of `params`.
-        params: any pytree. A leaf that is a Python number, not an array, compiles again for each
-            value.
+        params: any pytree. A Python float among its leaves becomes an array. A whole number stays part
+            of the program, which is compiled for it, except where a parameter stands.
         where: returns the leaves to fit, one or a tuple of them: `lambda p: p.coupling.k`. They
             must be arrays of floats.
         optimizer: any optax optimiser; `optax.adam(1e-2)` if None. Those that search along a

@@ -46,8 +46,9 @@ def sweep(
 ) -> PyTree:
     """Run `fn` on each of many values, all at once or `chunk` at a time.
 
-    This is `jax.vmap(fn)(values)`, compiled once: a later call with the same `fn` object and
-    shapes compiles nothing, while a new `lambda` is a new function. Chunks bound the memory that
+    This is `jax.vmap(fn)(values)`, compiled once: a later call with the same `fn` and shapes compiles
+    nothing, nor one with a `fn` that is defined anew and reads the same numbers, JAX arrays and
+    functions (see `simulate`). Chunks bound the memory that
     the runs need while they run. All results stay on the device, so let `fn` return what is needed
     and not whole trajectories.
 

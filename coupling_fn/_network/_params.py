@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import operator
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import equinox as eqx
@@ -32,6 +32,10 @@ Clip = Literal["step", "stages"]
 Angles = Literal["wrap", "grow"]
 
 
+def _in_tuple(x: Any) -> tuple[Any, ...]:
+    return tuple(x) if isinstance(x, tuple | list) else (x,)
+
+
 class Wire(eqx.Module):
     """Name the signal that a coupling reads, and the input of the node that it drives.
 
@@ -57,19 +61,13 @@ class Wire(eqx.Module):
 
     def __init__(
         self,
-        source: Signal | tuple[Signal, ...],
-        into: str | tuple[str, ...],
-        target: Signal | tuple[Signal, ...] | None = None,
+        source: Signal | Sequence[Signal],
+        into: str | Sequence[str],
+        target: Signal | Sequence[Signal] | None = None,
     ):
-        source = tuple(source) if isinstance(source, list) else source
-        into = tuple(into) if isinstance(into, list) else into
-        target = tuple(target) if isinstance(target, list) else target
-        source = source if isinstance(source, tuple) else (source,)
-        self.source = tuple(map(interned, source))
-        self.into = into if isinstance(into, tuple) else (into,)
-        target = source if target is None else target
-        target = target if isinstance(target, tuple) else (target,)
-        self.target = tuple(map(interned, target))
+        self.source = tuple(map(interned, _in_tuple(source)))
+        self.into = _in_tuple(into)
+        self.target = tuple(map(interned, _in_tuple(source if target is None else target)))
         if not len(self.source) == len(self.into) == len(self.target):
             raise ValueError(
                 f"A wire pairs sources, inputs and targets one to one; it got {len(self.source)}, "

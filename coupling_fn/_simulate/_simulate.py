@@ -4,7 +4,7 @@ A `Network` with delays takes the road of `_blocked.py`, a block of steps at a t
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -42,7 +42,7 @@ from ._clock import check_clock, within_count
 from ._finite import require_finite_run, require_known
 from ._records import QuantitiesByName, StatesByName, recorder_by_name
 
-Record = str | tuple[str, ...] | Callable[[Any], PyTree] | None
+Record = str | tuple[str, ...] | list[str] | Callable[[Any], PyTree] | None
 Reduce = tuple[PyTree, Callable[[PyTree, PyTree], PyTree]]
 
 
@@ -70,9 +70,10 @@ def simulate(
     The last state is all that a further run needs: two halves give the run in one, bit for bit.
     A network counts time from `net.init` through all of them, as stimuli read it, up to 2^31 steps;
     `net.restart_clock(state)` sets it to 0. A stimulus that was over before the run begins is warned of.
-    The program is compiled once per `step`, shapes and number of steps. A `record` that is written as a
-    lambda inside a loop is a new function each time, and compiles each time: give it a name outside
-    of the loop, or record state variables by name.
+    The program is compiled once per `step`, shapes and number of steps, and serves all numbers in
+    `params` and `state`, Python numbers among them. A `record` that is defined anew, in a loop or in a
+    cell of a notebook that runs twice, is a new function and compiles again: define it once, outside,
+    or record by name.
 
     Args:
         step: a `Network`, or any pure function `(state, params) -> state`.
