@@ -70,7 +70,6 @@ ROOMS = {
         "_dimensions _report _signals | "
         "_lengths _orientation _rule _weights | "
         "_stability | "
-        "_rests | "
         "_before _units | "
         "_causes | "
         "_symptoms | "

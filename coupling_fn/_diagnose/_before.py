@@ -19,9 +19,8 @@ from ..noise._draw import is_noise
 from ._lengths import look_at_tracts
 from ._orientation import look_at_orientation
 from ._report import Finding, Report, report
-from ._rests import look_at_rests
 from ._rule import edges_of_part, look_at_rule, parts
-from ._stability import Stability, look_at_stability, stability, states_of
+from ._stability import Stability, look_at_rests, look_at_stability, stability, states_of
 from ._weights import facts_of, finite, look_at_weights
 
 # Fields of stimuli and noises that are a time, which a step must resolve, or a frequency.

@@ -1,9 +1,10 @@
 r"""How far a network's state of rest stays stable as its k grow, and whether dt resolves it.
 
-Rest is a fixed point. It is judged by the eigenvalues $\lambda$ of the derivatives there, computed on
-the host as if nothing were delayed: with `_analysis`, of $A^0 + \sum_d A^d$, a matrix (m, m) over the m
-states of all regions. A scheme multiplies what grows like $e^{\lambda t}$ by a polynomial of
-$\lambda\, dt$ per step, which tells whether dt is too long.
+Rest is a fixed point: the one that the search from `x0` ends at; there may be others. It is judged by
+the eigenvalues $\lambda$ of the derivatives there, computed on the host as if nothing were delayed:
+with `_analysis`, of $A^0 + \sum_d A^d$, a matrix (m, m) over the m states of all regions. A scheme
+multiplies what grows like $e^{\lambda t}$ by a polynomial of $\lambda\, dt$ per step, which tells
+whether dt is too long.
 """
 
 import dataclasses
@@ -15,15 +16,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._analysis import fixed_point, jacobians
-from .._core import PyTree, names_of
+from .._analysis import balanced_by, fixed_point, jacobians
+from .._core import PyTree, get, names_of, refill
 from .._network import Network, Params
+from ..nodes import WongWangExcInhParams, wong_wang_exc_inh
 from ._report import Finding
 from ._rule import one_strength, strengths_of
 
 MOST = 1000  # States of all regions together: the eigenvalues of so many take seconds.
 LARGEST, SMALLEST = 4**6, 4**-10  # The factors on k between which the limit is looked for.
 SEARCH = 20  # Most steps of the search between two factors of 4; few are needed.
+APART = 0.01  # How far apart two fixed points are at least, as a share of the range of a state.
 GOLDEN = 0.618  # An irrational rotation moves no two regions alike.
 STEPS_PER_CYCLE = 12  # With fewer, Euler and Heun are off by several per cent per cycle.
 
@@ -249,6 +252,92 @@ def look_at_step(net: Network, found: Stability) -> Iterator[Finding]:
             why="Its amplitude and frequency are then distorted by the scheme.",
             remedy=(f"Take dt below {1000 / found.frequency / 40:.2g} ms.",),
         )
+
+
+def look_at_rests(
+    net: Network, params: Params, x0: PyTree, found: Stability | None
+) -> Iterator[Finding]:
+    """List the findings on which state of rest is analysed."""
+    if found is None or found.linear:
+        return
+    here = fixed_point(net, params, x0)
+    balanced = list(_look_at_balance(net, params, here))
+    yield from balanced or _look_elsewhere(net, params, x0, here)
+
+
+def _look_at_balance(net: Network, params: Params, here: PyTree) -> Iterator[Finding]:
+    """List the findings on feedback inhibition that was balanced for one rate in all regions."""
+    p = params.node
+    if net.node is not wong_wang_exc_inh or not isinstance(p, WongWangExcInhParams):
+        return
+    balanced = balanced_by(net, params) if np.ndim(p.J_i) == 1 else None
+    if balanced is None:
+        return
+    meant = f"{1000 * float(balanced.rates[0]):.3g} Hz, {_place(net, balanced.x)}"
+    remedies = (
+        "Reduce k: the growth of cf.balance_inhibition passes 0 where the balance ends.",
+        "Under noise, take the inhibition that cf.search_inhibition finds.",
+    )
+    if balanced.growth >= 0:
+        yield Finding(
+            "unstable_balance",
+            "warning",
+            f"The state that J_i balances ({meant}) is unstable: what deviates from it grows by "
+            f"{float(balanced.growth):.3g} per ms.",
+            why="No run stays there, and the regions fire at other rates than were asked for.",
+            remedy=remedies,
+        )
+    if _apart(net, here, balanced.x):
+        yield Finding(
+            "another_rest",
+            "warning",
+            f"From `x0` the search for rest ends at {_place(net, here)}, which is not the state that "
+            f"J_i balances ({meant}).",
+            why="cf.fixed_point, cf.analytic_fc, cf.critical_k and what is said of rest here hold for "
+            "that other state.",
+            remedy=("Start from the x of cf.balance_inhibition.", *remedies),
+        )
+
+
+def _look_elsewhere(net: Network, params: Params, x0: PyTree, here: PyTree) -> Iterator[Finding]:
+    """List another state of rest, found from the ends of the node's ranges."""
+    ranges = getattr(net.node, "ranges", {})
+    if set(ranges) != set(net.node.states):
+        return
+    for end, name in ((1, "upper"), (0, "lower")):
+        start = refill(x0, {n: jnp.full_like(get(x0, n), ranges[n][end]) for n in net.node.states})
+        there = fixed_point(net, params, start)
+        if _apart(net, here, there):
+            yield Finding(
+                "several_rests",
+                "note",
+                f"There are several states of rest: from `x0` the search ends at {_place(net, here)}, "
+                f"and from the {name} end of the ranges at {_place(net, there)}.",
+                why="cf.fixed_point, cf.analytic_fc, cf.critical_k and what is said of rest here hold "
+                "for the first.",
+                remedy=("Start from near the state that runs are in.",),
+            )
+            return
+
+
+def _apart(net: Network, one: PyTree, other: PyTree) -> bool:
+    """Return whether two fixed points, both of which were found, differ."""
+    for name in net.node.states:
+        low, high = net.node.ranges[name]
+        a, b = np.asarray(get(one, name)), np.asarray(get(other, name))
+        if not (np.isfinite(a).all() and np.isfinite(b).all()):
+            return False
+        if np.abs(a - b).max() > APART * (high - low):
+            return True
+    return False
+
+
+def _place(net: Network, x: PyTree) -> str:
+    """Describe a state by the values of its first variable."""
+    name = net.node.states[0]
+    values = np.asarray(get(x, name))
+    low, high = float(values.min()), float(values.max())
+    return f"{name} = {low:.3g}" + (f" to {high:.3g}" if high - low > 1e-3 * abs(high) else "")
 
 
 def remedies_for_k(found: Stability | None, row_sum: float | None = None) -> tuple[str, ...]:

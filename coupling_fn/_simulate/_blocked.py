@@ -4,7 +4,7 @@
 which takes the steps. Stepwise edges are read within the block (`_stepwise.py`).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -43,10 +43,8 @@ from .._network import (
     update_noise,
 )
 from ..noise._increments import NoiseIncrement
-from ._records import QuantitiesByName
+from ._records import QuantitiesByName, Record, Unread, reads_history
 from ._stepwise import Buffers, StepwiseEdges, stepwise_lags
-
-Record = Callable[[State], PyTree] | QuantitiesByName
 
 
 def run_network(
@@ -67,7 +65,7 @@ def run_network(
     plan = plan_run(_block_size(net, links), steps, lag, sources)._replace(mesh=net.mesh)
     stepwise = stepwise_lags(links, buffers)
     recorded = (
-        {name: len(x) for name, x in state.history.items()} if _reads_history(record, state) else {}
+        {name: len(x) for name, x in state.history.items()} if reads_history(record, state) else {}
     )
     packed, unpack = pack(state.node)
     block = _Block(
@@ -243,7 +241,7 @@ class _Block(NamedTuple):
         self, x: PyTree, noise: PyTree, step: Array, history: Any, arriving: Any
     ) -> PyTree:
         """Return what is recorded of the state after a step, given the delayed sums that arrive then."""
-        history = _Unread() if history is None else history
+        history = Unread() if history is None else history
         state = self.start._replace(node=x, noise=noise, step=step, history=history)
         if not isinstance(self.record, QuantitiesByName):
             return self.record(state)
@@ -308,39 +306,6 @@ class _Block(NamedTuple):
 
 
 # --- records ---------------------------------------------------------------------------------------
-
-
-class _HistoryRead(Exception):
-    """A record reads the history."""
-
-
-class _Unread(Mapping):
-    """Stands for the history in a state; it raises `_HistoryRead` when it is looked at."""
-
-    def _raise(self, *_: Any) -> Any:
-        raise _HistoryRead
-
-    __getitem__ = __iter__ = __len__ = __contains__ = __bool__ = __eq__ = _raise
-    get = keys = values = items = _raise
-
-
-# Also where it is a part of what a record returns, or maps over.
-jax.tree_util.register_pytree_node(_Unread, _Unread._raise, _Unread._raise)
-
-
-def _reads_history(record: Record, state: State) -> bool:
-    """Return whether a record looks at the history, which blocks then hand to it, or returns it."""
-
-    def probe(node: PyTree, noise: PyTree, step: Array) -> PyTree:
-        return record(state._replace(node=node, noise=noise, step=step, history=_Unread()))
-
-    if isinstance(record, QuantitiesByName):  # it takes the delayed sums, which the block has
-        return False
-    try:
-        jax.eval_shape(probe, state.node, state.noise, state.step)
-    except _HistoryRead:
-        return True
-    return False
 
 
 def _recorded(done: Array, size: int, every: int) -> Any:

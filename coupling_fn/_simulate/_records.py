@@ -9,6 +9,8 @@ from functools import partial
 from typing import Any
 
 import equinox as eqx
+import jax
+from jax import Array
 
 from .._core import PyTree, get, require_names, require_shape
 from .._network import (
@@ -50,6 +52,9 @@ class QuantitiesByName(eqx.Module):
         delayed = delayed_of(links, buffers_of(links, state), references, 0)
         inputs = inputs_at(net, links, state, params, delayed, references)
         return self.of(net, params, state, inputs)
+
+
+Record = Callable[[State], PyTree] | QuantitiesByName
 
 
 def recorder_by_name(
@@ -100,3 +105,40 @@ def _quantity(net: Network, params: Params, state: State, inputs: Any, name: str
     like = get(state.node, net.node.states[0])
     require_shape(f"auxiliary {name}", value, like.shape, meaning="It has one value per region.")
     return value
+
+
+# --- histories in records ---------------------------------------------------------------------------
+
+
+class _HistoryRead(Exception):
+    """A record reads the history."""
+
+
+class Unread(Mapping):
+    """Stands for the history in a state; it raises `_HistoryRead` when it is looked at."""
+
+    def _raise(self, *_: Any) -> Any:
+        raise _HistoryRead
+
+    __getitem__ = __iter__ = __len__ = __contains__ = __bool__ = __eq__ = _raise
+    get = keys = values = items = _raise
+
+
+# Also where it is a part of what a record returns, or maps over.
+jax.tree_util.register_pytree_node(Unread, Unread._raise, Unread._raise)
+
+
+def reads_history(record: Record, state: State) -> bool:
+    """Return whether a record looks at the history, which blocks then hand to it, or returns it."""
+    if isinstance(record, QuantitiesByName):  # it takes the delayed sums, which the block has
+        return False
+    look: Callable[[State], PyTree] = record
+
+    def probe(node: PyTree, noise: PyTree, step: Array) -> PyTree:
+        return look(state._replace(node=node, noise=noise, step=step, history=Unread()))
+
+    try:
+        jax.eval_shape(probe, state.node, state.noise, state.step)
+    except _HistoryRead:
+        return True
+    return False

@@ -4,7 +4,7 @@ A `Network` with delays takes the road of `_blocked.py`, a block of steps at a t
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
