@@ -25,7 +25,7 @@ from .._core import (
     require_shape,
 )
 from ..noise._increments import NoiseIncrement, external_of, noises_of
-from ._checks import require_fitting_coupling, require_fitting_params
+from ._checks import require_fitting_coupling, require_fitting_params, require_kept_dtypes
 from ._fields import NetworkFields
 from ._link import Link
 from ._links import buffers_of, delayed_of, links_of, references_of, require_history
@@ -109,7 +109,8 @@ def advance(
 
     increment = drive.increment
     noise = partial(noises.added, increment) if increment.white else increment.fixed
-    x = SCHEMES[net.scheme](rate, x, net.dt, noise)
+    before, x = x, SCHEMES[net.scheme](rate, x, net.dt, noise)
+    require_kept_dtypes(before, x, params)
     if not net.bounds:
         return x
     limits = dict(net.bounds)
@@ -175,6 +176,7 @@ def derivative(net: NetworkFields, x: PyTree, inputs: Any, params: Params) -> Py
             f"The node {name} must return the rate of change of each state, with shapes {wanted}; "
             f"got {got}."
         )
+    require_kept_dtypes(x, rates, params)
     return rates
 
 

@@ -24,6 +24,7 @@ from .._core import (
     require_no_nan,
     require_positive,
     require_shape,
+    scan,
 )
 from ._series import into_periods
 
@@ -379,7 +380,7 @@ def _run(state, blocks, weights):
         pending = _next(pending) + added
         return pending, pending[0]
 
-    pending, bold = lax.scan(through_period, state.pending, blocks)
+    pending, bold = scan(through_period, state.pending, blocks)
     return KernelState(pending, state.step), bold
 
 
