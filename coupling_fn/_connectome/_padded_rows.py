@@ -38,12 +38,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
-from jax.core import ShapedArray
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 from jax.sharding import Mesh
 
-from .._core import on_each
+from .._core import on_each, scan, vary, varying_axes
 
 # Nanoseconds per stored weight, in a loop of products, float32, degree 20, two busy CPU cores,
 # JAX 0.10.2 (scipy's CSR 0.9, 0.9, 1.4; BCOO 2.4, 2.3, 2.7):  1e3 1e4 1e5 rows
@@ -164,7 +163,7 @@ class Product(eqx.Module):
 
     def __call__(self, x: Array) -> Array:
         leaves, structure = jax.tree.flatten((self.rows, self.columns))
-        return _product.bind(self.forward, self.backward, x, *leaves, structure=structure)
+        return _bind(self.forward, self.backward, x, *leaves, structure=structure)
 
     def transposed(self) -> "Product":
         """Return the transposed matrix."""
@@ -208,7 +207,7 @@ def _sums(weights: Array, source: Array, x: Array) -> Array:
     if width > rows:
         return products(weights, source).sum(0)
     zeros = jnp.zeros((rows, *(weights.shape[2:] or x.shape[1:])), x.dtype)
-    return lax.scan(add, zeros, (weights, source), unroll=4)[0]
+    return scan(add, zeros, (weights, source), unroll=4)[0]
 
 
 def _alike(a: Array, b: Array) -> tuple[Array, Array]:
@@ -232,6 +231,13 @@ def _weights_bar(rows: PaddedRows, bar: Array, x: Array, ndim: int) -> Array:
 # --- the primitive --------------------------------------------------------------------------------
 
 _product = Primitive("sparse_product")
+
+
+def _bind(*args, structure):
+    """Bind the primitive, with all arguments varying over the same axes of a `shard_map`."""
+    return _product.bind(*vary(args, varying_axes(args)), structure=structure)
+
+
 _product.def_impl(jax.jit(_kernel, static_argnames="structure"))
 mlir.register_lowering(_product, mlir.lower_fun(_kernel, multiple_results=False))
 
@@ -239,7 +245,8 @@ mlir.register_lowering(_product, mlir.lower_fun(_kernel, multiple_results=False)
 @_product.def_abstract_eval
 def _(forward, backward, x, *leaves, structure):
     rows, _ = jax.tree.unflatten(structure, leaves)
-    return ShapedArray((rows.count, *(forward.shape[1:] or x.shape[1:])), x.dtype)
+    like = forward if forward.ndim > x.ndim else x  # of the result's axes, and varying as it does
+    return like.update(shape=(rows.count, *like.shape[1:]), dtype=x.dtype, weak_type=False)
 
 
 def _jvp(primals, tangents, *, structure):
@@ -251,8 +258,8 @@ def _jvp(primals, tangents, *, structure):
     # `backward` holds the same weights as `forward`, so what follows from it is counted already.
     if not isinstance(forward_dot, ad.Zero):
         terms.append((forward_dot, ad.instantiate_zeros(backward_dot), x))
-    out = _product.bind(*primals, structure=structure)
-    dots = [_product.bind(*term, *leaves, structure=structure) for term in terms]
+    out = _bind(*primals, structure=structure)
+    dots = [_bind(*term, *leaves, structure=structure) for term in terms]
     return out, sum(dots[1:], dots[0]) if dots else jnp.zeros_like(out)
 
 
@@ -289,7 +296,7 @@ def _batch(args, dims, *, structure):
         x = x if new else x[..., None]
         return jnp.broadcast_to(x, (len(x), before, size)).reshape(len(x), before * size)
 
-    out = _product.bind(*(merged(*each) for each in floats), *args[3:], structure=structure)
+    out = _bind(*(merged(*each) for each in floats), *args[3:], structure=structure)
     if before is not None:
         return out.reshape(len(out), before, size), 2
     return out, out.ndim - 1 or None
@@ -302,7 +309,7 @@ def _one_by_one(args, dims, structure):
     def one(moving):
         rest = iter(moving)
         whole = [x if dim is None else next(rest) for x, dim in zip(args, dims, strict=True)]
-        return _product.bind(*whole, structure=structure)
+        return _bind(*whole, structure=structure)
 
     return lax.map(one, moving)
 

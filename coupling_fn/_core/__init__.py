@@ -37,6 +37,7 @@ from ._checkpoint import read_checkpoint as read_checkpoint
 from ._checkpoint import require_no_keys as require_no_keys
 from ._checkpoint import write_arrays as write_arrays
 from ._checkpoint import write_checkpoint as write_checkpoint
+from ._closure import closed_function as closed_function
 from ._devices import PART as PART
 from ._devices import WHOLE as WHOLE
 from ._devices import by_node as by_node
@@ -58,6 +59,7 @@ from ._named import get as get
 from ._named import names_of as names_of
 from ._named import read as read
 from ._named import refill as refill
+from ._named import wider as wider
 from ._packing import pack as pack
 from ._packing import repack as repack
 from ._progress import progress_bar as progress_bar
@@ -78,3 +80,10 @@ from ._units import read_unit as read_unit
 from ._units import times as times
 from ._units import to_power as to_power
 from ._units import write_unit as write_unit
+from ._varying import as_cotangent as as_cotangent
+from ._varying import error_if as error_if
+from ._varying import scan as scan
+from ._varying import vary as vary
+from ._varying import vary_floats as vary_floats
+from ._varying import varying_axes as varying_axes
+from ._varying import while_loop as while_loop

@@ -50,6 +50,12 @@ def refill(x: PyTree, values: Mapping[str, Any]) -> PyTree:
     return type(x)(**values)
 
 
+def wider(x: Array, than: Array) -> bool:
+    """Return whether `x` has floats of more bits, which the dtype of the other would truncate."""
+    floats = jnp.issubdtype(x.dtype, jnp.floating) and not getattr(x, "weak_type", False)
+    return floats and jnp.finfo(x.dtype).bits > jnp.finfo(than.dtype).bits
+
+
 @cache
 def _inputs_type(names: tuple[str, ...]) -> Any:
     return namedtuple("Inputs", names)
@@ -58,10 +64,13 @@ def _inputs_type(names: tuple[str, ...]) -> Any:
 def container(x: PyTree, names: tuple[str, ...], driven: dict[str, Any], like: Array) -> Any:
     """Return inputs in a container like that of the state `x`: a dict, or a NamedTuple.
 
-    Inputs that are not in `driven` are 0; all get the shape and dtype of `like`.
+    Inputs that are not in `driven` are 0; all get the shape of `like`, and its dtype if that holds them.
     """
     values = {name: jnp.broadcast_to(driven.get(name, 0.0), like.shape) for name in names}
-    values = {name: value.astype(like.dtype) for name, value in values.items()}
+    values = {
+        name: value if wider(value, like) else value.astype(like.dtype)
+        for name, value in values.items()
+    }
     return values if isinstance(x, Mapping) else _inputs_type(names)(**values)
 
 

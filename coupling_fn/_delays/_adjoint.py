@@ -23,7 +23,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from .._core import PyTree
+from .._core import PyTree, as_cotangent
 from ._buffers import (
     BlockInput,
     BlockOutput,
@@ -255,7 +255,7 @@ def _block_bar(program: Any, args: tuple[PyTree, PyTree, BlockInput, BlockOutput
         return eqx.filter(call((eqx.combine(varying, fixed), inputs)), eqx.is_inexact_array)
 
     out, pull_back = jax.vjp(floats, varying, given.state, given.before, given.sums)
-    return BlockBar(*pull_back(zeros_for_none(output_bar, out)))
+    return BlockBar(*pull_back(as_cotangent(zeros_for_none(output_bar, out), out)))
 
 
 def _saved_messages(

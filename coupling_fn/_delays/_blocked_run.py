@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.custom_derivatives import CustomVJPPrimal, SymbolicZero
 
-from .._core import PyTree
+from .._core import PyTree, as_cotangent, closed_function, vary_floats, varying_axes
 from ._adjoint import AdjointArgs, adjoint
 from ._buffers import (
     BlockFunction,
@@ -47,14 +47,22 @@ def run_blocks(
         The state after the run, the history of each delayed source, and the record, block by block.
     """
     sums = tuple(
-        jax.tree.map(lambda m, e=e: jnp.zeros((plan.block_size, e[0].targets), m.dtype), messages)
-        for e, messages in zip(start.edges, start.messages, strict=True)
+        jax.tree.map(lambda m, e=e, w=w: _no_sums(m, w, plan.block_size, e[0].targets), messages)
+        for e, w, messages in zip(start.edges, start.weights, start.messages, strict=True)
     )
+
     # What the block closes over must be an argument, to be batched and to have a gradient; and only what
     # it reads may be, or cotangents of whole connections would be carried along.
-    before = {key: start.source_states[key][-1 - times : -1] for key, times in handed.items()}
-    block = eqx.filter_closure_convert(block, BlockInput(start.state, before, sums, start.step))
-    consts, program = eqx.partition(block, eqx.is_array)
+    def converted(start: RunInput, sums: PyTree) -> Any:
+        before = {key: start.source_states[key][-1 - times : -1] for key, times in handed.items()}
+        return closed_function(block, BlockInput(start.state, before, sums, start.step))
+
+    closed = converted(start, sums)
+    # Inside `jax.shard_map`, all that blocks pass on varies as what they read.
+    if axes := varying_axes(closed, start):
+        start, sums = vary_floats((start, sums), axes)
+        closed = converted(start, sums)
+    consts, program = eqx.partition(closed, eqx.is_array)
 
     def run(args: ForwardArgs, *, save: bool, save_messages: bool):
         loop = partial(forward, program, plan, handed, save, save_messages)
@@ -84,10 +92,15 @@ def run_blocks(
 
         loop = partial(adjoint, program, plan, handed)
         # JAX 0.6 also remembers which cotangents are None, so zeros stand for those.
-        return zeros_for_none(run_with_layout(loop, args, plan.mesh), floats), None
+        floats_bar = zeros_for_none(run_with_layout(loop, args, plan.mesh), floats)
+        return as_cotangent(floats_bar, floats), None
 
     run_with_adjoint.defvjp(run_and_save, run_backwards, symbolic_zeros=True)
     return run_with_adjoint(floats, others)
+
+
+def _no_sums(messages: Array, weights: tuple[Array, ...], steps: int, targets: int) -> Array:
+    return jnp.zeros((steps, targets), jnp.result_type(messages, *weights))
 
 
 # Only what a gradient is asked for is carried backwards, because the rest would cost as much. Which

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array, lax
+from jax import Array
 
-from .._core import PyTree
+from .._core import PyTree, scan
 from ._edges import DelayedEdges, is_edges
 from ._plan import RunPlan
 from ._run_layout import RunLayout
@@ -159,7 +159,7 @@ def scan_stretches(
     def stretch(carry, inputs):
         carry, buffers = carry
         buffers = jax.tree.map(lambda x: jnp.pad(x, [(0, 0), (0, room)]), buffers)
-        (carry, buffers), out = lax.scan(body, (carry, buffers), inputs, reverse=reverse)
+        (carry, buffers), out = scan(body, (carry, buffers), inputs, reverse=reverse)
         newest = jax.tree.map(lambda x: x[:, -depth:], buffers)
         return (carry, newest), (out, jax.tree.map(lambda x: x[:, depth:], buffers))
 
@@ -169,7 +169,7 @@ def scan_stretches(
     index = jnp.arange(plan.stretches * plan.blocks_per_stretch, dtype=jnp.int32)
     parts = (plan.stretches, plan.blocks_per_stretch)
     inputs = jax.tree.map(lambda x: x.reshape(*parts, *x.shape[1:]), (index, inputs))
-    (carry, _), (out, filled) = lax.scan(stretch, (carry, buffers), inputs, reverse=reverse)
+    (carry, _), (out, filled) = scan(stretch, (carry, buffers), inputs, reverse=reverse)
     whole = jax.tree.map(join, buffers, filled)
     return carry, whole, jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), out)
 

@@ -9,7 +9,6 @@ import warnings
 from collections.abc import Sequence
 from typing import Any, Literal
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -21,6 +20,7 @@ from .._core import (
     Scalar,
     as_float,
     constant,
+    error_if,
     known,
     require_lengths,
     require_nonnegative,
@@ -274,4 +274,4 @@ def within_bounds(lags: Array, smallest: int, largest: int) -> Array:
             span = f" These lags span {values.min()} to {values.max()} steps."
             raise ValueError(message + span)
         return lags
-    return eqx.error_if(lags, outside.any(), message)
+    return error_if(lags, outside.any(), message)

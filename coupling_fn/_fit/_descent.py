@@ -163,7 +163,7 @@ def compiled_steps(
         one = partial(descend_once, jax.tree.unflatten(tree, leaves))
         return jax.vmap(one)(carry) if many else one(carry)
 
-    def body(i: Array, so_far: Any) -> Any:
+    def body(i: Any, so_far: Any) -> Any:
         rows, now = so_far
         *row, after = once(arrays, now)
         return jax.tree.map(lambda all_, one: all_.at[i].set(one), rows, tuple(row)), after

@@ -24,6 +24,7 @@ from .._core import (
     require_one_or_each,
     require_positive,
     require_shape,
+    wider,
 )
 from .._coupling import require_k
 from ..nodes import Node, catalog
@@ -257,6 +258,26 @@ def require_fitting_coupling(link: Link, x: PyTree) -> None:
     )
     require_shape("conn", conn, (len(own), len(source)), meaning=meaning)
     require_k(link.coupling.k, len(own))
+
+
+def require_kept_dtypes(before: PyTree, after: PyTree, params: Params) -> None:
+    """Refuse a step that would change the dtype of a state: a run keeps those of its start."""
+    for name in names_of(before):
+        if not wider(get(after, name), get(before, name)):
+            continue
+        was, now = get(before, name).dtype, get(after, name).dtype
+        leaves = jax.tree.leaves_with_path(params)
+        causes = [
+            f"`params{jax.tree_util.keystr(path)}`"
+            for path, x in leaves
+            if jnp.result_type(x) == now and not getattr(x, "weak_type", False)
+        ]
+        others = [f"the state {n!r}" for n in names_of(before) if get(before, n).dtype == now]
+        because = ", ".join((causes + others)[:3]) or "what the node or an input returns"
+        raise TypeError(
+            f"The state {name!r} is {was}, and a step would make it {now}, the dtype of {because}. "
+            f"Nothing is promoted or truncated silently: give `x0` as {now}, or those as {was}."
+        )
 
 
 def require_fitting_lags(name: str, lags: Array, coupling: Any) -> None:

@@ -334,4 +334,7 @@ def _checked_states(node: Node, x0: PyTree) -> PyTree:
     shapes = {name: np.shape(get(x0, name)) for name in node.states}
     if len(set(shapes.values())) > 1 or any(len(shape) != 1 for shape in shapes.values()):
         raise ValueError(f"Each state in `x0` must have shape (region,); they have {shapes}.")
+    dtypes = {name: str(get(x0, name).dtype) for name in node.states}
+    if len(set(dtypes.values())) > 1:
+        raise TypeError(f"The states in `x0` must have one dtype; they have {dtypes}.")
     return x0

@@ -29,7 +29,7 @@ from .._core import (
 from ..noise._increments import NoiseIncrement, external_of, noises_of
 from ..stimuli import Time
 from ..stimuli._time import at_time, time_of_step
-from ._checks import require_fitting_coupling, require_fitting_params
+from ._checks import require_fitting_coupling, require_fitting_params, require_kept_dtypes
 from ._fields import NetworkFields
 from ._link import Link
 from ._links import (
@@ -127,10 +127,12 @@ def advance(
 
     increment = drive.increment
     noise = partial(noises.added, increment) if increment.white else increment.fixed
+    before = x
     if net.clip == "stages":
         x = SCHEMES[net.scheme](rate, x, net.dt, noise, partial(_clipped, net))
     else:
         x = SCHEMES[net.scheme](rate, x, net.dt, noise)
+    require_kept_dtypes(before, x, params)
     if net.angles:
         x = refill(
             x, {n: wrapped(get(x, n)) if n in net.angles else get(x, n) for n in names_of(x)}
@@ -254,6 +256,7 @@ def derivative(net: NetworkFields, x: PyTree, inputs: Any, params: Params) -> Py
             f"The node {name} must return the rate of change of each state, with shapes {wanted}; "
             f"got {got}."
         )
+    require_kept_dtypes(x, rates, params)
     return rates
 
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from .._core import PyTree, by_node, pack, read, repack
+from .._core import PyTree, by_node, pack, read, repack, scan
 from .._delays import (
     SHORTEST_BLOCK,
     BlockInput,
@@ -215,7 +215,7 @@ class _Block(NamedTuple):
         # reading what it would leave.
         one = one if self.stepwise else jax.checkpoint(one, prevent_cse=False)
         carry = _Carry(packed, noise, stepwise_sums, buffers)
-        carry, ((packed_after, noise_after), stepwise_after) = lax.scan(
+        carry, ((packed_after, noise_after), stepwise_after) = scan(
             one, carry, _StepInput(count, increments, blocked_sums)
         )
         xs = jax.vmap(self.unpack)(packed_after)

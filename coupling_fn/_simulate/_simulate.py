@@ -1,4 +1,4 @@
-"""Many steps: `lax.scan` over any `(state, params) -> state`, recording on the way.
+"""Many steps: a scan over any `(state, params) -> state`, recording on the way.
 
 A `Network` with delays takes the road of `_blocked.py`, a block of steps at a time, to the same numbers.
 """
@@ -13,7 +13,6 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
 from .._core import (
     Interrupted,
@@ -33,7 +32,10 @@ from .._core import (
     require_callable,
     require_choice,
     require_no_keys,
+    scan,
     traced,
+    vary_floats,
+    varying_axes,
     write_checkpoint,
 )
 from .._network import Network, prepare_step, require_state
@@ -326,7 +328,7 @@ def _simulate(step, state, params, options, reduce=None):
         return (state, add(total, seen)), seen if reduce is None else None
 
     segments = options.steps // options.checkpoint
-    (state, total), seen = lax.scan(segment, (state, total), None, length=segments)
+    (state, total), seen = scan(segment, (state, total), None, length=segments)
     if reduce is not None:
         return state, total
     return state, jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), seen)
@@ -340,6 +342,7 @@ def _run_again(step, state, params, steps, record, *, reverse):
 def _run(step, state, params, options):
     steps, record, every = options.steps, options.record, options.every
     if isinstance(step, Network) and steps:
+        state, params = vary_floats((state, params), varying_axes(step, state, params))
         if state.history:
             return run_network(step, state, params, steps, record, every, reverse=options.reverse)
         return _run_packed(step, state, params, steps, record, every)
@@ -374,7 +377,7 @@ def _run_packed(net, state, params, steps, record, every):
 
 def _scan(one, state, record, steps, every):
     def some(state, _):
-        state, _ = lax.scan(one, state, None, length=every)
+        state, _ = scan(one, state, None, length=every)
         return state, record(state)
 
-    return lax.scan(some, state, None, length=steps // every)
+    return scan(some, state, None, length=steps // every)

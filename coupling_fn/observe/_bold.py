@@ -10,7 +10,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array, lax
+from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float, Num
 
@@ -21,6 +21,7 @@ from .._core import (
     require_choice,
     require_positive_number,
     require_shape,
+    scan,
 )
 from ._balloon_params import COEFFICIENTS, BalloonParams
 from ._series import into_periods, warn_of_seconds
@@ -297,7 +298,7 @@ def _run(state, blocks, params, dt, scheme):
 
     @jax.checkpoint  # so that a gradient keeps one state per period, not one per step
     def through_period(state, block):
-        state, _ = lax.scan(one, state, block)
+        state, _ = scan(one, state, block)
         return state, balloon_bold(state, params)
 
-    return lax.scan(through_period, state, blocks)
+    return scan(through_period, state, blocks)

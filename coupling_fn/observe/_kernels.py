@@ -23,6 +23,7 @@ from .._core import (
     require_no_nan,
     require_positive,
     require_shape,
+    scan,
 )
 from ._balloon_params import require_fraction
 from ._series import as_time, gamma_density, into_periods, warn_of_seconds
@@ -389,7 +390,7 @@ def _run(state, blocks, weights):
         pending = _next(pending) + added
         return pending, pending[0]
 
-    pending, bold = lax.scan(through_period, state.pending, blocks)
+    pending, bold = scan(through_period, state.pending, blocks)
     return KernelState(pending, state.step), bold
 
 
