@@ -1,4 +1,4 @@
-"""One program for all numbers, for all networks that are alike, and for functions put in anew."""
+"""One program for all numbers, and for all networks that are alike."""
 
 import equinox as eqx
 import jax

@@ -19,7 +19,7 @@ REPOSITORY = PACKAGE.parent
 # rooms alone, and a module from lower modules of its room.
 ROOMS = {
     "_core": (
-        "_angles _check _devices _progress _units | _functions _types | "
+        "_check _devices _progress _units | _types | _varying | "
         "_arguments _batching _checkpoint _linalg _named _packing _schemes"
     ),
     "_connectome": (
@@ -31,7 +31,7 @@ ROOMS = {
     ),
     "_coupling": "_rule | _custom _kuramoto _linear _sigmoidal _surface",
     "nodes": (
-        "_node | "
+        "_angles _node | "
         "_chaotic _epileptor _hopf _jansen_rit _linear _phase _quadratic _relaxation "
         "_wilson_cowan _wong_wang | "
         "_catalog"

@@ -1,13 +1,13 @@
 """Checks on what users give, dtypes, and the JAX plumbing that every other room stands on."""
 
-from ._angles import TURN as TURN
-from ._angles import wrapped as wrapped
 from ._arguments import as_arguments as as_arguments
 from ._arguments import compiled as compiled
+from ._batching import closed_function as closed_function
 from ._batching import with_batches as with_batches
 from ._check import as_count as as_count
 from ._check import as_float as as_float
 from ._check import as_steps as as_steps
+from ._check import calling as calling
 from ._check import constant as constant
 from ._check import in_short as in_short
 from ._check import is_key as is_key
@@ -37,7 +37,6 @@ from ._checkpoint import read_checkpoint as read_checkpoint
 from ._checkpoint import require_no_keys as require_no_keys
 from ._checkpoint import write_arrays as write_arrays
 from ._checkpoint import write_checkpoint as write_checkpoint
-from ._closure import closed_function as closed_function
 from ._devices import PART as PART
 from ._devices import WHOLE as WHOLE
 from ._devices import by_node as by_node
@@ -45,7 +44,6 @@ from ._devices import everywhere as everywhere
 from ._devices import mesh_of as mesh_of
 from ._devices import on_each as on_each
 from ._devices import shard_map as shard_map
-from ._functions import interned as interned
 from ._linalg import cholesky as cholesky
 from ._linalg import eigenvalues as eigenvalues
 from ._linalg import eigenvectors as eigenvectors

@@ -1,4 +1,4 @@
-"""What a compiled program is given: numbers become arrays, and equal functions one object.
+"""What a compiled program is given: numbers become arrays, so that it serves them all.
 
 `eqx.filter_jit` takes arrays as arguments and everything else as part of the program, which is compiled
 again for each new value. A field made by `parameter` holds an array, but
@@ -14,7 +14,6 @@ import equinox as eqx
 import jax
 
 from ._check import constant
-from ._functions import interned
 from ._types import PARAMETER, PyTree
 
 P = ParamSpec("P")
@@ -26,10 +25,8 @@ def as_arguments(tree: PyTree) -> PyTree:
 
     Python floats become weakly typed arrays, which adopt the dtype they meet. So do whole numbers where
     a parameter stands. Elsewhere these may be part of a program's structure, such as an order or a
-    size, and stay what they are, as do booleans and text. Functions are `interned`.
+    size, and stay what they are, as do booleans and text.
     """
-    if any(interned(x) is not x for x in jax.tree.leaves(tree)):
-        tree = jax.tree.map(interned, tree)
     return _converted(tree, whole=False)
 
 

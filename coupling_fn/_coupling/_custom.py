@@ -12,7 +12,7 @@ from jax import Array
 from jaxtyping import Num
 
 from .._connectome import SparseConnection, Weights, as_conn, at_edges, edgewise
-from .._core import PARAMETER, as_float, calling, interned, require_finite, require_shape
+from .._core import PARAMETER, as_float, calling, require_finite, require_shape
 from ._rule import Coupling, Source, Target, require_k, require_source_and_target
 
 
@@ -34,7 +34,7 @@ class _FunctionCoupling(eqx.Module):
     def __init__(self, fn: Callable[..., Any], conn: Any, k: Any = 1.0, **parameters: Any):
         # A function that does not take these parameters fails here, by a TypeError that names one.
         inspect.signature(fn).bind(*self._inputs, **parameters)
-        self.fn = interned(fn)
+        self.fn = fn
         self.conn = as_conn("conn", conn)
         self.k = as_float("k", k)
         self.parameters = {name: as_float(name, value) for name, value in parameters.items()}

@@ -138,8 +138,8 @@ def fit(
 
     The loss, its gradient and the optimiser's update are one compiled step. A later fit with the
     same `loss` and `optimizer` objects and the same shapes compiles nothing, even where the values
-    in `params` differ; nor does one whose `loss` is defined anew and reads the same numbers, JAX
-    arrays and functions (see `simulate`). The loss is measured before each update and once more after
+    in `params` differ. A `loss` that is defined anew, as in a cell of a notebook that runs twice, is
+    another function and compiles again. The loss is measured before each update and once more after
     the last, and only measured parameters are recorded or returned as the best.
 
     Where the loss or its gradient is not finite, the fit goes half the way back to the last point

@@ -47,9 +47,8 @@ def sweep(
     """Run `fn` on each of many values, all at once or `chunk` at a time.
 
     This is `jax.vmap(fn)(values)`, compiled once: a later call with the same `fn` and shapes compiles
-    nothing, nor one with a `fn` that is defined anew and reads the same numbers, JAX arrays and
-    functions (see `simulate`). Chunks bound the memory that
-    the runs need while they run. All results stay on the device, so let `fn` return what is needed
+    nothing. A `fn` that is defined anew, as in a cell of a notebook that runs twice, is another function
+    and compiles again. Chunks bound the memory that the runs need while they run. All results stay on the device, so let `fn` return what is needed
     and not whole trajectories.
 
     Inside your own `jit`, `vmap` or `grad` it is `jax.vmap`, or `jax.lax.map` by chunks, without

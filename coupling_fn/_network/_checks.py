@@ -11,7 +11,6 @@ from jax import Array
 
 from .._connectome import SparseConnection
 from .._core import (
-    TURN,
     PyTree,
     get,
     in_short,
@@ -28,6 +27,7 @@ from .._core import (
 )
 from .._coupling import require_k
 from ..nodes import Node, catalog
+from ..nodes._angles import TURN
 from ..noise._increments import check_external, noises_of
 from ._link import Link
 from ._params import Params, State, Wire

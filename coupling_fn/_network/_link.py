@@ -25,7 +25,7 @@ from .._connectome import (
     prepared,
     weighted,
 )
-from .._core import PyTree, Signal, wrapped
+from .._core import PyTree, Signal
 from .._coupling import (
     Coupling,
     EdgeCoupling,
@@ -36,6 +36,7 @@ from .._coupling import (
     require_elementwise,
 )
 from .._delays import EdgeSplit
+from ..nodes._angles import wrapped
 from ._edge_forms import (
     added,
     can_split,

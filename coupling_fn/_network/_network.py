@@ -14,14 +14,12 @@ from .._core import (
     as_arguments,
     as_float,
     get,
-    interned,
     read,
     refill,
     require_choice,
     require_key,
     require_names,
     require_positive_number,
-    wrapped,
 )
 from .._delays import (
     EdgeSplit,
@@ -34,6 +32,7 @@ from .._delays import (
     within_bounds,
 )
 from ..nodes import Node
+from ..nodes._angles import wrapped
 from ..noise._draw import restarted_key
 from ..noise._increments import noises_of
 from ._checks import (
@@ -137,7 +136,6 @@ class Network(NetworkFields):
         angles: Angles = "wrap",
     ):
         require_node(node)
-        node = interned(node)
         require_positive_number("dt", dt, "ms")
         require_choice("interpolate", interpolate, (None, "linear"))
         require_choice("scheme", scheme, SCHEMES)

@@ -17,7 +17,6 @@ from .._core import (
     Signal,
     as_float,
     in_short,
-    interned,
     require_finite,
     require_lengths,
     require_nonnegative,
@@ -65,9 +64,9 @@ class Wire(eqx.Module):
         into: str | Sequence[str],
         target: Signal | Sequence[Signal] | None = None,
     ):
-        self.source = tuple(map(interned, _in_tuple(source)))
+        self.source = _in_tuple(source)
         self.into = _in_tuple(into)
-        self.target = tuple(map(interned, _in_tuple(source if target is None else target)))
+        self.target = _in_tuple(source if target is None else target)
         if not len(self.source) == len(self.into) == len(self.target):
             raise ValueError(
                 f"A wire pairs sources, inputs and targets one to one; it got {len(self.source)}, "

@@ -24,8 +24,8 @@ from .._core import (
     refill,
     require_one_or_each,
     require_shape,
-    wrapped,
 )
+from ..nodes._angles import wrapped
 from ..noise._increments import NoiseIncrement, external_of, noises_of
 from ..stimuli import Time
 from ..stimuli._time import at_time, time_of_step
