@@ -18,6 +18,7 @@ from .._network import (
     Params,
     State,
     buffers_of,
+    carried_of,
     delayed_of,
     inputs_at,
     links_of,
@@ -49,7 +50,8 @@ class QuantitiesByName(eqx.Module):
         """Return the record of a state, whose history tells what drives the nodes in it."""
         links = links_of(net, params)
         references = references_of(links, state)
-        delayed = delayed_of(links, buffers_of(links, state), references, 0)
+        carried = carried_of(links, buffers_of(links, state), references)
+        delayed = delayed_of(links, carried, references, 0)
         inputs = inputs_at(net, links, state, params, delayed, references)
         return self.of(net, params, state, inputs)
 
