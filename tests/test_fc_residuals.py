@@ -11,6 +11,7 @@ import pytest
 from helpers import TRANSFORMS, assert_close, refuses
 
 import coupling_fn as cf
+from coupling_fn._fit._derivatives import reads_pairs
 
 RNG = np.random.default_rng(0)
 REGIONS = 5
@@ -240,6 +241,19 @@ def test_residuals_that_are_entries_of_fc_warn(name):
 @pytest.mark.parametrize("name", INDEPENDENT)
 def test_other_residuals_do_not(name):
     assert not warned(INDEPENDENT[name])
+
+
+def test_a_long_program_is_walked_once():
+    """Each step uses the last one twice: without a memory there would be 2^600 ways back."""
+
+    def residuals(params):
+        x = params["share"]
+        for _ in range(600):
+            x = x - 0.001 * x * x
+        return jnp.concatenate([x - 0.1, 2 * x - 0.1])
+
+    program = lambda unconstrained: residuals({"share": unconstrained[0]})
+    assert not reads_pairs(program, (TRUE["share"],))
 
 
 SINGULAR = np.corrcoef(RNG.normal(size=(REGIONS, 3)))

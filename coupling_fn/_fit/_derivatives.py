@@ -99,7 +99,37 @@ def reads_pairs(loss: Callable[[Unconstrained], Array], unconstrained: Unconstra
     but sums and functions of single entries. What mixes entries otherwise, as whitening does, is not.
     """
     program = jax.make_jaxpr(loss)(unconstrained).jaxpr
-    return any(_leads_to_pairs(x, program, {}) for x in program.outvars)
+    top = _Frame(program, {}, ())
+    waiting, seen = [(x, top) for x in program.outvars], set()
+    while (
+        waiting
+    ):  # A loop, with each variable once: a program may be long, and use a variable often.
+        var, frame = waiting.pop()
+        if isinstance(var, Literal) or (var, frame.path) in seen:
+            continue
+        seen.add((var, frame.path))
+        made = frame.makers.get(var)
+        if made is None:
+            waiting += [frame.arguments[var]] if var in frame.arguments else []
+        elif _picks_pairs(made):
+            return True
+        else:
+            waiting += _before(made, var, frame)
+    return False
+
+
+class _Frame:
+    """A program within a program.
+
+    Attributes:
+        makers: the equation that makes each variable.
+        arguments: for each input what it is called with, and the frame of that.
+        path: the calls that lead here.
+    """
+
+    def __init__(self, jaxpr: Jaxpr, arguments: dict[Any, tuple[Any, Any]], path: tuple[int, ...]):
+        self.makers = {out: equation for equation in jaxpr.eqns for out in equation.outvars}
+        self.arguments, self.path = arguments, path
 
 
 # Primitives of which each output belongs to one entry of the inputs, or is a sum over such ones.
@@ -133,40 +163,31 @@ _ENTRYWISE = frozenset(
 )
 
 
-def _leads_to_pairs(var: Any, jaxpr: Jaxpr, outer: dict[Any, tuple[Any, Jaxpr, Any]]) -> bool:
-    """Follow a variable back to where it was picked; `outer` maps inputs of a call to its arguments."""
-    if isinstance(var, Literal):
+def _picks_pairs(made: Any) -> bool:
+    """Return whether an equation picks one value per pair from a square matrix, or from a batch."""
+    if made.primitive.name != "gather":
         return False
-    made = next((e for e in jaxpr.eqns if any(var is out for out in e.outvars)), None)
-    if made is None:
-        found = outer.get(var)
-        return found is not None and _leads_to_pairs(*found)
+    shape, size = made.invars[0].aval.shape, made.outvars[0].aval.size
+    n = shape[-1] if shape else 0
+    square = len(shape) >= 2 and shape[-2] == n >= 3
+    return square and size == math.prod(shape[:-2]) * n * (n - 1) // 2
+
+
+def _before(made: Any, var: Any, frame: _Frame) -> list[tuple[Any, _Frame]]:
+    """List what an output of an equation is made of, entry by entry; nothing if entries are mixed."""
     name = made.primitive.name
-    result: Any = made.outvars[0].aval
-    if name == "gather":
-        whole: Any = made.invars[0].aval
-        shape, size = whole.shape, result.size
-        n = shape[-1] if shape else 0
-        square = len(shape) >= 2 and shape[-2] == n >= 3
-        return square and size == math.prod(shape[:-2]) * n * (n - 1) // 2
     parts = [x.jaxpr if isinstance(x, ClosedJaxpr) else x for x in made.params.values()]
     inner = next((x for x in parts if isinstance(x, Jaxpr)), None)
-    if inner is not None and len(inner.outvars) == len(made.outvars):
-        if len(inner.invars) != len(made.invars):
-            return False
-        place = next(i for i, out in enumerate(made.outvars) if out is var)
-        arguments = {
-            x: (argument, jaxpr, outer)
-            for x, argument in zip(inner.invars, made.invars, strict=True)
-        }
-        return name not in ("scan", "while") and _leads_to_pairs(
-            inner.outvars[place], inner, arguments
-        )
-    # A product of two rows that is one number is a sum of squares, r @ r.
-    summed = name == "dot_general" and result.ndim == 0
-    if name not in _ENTRYWISE and not summed:
-        return False
-    return any(_leads_to_pairs(x, jaxpr, outer) for x in made.invars)
+    if inner is None:
+        # A product of two rows that is one number is a sum of squares, r @ r.
+        summed = name == "dot_general" and made.outvars[0].aval.ndim == 0
+        return [(x, frame) for x in made.invars] if name in _ENTRYWISE or summed else []
+    sizes = len(inner.invars), len(inner.outvars)
+    if name in ("scan", "while") or sizes != (len(made.invars), len(made.outvars)):
+        return []
+    arguments = {x: (y, frame) for x, y in zip(inner.invars, made.invars, strict=True)}
+    within = _Frame(inner, arguments, (*frame.path, id(made)))
+    return [(inner.outvars[made.outvars.index(var)], within)]
 
 
 def _along_each(
