@@ -207,7 +207,8 @@ def _eigenvalues(a: Array) -> Array:
 @one_by_one
 def eigenvectors(a: Inexact[Array, "m m"]) -> tuple[Complex[Array, " m"], Complex[Array, "m m"]]:
     """Compute the eigenvalues of a square matrix and its right eigenvectors, without derivatives."""
-    return tuple(jnp.linalg.eig(a))
+    values, vectors = jnp.linalg.eig(a)
+    return values, vectors
 
 
 @one_by_one
