@@ -19,7 +19,8 @@ REPOSITORY = PACKAGE.parent
 # rooms alone, and a module from lower modules of its room.
 ROOMS = {
     "_core": (
-        "_check _devices _progress _units | _types | _batching _checkpoint _named _packing _schemes"
+        "_check _devices _progress _units | _types | "
+        "_batching _checkpoint _named _packing _schemes _varying | _closure"
     ),
     "_connectome": (
         "_padded_rows | "
