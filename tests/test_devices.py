@@ -27,8 +27,8 @@ def on_four_devices(*what):
     assert done.returncode == 0, done.stderr
 
 
-def test_a_delayed_network_runs_inside_shard_map():
-    on_four_devices(["dense"], ["mixed"], MEANS[:1])
+def test_a_delayed_network_runs_inside_shard_map_and_over_the_devices_of_a_sweep():
+    on_four_devices(["dense"], ["mixed"], [MEANS[0], "sweep"])
 
 
 @pytest.mark.thorough

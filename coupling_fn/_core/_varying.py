@@ -2,9 +2,9 @@
 
 JAX notes in the type of each value over which axes of the mesh it varies. What a loop carries must have
 one type from turn to turn, but it begins with what is the same on all devices (zeros, or a state that
-they share) and takes up what varies (weights, k) on the way. The loops here give what they carry the
+they share) and takes up what varies (weights, k) on the way. `scan` gives what it carries the
 axes of all that flows into it. Outside of `shard_map`, and inside with `check_vma=False`, nothing
-varies: they are then the loops of `jax.lax`, and add no operation.
+varies: it is then `jax.lax.scan`, and adds no operation.
 """
 
 from collections.abc import Callable
@@ -77,16 +77,6 @@ def scan(
 
     turn = alike if varying_axes(carry) else body
     return lax.scan(turn, carry, xs, length, reverse=reverse, unroll=unroll)
-
-
-def while_loop(
-    unfinished: Callable[[PyTree], Any], body: Callable[[PyTree], PyTree], carry: PyTree
-) -> PyTree:
-    """Do what `jax.lax.while_loop` does, also where `carry` begins to vary from device to device."""
-    if not _may_vary(carry):
-        return lax.while_loop(unfinished, body, carry)
-    carry = _settled(body, carry)
-    return lax.while_loop(unfinished, lambda before: vary_alike(body(before), before), carry)
 
 
 def error_if(x: Array, wrong: Any, message: str) -> Array:

@@ -386,8 +386,7 @@ def bold_from_kernel(
 @eqx.filter_jit
 def _run(state, blocks, weights):
     def through_period(pending, block):
-        added = jnp.matmul(weights.T, block, precision=lax.Precision.HIGHEST)
-        pending = _next(pending) + added
+        pending = _next(pending) + jnp.matmul(weights.T, block, precision=lax.Precision.HIGHEST)
         return pending, pending[0]
 
     pending, bold = scan(through_period, state.pending, blocks)
