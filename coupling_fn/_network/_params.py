@@ -62,13 +62,16 @@ class Params(eqx.Module):
         node: the parameters of the node, such as `nodes.HopfParams(a=-0.02)`, or what your own node
             takes.
         coupling: the coupling; a dict by the names that the network gives, if there are several.
-        noise: standard deviation of additive white noise, one for all states or a dict by state;
-            each is a scalar or one value per region. [state/ms^0.5] Another noise may stand in its
-            place: `noise.Multiplicative`, or `noise.OrnsteinUhlenbeck`, which adds to the rate.
-        external: a dict from the name of an input to a constant, one value per region, or a function
-            of time (a stimulus, or any callable pytree `t [ms] -> ()` or `(region,)`), or a coloured
-            noise, alone or in `stimulus + noise`. [unit of the input]
-        lengths: tract lengths, for a network built with `lag_bounds`; a dict if couplings differ. [mm]
+        noise: standard deviation of additive white noise, one for all states or a dict by state, in
+            which a state that is left out has none; each is a scalar or one value per region.
+            [state/ms^0.5] Another noise may stand in its place: `noise.Multiplicative`, or
+            `noise.OrnsteinUhlenbeck`, which adds to the rate.
+        external: a dict from the name of an input (one that is left out gets none) to a constant, one
+            value per region, or a function of time (a stimulus, or any callable pytree
+            `t [ms] -> ()` or `(region,)`), or a coloured noise, alone or in `stimulus + noise`. Time
+            is counted from `Network.init`, or from `Network.restart_clock`. [unit of the input]
+        lengths: tract lengths, for a network built with `lag_bounds`; a dict if couplings differ, with
+            all that have `lag_bounds` and no lags. [mm]
         speed: the conduction speed that goes with them. [mm/ms]
 
     Raises:

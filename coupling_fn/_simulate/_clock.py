@@ -20,7 +20,9 @@ def check_clock(net: Network, state: State, params: Params, steps: int, *, wait:
     """
     farthest = _farthest(net)
     if steps > farthest:
-        raise ValueError(f"`steps` must be at most {farthest}, as far as steps are counted; not {steps}.")
+        raise ValueError(
+            f"`steps` must be at most {farthest}, as far as steps are counted; not {steps}."
+        )
     if not known(state.step) or not (wait or _is_there(state.step)):
         return
     done = np.asarray(state.step)
