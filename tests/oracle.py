@@ -173,7 +173,9 @@ class Net:
         def rate(stage, when):
             c = self._external(x, n, 0.0 if self.hold == "step" else when)
             held = self.hold in ("coupling", "step")
-            for name, arrived in (coupled if held else self._coupled(stage, x, past, n, when)).items():
+            for name, arrived in (
+                coupled if held else self._coupled(stage, x, past, n, when)
+            ).items():
                 c[name] = c[name] + arrived
             out = {name: np.zeros(_size(x)) for name in x}
             for i in range(_size(x)):

@@ -221,7 +221,10 @@ def linear_start(rule=cf.DiffusiveCoupling, jit=False, **options):
             lambda: cf.Network(cf.nodes.hopf, 0.1, angles="grow"),
             '`angles="grow"`: the node hopf has no state that is an angle',
         ),
-        (lambda: cf.Network(cf.nodes.xy, 0.1, angles=True), "`angles` must be one of 'wrap', 'grow'"),
+        (
+            lambda: cf.Network(cf.nodes.xy, 0.1, angles=True),
+            "`angles` must be one of 'wrap', 'grow'",
+        ),
         (
             lambda: cf.Network(cf.nodes.xy, 0.1, bounds={"theta": (0, 1)}),
             "`bounds` of 'theta': it is an angle",

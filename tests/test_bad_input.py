@@ -340,8 +340,8 @@ PROBLEMS = {
     ),
     "an unknown hold": (
         lambda: net(hold=True),
-        "`hold` must be one of 'stage', 'coupling', 'step', not "
-        "True",),
+        "`hold` must be one of 'stage', 'coupling', 'step', not True",
+    ),
     "an unknown keyword of a network": (lambda: net(lag=LAGS), "'lag'", TypeError),
     "an unknown source": (
         lambda: net(couplings=cf.Wire("z", "x")),

@@ -213,7 +213,9 @@ PULSE = cf.stimuli.Step(1.0, onset=100.0, duration=5.0)
 
 def test_a_pulse_that_lies_in_the_past_is_warned_of():
     net, state, params = net_of(cf.stimuli.Constant(1.0) + PULSE, dt=1.0, step=2000)
-    with pytest.warns(UserWarning, match=r"`x\.parts\.1`: its Step is over at 105 ms, .*restart_clock"):
+    with pytest.warns(
+        UserWarning, match=r"`x\.parts\.1`: its Step is over at 105 ms, .*restart_clock"
+    ):
         cf.simulate(net, state, params, 300)
     restarted = net.restart_clock(state)
     x = cf.simulate(net, restarted, params, 300, record="x")[1][:, 0]
@@ -243,9 +245,13 @@ def test_a_count_that_would_overflow_is_refused(lags):
     net, state, params = net_of(cf.stimuli.Constant(1.0), lags=lags, step=LAST - 20)
     last, _ = cf.simulate(net, state, params, 20)
     assert last.step == LAST
-    with refuses(r"`state\.step` is 2147483627, and 21 more .*`state = net\.restart_clock\(state\)`"):
+    with refuses(
+        r"`state\.step` is 2147483627, and 21 more .*`state = net\.restart_clock\(state\)`"
+    ):
         cf.simulate(net, state, params, 21)
-    run = jax.jit(lambda state, steps: cf.simulate(net, state, params, steps)[1].x, static_argnums=1)
+    run = jax.jit(
+        lambda state, steps: cf.simulate(net, state, params, steps)[1].x, static_argnums=1
+    )
     assert np.isfinite(run(state, 20)).all()
     assert np.isnan(run(state, 21)).all()  # a traced count: there is no error to raise
     again, _ = cf.simulate(net, net.restart_clock(last), params, 5)

@@ -61,7 +61,8 @@ def slow_phases(omega, start, **options):
     net = cf.Network(cf.nodes.kuramoto, 0.1, **options)
     omega = jnp.asarray(omega * np.linspace(0.9, 1.1, N), "float32")
     params = cf.Params(
-        cf.nodes.KuramotoParams(omega), cf.KuramotoCoupling(jnp.asarray(W, "float32"), jnp.float32(0))
+        cf.nodes.KuramotoParams(omega),
+        cf.KuramotoCoupling(jnp.asarray(W, "float32"), jnp.float32(0)),
     )
     start = jnp.asarray(start + PHASES / 10, "float32")
     return ran(net, params, cf.nodes.KuramotoState(start), 20_000, 20)
@@ -197,7 +198,8 @@ FAULTS = {
     ),
     "a state that grows for ever": (
         lambda: cf.diagnose_run(
-            np.float32(4e6) + np.arange(2000, dtype="float32")[:, None] * np.ones(3, "float32"), dt=1.0
+            np.float32(4e6) + np.arange(2000, dtype="float32")[:, None] * np.ones(3, "float32"),
+            dt=1.0,
         ),
         "lost_in_rounding",
         "dtype",

@@ -250,7 +250,9 @@ def pair(k, detuning, dt=0.02, steps=5000, **options):
 def test_two_oscillators_lock_at_the_phase_of_their_detuning():
     phase = pair(0.5, 0.6)
     difference = phase[:, 1] - phase[:, 0]
-    assert np.angle(np.exp(1j * np.asarray(difference)))[-1] == pytest.approx(np.arcsin(0.6 / (2 * 0.5)), abs=1e-9)
+    assert np.angle(np.exp(1j * np.asarray(difference)))[-1] == pytest.approx(
+        np.arcsin(0.6 / (2 * 0.5)), abs=1e-9
+    )
     slope = jax.grad(lambda k: pair(k, 0.6)[-1] @ jnp.array([-1.0, 1.0]))(jnp.array(0.5))
     ratio = 0.6 / (2 * 0.5)
     assert slope == pytest.approx(-ratio / 0.5 / np.sqrt(1 - ratio**2), abs=1e-8)

@@ -8,8 +8,8 @@ import numpy as np
 from .._connectome import EdgeList, connected_parts
 from .._core import Scalar
 from ..noise import Coloured
-from ..stimuli import Sum
 from ..observe._synchrony import ABOVE_CHANCE
+from ..stimuli import Sum
 from ._causes import Cause, Context
 from ._report import Finding, about, regions
 from ._signals import Measures, first_explosion, turns
@@ -167,9 +167,7 @@ def quiet(name: str, x: np.ndarray, dt: float, context: Context) -> Iterator[Fin
 # --- it is rounded ------------------------------------------------------------------------------
 
 
-def rounded_away(
-    name: str, x: np.ndarray, taken: Sampling, context: Context
-) -> Iterator[Finding]:
+def rounded_away(name: str, x: np.ndarray, taken: Sampling, context: Context) -> Iterator[Finding]:
     """Find states that grow so far that what they move in a step is lost in their rounding."""
     if len(x) < 8:
         return
@@ -197,7 +195,11 @@ def rounded_away(
         why="Each step is rounded to that spacing, in the same direction for as long as the rate is "
         "the same.",
         remedy=(
-            *(('Let the network take whole turns off: cf.Network(angles="wrap").',) if grows else ()),
+            *(
+                ('Let the network take whole turns off: cf.Network(angles="wrap").',)
+                if grows
+                else ()
+            ),
             *(() if angle else ("If it is an angle, say so: cf.nodes.node(angles=[...]).",)),
             "Run in float64: jax.config.update('jax_enable_x64', True).",
             "Take a larger dt, or a state that does not grow.",

@@ -124,7 +124,9 @@ def checked_clip(clip: Any, bounds: Any) -> Any:
     """Return when states are clipped, which says something only where there are bounds."""
     require_choice("clip", clip, ("step", "stages"))
     if clip != "step" and not bounds:
-        raise ValueError(f'`clip="{clip}"` says when states are clipped to `bounds`; give these, too.')
+        raise ValueError(
+            f'`clip="{clip}"` says when states are clipped to `bounds`; give these, too.'
+        )
     return clip
 
 
@@ -160,9 +162,7 @@ def require_periodic(angles: Sequence[str], links: Sequence[Link], x0: PyTree, m
                 _require_periodic(angles, link, x, y, mixed)
 
 
-def _require_periodic(
-    angles: Sequence[str], link: Link, x: PyTree, y: PyTree, mixed: bool
-) -> None:
+def _require_periodic(angles: Sequence[str], link: Link, x: PyTree, y: PyTree, mixed: bool) -> None:
     """Refuse a coupling in which a whole turn shows, of sources in the state x or targets in y."""
     signals, named = link.signals, ", ".join(angles)
     source, own = read(x, signals.source), read(y, signals.target)

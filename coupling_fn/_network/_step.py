@@ -123,7 +123,9 @@ def advance(
     else:
         x = SCHEMES[net.scheme](rate, x, net.dt, noise)
     if net.angles:
-        x = refill(x, {n: wrapped(get(x, n)) if n in net.angles else get(x, n) for n in names_of(x)})
+        x = refill(
+            x, {n: wrapped(get(x, n)) if n in net.angles else get(x, n) for n in names_of(x)}
+        )
     return _clipped(net, x) if net.bounds else x
 
 
