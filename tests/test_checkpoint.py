@@ -297,7 +297,10 @@ def test_another_run_is_refused(tmp_path):
     for change, what in [
         ({"params": stronger}, "its state or params"),
         ({"record": "y"}, "its step, record"),
-        ({"net": cf.Network(cf.nodes.hopf, 0.25, lags=NET.lags["coupling"])}, "its step, record"),
+        (
+            {"net": cf.Network(cf.nodes.hopf, 0.5, lags=NET.lags["coupling"], scheme="rk4")},
+            "its step, record",
+        ),
     ]:
         with refuses(f"holds another run: {what}"):
             long(tmp_path, **change)

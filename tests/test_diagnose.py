@@ -57,6 +57,18 @@ def phases(conn, k, steps=1000, omega=OMEGA, x0=PHASES, every=2):
     return ran(net, params, cf.nodes.KuramotoState(x0), steps, every)
 
 
+def slow_phases(omega, start, **options):
+    """Diagnose phases in float32; a step of 0.1 ms."""
+    net = cf.Network(cf.nodes.kuramoto, 0.1, **options)
+    omega = jnp.asarray(omega * np.linspace(0.9, 1.1, N), "float32")
+    params = cf.Params(
+        cf.nodes.KuramotoParams(omega),
+        cf.KuramotoCoupling(jnp.asarray(W, "float32"), jnp.float32(0)),
+    )
+    start = jnp.asarray(start + PHASES / 10, "float32")
+    return ran(net, params, cf.nodes.KuramotoState(start), 20_000, 20)
+
+
 def hopf(coupling, a=-0.05, dt=0.5, omega=0.06, noise=None, every=4, x=START):
     net = cf.Network(cf.nodes.hopf, dt)
     params = cf.Params(cf.nodes.HopfParams(a=a, omega=omega), coupling, noise=noise)
@@ -218,6 +230,34 @@ FAULTS = {
         "left_range",
         "raw_weights",
     ),
+    "phases that grow, after four minutes": (
+        lambda: slow_phases(0.0616, 1.5e4, angles="grow"),
+        "lost_in_rounding",
+        "angles_grow",
+    ),
+    "phases that are too slow for float32": (
+        lambda: slow_phases(1e-5, 2.0),
+        "lost_in_rounding",
+        "dtype",
+    ),
+    "a state that grows for ever": (
+        lambda: cf.diagnose_run(
+            np.float32(4e6) + np.arange(2000, dtype="float32")[:, None] * np.ones(3, "float32"),
+            dt=1.0,
+        ),
+        "lost_in_rounding",
+        "dtype",
+    ),
+    "plain times after an hour": (
+        lambda: cf.diagnose_run(
+            0.2 * np.random.default_rng(0).normal(size=(36_000, 2)).astype("float32"),
+            dt=100.0,
+            net=cf.Network(cf.nodes.linear, 0.1),
+            params=cf.Params(external={"x": cf.stimuli.Sine(1.0) + jnp.sin}),
+        ),
+        "rounded_time",
+        "dtype",
+    ),
     "10 Hz, a sample each 100 ms": (
         lambda: hopf(cf.DiffusiveCoupling(W, k=0.01), noise=0.05, every=200),
         "aliased",
@@ -376,6 +416,23 @@ def sound():
     for seed in range(20):
         n, symmetric = (8, 30, 84)[seed % 3], seed % 2 == 0
         yield cf.synthetic_connectome(n, jax.random.key(seed), symmetric)
+
+
+def test_only_input_that_is_given_plain_times_is_named():
+    net = cf.Network(cf.nodes.linear, 0.1)
+    noise = np.random.default_rng(0).normal(size=(36_000, 2))
+
+    def codes(external, dt=100.0, dtype="float32"):
+        params = cf.Params(external={"x": external})
+        report = cf.diagnose_run(noise.astype(dtype), dt=dt, net=net, params=params)
+        return {finding.code for finding in report.findings}
+
+    coloured = cf.noise.OrnsteinUhlenbeck()
+    assert "rounded_time" in codes(jnp.sin)
+    for sound in (cf.stimuli.Sine(1.0) + coloured, coloured, jnp.ones(2)):
+        assert "rounded_time" not in codes(sound)
+    assert "rounded_time" not in codes(jnp.sin, dt=10.0)  # six minutes
+    assert "rounded_time" not in codes(jnp.sin, dtype="float64")
 
 
 def alarms(report):

@@ -494,7 +494,7 @@ def noisy_case(lags="from 3", **options):
         cf.nodes.HopfState(**X0),
         params,
         key=jax.random.key(1),
-        history=past_of(int(matrix(LAGS[lags]).max())),
+        history=dict.fromkeys("xy", past_of(int(matrix(LAGS[lags]).max()))),
     )
     return net, params, state
 

@@ -255,8 +255,8 @@ def rounded_time(taken: Sampling, context: Context) -> Iterator[Finding]:
         yield Finding(
             "rounded_time",
             "warning",
-            f"External input on {', '.join(named)} is a function of plain ms, which are {spacing:.3g} ms "
-            f"apart at {end:.6g} ms, with a step of {dt:g} ms.",
+            f"External input on {', '.join(named)} is a function of plain ms, which are "
+            f"{spacing:.3g} ms apart at {end:.6g} ms, with a step of {dt:g} ms.",
             why="Several steps see the same time, and edges and phases move by as much.",
             remedy=(
                 "Use a stimulus of cf.stimuli, which is given what is rounded off, too.",

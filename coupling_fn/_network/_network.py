@@ -264,13 +264,13 @@ class Network(NetworkFields):
         Example:
             >>> net = cf.Network(cf.nodes.linear, dt=1.0, scheme="euler")
             >>> pulse = cf.stimuli.Step(3.0, onset=2.0, duration=1.0)
-            >>> params = cf.Params(
-            ...     cf.nodes.LinearParams(a=0.0), cf.AdditiveCoupling(jnp.eye(1), 0.0), external={"x": pulse}
-            ... )
+            >>> coupling = cf.AdditiveCoupling(jnp.zeros((1, 1)))
+            >>> params = cf.Params(cf.nodes.LinearParams(a=0.0), coupling, external={"x": pulse})
             >>> quiet = eqx.tree_at(lambda p: p.external, params, None)
             >>> state = net.init(cf.nodes.LinearState(jnp.zeros(1)), params)
             >>> warm, _ = cf.simulate(net, state, quiet, steps=100)
-            >>> cf.simulate(net, net.restart_clock(warm), params, steps=4, record="x")[1].ravel().tolist()
+            >>> state = net.restart_clock(warm)
+            >>> cf.simulate(net, state, params, steps=4, record="x")[1].ravel().tolist()
             [0.0, 0.0, 3.0, 3.0]
         """
         require_state(state)
@@ -305,7 +305,7 @@ def _plan_blocks(
 
 
 def _by_source(history: Any, sources: list[str]) -> dict[str, Any]:
-    """Return the given past of each delayed source; None means that it has always been where it starts."""
+    """Return the given past of each delayed source; None stands for one that did not move."""
     if isinstance(history, Mapping):
         require_names("delayed source", history, sources)
         missing = [name for name in sources if name not in history]

@@ -21,7 +21,7 @@ def check_clock(net: Network, state: State, params: Params, steps: int, *, wait:
     farthest = _farthest(net)
     if steps > farthest:
         raise ValueError(
-            f"`steps` must be at most {farthest}, as far as steps are counted; not {steps}."
+            f"`steps` must be at most {farthest}, as far as steps are counted, not {steps}."
         )
     if not known(state.step) or not (wait or _is_there(state.step)):
         return
@@ -37,7 +37,7 @@ def check_clock(net: Network, state: State, params: Params, steps: int, *, wait:
 
 
 def within_count(net: Network, state: State, steps: int) -> State:
-    """Return the state of a run, NaN if it would count too far: a compiled run cannot raise an error."""
+    """Return the state of a run, NaN if it would count too far: a compiled run cannot raise."""
     fits = (state.step >= 0) & (state.step <= _farthest(net) - steps)
     return state._replace(node=jax.tree.map(lambda x: jnp.where(fits, x, jnp.nan), state.node))
 
@@ -66,8 +66,8 @@ def _warn_of_past_input(external: dict[str, Any], now: float) -> None:
             place = jax.tree_util.keystr(path, simple=True, separator=".")
             # The time of this run is left out, so that later parts of a run do not warn again.
             warnings.warn(
-                f"External input `{place}`: its {type(stimulus).__name__} is over at {end:.6g} ms, before "
-                "this run begins, so it adds nothing here. Times count from `net.init`, through all runs "
-                "that continue: `net.restart_clock(state)` sets the clock to 0 after a warm-up.",
+                f"External input `{place}`: its {type(stimulus).__name__} is over at {end:.6g} ms, "
+                "before this run begins, so it adds nothing here. Times count from `net.init`, through all "
+                "runs that continue: `net.restart_clock(state)` sets the clock to 0 after a warm-up.",
                 stacklevel=4,
             )

@@ -82,7 +82,7 @@ class Stimulus(eqx.Module):
         """Return $f(t)$, the course in time, of order 1 [1]; a network calls it with one time, `()`."""
 
     def ends(self) -> Any:
-        """Return from when on the stimulus is 0 for good, `()` or `(region,)`; by default never. [ms]."""
+        """Return from when on the stimulus is 0 for good; by default never. [ms]."""
         return np.inf
 
     def __call__(self, t: Any) -> Array:

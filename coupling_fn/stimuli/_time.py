@@ -1,7 +1,7 @@
 r"""A time in two parts, whose differences keep their digits after hours of float32.
 
-A float32 of ten minutes in ms has a spacing of 0.06 ms, and one of five hours a spacing of 1 ms: more than
-a step. A `Time` holds beside it what it rounds off. All products below are of factors with half the
+A float32 of ten minutes in ms has a spacing of 0.06 ms, and one of five hours a spacing of 1 ms: more
+than a step. A `Time` holds beside it what it rounds off. All products below are of factors with half the
 digits each. They are exact, so that it does not matter whether a compiler fuses them with a sum.
 """
 
@@ -43,7 +43,9 @@ class Time(NamedTuple):
 
     def since(self, moment: Any) -> "Time":
         """Return the time that has passed since a moment [ms], without its rounding."""
-        ms, rounded_off = _sum(self.ms, -moment)
+        ms = self.ms - moment
+        part = ms - self.ms
+        rounded_off = (self.ms - (ms - part)) - (moment + part)
         return Time(*_sum(ms, self.rest + rounded_off), self.slack)
 
     def reached(self, moment: Any) -> Array:
@@ -116,7 +118,7 @@ def _rounding(t: Array) -> Array:
 
 
 def _halves(x: Any) -> tuple[Array, Array]:
-    """Return a number as a sum of two with half its digits each; the derivative is that of the second."""
+    """Return a number as two with half its digits each; the derivative is that of the second."""
     x = jnp.asarray(x)
     info = jnp.finfo(x.dtype)
     first = lax.stop_gradient(lax.reduce_precision(x, info.nexp, (info.nmant - 1) // 2))

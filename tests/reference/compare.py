@@ -48,6 +48,7 @@ def ours(
         lags=lags,
         scheme=scheme,
         hold="step",  # as both simulators do
+        **({"angles": "grow"} if node.angles else {}),  # they take no turns off
     )
     params = cf.Params(node.Params(**case.ours), couplings)
     # By default each region has always been where it starts.
