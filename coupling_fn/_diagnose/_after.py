@@ -46,8 +46,8 @@ def diagnose_run(
 ) -> Report:
     r"""Report what is wrong with a run, with its likely cause and what to do about it.
 
-        It looks for a run that exploded (when, where, and from which k on), died out, stood still, left the
-        range of its model, synchronised completely or not at all, or drove regions apart; for BOLD whose
+    It looks for a run that exploded (when, where, and from which k on), died out, stood still, left the
+    range of its model, synchronised completely or not at all, or drove regions apart; for BOLD whose
     balloon model left its domain; for oscillations that the samples miss; for records that are too
     short; and for states and times that grew so far that float32 cannot hold what they move in a step
     (the record is taken to begin with the clock at 0). It looks for causes in the signals and, with
@@ -55,31 +55,31 @@ def diagnose_run(
     run should do depends on the model: the warnings about synchrony are meant for a resting state.
 
     Args:
-            record: signals `(time, region)`, or a dict or NamedTuple of signals, as `simulate` returns.
-            dt: time from one sample to the next: the network's dt times `every`. [ms]
-            net: the network that ran.
-            params: its parameters.
-            lags: without a `net`, the delays, of which only the largest counts. [samples]
-            x0: where to search for the state of rest; by default the first sample, if the record has all
-                states.
-            fc_error: the largest standard error that the correlation of two regions may have. [1]
+        record: signals `(time, region)`, or a dict or NamedTuple of signals, as `simulate` returns.
+        dt: time from one sample to the next: the network's dt times `every`. [ms]
+        net: the network that ran.
+        params: its parameters.
+        lags: without a `net`, the delays, of which only the largest counts. [samples]
+        x0: where to search for the state of rest; by default the first sample, if the record has all
+            states.
+        fc_error: the largest standard error that the correlation of two regions may have. [1]
 
     Returns:
-            The findings, the most severe first, each with its likely `cause`, and the facts. With `params`,
-            the errors and warnings that `diagnose` finds in the couplings follow.
+        The findings, the most severe first, each with its likely `cause`, and the facts. With `params`,
+        the errors and warnings that `diagnose` finds in the couplings follow.
 
     Raises:
-            ValueError: if the record is not (time, region), or its signals differ in shape.
+        ValueError: if the record is not (time, region), or its signals differ in shape.
 
-        Source:
-            M. S. Bartlett, J. R. Stat. Soc. 98 (1935) 536, for the standard error, averaged over pairs.
+    Source:
+        M. S. Bartlett, J. R. Stat. Soc. 98 (1935) 536, for the standard error, averaged over pairs.
 
     Example:
-            >>> t = jnp.arange(400.0)[:, None]
-            >>> record = jnp.exp(-t / 20) * jnp.sin(t * jnp.array([[0.5, 0.6, 0.7]]))
-            >>> report = cf.diagnose_run(record, dt=1.0)
-            >>> report.findings[0].code, report.findings[0].where
-            ('died_out', (0, 1, 2))
+        >>> t = jnp.arange(400.0)[:, None]
+        >>> record = jnp.exp(-t / 20) * jnp.sin(t * jnp.array([[0.5, 0.6, 0.7]]))
+        >>> report = cf.diagnose_run(record, dt=1.0)
+        >>> report.findings[0].code, report.findings[0].where
+        ('died_out', (0, 1, 2))
     """
     require_positive_number("dt", dt, "ms")
     dt = float(dt)

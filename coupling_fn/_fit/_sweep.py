@@ -48,8 +48,8 @@ def sweep(
 
     This is `jax.vmap(fn)(values)`, compiled once: a later call with the same `fn` and shapes compiles
     nothing. A `fn` that is defined anew, as in a cell of a notebook that runs twice, is another function
-    and compiles again. Chunks bound the memory that the runs need while they run. All results stay on the device, so let `fn` return what is needed
-    and not whole trajectories.
+    and compiles again. Chunks bound the memory that the runs need while they run. All results stay on
+    the device, so let `fn` return what is needed and not whole trajectories.
 
     Inside your own `jit`, `vmap` or `grad` it is `jax.vmap`, or `jax.lax.map` by chunks, without
     a bar.

@@ -83,10 +83,10 @@ class Params(eqx.Module):
     """Hold all that may be fitted, swept or sharded in a network: one pytree.
 
     Attributes:
-            node: the parameters of the node, such as `nodes.HopfParams(a=-0.02)`, or what your own node
-                takes.
-            coupling: the coupling; a dict by the names that the network gives, if there are several.
-            noise: standard deviation of additive white noise, one for all states or a dict by state, in
+        node: the parameters of the node, such as `nodes.HopfParams(a=-0.02)`, or what your own node
+            takes.
+        coupling: the coupling; a dict by the names that the network gives, if there are several.
+        noise: standard deviation of additive white noise, one for all states or a dict by state, in
             which a state that is left out has none; each is a scalar or one value per region.
             [state/ms^0.5] Another noise may stand in its place: `noise.Multiplicative`, or
             `noise.OrnsteinUhlenbeck`, which adds to the rate.
@@ -97,19 +97,19 @@ class Params(eqx.Module):
         lengths: tract lengths, for a network built with `lag_bounds`; a dict if couplings differ, with
             all that have `lag_bounds` and no lags. Where the weight of the coupling is 0 any length
             will do, NaN and -1 too. [mm]
-            speed: the conduction speed that goes with them. [mm/ms]
+        speed: the conduction speed that goes with them. [mm/ms]
 
     Raises:
-            ValueError: if lengths come without speed or speed without lengths; if lengths, speed or the
-                noise are out of their range.
-            TypeError: if `coupling` is no coupling.
+        ValueError: if lengths come without speed or speed without lengths; if lengths, speed or the
+            noise are out of their range.
+        TypeError: if `coupling` is no coupling.
 
     Example:
-            >>> params = cf.Params(
-            ...     node=cf.nodes.HopfParams(a=-0.02), coupling=cf.DiffusiveCoupling(jnp.ones((2, 2)), k=0.5)
-            ... )
-            >>> eqx.tree_at(lambda p: p.coupling.k, params, jnp.array(0.7)).coupling.k.item()
-            0.7...
+        >>> params = cf.Params(
+        ...     node=cf.nodes.HopfParams(a=-0.02), coupling=cf.DiffusiveCoupling(jnp.ones((2, 2)), k=0.5)
+        ... )
+        >>> eqx.tree_at(lambda p: p.coupling.k, params, jnp.array(0.7)).coupling.k.item()
+        0.7...
     """
 
     node: PyTree = None
