@@ -49,7 +49,8 @@ def diagnose_run(
     range of its model, synchronised completely or not at all, or drove regions apart; for oscillations
     that the samples miss; for records that are too short; and for states and times that grew so far
     that float32 cannot hold what they move in a step (the record is taken to begin with the clock at
-    0). It looks for causes in the signals and, with `net` and `params`, in the connectome, the couplings, dt, and the linear analysis at rest. What
+    0). It looks for causes in the signals and, with `net` and `params`,
+    in the connectome, the couplings, dt, and the linear analysis at rest. What
     a run should do depends on the model: the warnings about synchrony are meant for a resting state.
 
     Args:

@@ -21,7 +21,7 @@ def check_clock(net: Network, state: State, params: Params, steps: int, *, wait:
     farthest = _farthest(net)
     if steps > farthest:
         raise ValueError(
-            f"`steps` must be at most {farthest}, as far as steps are counted, not {steps}."
+            f"`steps` must be at most {farthest}, as steps are counted; not {steps}."
         )
     if not known(state.step) or not (wait or _is_there(state.step)):
         return
@@ -29,8 +29,8 @@ def check_clock(net: Network, state: State, params: Params, steps: int, *, wait:
     if (done < 0).any() or (done > farthest - steps).any():
         raise ValueError(
             f"`state.step` is {done.max()}, and {steps} more steps pass {farthest}, as far as steps "
-            "are counted. Restart the clock: `state = net.restart_clock(state)`; times of external input "
-            "then count from there."
+            "are counted. Restart the clock: `state = net.restart_clock(state)`; times of external "
+            "input then count from there."
         )
     if params.external:
         _warn_of_past_input(params.external, float(done.min()) * net.dt)
@@ -67,7 +67,7 @@ def _warn_of_past_input(external: dict[str, Any], now: float) -> None:
             # The time of this run is left out, so that later parts of a run do not warn again.
             warnings.warn(
                 f"External input `{place}`: its {type(stimulus).__name__} is over at {end:.6g} ms, "
-                "before this run begins, so it adds nothing here. Times count from `net.init`, through all "
-                "runs that continue: `net.restart_clock(state)` sets the clock to 0 after a warm-up.",
+                "before this run begins, so it adds nothing here. Times count from `net.init`, through "
+                "all runs that continue: `net.restart_clock(state)` sets it to 0, after a warm-up.",
                 stacklevel=4,
             )
