@@ -68,6 +68,6 @@ def _warn_of_past_input(external: dict[str, Any], now: float) -> None:
             warnings.warn(
                 f"External input `{place}`: its {type(stimulus).__name__} is over at {end:.6g} ms, "
                 "before this run begins, so it adds nothing here. Times count from `net.init`, through "
-                "all runs that continue: `net.restart_clock(state)` sets the clock to 0 after a warm-up.",
+                "all runs that continue: `net.restart_clock(state)` sets it to 0, after a warm-up.",
                 stacklevel=4,
             )

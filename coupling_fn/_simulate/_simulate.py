@@ -26,6 +26,7 @@ from .._core import (
     fingerprint,
     in_short,
     is_key,
+    known,
     pack,
     read_checkpoint,
     repack,
@@ -180,6 +181,10 @@ def simulate(
         result = _saved(
             Path(save), _checked_save_every(save, save_every, options), step, state, params, options
         )
+    if isinstance(step, Network) and steps and known(state.step):
+        # The clock is known before the run has been computed, so that a run that continues this one can
+        # look at it without waiting.
+        result = (result[0]._replace(step=state.step + steps), result[1])
     if check is not None:
         # What is recorded of states by name is finite where they are; only what else is recorded is
         # looked at.
