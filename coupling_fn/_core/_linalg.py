@@ -1,10 +1,10 @@
 """Linear algebra under `jax.vmap`: on a CPU, LAPACK is handed one matrix per call.
 
-jaxlib hands the matrices of a batched call of LAPACK to the pool of threads that runs the program, and
-the thread that made the call waits for them. As many such calls at once as the pool has threads wait for
-one another for ever (two on a machine of two cores). A call with one matrix does its work itself, so it
-waits for nothing. The functions here put a loop of such calls where `vmap` would have made a batch; on
-other devices a batch stays a batch. `python -m benchmarks hang` tries it.
+jaxlib 0.10 and 0.11 hand the matrices of a batched call of LAPACK to the pool of threads that runs the
+program, and the thread that made the call waits for them. As many such calls at once as the pool has
+threads wait for one another for ever (two on a machine of two cores). A call with one matrix does its
+work itself, so it waits for nothing. The functions here put a loop of such calls where `vmap`
+would have made a batch; on other devices a batch stays a batch. `python -m benchmarks hang` tries it.
 """
 
 from collections.abc import Callable
