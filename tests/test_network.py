@@ -265,6 +265,15 @@ def test_what_is_held_is_the_oracle(hold, scheme, lags):
 # --- histories and delays that are given in part
 
 
+def test_a_history_is_not_truncated():
+    net = cf.Network(cf.nodes.linear, dt=0.1, lags=3)
+    x0 = cf.nodes.LinearState(jnp.ones(2, "float32"))
+    params = cf.Params(cf.nodes.LinearParams(), cf.AdditiveCoupling(jnp.eye(2, dtype="float32")))
+    with refuses("`history` of 'x' is float64, and its states are float32", TypeError):
+        net.init(x0, params, history=np.ones((3, 2)))
+    assert net.init(x0, params, history=0.5).history["x"].dtype == "float32"
+
+
 def test_a_history_names_all_delayed_sources():
     net = cf.Network(cf.nodes.hopf, dt=0.1, lags=3)
     params = cf.Params(cf.nodes.HopfParams(), cf.DiffusiveCoupling(CONN))

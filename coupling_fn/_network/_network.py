@@ -20,6 +20,7 @@ from .._core import (
     require_key,
     require_names,
     require_positive_number,
+    wider,
 )
 from .._delays import (
     EdgeSplit,
@@ -197,7 +198,7 @@ class Network(NetworkFields):
             ValueError: if names or shapes do not fit, or noise comes without a key; if `history` is an
                 array where several sources are delayed, or leaves one out; if a coupling takes an
                 angle that is wrapped as a number.
-            TypeError: if `key` is no random key.
+            TypeError: if `key` is no random key, or `history` has floats of more bits than the states.
 
         Example:
             >>> net = cf.Network(cf.nodes.linear, dt=0.1, lags=4)
@@ -231,6 +232,11 @@ class Network(NetworkFields):
             before = given[name]
             before = sources[name] if before is None else before
             before = checked_past("history", before, depth, len(sources[name]))
+            if wider(before, sources[name]):
+                raise TypeError(
+                    f"`history` of {name!r} is {before.dtype}, and its states are "
+                    f"{sources[name].dtype}. Nothing is truncated silently: give both one dtype."
+                )
             past[name] = before.astype(sources[name].dtype)
         reference = {
             name: lax.stop_gradient(wrapped(x[0]) if name in self.angles else x[0])
