@@ -51,7 +51,9 @@ ROOMS = {
         "_synchrony | "
         "_objectives"
     ),
-    "_analysis": "_linear | _response | _covariance | _stability",
+    "_analysis": (
+        "_linear | _fixed_point _response | _spectrum | _continuation _covariance | _stability"
+    ),
     "transforms": "_transforms | _arrays",
     "_fit": (
         "_leaves _sweep | "

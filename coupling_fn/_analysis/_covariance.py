@@ -25,7 +25,8 @@ from .._core import PyTree, Signal, as_float, read, require_names
 from .._network import Network, Params
 from ..noise._draw import is_noise
 from ..noise._increments import noises_of
-from ._linear import Jacobians, eigenvalue_scale, fixed_point, jacobians, stacked
+from ._fixed_point import fixed_point
+from ._linear import Jacobians, eigenvalue_scale, jacobians, stacked
 from ._response import (
     CHUNK,
     HIGHEST,

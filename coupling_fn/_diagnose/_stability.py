@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._analysis import fixed_point, jacobians
+from .._analysis import fixed_point_or_nan, jacobians
 from .._core import PyTree, names_of
 from .._network import Network, Params
 from ._report import Finding
@@ -95,7 +95,7 @@ def _eigenvalues(net: Network, params: Params, x0: PyTree, factor: float) -> np.
     """Compute the eigenvalues at rest, with all k multiplied by `factor`; None if rest is not found."""
     scaled = [jnp.asarray(k) * factor for k in strengths_of(params)]
     there = eqx.tree_at(strengths_of, params, scaled)
-    whole = _matrix(net, there, fixed_point(net, there, x0))
+    whole = _matrix(net, there, fixed_point_or_nan(net, there, x0))
     return np.linalg.eigvals(whole) if np.isfinite(whole).all() else None
 
 
