@@ -52,7 +52,8 @@ ROOMS = {
         "_objectives"
     ),
     "_analysis": (
-        "_linear | _fixed_point _response | _spectrum | _continuation _covariance | _stability"
+        "_linear | _fixed_point _response | _spectrum | _crossing _unstable_roots | "
+        "_continuation _covariance _refinement | _stability"
     ),
     "transforms": "_transforms | _arrays",
     "_fit": (

@@ -1,10 +1,11 @@
 r"""A fixed point followed along a parameter, up to where it ends or a root reaches the imaginary axis.
 
-The parameter is counted by t from 0 to 1. On each stretch of t the fixed point is found at five places by
-Newton's method, each from what the last ones foretell, and the ingredients of the matrix of `_spectrum`
-are made parabolas. How much they differ from these at the two places between is known. A stretch is
-halved as long as they differ too much, the fixed point is lost, or the roots cannot be told apart; it is
-doubled after each success. Near a fold, where the fixed point ends, stretches shrink geometrically.
+The parameter is counted by t from 0 to 1. On each stretch of t the fixed point is found at five places
+by Newton's method, each from what the last ones foretell, and the ingredients of the matrix of
+`_spectrum` are made parabolas. How much they differ from these at the two places between is known. A
+stretch is halved as long as they differ too much, the fixed point is lost, or the roots cannot be told
+apart; it is doubled after each success. Near a fold, where the fixed point ends, stretches shrink
+geometrically.
 """
 
 from collections.abc import Callable
@@ -15,26 +16,19 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jaxtyping import Float
 
+from ._crossing import first_crossing, no_crossing
 from ._fixed_point import corrected
 from ._linear import Jacobians
-from ._spectrum import (
-    Crossing,
-    Stretch,
-    count_unstable,
-    differing,
-    first_crossing,
-    no_crossing,
-    size_on,
-    stretch_between,
-)
+from ._spectrum import differing, norm, size_on, stretch_between
+from ._unstable_roots import count_unstable
 
-# What became of a fixed point.
-STABLE, CROSSED, ENDED, UNSTABLE, MISSING, UNSURE = range(6)
+# What became of a fixed point. If doubtful, several roots or a fold are too near to be told apart.
+STABLE, CROSSED, DOUBTFUL, ENDED, UNSTABLE, MISSING, UNSURE = range(7)
 
 STRETCHES = 1000
 # Changes of the matrix on a stretch, as multiples of its own size at the beginning: the longest stretch.
 WIDEST = 2.0
-# Differences from parabolas, as shares of the change: the most on any stretch, and on one with a crossing.
+# Differences from parabolas, as shares of the change: the most, and the most where there is a crossing.
 ROUGH, SMOOTH = 0.05, 1e-3
 # The next value foretold by the last ones: of the first place from the tangent, then by polynomials.
 FORETOLD = ((1, 0, 0, 0), (2, -1, 0, 0), (3, -3, 1, 0), (4, -6, 4, -1))
@@ -119,24 +113,27 @@ def follow(
                 differing(stretch, quarter, -0.5), differing(stretch, late, 0.5), strict=True
             )
         )
-        stretch = stretch._replace(error=error)
         own, change, turning = size_on(stretch)
-        noise = 256 * eps * own
-        most = jnp.maximum(error[0] - noise, 0)
-        turned = jnp.maximum(error[1] - 256 * eps * turning[1], 0)
+        # Differences by rounding alone are none.
+        most, turned = (
+            jnp.where(norm(e) <= 256 * eps * size, 0, norm(e))
+            for e, size in zip(error, (own + change, turning[1]), strict=True)
+        )
+        error = (jnp.where(most > 0, error[0], 0), jnp.where(turned > 0, error[1], 0))
+        stretch = stretch._replace(error=error)
         even = (most <= ROUGH * change) & (turned <= ROUGH * turning[0])
         smooth = (most <= SMOOTH * change) & (turned <= SMOOTH * turning[0])
         short = path.width <= 2 * shortest(path.t)
         good = found.all() & even & (change <= WIDEST * own)
-        crossing = lax.cond(
-            good, lambda: first_crossing(stretch), lambda: no_crossing(zero)
-        )
-        told = ~crossing.found | short | (smooth & (crossing.simple | (most + turned == 0)))
+        crossing = lax.cond(good, lambda: first_crossing(stretch), lambda: no_crossing(zero))
+        apart = (crossing.simple | (most + turned == 0)) & ~crossing.coarse
+        told = ~crossing.found | short | (smooth & apart)
         good = good & crossing.sure & told
         crossed = good & crossing.found
         s = (crossing.s + 1) / 2
         lost = ~good & short
-        what = jnp.where(crossed, CROSSED, jnp.where(lost, ENDED, path.what))
+        sort = jnp.where(apart, CROSSED, DOUBTFUL)
+        what = jnp.where(crossed, sort, jnp.where(lost, ENDED, path.what))
         t = jnp.where(good, path.t + path.width * jnp.where(crossed, s, 1), path.t)
         # Up to rounding, the last stretch ends at 1.
         complete = good & ~crossed & (t >= 1 - 4 * eps)
@@ -145,7 +142,9 @@ def follow(
         return _Path(
             what,
             t,
-            jnp.where(good, jnp.where(crossed, xs[jnp.clip((4 * s).astype(int) - 1, 0, 3)], xs[3]), path.x),
+            jnp.where(
+                good, jnp.where(crossed, xs[jnp.clip((4 * s).astype(int) - 1, 0, 3)], xs[3]), path.x
+            ),
             jax.tree.map(lambda new, old: jnp.where(keep, new, old), last, path.jac),
             jnp.where(crossed | lost, path.width, jnp.minimum(width, jnp.maximum(1 - t, eps))),
             jnp.where(crossed, jnp.abs(crossing.omega), path.omega),

@@ -34,10 +34,10 @@ from ._response import (
     characteristic,
     checked_points,
     frequency_grid,
-    is_causal,
-    leading_orders,
+    second_order,
     size_of,
 )
+from ._unstable_roots import is_stable
 
 DOUBLINGS = 60
 
@@ -88,7 +88,7 @@ def stationary_covariance(
         a = jac.instantaneous.reshape(z.size, z.size)
         return lyapunov(a, jnp.diag(q)).reshape(jac.instantaneous.shape)
     found = integrals(jac, q, points)
-    trusted = _is_resolved(found) & is_causal(found.acausal)
+    trusted = _is_resolved(found) & is_stable(jac)
     return jnp.where(trusted, found.covariance, jnp.nan).reshape(jac.instantaneous.shape)
 
 
@@ -262,16 +262,14 @@ class Integrals(NamedTuple):
     Attributes:
         covariance: that of S.
         coarse: that of S from every other frequency alone.
-        acausal: that of K^-1 less a half of the identity; see `is_causal`.
     """
 
     covariance: Float[Array, "m m"]
     coarse: Float[Array, "m m"]
-    acausal: Float[Array, "m m"]
 
 
 def integrals(jac: Jacobians, q: Float[Array, " m"], points: int) -> Integrals:
-    r"""Integrate S and K^-1 over all frequencies, given the variances of the noise, $Q = $ diag(`q`).
+    r"""Integrate S over all frequencies, given the variances of the noise, $Q = $ diag(`q`).
 
     To first order in F, with $h$ and F as in `_response`,
 
@@ -290,25 +288,22 @@ def integrals(jac: Jacobians, q: Float[Array, " m"], points: int) -> Integrals:
         response = jnp.linalg.solve(matrix, identity)
         density = jnp.matmul(response * as_complex(q)[None], response.conj().T, precision=HIGHEST)
         h = 1 / lax.complex(s, omega)
-        zeroth, first = leading_orders(h, identity, matrix)
-        lead = (first * h.conj() * as_complex(q)[None]).real
-        rest = density.real - jnp.square(jnp.abs(h)) * jnp.diag(q) - lead - lead.T
-        return rest, (response - zeroth - first).real
+        lead = (second_order(h, identity, matrix) * h.conj() * as_complex(q)[None]).real
+        return density.real - jnp.square(jnp.abs(h)) * jnp.diag(q) - lead - lead.T
 
     # Computed again on the way back: keeping what each chunk needs would take a matrix per frequency.
     @jax.checkpoint
     def body(sums, at):
         omega, weight, share = at
-        rest, acausal = jax.vmap(rest_at)(omega)
+        rest = jax.vmap(rest_at)(omega)
         return Integrals(
             sums.covariance + jnp.einsum("w,wij->ij", weight, rest),
             sums.coarse + jnp.einsum("w,wij->ij", weight * share, rest),
-            sums.acausal + jnp.einsum("w,wij->ij", weight, acausal),
         ), None
 
     lead = _faded(jac, s) * q[None] / (4 * s * s)
     start = jnp.diag(q) / (2 * s) + lead + lead.T
-    sums = Integrals(start, start, jnp.zeros_like(start))
+    sums = Integrals(start, start)
     chunks = [x.reshape(-1, CHUNK) for x in (omegas, weights, every_other)]
     return lax.scan(body, sums, tuple(chunks))[0]
 
