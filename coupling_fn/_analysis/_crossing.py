@@ -2,8 +2,8 @@ r"""Where along a parameter a root of a delayed linear network first lies on the
 
 The plane of frequencies and s is searched in rectangles. In each, K is bordered by the directions l and
 r of its smallest singular value at the centre. Where the bordered matrix has no root, those of K are
-those of one number, $\gamma = 1 / (l^H K^{-1} r)$. Its linear part, and the bound on the rest of it, tell
-whether there is none, or just one, which Newton's method then finds; else the rectangle is halved.
+those of one number, $\gamma = 1 / (l^H K^{-1} r)$. Its linear part, and the bound on the rest of it,
+tell whether there is none, or just one, which Newton's method then finds; else the rectangle is halved.
 """
 
 from typing import NamedTuple

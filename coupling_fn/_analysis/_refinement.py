@@ -32,8 +32,8 @@ NEWTON_STEPS = 12
 def refined_crossing(still_at, jac_at, x: Array, value: Array, omega: Array, wanted: Array):
     """Refine the value and frequency at which a root lies on the axis; return x, value and omega.
 
-    Both are a root of gamma, one over what K^-1 takes from one direction to another. At frequency 0 it is
-    real, and the second equation says that the frequency is 0.
+    Both are a root of gamma, one over what K^-1 takes from one direction to another. At frequency 0 it
+    is real, and the second equation says that the frequency is 0.
     """
     x, value, omega = map(lax.stop_gradient, (x, value, omega))
     scale = eigenvalue_scale(without_delays(jac_at(value, x)))

@@ -241,7 +241,7 @@ def length_of(v: Array) -> Array:
     return as_complex(jnp.where(norm == 0, 1, norm))
 
 
-def norm(a: Float[Array, "m m"]) -> Array:
+def norm(a: Float[Array, "rows m"]) -> Array:
     """Bound the largest singular value of a matrix without negative entries."""
     mixed = jnp.sqrt(a.sum(0).max() * a.sum(1).max())
     return jnp.minimum(mixed, jnp.sqrt(jnp.square(a).sum()))

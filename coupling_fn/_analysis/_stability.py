@@ -98,8 +98,8 @@ def bifurcation(
 
     Returns:
         The value, kind and frequency, and the fixed point. If nothing happens on the way, `kind` is
-        "none" and the value NaN. Where nothing can be found, `kind` is "unstable", "missing" or "unsure",
-        the value NaN, except if unsure, and a call outside `jit` and `vmap` warns.
+        "none" and the value NaN. If nothing can be said, `kind` is "unstable", "missing" or "unsure"
+        (see `Bifurcation`), and a call outside `jit` and `vmap` warns in words.
 
     Raises:
         ValueError: if `start` or `end` is not one finite number, or they are equal.

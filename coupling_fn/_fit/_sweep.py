@@ -1,6 +1,7 @@
 """A parameter sweep: one function over many values."""
 
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -48,8 +49,9 @@ def sweep(
     the runs need while they run. All results stay on the device, so let `fn` return what is needed
     and not whole trajectories.
 
-    Inside your own `jit`, `vmap` or `grad` it is `jax.vmap`, or `jax.lax.map` by chunks, without
-    a bar.
+    Where some of the runs hold NaN, a warning says which: one that exploded, say, or whose
+    `fixed_point` was not found. Inside your own `jit`, `vmap` or `grad` it is `jax.vmap`, or
+    `jax.lax.map` by chunks, without a bar and without that warning.
 
     Args:
         fn: pure function of one value, returning any pytree of arrays.
@@ -90,6 +92,22 @@ def sweep(
         >>> ends.shape, float(ks[ends.argmax()])
         ((7,), 1.5)
     """
+    swept = sweep_quietly(fn, values, chunk=chunk, save=save, devices=devices, progress=progress)
+    if known(swept) and not traced():
+        _say_where_nan(swept)
+    return swept
+
+
+def sweep_quietly(
+    fn: Callable[[Any], PyTree],
+    values: PyTree,
+    *,
+    chunk: int | None = None,
+    save: str | os.PathLike[str] | None = None,
+    devices: Sequence[Any] | None = None,
+    progress: bool = True,
+) -> PyTree:
+    """Do what `sweep` does, without a word on runs that hold NaN."""
     size = _length(values)
     if chunk is not None:
         chunk = as_count("chunk", chunk)
@@ -130,6 +148,25 @@ def sweep(
     except KeyboardInterrupt:
         raise Interrupted(_joined(results, size, numpy) if results else None) from None
     return _joined(results, size, numpy)
+
+
+def _say_where_nan(swept: PyTree) -> None:
+    """Warn of runs that hold NaN."""
+    held = np.zeros((), bool)
+    for leaf in jax.tree.leaves(swept):
+        if jnp.issubdtype(leaf.dtype, jnp.inexact):
+            own = jnp.isnan(leaf) if isinstance(leaf, jax.Array) else np.isnan(leaf)
+            held = held | np.asarray(own.any(axis=tuple(range(1, leaf.ndim))))
+    if held.any():
+        places = np.flatnonzero(held)
+        named = ", ".join(map(str, places[:5])) + (", ..." if len(places) > 5 else "")
+        warnings.warn(
+            f"{len(places)} of {held.size} runs of this sweep hold NaN, at the places {named} of "
+            "`values`. A run that explodes gives NaN (see `diagnose_run`), and so does an analysis "
+            "without a stable fixed point.",
+            RuntimeWarning,
+            stacklevel=3,
+        )
 
 
 def _joined(results: list[PyTree], size: int, numpy: Any) -> PyTree:
