@@ -18,7 +18,8 @@ from jaxtyping import Float
 
 from ._crossing import first_crossing, no_crossing
 from ._fixed_point import corrected
-from ._linear import Jacobians
+from ._linear import Jacobians, eigenvalue_scale
+from ._response import without_delays
 from ._spectrum import differing, norm, size_on, stretch_between
 from ._unstable_roots import count_unstable
 
@@ -42,6 +43,7 @@ class Followed(NamedTuple):
         t: where; just before its end, if it ended.
         x: the fixed point there, or the last one before.
         omega: the frequency of the root on the imaginary axis. [rad/ms]
+        scale: the typical size of an eigenvalue at the beginning. [1/ms]
         width: the length of the last stretch, in t.
     """
 
@@ -49,6 +51,7 @@ class Followed(NamedTuple):
     t: Float[Array, ""]
     x: Float[Array, " m"]
     omega: Float[Array, ""]
+    scale: Float[Array, ""]
     width: Float[Array, ""]
 
 
@@ -164,4 +167,5 @@ def follow(
     path = _Path(what, zero, start, jac, one, zero, what != STABLE, jnp.asarray(0))
     path = lax.while_loop(unfinished, step, path)
     what = jnp.where(path.ended, path.what, UNSURE)
-    return Followed(what, path.t, path.x, path.omega, path.width)
+    scale = eigenvalue_scale(without_delays(jac))
+    return Followed(what, path.t, path.x, path.omega, scale, path.width)

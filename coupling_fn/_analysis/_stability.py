@@ -10,7 +10,7 @@ imaginary axis, $\lambda = i \omega$: the matrix is then $K(\omega; p)$ of `_res
 
 import warnings
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import equinox as eqx
 import jax
@@ -21,9 +21,9 @@ from jaxtyping import Float, Int
 
 from .._core import PyTree, Scalar, Where, as_float, known, require_finite, require_shape
 from .._network import Network, Params
-from ._continuation import CROSSED, DOUBTFUL, ENDED, MISSING, UNSTABLE, UNSURE, follow
+from ._continuation import CROSSED, DOUBTFUL, ENDED, MISSING, UNSTABLE, UNSURE, Followed, follow
 from ._fixed_point import fixed_point_or_nan
-from ._linear import jacobians, stacked, standing
+from ._linear import Jacobians, jacobians, stacked, standing
 from ._refinement import KINDS, kind_of, refined_crossing, refined_fold
 
 WORDS = {
@@ -118,7 +118,7 @@ def bifurcation(
         ('fold', 1.083)
     """
     start, end = _ends(("start", start), ("end", end))
-    if known(start, end) and start == end:
+    if known(start, end) and float(start) == float(end):
         raise ValueError(f"`start` and `end` must differ; both are {start}.")
     found = _bifurcation(net, _along(params, where), x0, start, end)
     _say(found, ("`bifurcation`", "start"))
@@ -166,7 +166,7 @@ def critical_k(
         0.02
     """
     low, high = _ends(("low", low), ("high", high))
-    if known(low, high) and not low < high:
+    if known(low, high) and not float(low) < float(high):
         raise ValueError(f"`low` must be below `high`; got {low} and {high}.")
     found = _bifurcation(net, _along(params, where), x0, low, high)
     _say(found, ("`critical_k`", "low"))
@@ -225,19 +225,47 @@ def _say(found: Bifurcation, names: tuple[str, str]) -> None:
     warnings.warn(f"{name}: {words}", RuntimeWarning, stacklevel=3)
 
 
-@eqx.filter_jit
 def _bifurcation(
     net: Network, params_at: Callable[[Array], Params], x0: PyTree, start: Array, end: Array
 ) -> Bifurcation:
+    """Search, then refine what was found; where it is known already, nothing else is compiled."""
+    at = _searched(net, params_at, x0, start, end)
+    wanted = _Wanted(True, True, True)
+    if known(at):
+        doubtful = int(at.what) == DOUBTFUL
+        turns = doubtful or int(at.what) == CROSSED
+        steady = turns and float(at.omega) < 1e-3 * float(at.scale)
+        wanted = _Wanted(doubtful or int(at.what) == ENDED, turns, steady)
+    return _refined(net, params_at, x0, start, end, at, wanted)
+
+
+class _Wanted(NamedTuple):
+    """What may have been found: a fold, a root on the axis, and one that may be real."""
+
+    fold: bool
+    turn: bool
+    steady: bool
+
+
+def _rates_and_derivatives(net: Network, params_at: Callable[[Array], Params], x0: PyTree):
+    """Return the rates of change and the derivatives as functions of the parameter and all states."""
     z, unstack = stacked(net, x0)
-    dtype, regions = z.dtype, z.shape[1]
-    start, end = start.astype(dtype), end.astype(dtype)
 
     def still_at(value: Array, flat: Array) -> Array:
-        return standing(net, params_at(value), unstack, regions)(flat)
+        return standing(net, params_at(value), unstack, z.shape[1])(flat)
 
-    def jac_at(value: Array, flat: Array):
+    def jac_at(value: Array, flat: Array) -> Jacobians:
         return jacobians(net, params_at(value), unstack(flat.reshape(z.shape)))
+
+    return still_at, jac_at
+
+
+@eqx.filter_jit
+def _searched(net, params_at, x0, start, end) -> Followed:
+    """Follow the fixed point; this is not differentiated."""
+    still_at, jac_at = _rates_and_derivatives(net, params_at, x0)
+    dtype = stacked(net, x0)[0].dtype
+    start, end = start.astype(dtype), end.astype(dtype)
 
     def search(start, end):
         def value_at(t):
@@ -250,28 +278,47 @@ def _bifurcation(
             first,
         )
 
-    # The search is not differentiated: what it closes over is taken as constant.
+    # What the search closes over is taken as constant.
     converted, closed = jax.closure_convert(search, start, end)
-    closed = jax.tree.map(lax.stop_gradient, closed)
-    at = converted(lax.stop_gradient(start), lax.stop_gradient(end), *closed)
-    value = lax.stop_gradient(start) + at.t * lax.stop_gradient(end - start)
+    constant = [lax.stop_gradient(x) for x in (start, end, *closed)]
+    return converted(*constant)
+
+
+@eqx.filter_jit
+def _refined(net, params_at, x0, start, end, at: Followed, wanted: _Wanted) -> Bifurcation:
+    """Refine what was found, and name it."""
+    still_at, jac_at = _rates_and_derivatives(net, params_at, x0)
+    z, unstack = stacked(net, x0)
+    at = jax.tree.map(lax.stop_gradient, at)
+    start, end = (lax.stop_gradient(x).astype(z.dtype) for x in (start, end))
+    value = start + at.t * (end - start)
+    near = 64 * at.width * jnp.abs(end - start)
+    names = {name: jnp.asarray(n) for n, name in enumerate(KINDS)}
     doubtful = at.what == DOUBTFUL
     folds, crosses = (at.what == ENDED) | doubtful, (at.what == CROSSED) | doubtful
     # Each way of refining gets a problem that it can solve, where the other one is wanted.
-    fold_x, fold_value = refined_fold(still_at, jac_at, at.x, value, folds)
-    turn_x, turn_value, omega = refined_crossing(still_at, jac_at, at.x, value, at.omega, crosses)
-    near = 64 * at.width * jnp.abs(end - start)
-    ends = folds & (jnp.abs(fold_value - value) <= near) & jnp.isfinite(fold_x).all()
-    crosses = crosses & ~ends & (~doubtful | (jnp.abs(turn_value - value) <= near))
-    kind = kind_of(still_at, jac_at, turn_x, turn_value, omega)
-    names = {name: jnp.asarray(n) for n, name in enumerate(KINDS)}
-    code = jnp.where(ends, names["fold"], jnp.where(crosses, kind, names["none"]))
+    x, result, frequency, code = at.x, jnp.full_like(value, jnp.nan), at.t * 0, names["none"]
+    crossed = ended = jnp.asarray(False)
+    if wanted.turn:
+        turn_x, turn_value, omega = refined_crossing(
+            still_at, jac_at, at.x, value, at.omega, crosses
+        )
+        crossed = crosses & (~doubtful | (jnp.abs(turn_value - value) <= near))
+        kind = names["hopf"]
+        if wanted.steady:
+            kind = kind_of(still_at, jac_at, turn_x, turn_value, omega)
+        x, result = jnp.where(crossed, turn_x, x), jnp.where(crossed, turn_value, result)
+        code = jnp.where(crossed, kind, code)
+        frequency = jnp.where(crossed, omega * 1000 / (2 * np.pi), 0)
+    if wanted.fold:
+        fold_x, fold_value = refined_fold(still_at, jac_at, at.x, value, folds)
+        ended = folds & (jnp.abs(fold_value - value) <= near) & jnp.isfinite(fold_x).all()
+        x, result = jnp.where(ended, fold_x, x), jnp.where(ended, fold_value, result)
+        code = jnp.where(ended, names["fold"], code)
+        frequency = jnp.where(ended, 0, frequency)
     code = jnp.where(at.what == UNSTABLE, names["unstable"], code)
     code = jnp.where(at.what == MISSING, names["missing"], code)
-    unsure = (at.what == UNSURE) | (folds & ~ends & ~crosses)
+    unsure = (at.what == UNSURE) | ((folds | crosses) & ~ended & ~crossed)
     code = jnp.where(unsure, names["unsure"], code)
-    result = jnp.where(ends, fold_value, jnp.where(crosses, turn_value, jnp.nan))
     result = jnp.where(unsure, value, result)
-    x = jnp.where(ends, fold_x, jnp.where(crosses, turn_x, at.x))
-    frequency = jnp.where(crosses, omega * 1000 / (2 * np.pi), 0)
     return Bifurcation(result, frequency, unstack(x.reshape(z.shape)), code)
