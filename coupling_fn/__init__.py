@@ -9,9 +9,11 @@ from . import plot as plot
 from . import stimuli as stimuli
 from . import transforms as transforms
 from ._analysis import BalancedInhibition as BalancedInhibition
+from ._analysis import Bifurcation as Bifurcation
 from ._analysis import Jacobians as Jacobians
 from ._analysis import analytic_fc as analytic_fc
 from ._analysis import balance_inhibition as balance_inhibition
+from ._analysis import bifurcation as bifurcation
 from ._analysis import critical_k as critical_k
 from ._analysis import cross_spectrum as cross_spectrum
 from ._analysis import fixed_point as fixed_point

@@ -177,6 +177,7 @@ CALLS = {
         "derivative": "reverse",
     },
     "critical_k": {"net": REST[0], "params": REST[1], "x0": REST[2], "low": 0.001, "high": 9.0},
+    "bifurcation": {"net": REST[0], "params": REST[1], "x0": REST[2], "start": 0.001, "end": 9.0},
     "analytic_fc": {"net": REST[0], "params": REST[1], "x0": REST[2], "points": 64},
 }
 

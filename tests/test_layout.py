@@ -55,7 +55,9 @@ ROOMS = {
         "_objectives"
     ),
     "_analysis": (
-        "_linear | _inhibition _response | _spectral | _covariance | _nonlinearity _stability"
+        "_linear | _fixed_point _response | _inhibition _integrals _stretch | "
+        "_crossing _unstable_roots | _continuation _covariance _refinement | "
+        "_nonlinearity _stability"
     ),
     "transforms": "_transforms | _arrays",
     "_fit": (

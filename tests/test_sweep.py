@@ -203,3 +203,14 @@ def test_devices_are_some_and_not_for_inside_of_jit():
         cf.sweep(jnp.sin, jnp.ones(2), devices=[], progress=False)
     with pytest.raises(ValueError, match="cannot be given inside `jit`"):
         jax.jit(lambda x: cf.sweep(jnp.sin, x, devices=jax.devices()))(jnp.ones(2))
+
+
+def test_runs_that_hold_nan_are_named():
+    def fn(k):
+        return {"x": jnp.where(k > 2, jnp.nan, k) * jnp.ones(3), "n": jnp.asarray(1)}
+
+    with pytest.warns(
+        RuntimeWarning, match="2 of 5 runs of this sweep hold NaN, at the places 3, 4 "
+    ):
+        swept = cf.sweep(fn, jnp.arange(5.0), progress=False)
+    assert np.isnan(swept["x"][3:]).all()

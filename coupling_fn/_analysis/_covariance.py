@@ -31,14 +31,18 @@ from .._core import (
     require_finite,
     require_names,
     require_shape,
+    scan,
     solve,
+    while_loop,
 )
 from .._network import Network, Params
 from ..noise._draw import is_noise
 from ..noise._increments import noises_of
-from ._linear import Jacobians, eigenvalue_scale, fixed_point, jacobians, stacked
-from ._response import HIGHEST, as_complex, characteristic, checked_points, is_causal
-from ._spectral import integrals, is_resolved
+from ._fixed_point import fixed_point
+from ._integrals import integrals, is_resolved
+from ._linear import Jacobians, eigenvalue_scale, jacobians, stacked
+from ._response import HIGHEST, as_complex, characteristic, checked_points
+from ._unstable_roots import is_stable
 
 DOUBLINGS = 60
 # Terms of a Taylor series at a norm below 1/2, the first left out below 1e-16; and squarings of its sum.
@@ -119,7 +123,7 @@ def covariance_of(
             covariance = jnp.where(lag < 0, later.T, later)
         return covariance.reshape(shape)
     found = integrals(jac, q, points, lag)
-    trusted = is_resolved(found) & is_causal(found.acausal)
+    trusted = is_resolved(found) & is_stable(jac)
     return jnp.where(trusted, found.covariance, jnp.nan).reshape(shape)
 
 
@@ -283,7 +287,7 @@ def doubled(a: Float[Array, "m m"], q: Float[Array, "m m"]) -> Float[Array, "m m
         return (size > jnp.finfo(a.dtype).eps) & (size < 1e8) & (c.steps < DOUBLINGS)
 
     start = _Doubling(power, 2 * shift * product(product(inverted, q), inverted.T), jnp.asarray(0))
-    end = lax.while_loop(unfinished, double, start)
+    end = while_loop(unfinished, double, start)
     return jnp.where(jnp.abs(end.power).max() < 1e-2, end.total, jnp.nan)
 
 
@@ -304,7 +308,7 @@ def exponential(a: Float[Array, "m m"]) -> Float[Array, "m m"]:
     def square(x, step):
         return jnp.where(step < squarings, jnp.matmul(x, x, precision=HIGHEST), x), None
 
-    result, _ = lax.scan(square, total, jnp.arange(SQUARINGS, dtype=squarings.dtype))
+    result, _ = scan(square, total, jnp.arange(SQUARINGS, dtype=squarings.dtype))
     return jnp.where(squarings <= SQUARINGS, result, jnp.nan)
 
 

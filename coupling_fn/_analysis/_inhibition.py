@@ -20,17 +20,20 @@ from .._core import (
     PyTree,
     Scalar,
     as_count,
+    compiled,
     known,
     read,
     require_one_or_each,
     require_positive,
+    scan,
 )
 from .._network import Network, Params
 from .._simulate import simulate
 from ..nodes import WongWangExcInhParams, WongWangExcInhState, wong_wang_exc_inh
 from ..nodes._wong_wang import excitatory_rest, inhibitory_rest
 from ..noise._draw import is_noise
-from ._linear import eigenvalue_scale, fixed_point, jacobians
+from ._fixed_point import fixed_point_or_nan
+from ._linear import eigenvalue_scale, jacobians
 
 SQUARINGS = 32
 TERMS = 20  # of the exponential's series, which are enough at a norm of 1 in float64
@@ -208,19 +211,19 @@ class _Round(NamedTuple):
     means: dict[str, Array]
 
 
-@eqx.filter_jit
+@compiled
 def _balanced_inhibition(net, params, regions, rate) -> Array:
     return _balanced(net, params, regions, rate)[0].node.J_i
 
 
-@eqx.filter_jit
+@compiled
 def _balance(net, params, regions, rate) -> BalancedInhibition:
     params, x = _balanced(net, params, regions, rate)
     rates = jnp.broadcast_to(rate, (regions,)).astype(x.S_e.dtype)
     return BalancedInhibition(params, x, rates, fastest_growth(net, params, x))
 
 
-@eqx.filter_jit
+@compiled
 def _search(net, params, regions, key, rate, rounds, steps) -> BalancedInhibition:
     start, x = _balanced(net, params, regions, rate)
     wanted = excitatory_rest(start.node, rate).current
@@ -239,11 +242,11 @@ def _search(net, params, regions, key, rate, rounds, steps) -> BalancedInhibitio
         moved = J_i + GAIN / jnp.sqrt(1 + late) * excess / x.S_i
         return (state, jnp.maximum(moved, 0)), _Round(J_i, means)
 
-    _, found = lax.scan(one, (state, start.node.J_i), jnp.arange(rounds))
+    _, found = scan(one, (state, start.node.J_i), jnp.arange(rounds))
     found = jax.tree.map(lambda x: x[rest:].mean(0), found)
     params = _with_inhibition(start, found.J_i)
     near = WongWangExcInhState(found.means["S_e"], found.means["S_i"])
-    x = fixed_point(net, params, near)
+    x = fixed_point_or_nan(net, params, near)
     return BalancedInhibition(params, x, found.means["rate_e"], fastest_growth(net, params, x))
 
 
@@ -328,6 +331,6 @@ def fastest_growth(net: Network, params: Params, x: PyTree) -> Float[Array, ""]:
 
     flow = lax.fori_loop(0, TERMS, term, jnp.eye(len(a), dtype=a.dtype))
     start = (flow, jnp.zeros((), a.dtype))
-    (power, log_size), _ = lax.scan(square, start, None, length=SQUARINGS)
+    (power, log_size), _ = scan(square, start, None, length=SQUARINGS)
     log_size = log_size + jnp.log(jnp.sqrt(jnp.square(power).sum()))
     return log_size / (time * 2.0**SQUARINGS)

@@ -1,4 +1,4 @@
-r"""A network linearised at its fixed point: where that point lies, and the derivatives there.
+r"""A network linearised at a fixed point: its rates of change, and their derivatives there.
 
 Near a fixed point $x^*$ a network driven by weak noise is linear in the deviations $u = x - x^*$,
 
@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 from jaxtyping import Float
 
 from .._core import (
@@ -30,16 +30,10 @@ from .._core import (
     in_short,
     read,
     require_shape,
-    solve,
 )
 from .._coupling import Coupling, mixes_sources
 from .._network import Network, Params, derivative, links_of, require_states, taps_of
 from ..noise._draw import is_noise
-
-NEWTON_STEPS = 200
-# Strength of the pull towards the filtered past, and rate of that filter, both as multiples of the
-# typical size of an eigenvalue.
-CALM, SLOW = 1.0, 0.1
 
 
 class Jacobians(NamedTuple):
@@ -62,57 +56,6 @@ class Jacobians(NamedTuple):
     instantaneous: Float[Array, "state region state region"]
     gains: tuple[Float[Array, "state region state region"], ...]
     delays: tuple[Float[Array, "region region"], ...]
-
-
-@compiled
-def fixed_point(net: Network, params: Params, x0: PyTree) -> PyTree:
-    """Find a state at which a network without noise stands still, by Newton's method from `x0`.
-
-    The first steps are damped, so that they follow the dynamics (pseudo-transient continuation). If
-    these do not lead to a fixed point, a second search also damps oscillations (selective frequency
-    damping). The result is differentiable in `params`, in both modes, by the implicit function
-    theorem; the steps of the search are not differentiated. It is NaN where the search does not
-    converge: no fixed point is near, or it is not isolated, as for coupled phases. A fixed point may
-    be unstable: `critical_k` finds the coupling strength from which on it is.
-
-    Args:
-        net: the network. Its scheme, dt and lags do not move a fixed point.
-        params: its parameters. The noise is ignored.
-        x0: where to start the search, as for `Network.init`.
-
-    Returns:
-        The states at the fixed point, in the container of `x0`.
-
-    Raises:
-        ValueError: if the names or shapes in `x0` do not fit the node, or if an external input varies
-            in time.
-
-    Source:
-        C. T. Kelley and D. E. Keyes, SIAM J. Numer. Anal. 35, 508 (1998), for the damping of steps;
-        E. Åkervik et al., Phys. Fluids 18, 068102 (2006), for that of oscillations.
-
-    Example:
-        >>> net = cf.Network(cf.nodes.linear, dt=0.1)
-        >>> W = jnp.array([[0.0, 0.5], [0.0, 0.0]])
-        >>> params = cf.Params(cf.nodes.LinearParams(a=-1.0), cf.AdditiveCoupling(W, b=1.0))
-        >>> cf.fixed_point(net, params, cf.nodes.LinearState(jnp.zeros(2))).x.round(6).tolist()
-        [1.5, 1.0]
-    """
-    start, unstack = stacked(net, x0)
-    rate = _rate(net, params, unstack)
-
-    def still(flat):
-        z = flat.reshape(start.shape)
-        return rate(z, _seen_at(net, unstack(z))).ravel()
-
-    def search(_, z):
-        return _searched(still, z)
-
-    def tangent(linear, y):
-        return solve(jax.jacfwd(linear)(jnp.zeros_like(y)), y)
-
-    found = lax.custom_root(still, start.ravel(), search, tangent)
-    return unstack(found.reshape(start.shape))
 
 
 @compiled
@@ -188,81 +131,6 @@ def _by_source(rate: Callable, z: Array, seen: tuple[Array | None, ...], place: 
         return jax.jacfwd(rate_of)(copy)
     # Each target sees its own row alone, so the sum over targets mixes nothing.
     return jax.jacrev(lambda copy: rate_of(copy).sum(axis=1))(copy)
-
-
-def _searched(still: Callable[[Array], Array], z: Array) -> Array:
-    """Return a root of `still` near z; NaN where neither search, plain or calmed, finds one."""
-
-    def attempt(carry, calm):
-        root, found = carry
-        other, also = _followed(still, z, calm, found)
-        return (jnp.where(found, root, other), found | also), None
-
-    tries = jnp.asarray([0.0, CALM], z.dtype)
-    (root, found), _ = lax.scan(attempt, (z, jnp.asarray(False)), tries)
-    return jnp.where(found, root, jnp.nan)
-
-
-class _Search(NamedTuple):
-    """A search for a fixed point on its way.
-
-    Attributes:
-        z: the states.
-        value: their rates of change.
-        past: the low-pass filtered past of the states.
-        damping: how strongly the next step is damped; at 0 it is Newton's.
-        size: the typical size of an eigenvalue at the start.
-        done: whether the search has converged.
-        steps: how many steps were taken.
-    """
-
-    z: Array
-    value: Array
-    past: Array
-    damping: Array
-    size: Array
-    done: Array
-    steps: Array
-
-
-def _followed(
-    still: Callable[[Array], Array], z: Array, calm: Array, done: Array
-) -> tuple[Array, Array]:
-    """Follow the dynamics by damped steps, then take Newton's; return z and whether it converged.
-
-    Where `calm` is not 0, the states are pulled towards their own low-pass filtered past while the
-    steps are damped, so that oscillations around an unstable fixed point die out.
-    """
-    eye = jnp.eye(z.size, dtype=z.dtype)
-    eps = jnp.finfo(z.dtype).eps
-    root_eps = jnp.sqrt(eps)
-
-    def move(search: _Search) -> _Search:
-        z, value, past, damping, size, _, steps = search
-        slope = jax.jacfwd(still)(z)
-        size = jnp.where(steps == 0, eigenvalue_scale(slope), size)
-        damping = jnp.where(steps == 0, size, damping)
-        # An implicit step of z' = f(z) - pull (z - past), past' = slow (z - past).
-        pull, slow = calm * size, SLOW * size
-        held = pull * damping / (damping + slow)
-        step = solve((damping + held) * eye - slope, value - held * (z - past))
-        past = past + slow / (damping + slow) * (z + step - past)
-        after = still(z + step)
-        ratio = jnp.abs(after).max() / jnp.where(value.any(), jnp.abs(value).max(), 1)
-        largest = jnp.abs(z).max()
-        # Newton's method squares the error: after a relative step of sqrt(eps) the next is one of eps.
-        small = (jnp.abs(step).max() <= root_eps * largest + eps) & (damping <= root_eps * size)
-        least = jnp.abs(step).max() <= 16 * eps * largest
-        damping = damping * jnp.where(ratio <= 1, jnp.minimum(ratio, 0.5), 1)
-        return _Search(z + step, after, past, damping, size, small | least, steps + 1)
-
-    def unfinished(search: _Search) -> Array:
-        return ~search.done & (search.steps < NEWTON_STEPS)
-
-    one = jnp.ones((), z.dtype)
-    start = _Search(z, still(z), z, one, one, done, jnp.asarray(0))
-    end = lax.while_loop(unfinished, move, start)
-    return end.z, end.done
 
 
 def stacked(net: Network, x: PyTree) -> tuple[Array, Callable[[Array], PyTree]]:
@@ -357,6 +225,19 @@ def _rate(net: Network, params: Params, unstack: Callable[[Array], PyTree]):
         return jnp.stack([get(change, name) for name in net.node.states])
 
     return rate
+
+
+def standing(
+    net: Network, params: Params, unstack: Callable[[Array], PyTree], regions: int
+) -> Callable[[Array], Array]:
+    """Return the rates of change of all states, one vector, where the past is as the present."""
+    rate = _rate(net, params, unstack)
+
+    def still(flat: Array) -> Array:
+        z = flat.reshape(-1, regions)
+        return rate(z, _seen_at(net, unstack(z))).ravel()
+
+    return still
 
 
 def eigenvalue_scale(a: Array) -> Array:

@@ -6,14 +6,19 @@ the mean Jacobian $\langle J(x^* + u) \rangle$ in place of $J(x^*)$ (statistical
 difference that this makes is that which noise makes, to leading order in its variance.
 """
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array, lax
+from jax import Array
 from jaxtyping import Float
 
-from .._core import PyTree, cholesky, solve
+from .._core import (
+    PyTree,
+    cholesky,
+    compiled,
+    scan,
+    solve,
+)
 from .._network import Network, Params
 from ._covariance import covariance_of, noise_power
 from ._linear import Jacobians, jacobians, stacked
@@ -65,7 +70,7 @@ def nonlinearity(net: Network, params: Params, x: PyTree, *, points: int = 128) 
     return _nonlinearity(net, params, x, checked_points(points))
 
 
-@eqx.filter_jit
+@compiled
 def _nonlinearity(net, params, x, points):
     z, unstack = stacked(net, x)
     q, at_rest = noise_power(net, params, z), jacobians(net, params, x)
@@ -80,7 +85,7 @@ def _nonlinearity(net, params, x, points):
         return jax.tree.map(jnp.add, sums, (jac, push)), None
 
     nothing = jax.tree.map(jnp.zeros_like, (at_rest, z.ravel()))
-    sums, _ = lax.scan(add, nothing, jnp.concatenate([deviations, -deviations]))
+    sums, _ = scan(add, nothing, jnp.concatenate([deviations, -deviations]))
     mean, push = jax.tree.map(lambda total: total / (2 * len(deviations)), sums)
     mean = Jacobians(mean.instantaneous, mean.gains, at_rest.delays)
     other = jnp.diag(covariance_of(mean, q, points).reshape(z.size, z.size))

@@ -27,7 +27,6 @@ from ._linear import Jacobians, eigenvalue_scale
 
 HIGHEST = lax.Precision.HIGHEST
 CHUNK = 4  # Frequencies that are computed together: more would only take more memory.
-CAUSAL = 0.1  # Bound on the acausal part of the response; see `is_causal`.
 
 
 class Grid(NamedTuple):
@@ -72,23 +71,12 @@ def characteristic(jac: Jacobians, omega: Float[Array, ""]) -> Complex[Array, "m
     return matrix + lax.complex(jnp.zeros_like(omega), omega) * jnp.eye(size, dtype=matrix.dtype)
 
 
-def leading_orders(h: Array, rhs: Array, image: Array) -> tuple[Array, Array]:
-    """Return the two leading orders in h of $K^{-1}$ `rhs`, given `image` = K `rhs`: h and h² F of it.
+def second_order(h: Array, rhs: Array, image: Array) -> Array:
+    """Return the order h² of $K^{-1}$ `rhs`, h² F `rhs`, given `image` = K `rhs`.
 
     `image` is an argument because for the identity it is K itself, and costs no product.
     """
-    return h * rhs, h * h * (rhs / h - image)
-
-
-def is_causal(acausal: Array) -> Array:
-    r"""Return whether the response follows its cause, as it does if and only if all roots are stable.
-
-    `acausal` is $\frac{1}{\pi} \int_0^\infty \text{Re} K^{-1} d\omega - \frac{1}{2} I$, or its product
-    with a few random vectors. It is 0 if all roots are stable. Of a network without delays it is else
-    minus the projector onto the unstable roots, of size 1 or more; delays make it smaller, so that this
-    test may pass an unstable network whose delays are long.
-    """
-    return jnp.sqrt(jnp.square(acausal).sum()) < CAUSAL
+    return h * h * (rhs / h - image)
 
 
 def as_complex(x: Array) -> Array:

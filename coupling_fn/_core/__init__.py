@@ -84,3 +84,4 @@ from ._varying import scan as scan
 from ._varying import vary as vary
 from ._varying import vary_floats as vary_floats
 from ._varying import varying_axes as varying_axes
+from ._varying import while_loop as while_loop

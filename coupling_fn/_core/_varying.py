@@ -79,6 +79,16 @@ def scan(
     return lax.scan(turn, carry, xs, length, reverse=reverse, unroll=unroll)
 
 
+def while_loop(
+    unfinished: Callable[[PyTree], Any], body: Callable[[PyTree], PyTree], carry: PyTree
+) -> PyTree:
+    """Do what `jax.lax.while_loop` does, also where `carry` begins to vary from device to device."""
+    if not _may_vary(carry):
+        return lax.while_loop(unfinished, body, carry)
+    carry = _settled(body, carry)
+    return lax.while_loop(unfinished, lambda before: vary_alike(body(before), before), carry)
+
+
 def error_if(x: Array, wrong: Any, message: str) -> Array:
     """Return `x`; raise an error at run time if `wrong`.
 

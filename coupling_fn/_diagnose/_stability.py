@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._analysis import balanced_by, fixed_point, jacobians
+from .._analysis import balanced_by, fixed_point_or_nan, jacobians
 from .._core import PyTree, get, names_of, refill
 from .._network import Network, Params
 from ..nodes import WongWangExcInhParams, wong_wang_exc_inh
@@ -98,7 +98,7 @@ def _eigenvalues(net: Network, params: Params, x0: PyTree, factor: float) -> np.
     """Compute the eigenvalues at rest, with all k multiplied by `factor`; None if rest is not found."""
     scaled = [jnp.asarray(k) * factor for k in strengths_of(params)]
     there = eqx.tree_at(strengths_of, params, scaled)
-    whole = _matrix(net, there, fixed_point(net, there, x0))
+    whole = _matrix(net, there, fixed_point_or_nan(net, there, x0))
     return np.linalg.eigvals(whole) if np.isfinite(whole).all() else None
 
 
@@ -260,7 +260,7 @@ def look_at_rests(
     """List the findings on which state of rest is analysed."""
     if found is None or found.linear:
         return
-    here = fixed_point(net, params, x0)
+    here = fixed_point_or_nan(net, params, x0)
     balanced = list(_look_at_balance(net, params, here))
     yield from balanced or _look_elsewhere(net, params, x0, here)
 
@@ -306,7 +306,7 @@ def _look_elsewhere(net: Network, params: Params, x0: PyTree, here: PyTree) -> I
         return
     for end, name in ((1, "upper"), (0, "lower")):
         start = refill(x0, {n: jnp.full_like(get(x0, n), ranges[n][end]) for n in net.node.states})
-        there = fixed_point(net, params, start)
+        there = fixed_point_or_nan(net, params, start)
         if _apart(net, here, there):
             yield Finding(
                 "several_rests",

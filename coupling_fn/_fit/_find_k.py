@@ -35,7 +35,7 @@ from ..observe._fc_objectives import require_fc
 from ..observe._synchrony import ABOVE_CHANCE
 from ..transforms import Transform
 from ._fit import FitResult, fit
-from ._sweep import sweep
+from ._sweep import sweep_quietly
 
 KS = np.geomspace(0.01, 1.0, 16)
 SATURATED = 0.8  # the synchrony at which the working range ends
@@ -170,7 +170,7 @@ def find_k(
     if got != ():
         raise TypeError(f"`objective` must return one number, not an array of shape {got}.")
 
-    swept = sweep(measure, strengths, chunk=chunk, progress=progress)
+    swept = sweep_quietly(measure, strengths, chunk=chunk, progress=progress)
     curves = {name: np.asarray(x) for name, x in swept.items()}
     scan = _scan_of(np.asarray(strengths), curves, regions)
     k, refined = scan.ks[scan.best].item(), None

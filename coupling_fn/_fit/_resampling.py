@@ -16,7 +16,7 @@ from ..transforms import Transform
 from ._descent import LBFGS, Problem, descend
 from ._fit import require_optimizer
 from ._leaves import Fitted, Unconstrained, fitted_leaves, told
-from ._sweep import sweep
+from ._sweep import sweep_quietly
 
 
 class Minibatches(eqx.Module):
@@ -169,7 +169,7 @@ def bootstrap(
         raise ValueError(f"`block` must be from 1 to {rows}, the rows of `data`; got {block}.")
     steps = as_count("steps", steps)
     one = _Resampled(loss, optimizer, fitted, data, fitted.start(), steps, block, rows)
-    losses, leaves = sweep(one, jax.random.split(key, samples), chunk=chunk, progress=False)
+    losses, leaves = sweep_quietly(one, jax.random.split(key, samples), chunk=chunk, progress=False)
     leaves = [np.asarray(x) for x in leaves]
     ends = [np.quantile(x, (0.025, 0.975), axis=0) for x in leaves]
     return Bootstrap(

@@ -1,6 +1,7 @@
 """A parameter sweep: one function over many values."""
 
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -51,8 +52,9 @@ def sweep(
     and compiles again. Chunks bound the memory that the runs need while they run. All results stay on
     the device, so let `fn` return what is needed and not whole trajectories.
 
-    Inside your own `jit`, `vmap` or `grad` it is `jax.vmap`, or `jax.lax.map` by chunks, without
-    a bar.
+    Where some of the runs hold NaN, a warning says which: one that exploded, say, or whose
+    `fixed_point` was not found. Inside your own `jit`, `vmap` or `grad` it is `jax.vmap`, or
+    `jax.lax.map` by chunks, without a bar and without that warning.
 
     Args:
         fn: pure function of one value, returning any pytree of arrays.
@@ -93,6 +95,22 @@ def sweep(
         >>> ends.shape, float(ks[ends.argmax()])
         ((7,), 1.5)
     """
+    swept = sweep_quietly(fn, values, chunk=chunk, save=save, devices=devices, progress=progress)
+    if known(swept) and not traced():
+        _say_where_nan(swept)
+    return swept
+
+
+def sweep_quietly(
+    fn: Callable[[Any], PyTree],
+    values: PyTree,
+    *,
+    chunk: int | None = None,
+    save: str | os.PathLike[str] | None = None,
+    devices: Sequence[Any] | None = None,
+    progress: bool = True,
+) -> PyTree:
+    """Do what `sweep` does, without a word on runs that hold NaN."""
     require_callable("fn", fn, "cf.sweep(fn, values)")
     size, fn = _length(values), _Asking(as_arguments(fn))
     if chunk is not None:
@@ -147,6 +165,25 @@ class _Asking(eqx.Module):
         hint = "`fn` is called with one value; of a `grid` that is a dict with all axes."
         with asking("`fn`", {"the value": value}, hint):
             return self.fn(value)
+
+
+def _say_where_nan(swept: PyTree) -> None:
+    """Warn of runs that hold NaN."""
+    held = np.zeros((), bool)
+    for leaf in jax.tree.leaves(swept):
+        if jnp.issubdtype(leaf.dtype, jnp.inexact):
+            own = jnp.isnan(leaf) if isinstance(leaf, jax.Array) else np.isnan(leaf)
+            held = held | np.asarray(own.any(axis=tuple(range(1, leaf.ndim))))
+    if held.any():
+        places = np.flatnonzero(held)
+        named = ", ".join(map(str, places[:5])) + (", ..." if len(places) > 5 else "")
+        warnings.warn(
+            f"{len(places)} of {held.size} runs of this sweep hold NaN, at the places {named} of "
+            "`values`. A run that explodes gives NaN (see `diagnose_run`), and so does an analysis "
+            "without a stable fixed point.",
+            RuntimeWarning,
+            stacklevel=3,
+        )
 
 
 def _joined(results: list[PyTree], size: int, numpy: Any) -> PyTree:

@@ -1,4 +1,4 @@
-r"""Integrals over all frequencies of a delayed network's spectrum and of its response.
+r"""Integrals over all frequencies of a delayed network's spectrum.
 
 With K of `_response`, the spectrum under white noise of the variances $Q$ per ms is
 $S(\omega) = K^{-1} Q K^{-H}$, and at the lag l the covariance is
@@ -14,7 +14,7 @@ import numpy as np
 from jax import Array, lax
 from jaxtyping import Float
 
-from .._core import solve
+from .._core import scan, solve
 from ._linear import Jacobians
 from ._response import (
     CHUNK,
@@ -22,7 +22,7 @@ from ._response import (
     as_complex,
     characteristic,
     frequency_grid,
-    leading_orders,
+    second_order,
 )
 
 
@@ -33,19 +33,17 @@ class Integrals(NamedTuple):
         covariance: that of S exp(i omega lag).
         coarse: the same from every other frequency alone.
         variance: the diagonal of that of S.
-        acausal: that of K^-1 less a half of the identity; see `is_causal`.
     """
 
     covariance: Float[Array, "m m"]
     coarse: Float[Array, "m m"]
     variance: Float[Array, " m"]
-    acausal: Float[Array, "m m"]
 
 
 def integrals(
     jac: Jacobians, q: Float[Array, " m"], points: int, lag: Float[Array, ""] | None = None
 ) -> Integrals:
-    r"""Integrate S and K^-1 over all frequencies, given the variances of the noise, $Q = $ diag(`q`).
+    r"""Integrate S over all frequencies, given the variances of the noise, $Q = $ diag(`q`).
 
     To first order in F, with $h$ and F as in `_response`,
 
@@ -64,29 +62,27 @@ def integrals(
         response = solve(matrix, identity)
         density = jnp.matmul(response * as_complex(q)[None], response.conj().T, precision=HIGHEST)
         h = 1 / lax.complex(s, omega)
-        zeroth, first = leading_orders(h, identity, matrix)
-        lead = first * h.conj() * as_complex(q)[None]
+        lead = second_order(h, identity, matrix) * h.conj() * as_complex(q)[None]
         rest = density - as_complex(jnp.square(jnp.abs(h)) * jnp.diag(q)) - lead - lead.conj().T
         turned = rest * lax.complex(jnp.cos(omega * lag), jnp.sin(omega * lag))
-        return turned.real, jnp.diag(rest).real, (response - zeroth - first).real
+        return turned.real, jnp.diag(rest).real
 
     # Computed again on the way back: keeping what each chunk needs would take a matrix per frequency.
     @jax.checkpoint
     def body(sums, at):
         omega, weight, share = at
-        rest, variance, acausal = jax.vmap(rest_at)(omega)
+        rest, variance = jax.vmap(rest_at)(omega)
         return Integrals(
             sums.covariance + jnp.einsum("w,wij->ij", weight, rest),
             sums.coarse + jnp.einsum("w,wij->ij", weight * share, rest),
             sums.variance + jnp.einsum("w,wi->i", weight, variance),
-            sums.acausal + jnp.einsum("w,wij->ij", weight, acausal),
         ), None
 
     start = _lead(jac, q, s, lag)
     at_once = jnp.diag(_lead(jac, q, s, jnp.zeros_like(lag)))
-    sums = Integrals(start, start, at_once, jnp.zeros_like(start))
+    sums = Integrals(start, start, at_once)
     chunks = [x.reshape(-1, CHUNK) for x in (omegas, weights, every_other)]
-    return lax.scan(body, sums, tuple(chunks))[0]
+    return scan(body, sums, tuple(chunks))[0]
 
 
 def _lead(jac: Jacobians, q: Array, s: Array, lag: Array) -> Float[Array, "m m"]:
