@@ -18,6 +18,7 @@ import numpy as np
 from jax import Array, lax
 from jaxtyping import Complex, Float
 
+from .._core import one_by_one
 from ._linear import Jacobians
 from ._response import HIGHEST, as_complex, size_of
 
@@ -219,6 +220,7 @@ def _tiled(x: Array, size: int) -> Array:
     return jnp.tile(x, (size // len(x),) * 2)
 
 
+@one_by_one
 def inverted(matrix: Array) -> tuple[Array, Array]:
     """Invert a matrix; also return the phase of its determinant, up to whole turns."""
     factors, pivots = jsp.linalg.lu_factor(matrix)

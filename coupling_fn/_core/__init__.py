@@ -48,7 +48,11 @@ from ._linalg import cholesky as cholesky
 from ._linalg import eigenvalues as eigenvalues
 from ._linalg import eigenvectors as eigenvectors
 from ._linalg import inverse as inverse
+from ._linalg import one_by_one as one_by_one
+from ._linalg import pseudo_inverse as pseudo_inverse
+from ._linalg import singular_vectors as singular_vectors
 from ._linalg import solve as solve
+from ._linalg import solve_lower as solve_lower
 from ._linalg import triangular_factor as triangular_factor
 from ._named import Signal as Signal
 from ._named import asking as asking

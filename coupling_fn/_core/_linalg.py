@@ -157,12 +157,12 @@ def _(primals, tangents):
     # dL = L F(L^-1 dA L^-T), where F keeps the lower triangle and halves the diagonal.
     (a,), (change,) = primals, tangents
     factor = _cholesky(a)
-    change = _solve_lower(factor, _solve_lower(factor, change).T)
+    change = solve_lower(factor, solve_lower(factor, change).T)
     kept = jnp.tril(change) - jnp.diag(jnp.diag(change)) / 2
     return factor, jnp.matmul(factor, kept, precision=HIGHEST)
 
 
-def _solve_lower(factor: Array, b: Array) -> Array:
+def solve_lower(factor: Array, b: Array) -> Array:
     """Solve `factor x = b`, given a lower triangular factor."""
     held = lax.stop_gradient(factor)
     return lax.custom_linear_solve(
@@ -215,3 +215,15 @@ def eigenvectors(a: Inexact[Array, "m m"]) -> tuple[Complex[Array, " m"], Comple
 def triangular_factor(a: Float[Array, "row column"]) -> Float[Array, "least column"]:
     """Compute the upper triangular factor R of `a = Q R`, without derivatives."""
     return jnp.linalg.qr(a, mode="r")
+
+
+@one_by_one
+def singular_vectors(a: Float[Array, "row column"]) -> tuple[Array, Array, Array]:
+    """Compute the thin singular value decomposition `a = U diag(s) V'`, without derivatives."""
+    return tuple(jnp.linalg.svd(a, full_matrices=False))
+
+
+@one_by_one
+def pseudo_inverse(a: Float[Array, "row column"]) -> Float[Array, "column row"]:
+    """Compute the matrix that takes b to the least-squares solution of `a x = b`; no derivatives."""
+    return jnp.linalg.pinv(a)

@@ -1,4 +1,7 @@
-"""What is wrong with the signals of a run: each symptom, with the cause that `_causes` finds."""
+"""What is wrong with the signals of a run: each symptom, with the cause that `_causes` finds.
+
+Longer than 400 lines because each symptom is a short function of its own, and they are read as a list.
+"""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple

@@ -10,18 +10,19 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
-from jax.scipy.linalg import solve_triangular
 from jax.typing import ArrayLike
 from jaxtyping import Float, Num
 
 from .._core import (
     Scalar,
     as_float,
+    cholesky,
     known,
     require_finite,
     require_positive_number,
     require_shape,
     require_square,
+    solve_lower,
 )
 from ._fc_objectives import as_target
 from ._series import as_series, unit
@@ -174,8 +175,8 @@ def fc_residuals(
         require_finite("at", at)
     _require_definite(at)
     pairs = np.triu_indices(len(fc), 1)
-    root = jnp.linalg.cholesky(correlation_covariance(at, samples))
-    return solve_triangular(root, fc[pairs] - target[pairs], lower=True)
+    root = cholesky(correlation_covariance(at, samples))
+    return solve_lower(root, (fc[pairs] - target[pairs])[:, None])[:, 0]
 
 
 def _require_definite(fc: Any) -> None:

@@ -11,10 +11,12 @@ from .._core import (
     as_count,
     as_float,
     known,
+    pseudo_inverse,
     require_finite,
     require_real,
     require_shape,
     require_square,
+    singular_vectors,
 )
 from ._transforms import Transform, identity, log_slope
 
@@ -196,7 +198,7 @@ def _outer_parts(base: Array, columns: Array, x: Array) -> Array:
     x = as_float("x", x)
     require_shape("the matrix", x, base.shape, meaning="That is the shape of `base`.")
     change, rank = x - base.astype(x.dtype), columns.size
-    into, sizes, out = jnp.linalg.svd(change, full_matrices=False)
+    into, sizes, out = singular_vectors(change)
     small = 10 * x.size * jnp.finfo(x.dtype).eps * jnp.abs(x).max()
     if known(sizes) and (np.asarray(sizes)[rank:] > small).any():
         raise ValueError(
@@ -204,7 +206,7 @@ def _outer_parts(base: Array, columns: Array, x: Array) -> Array:
         )
     # Where the change is 0, both factors could be 0, and there no gradient would move either of
     # them. So U is 0 and V holds the patterns of `base`.
-    _, _, own = jnp.linalg.svd(base.astype(x.dtype), full_matrices=False)
+    _, _, own = singular_vectors(base.astype(x.dtype))
     out = jnp.where(sizes[:rank, None] > small, out[:rank], own[:rank])
     sizes = jnp.where(sizes[:rank] > small, sizes[:rank], 0)
     return jnp.concatenate([into[:, :rank] * sizes[None], out.T])
@@ -219,7 +221,7 @@ def _onto_maps(design: Array, within: Transform, x: Array) -> Array:
     x = as_float("x", x)
     require_shape("the parameter", x, design.shape[:1], meaning="It is one per region of the maps.")
     u = within.inverse(x)
-    b = jnp.linalg.lstsq(design.astype(u.dtype), u)[0]
+    b = jnp.matmul(pseudo_inverse(design.astype(u.dtype)), u, precision=jax.lax.Precision.HIGHEST)
     if known(x, design):
         off = np.abs(np.asarray(design, u.dtype) @ np.asarray(b) - np.asarray(u)).max()
         if off > np.sqrt(np.finfo(u.dtype).eps) * max(np.abs(np.asarray(u)).max(), 1e-30):
