@@ -121,10 +121,10 @@ def check_against_the_oracle(seed, points=4, high=2.0):
     return found.kind
 
 
-SEEDS = [0, 1, 6, *[seed for seed in range(300) if seed not in (0, 1, 6)]]
+FEW = (60, 65, 266)  # small, so that the large matrix is quick
+SEEDS = [s if s in FEW else pytest.param(s, marks=pytest.mark.thorough) for s in range(300)]
 
 
-@pytest.mark.every(150)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_first_crossing_is_that_of_the_discretised_system(seed):
     """300 random systems; only a system whose roots meet at the axis may be unsure."""
