@@ -548,6 +548,17 @@ def own(body, x0=None, node_params=None):
     return cf.simulate(network, network.init({"x": X} if x0 is None else x0, given), given, 3)
 
 
+class FirstOnly(cf.Coupling):
+    conn: jax.Array
+    k: jax.Array
+
+    def send(self, source):
+        return source * float(source[0])
+
+    def receive(self, sums, target, in_strength):
+        return self.k * sums
+
+
 TUPLE = cf.nodes.LinearState(X)
 NUMPY = "hands an array that JAX traces to NumPy"
 PROBLEMS |= {
@@ -597,6 +608,16 @@ PROBLEMS |= {
     "a node that makes a Python number": (
         lambda: own(lambda s, i, p: {"x": float(s["x"][0]) + s["x"]}),
         "makes a Python number .*Leave it an array",
+        TypeError,
+    ),
+    "a node with a range of an array": (
+        lambda: own(lambda s, i, p: {"x": s["x"] * len(range(s["x"][0].astype(int)))}),
+        "The node .*makes a Python number .*Leave it an array",
+        TypeError,
+    ),
+    "a rule that makes a Python number": (
+        lambda: run(changed=params(coupling=FirstOnly(W, jnp.array(1.0)))),
+        "`send` of .*makes a Python number .*Leave it an array",
         TypeError,
     ),
     "external input in NumPy": (

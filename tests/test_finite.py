@@ -8,6 +8,7 @@ import pytest
 from helpers import refuses
 
 import coupling_fn as cf
+from coupling_fn._simulate import _finite
 
 N, DT, K = 3, 0.5, 4.0
 CONN = np.array([[0.0, 0.0, 0.0], [2.0, 0.0, 0.5], [0.0, 3.0, 0.0]])
@@ -74,6 +75,16 @@ def test_the_error_says_where_it_began(lags):
     # With one step less everything is finite.
     last, _ = cf.simulate(net, state, params, born, record=None, check="finite")
     assert np.isfinite(last.node.x).all()
+
+
+def test_states_by_default_are_not_looked_at_a_second_time(monkeypatch):
+    net, params, state = network(None)
+    looked = []
+    monkeypatch.setattr(_finite, "_require_finite_record", looked.append)
+    for record in ("x", None):
+        cf.simulate(net, state, params, 2, record=record, check="finite")
+    cf.simulate(net, state, params, 2, check="finite")
+    assert looked == [None] * 3
 
 
 def test_off_is_nothing_and_on_is_the_same_program():

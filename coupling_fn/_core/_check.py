@@ -282,6 +282,14 @@ def calling(what: str, hint: str = "") -> Iterator[None]:
             "true, which is not known yet. Write `jnp.where(condition, this, that)`, `jnp.maximum`, "
             "and so on."
         ) from error
+    except (
+        jax.errors.ConcretizationTypeError,
+        jax.errors.TracerIntegerConversionError,
+    ) as error:
+        raise TypeError(
+            f"{what} makes a Python number (`float`, `int`, `range`) of an array that JAX traces, whose "
+            "value is not known yet. Leave it an array."
+        ) from error
     except (TypeError, ValueError) as error:
         if hint and hint not in getattr(error, "__notes__", ()):
             error.add_note(hint)

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -86,14 +85,9 @@ def asking(what: str, given: Mapping[str, Any], hint: str = "") -> Iterator[None
     try:
         with calling(what, hint):
             yield
-    except jax.errors.ConcretizationTypeError as error:
-        raise TypeError(
-            f"{what} makes a Python number (`float`, `int`, `range`) of an array that JAX traces, whose "
-            "value is not known yet. Leave it an array."
-        ) from error
     except AttributeError as error:
         for said, holder in given.items():
-            if error.obj is holder:
+            if error.name is not None and error.obj is holder:
                 kind, name = type(holder).__name__, str(error.name)
                 raise TypeError(
                     f"{what} asks for {name!r}, which {said}, of type {kind}, does not have. "

@@ -24,7 +24,7 @@ class _FunctionCoupling(eqx.Module):
 
     conn: Weights
     k: Array = eqx.field(metadata={"unit": "1", PARAMETER: True})
-    parameters: dict[str, Array]
+    parameters: dict[str, Array] = eqx.field(metadata={PARAMETER: True})
     fn: Callable[..., Any] = eqx.field(static=True)
 
     _inputs: ClassVar[tuple[str, ...]]

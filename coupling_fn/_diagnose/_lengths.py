@@ -114,15 +114,12 @@ def _transposed(
     """Find values that stand where the edges of the opposite direction are."""
     # Where there is no tract, files have 0, -1 or NaN. A few values of the two last kinds are no sign
     # of a transposed matrix, and `_bad` names them.
-    absent, turned, kind = (
-        edges.apart & (values == 0),
-        whole[edges.source, edges.target] == 0,
-        "of 0",
-    )
-    if (~(values > 0))[edges.apart].mean() > 0.5:
-        absent, kind = edges.apart & ~(values > 0), "that are 0, negative or NaN"
-        turned = ~(whole[edges.source, edges.target] > 0)
-    turned = edges.apart & turned
+    opposite = whole[edges.source, edges.target]
+    if (edges.apart & ~(values > 0)).sum() > edges.apart.sum() / 2:
+        absent, turned, kind = ~(values > 0), ~(opposite > 0), "that are 0, negative or NaN"
+    else:
+        absent, turned, kind = values == 0, opposite == 0, "of 0"
+    absent, turned = edges.apart & absent, edges.apart & turned
     if absent.sum() > max(2, 10 * turned.sum()):
         yield Finding(
             f"{name}_transposed",

@@ -101,9 +101,8 @@ def reads_pairs(loss: Callable[[Unconstrained], Array], unconstrained: Unconstra
     program = jax.make_jaxpr(loss)(unconstrained).jaxpr
     top = _Frame(program, {}, ())
     waiting, seen = [(x, top) for x in program.outvars], set()
-    while (
-        waiting
-    ):  # A loop, with each variable once: a program may be long, and use a variable often.
+    # A loop, with each variable once: a program may be long, and use a variable often.
+    while waiting:
         var, frame = waiting.pop()
         if isinstance(var, Literal) or (var, frame.path) in seen:
             continue
@@ -133,34 +132,12 @@ class _Frame:
 
 
 # Primitives of which each output belongs to one entry of the inputs, or is a sum over such ones.
-_ENTRYWISE = frozenset(
-    {
-        *("abs", "add", "add_any", "atan2", "atanh", "broadcast_in_dim", "clamp", "concatenate"),
-        *(
-            "convert_element_type",
-            "copy",
-            "copy_p",
-            "div",
-            "exp",
-            "expand_dims",
-            "integer_pow",
-            "log",
-        ),
-        *(
-            "log1p",
-            "max",
-            "min",
-            "mul",
-            "neg",
-            "optimization_barrier",
-            "pow",
-            "reduce_sum",
-            "reshape",
-        ),
-        *("select_n", "sign", "slice", "sqrt", "square", "squeeze", "stop_gradient", "sub", "tanh"),
-        "transpose",
-    }
+_NAMES = (
+    "abs add add_any atan2 atanh broadcast_in_dim clamp concatenate convert_element_type copy copy_p "
+    "div exp expand_dims integer_pow log log1p max min mul neg optimization_barrier pow reduce_sum "
+    "reshape select_n sign slice sqrt square squeeze stop_gradient sub tanh transpose"
 )
+_ENTRYWISE = frozenset(_NAMES.split())
 
 
 def _picks_pairs(made: Any) -> bool:

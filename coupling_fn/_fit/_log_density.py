@@ -113,7 +113,7 @@ def log_density(
         >>> float(jnp.exp(density(density.start)))  # dk/du = k (1 - k)
         0.25
     """
-    # Inside `jit`, for example over data sets, params have no values to check yet.
     require_callable("loss", loss, "cf.log_density(loss, params, where=...)")
+    # Inside `jit`, for example over data sets, params have no values to check yet.
     fitted = fitted_leaves("log_density", params, where, transform, check=not traced(params))
     return LogDensity(loss, prior, fitted, fitted.start())

@@ -1,5 +1,6 @@
 """Nodes, couplings, lags and a scheme as one step: a pure function `(state, params) -> state`."""
 
+from ._checks import require_params as require_params
 from ._checks import require_states as require_states
 from ._files import load_params as load_params
 from ._files import load_state as load_state

@@ -104,6 +104,8 @@ def advance(
 
     def external(at: float) -> dict[str, Any]:
         values = external_of(params.external, _at_stage(noise_values, at))
+        if not values:
+            return {}
         return external_inputs(values, time_of_step(drive.step, net.dt, at, first.dtype), x)
 
     def coupled(x: PyTree, at: float) -> Received:
@@ -160,7 +162,7 @@ def _delayed_at(links: tuple[Link, ...], ends: tuple[Any, ...], at: float) -> tu
     start, end = ends
     if at == 1.0:
         return end
-    return tuple(link.between(*each, at) for link, *each in zip(links, start, end, strict=True))
+    return tuple(link.between(a, b, at) for link, a, b in zip(links, start, end, strict=True))
 
 
 Received = tuple[tuple[str, Array], ...]

@@ -48,7 +48,7 @@ def _farthest(net: Network) -> int:
 
 
 def _is_there(x: Any) -> bool:
-    return not isinstance(x, jax.Array) or x.is_ready()
+    return not isinstance(x, jax.Array) or x.is_ready()  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _warn_of_past_input(external: dict[str, Any], now: float) -> None:
@@ -61,7 +61,9 @@ def _warn_of_past_input(external: dict[str, Any], now: float) -> None:
     for path, stimulus in leaves:
         if not isinstance(stimulus, Stimulus) or not known(stimulus):
             continue
-        end = float(np.max(stimulus.ends()))
+        # In NumPy: each operation of JAX would take as long as a tenth of a short run.
+        here = jax.tree.map(lambda x: np.asarray(x) if isinstance(x, jax.Array) else x, stimulus)
+        end = float(np.max(here.ends()))
         if end <= now:
             place = jax.tree_util.keystr(path, simple=True, separator=".")
             # The time of this run is left out, so that later parts of a run do not warn again.

@@ -39,7 +39,7 @@ from .._core import (
     varying_axes,
     write_checkpoint,
 )
-from .._network import Network, prepare_step, require_state
+from .._network import Network, prepare_step, require_params, require_state
 from ._blocked import run_network
 from ._clock import check_clock, within_count
 from ._finite import require_finite_run, require_known
@@ -155,7 +155,6 @@ def simulate(
     require_callable(
         "step", step, "simulate(step, state, params, steps), step a Network or your own"
     )
-    record = tuple(record) if isinstance(record, list) else record
     steps, every = _checked_steps(steps, every)
     step, state, params, record, reduce = as_arguments((step, state, params, record, reduce))
     recorder = _recorder(step, state, record)
@@ -166,6 +165,7 @@ def simulate(
         require_known(step, state, params)
     if isinstance(step, Network) and steps:
         require_state(state)
+        require_params(params)
         check_clock(step, state, params, steps, wait=check is not None)
     if save is None and save_every is not None:
         raise ValueError("`save_every` says how often to write to `save`, which is missing.")
@@ -260,7 +260,10 @@ def _checked_save_every(save: Any, save_every: Any, options: _Options) -> int:
 def _recorder(step: Any, state: Any, record: Record) -> Callable[..., PyTree] | QuantitiesByName:
     if record is None:
         return _nothing
-    return _Asking(record) if callable(record) else recorder_by_name(step, state, record)
+    if callable(record):
+        return _node if record is _node else _Asking(record)
+    names = record if isinstance(record, str) else tuple(record)
+    return recorder_by_name(step, state, names)
 
 
 class _Asking(eqx.Module):

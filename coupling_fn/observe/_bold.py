@@ -288,7 +288,7 @@ def _flows(state, activity, params, dt, scheme):
         state = balloon_step(state, row, params, dt, scheme)
         return state, (row, state.f, jnp.isfinite(sum(state)))
 
-    return lax.scan(one, state, activity)[1]
+    return scan(one, state, activity)[1]
 
 
 @eqx.filter_jit
