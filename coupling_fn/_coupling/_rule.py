@@ -203,7 +203,7 @@ def messages_of(rule: Coupling, source: Array) -> Any:
                 raise ValueError(
                     f"{what} must return messages of the shape of its source, {source.shape}, not "
                     f"{jnp.shape(message)}: what a source sends does not depend on the target. A "
-                    "parameter per target belongs into `receive`, and one per edge into `conn`; "
+                    "parameter per target belongs in `receive`, and one per edge in `conn`; "
                     "`cf.EdgeCoupling` takes any function of the two ends of an edge."
                 )
     return jax.tree.map(partial(_as_message, source.dtype), messages)

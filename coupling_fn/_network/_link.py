@@ -33,7 +33,6 @@ from .._coupling import (
     input_of,
     messages_at_times,
     messages_of,
-    require_elementwise,
 )
 from .._delays import EdgeSplit
 from ..nodes._angles import wrapped
@@ -311,7 +310,6 @@ def separable_link(
     Where lags are known beforehand, `split` names the few edges that are shorter than a block.
     Otherwise lags are known only to lie within `bounds`, and the edges are one group.
     """
-    require_elementwise(coupling)
     conn = coupling.conn
     if not taps:
         groups = EdgeGroups(conn, (), (), bounds[1])

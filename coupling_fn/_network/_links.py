@@ -11,7 +11,7 @@ from jax import Array, lax
 from jax.sharding import Mesh
 
 from .._core import by_node, known, read, require_names
-from .._coupling import Coupling, SumCoupling
+from .._coupling import Coupling, SumCoupling, require_elementwise
 from .._delays import fractional_lags, nearest_lags, within_bounds
 from ._checks import require_fitting_lags, require_params
 from ._fields import NetworkFields
@@ -47,6 +47,9 @@ def _links_of_wire(
     taps = taps_of(net, name, params)
     bounds = dict(net.lag_bounds)[name]
     parts = tuple(_parts(coupling))
+    for part in parts:
+        if isinstance(part, Coupling):
+            require_elementwise(part)
     for source, into, target in zip(wire.source, wire.into, wire.target, strict=True):
         history = _history_name(net, name, wire, source)
         angle = isinstance(source, str) and source in net.angles
