@@ -109,6 +109,24 @@ def test_whole_numbers_are_parameters_where_a_parameter_stands():
     assert seen.count == 0
 
 
+@pytest.mark.parametrize(
+    "where", [lambda p: p.external["x"].duration, lambda p: p.coupling.parameters["theta"]]
+)
+def test_whole_numbers_are_optional_parameters_and_those_of_a_rule_too(where):
+    coupling = cf.CustomCoupling(late, W, theta=0.5)
+    pulse = cf.stimuli.Step(1.0, onset=0.0, duration=1.5)
+    params = cf.Params(NODE, coupling, external={"x": pulse})
+    run(PLAIN, eqx.tree_at(where, params, 1))
+    with Compilations() as seen:
+        for value in (2, 3.0):
+            run(PLAIN, eqx.tree_at(where, params, value))
+    assert seen.count == 0
+
+
+def late(source, target, conn, k, theta):
+    return k * cf.weighted_sum(conn, source - theta)
+
+
 def test_what_may_be_structure_stays_what_it_is():
     def step(x, params):
         assert params["how"] == "up" and params["on"] is True

@@ -13,7 +13,7 @@ import equinox as eqx
 import numpy as np
 from jax import Array
 
-from .._core import as_float
+from .._core import PARAMETER, as_float
 from ._time import Time, at_time
 
 
@@ -132,4 +132,4 @@ def optional_parameter(name: str) -> Any:
     def convert(x: Any) -> Array | None:
         return None if x is None else as_float(name, x)
 
-    return eqx.field(default=None, converter=convert)
+    return eqx.field(default=None, converter=convert, metadata={PARAMETER: True})
