@@ -490,12 +490,8 @@ def noisy_case(lags="from 3", **options):
     params = cf.Params(
         HOPF, RULES["Kuramoto"][0](CONN), noise=0.2, external={"x": lambda t: jnp.cos(t)}
     )
-    state = net.init(
-        cf.nodes.HopfState(**X0),
-        params,
-        key=jax.random.key(1),
-        history=dict.fromkeys("xy", past_of(int(matrix(LAGS[lags]).max()))),
-    )
+    past = dict.fromkeys("xy", past_of(int(matrix(LAGS[lags]).max()))) if net.delayed else None
+    state = net.init(cf.nodes.HopfState(**X0), params, key=jax.random.key(1), history=past)
     return net, params, state
 
 

@@ -124,7 +124,7 @@ class ClosedFunction(eqx.Module):
     Inside `jax.shard_map`, its arguments are made to vary as those did that it was traced with.
     """
 
-    consts: list[Array]
+    consts: list[Any]  # arrays, random keys among them
     program: Any = eqx.field(static=True)
     result: Any = eqx.field(static=True)
     axes: tuple[Axes, ...] = eqx.field(static=True)

@@ -10,6 +10,7 @@ import equinox as eqx
 import jax
 import numpy as np
 from jax import Array
+from jax.experimental.sparse import BCOO
 
 from .._core import (
     PARAMETER,
@@ -169,6 +170,7 @@ def present_edges(coupling: Any, lengths: Any) -> Any:
     parts = coupling.parts if isinstance(coupling, SumCoupling) else (coupling,)
     conns = [getattr(part, "conn", ()) for part in parts]
     weights = [getattr(conn, "weights", conn) for conn in conns]
+    weights = [w.todense() if isinstance(w, BCOO) else w for w in weights]
     if not np.ndim(lengths) or any(np.shape(w) != np.shape(lengths) for w in weights):
         return None
     return functools.reduce(operator.or_, (w != 0 for w in weights))
