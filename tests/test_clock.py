@@ -229,6 +229,15 @@ def test_a_pulse_that_lies_in_the_past_is_warned_of():
     assert len({str(warning.message) for warning in seen}) == 1
 
 
+def test_the_warning_waits_for_a_warm_up_that_is_still_running():
+    net, state, params = net_of(PULSE, dt=1.0, step=0)
+    warm = jax.jit(lambda state: cf.simulate(net, state, params, 2_000_000, record=None)[0])
+    warm(state)
+    state = warm(state)  # returns at once
+    with pytest.warns(UserWarning, match="is over at 105 ms"):
+        cf.simulate(net, state, params, 3)
+
+
 def test_nothing_is_said_of_input_that_is_not_over():
     for stimulus, step in ((PULSE, 104), (cf.stimuli.Sine(1.0), 2000), (PULSE, 0)):
         net, state, params = net_of(stimulus, dt=1.0, step=step)
