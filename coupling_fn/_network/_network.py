@@ -272,7 +272,7 @@ class Network(NetworkFields):
             >>> pulse = cf.stimuli.Step(3.0, onset=2.0, duration=1.0)
             >>> coupling = cf.AdditiveCoupling(jnp.zeros((1, 1)))
             >>> params = cf.Params(cf.nodes.LinearParams(a=0.0), coupling, external={"x": pulse})
-            >>> quiet = eqx.tree_at(lambda p: p.external, params, None)
+            >>> quiet = cf.Params(cf.nodes.LinearParams(a=0.0), coupling)
             >>> state = net.init(cf.nodes.LinearState(jnp.zeros(1)), params)
             >>> warm, _ = cf.simulate(net, state, quiet, steps=100)
             >>> state = net.restart_clock(warm)

@@ -16,9 +16,9 @@ from ..stimuli import Stimulus
 def check_clock(net: Network, state: State, params: Params, steps: int, *, wait: bool) -> None:
     """Refuse a run that would count too far, and warn of external input that is over.
 
-    It looks at a clock that is there: not at a traced one. For one that an earlier run still computes, it
-    waits if told to `wait`, and where there is input that ends, so that a warning does not depend on how
-    fast the machine is; else the program goes on meanwhile.
+    It looks at a clock that is there: not at a traced one. For one that an earlier run still computes
+    it waits if told to `wait`, and where there is input that ends, so that a warning does not depend on
+    how fast the machine is; else the program goes on meanwhile.
     """
     farthest = _farthest(net)
     if steps > farthest:
