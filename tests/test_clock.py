@@ -10,6 +10,7 @@ import pytest
 from helpers import assert_close, refuses
 
 import coupling_fn as cf
+from coupling_fn._simulate import _clock
 from coupling_fn.stimuli._time import time_of_step
 
 LATE = 36_000_000  # an hour in steps of 0.1 ms, where numbers of float32 are 0.25 ms apart
@@ -227,6 +228,16 @@ def test_a_pulse_that_lies_in_the_past_is_warned_of():
     # Python shows equal words once for a line, so that a run in many parts is warned of once.
     assert len(seen) == 3
     assert len({str(warning.message) for warning in seen}) == 1
+
+
+def test_the_warning_waits_for_a_warm_up_that_is_still_running(monkeypatch):
+    monkeypatch.setattr(_clock, "_is_there", lambda step: False)
+    net, state, params = net_of(PULSE, dt=1.0, step=2000)
+    with pytest.warns(UserWarning, match="is over at 105 ms"):
+        cf.simulate(net, state, params, 3)
+    # Without input that ends, nobody waits: a count that is too far is then seen by the run itself.
+    net, state, params = net_of(cf.stimuli.Constant(1.0), step=LAST)
+    assert np.isnan(cf.simulate(net, state, params, 1, record="x")[1]).all()
 
 
 def test_nothing_is_said_of_input_that_is_not_over():

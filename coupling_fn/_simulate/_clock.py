@@ -1,6 +1,7 @@
 """The clock of a run: how far it counts, and external input that is over before the run begins."""
 
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -15,15 +16,19 @@ from ..stimuli import Stimulus
 def check_clock(net: Network, state: State, params: Params, steps: int, *, wait: bool) -> None:
     """Refuse a run that would count too far, and warn of external input that is over.
 
-    It looks at a clock that is there: not at a traced one and, unless told to `wait`, not at one that
-    an earlier run is still computing, because the program goes on while that is so.
+    It looks at a clock that is there: not at a traced one. For one that an earlier run still computes
+    it waits if told to `wait`, and where there is input that ends, so that a warning does not depend on
+    how fast the machine is; else the program goes on meanwhile.
     """
     farthest = _farthest(net)
     if steps > farthest:
         raise ValueError(
             f"`steps` must be at most {farthest}, as far as steps are counted, not {steps}."
         )
-    if not known(state.step) or not (wait or _is_there(state.step)):
+    if not known(state.step):
+        return
+    ends = list(_ends_of(params.external or {}))
+    if not (wait or ends or _is_there(state.step)):
         return
     done = np.asarray(state.step)
     if (done < 0).any() or (done > farthest - steps).any():
@@ -32,8 +37,16 @@ def check_clock(net: Network, state: State, params: Params, steps: int, *, wait:
             "are counted. Restart the clock: `state = net.restart_clock(state)`; times of external "
             "input then count from there."
         )
-    if params.external:
-        _warn_of_past_input(params.external, float(done.min()) * net.dt)
+    now = float(done.min()) * net.dt if ends else 0.0
+    for place, stimulus, end in ends:
+        if now > 0 and end <= now:
+            # The time of this run is left out, so that later parts of a run do not warn again.
+            warnings.warn(
+                f"External input `{place}`: its {type(stimulus).__name__} is over at {end:.6g} ms, "
+                "before this run begins, so it adds nothing here. Times count from `net.init`, through "
+                "all runs that continue: `net.restart_clock(state)` sets it to 0, after a warm-up.",
+                stacklevel=3,
+            )
 
 
 def within_count(net: Network, state: State, steps: int) -> State:
@@ -51,10 +64,8 @@ def _is_there(x: Any) -> bool:
     return not isinstance(x, jax.Array) or x.is_ready()  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def _warn_of_past_input(external: dict[str, Any], now: float) -> None:
-    """Warn of stimuli that are over before the run begins, each by its place."""
-    if not now > 0:
-        return
+def _ends_of(external: dict[str, Any]) -> Iterator[tuple[str, Stimulus, float]]:
+    """Yield each stimulus that ends, with its place and when that is. [ms]."""
     leaves = jax.tree_util.tree_leaves_with_path(
         external, is_leaf=lambda x: isinstance(x, Stimulus)
     )
@@ -64,12 +75,5 @@ def _warn_of_past_input(external: dict[str, Any], now: float) -> None:
         # In NumPy: each operation of JAX would take as long as a tenth of a short run.
         here = jax.tree.map(lambda x: np.asarray(x) if isinstance(x, jax.Array) else x, stimulus)
         end = float(np.max(here.ends()))
-        if end <= now:
-            place = jax.tree_util.keystr(path, simple=True, separator=".")
-            # The time of this run is left out, so that later parts of a run do not warn again.
-            warnings.warn(
-                f"External input `{place}`: its {type(stimulus).__name__} is over at {end:.6g} ms, "
-                "before this run begins, so it adds nothing here. Times count from `net.init`, through "
-                "all runs that continue: `net.restart_clock(state)` sets it to 0, after a warm-up.",
-                stacklevel=4,
-            )
+        if end < np.inf:
+            yield jax.tree_util.keystr(path, simple=True, separator="."), stimulus, end
