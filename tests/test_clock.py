@@ -265,6 +265,8 @@ def test_a_count_that_would_overflow_is_refused(lags):
     )
     assert np.isfinite(run(state, 20)).all()
     assert np.isnan(run(state, 21)).all()  # a traced count: there is no error to raise
+    assert np.isfinite(net(state, params).node.x).all()
+    assert np.isnan(net(last, params).node.x).all()  # one step in a loop of the user's
     again, _ = cf.simulate(net, net.restart_clock(last), params, 5)
     assert again.step == 5
     with refuses("`steps` must be at most 2147483647"):

@@ -32,6 +32,11 @@ def test_a_delayed_network_runs_inside_shard_map_and_over_the_devices_of_a_sweep
 
 
 @pytest.mark.thorough
+def test_lags_between_steps_of_sparse_edges_run_by_all_means():
+    on_four_devices(["sparse"], ["interpolated"], MEANS)
+
+
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("lags", LAGS)
 @pytest.mark.parametrize("connection", CONNECTIONS)
 def test_all_connections_with_all_lags_run_by_all_means(connection, lags):

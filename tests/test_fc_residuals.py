@@ -211,6 +211,7 @@ DEPENDENT = {
         (jnp.arctanh(model(p)[PAIRS]) - jnp.arctanh(p["data"][PAIRS])) * jnp.sqrt(600.0)
     ),
     "the whole matrix": lambda p: model(p) - p["data"],
+    "the whole matrix in a row": lambda p: (model(p) - p["data"]).ravel(),
     "picked by a mask": lambda p: (model(p) - p["data"])[np.triu(np.ones((5, 5), bool), 1)],
     "below the diagonal": lambda p: (
         jax.jit(lambda c: c[np.tril_indices(5, -1)])(model(p)) - p["data"][PAIRS]

@@ -177,7 +177,7 @@ for _ in range(CALLS):
 """
 
 
-@pytest.mark.parametrize("calls", [20, pytest.param(1000, marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("calls", [20, pytest.param(1000, marks=pytest.mark.exhaustive)])
 def test_several_batches_at_once_come_to_an_end(calls):
     """With `jnp.linalg.solve` for SOLVE, JAX 0.10 stops within 100 calls on two cores."""
     program = HUNG.replace("CALLS", str(calls)).replace("SOLVE", "core.solve")

@@ -122,7 +122,9 @@ def check_against_the_oracle(seed, points=4, high=2.0):
 
 
 FEW = (60, 65, 266)  # small, so that the large matrix is quick
-SEEDS = [s if s in FEW else pytest.param(s, marks=pytest.mark.thorough) for s in range(300)]
+SOME = range(12)
+MARKS = {s: pytest.mark.thorough if s in SOME else pytest.mark.exhaustive for s in range(300)}
+SEEDS = [s if s in FEW else pytest.param(s, marks=MARKS[s]) for s in range(300)]
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -446,3 +448,11 @@ def test_a_search_that_finds_nothing_warns():
     params = cf.Params(cf.nodes.LinearParams(a=0.0), cf.AdditiveCoupling(ONE, b=1.0))
     with pytest.warns(RuntimeWarning, match="found no state at which the network stands still"):
         assert np.isnan(cf.fixed_point(net, params, AT_ZERO).x).all()
+
+
+def test_where_selects_one_leaf():
+    net = cf.Network(cf.nodes.linear, 0.5)
+    params = cf.Params(cf.nodes.LinearParams(a=-1.0), cf.AdditiveCoupling(jnp.eye(2), jnp.ones(2)))
+    x0 = cf.nodes.LinearState(jnp.zeros(2))
+    with refuses("`where` must select one leaf of `params`; it selects 2", TypeError):
+        cf.bifurcation(net, params, x0, 0.0, 3.0, where=lambda p: (p.coupling.k, p.node.a))

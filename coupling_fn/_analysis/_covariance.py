@@ -38,7 +38,7 @@ from .._core import (
 from .._network import Network, Params
 from ..noise._draw import is_noise
 from ..noise._increments import noises_of
-from ._fixed_point import fixed_point
+from ._fixed_point import fixed_point_or_nan, say_if_missing
 from ._integrals import integrals, is_resolved
 from ._linear import Jacobians, eigenvalue_scale, jacobians, stacked
 from ._response import HIGHEST, as_complex, characteristic, checked_points
@@ -222,7 +222,8 @@ def analytic_fc(
         >>> round(float(fc[0, 1]), 4)  # k / |a|
         0.5
     """
-    x = fixed_point(net, params, x0)
+    x = fixed_point_or_nan(net, params, x0)
+    say_if_missing(x, stacklevel=3)
     out = _output(net, x, signal)
     whole = stationary_covariance(net, params, x, points=points)
     covariance = jnp.einsum("si,sitj,tj->ij", out, whole, out, precision=HIGHEST)

@@ -46,7 +46,8 @@ def fixed_point(net: Network, params: Params, x0: PyTree) -> PyTree:
     theorem; the steps of the search are not differentiated. A fixed point may be unstable:
     `bifurcation` finds out from which parameters on it is.
 
-    It is NaN where no search ends at one: none is near, or it is not isolated, as for coupled phases.
+    It is NaN where no search ends at one: none is near, the flow goes round an unstable one that lies
+    too far from `x0`, or it is not isolated, as for coupled phases.
     A call outside `jit` and `vmap` then also warns; inside, look for the NaN.
 
     Args:
@@ -74,15 +75,20 @@ def fixed_point(net: Network, params: Params, x0: PyTree) -> PyTree:
         [1.5, 1.0]
     """
     found = fixed_point_or_nan(net, params, x0)
+    say_if_missing(found, stacklevel=3)
+    return found
+
+
+def say_if_missing(found: PyTree, stacklevel: int) -> None:
+    """Warn of a fixed point that is NaN, where that is known; `stacklevel` as in `warnings.warn`."""
     if known(found) and any(np.isnan(x).any() for x in jax.tree.leaves(found)):
         warnings.warn(
             "`fixed_point` found no state at which the network stands still, and is NaN. From `x0` the "
             "network may oscillate for ever, grow without bound, or move along states that are not "
             "isolated, as phases do; see what a simulation from `x0` does, or start elsewhere.",
             RuntimeWarning,
-            stacklevel=2,
+            stacklevel=stacklevel,
         )
-    return found
 
 
 @compiled

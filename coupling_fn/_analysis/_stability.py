@@ -84,7 +84,9 @@ def bifurcation(
     That is at a fold, where the fixed point ends, or where a root of $\det K(\omega; p)$ reaches the
     imaginary axis, with or without delays. The first such value is found. In rectangles of frequency and
     parameter, bounds on the derivatives of K show that there is no root, or only one. Both are then
-    refined by Newton's method, and are differentiable in `params`, in both modes.
+    refined by Newton's method, and are differentiable in `params`, in both modes. The search compiles
+    for seconds, once per kind of network, of bifurcation, and of `where`: write that as a function
+    outside of loops.
 
     Args:
         net: the network.
@@ -137,7 +139,8 @@ def critical_k(
     r"""Find the first coupling strength above `low` at which the fixed point loses its stability.
 
     This is the value of `bifurcation`, which also says how it is lost, at a fold or otherwise, and takes
-    any parameter in either direction.
+    any parameter in either direction. The search compiles for seconds, once per kind of network, of
+    bifurcation, and of `where`: write that as a function outside of loops.
 
     Args:
         net: the network.
@@ -188,7 +191,13 @@ class _Along(eqx.Module):
     where: Where = eqx.field(static=True)
 
     def __call__(self, value: Array) -> Params:
-        leaf = jnp.asarray(self.where(self.params))
+        leaves = jax.tree.leaves(self.where(self.params))
+        if len(leaves) != 1:
+            raise TypeError(
+                f"`where` must select one leaf of `params`; it selects {len(leaves)}. To vary several, "
+                "give a function from a number to Params in place of `params`."
+            )
+        leaf = jnp.asarray(leaves[0])
         if not jnp.issubdtype(leaf.dtype, jnp.inexact):
             raise TypeError(
                 f"`where` must select numbers that can vary; it selects an array of {leaf.dtype}."

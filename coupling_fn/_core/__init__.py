@@ -55,6 +55,7 @@ from ._linalg import solve as solve
 from ._linalg import solve_lower as solve_lower
 from ._linalg import triangular_factor as triangular_factor
 from ._named import Signal as Signal
+from ._named import Told as Told
 from ._named import asking as asking
 from ._named import container as container
 from ._named import get as get

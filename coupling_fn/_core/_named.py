@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
+import equinox as eqx
 import jax.numpy as jnp
 from jax import Array
 
@@ -111,6 +112,27 @@ def asking(what: str, given: Mapping[str, Any], hint: str = "") -> Iterator[None
                     f"{what} asks for a name in brackets, but {said} is a {kind}: write `.{name}`."
                 ) from error
         raise
+
+
+class Told(eqx.Module):
+    """A function of the user's, whose errors are told in words.
+
+    Attributes:
+        fn: the function.
+        what: what it is called in errors.
+        given: what its first argument is called.
+        hint: with what it is called, as a sentence.
+    """
+
+    fn: Callable[..., Any]
+    what: str = eqx.field(static=True)
+    given: str = eqx.field(static=True)
+    hint: str = eqx.field(static=True)
+
+    def __call__(self, first: Any, *rest: Any) -> Any:
+        """Call the function."""
+        with asking(self.what, {self.given: first}, self.hint):
+            return self.fn(first, *rest)
 
 
 def _offered(said: str, holder: Any, name: str) -> str:

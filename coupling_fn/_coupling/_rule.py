@@ -246,7 +246,8 @@ def mixes_sources(rule: Coupling) -> bool:
     """Return whether what a source sends depends on the states of other sources.
 
     Whether it does is seen from what `send` returns when one source moves, with numbers in place of the
-    parameters, which may be traced.
+    parameters, which may be traced. A rule that mixes others than the first source, or for other
+    parameters than these, is not recognised.
     """
     sources = rule.conn.shape[1]
     if rule.elementwise or sources == 1:

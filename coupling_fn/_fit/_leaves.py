@@ -1,7 +1,7 @@
 """The fitted leaves of `params`, and the way between them and unconstrained values."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
@@ -12,10 +12,10 @@ from jax import Array
 
 from .._core import (
     PyTree,
+    Told,
     Where,
     as_arguments,
     as_count,
-    asking,
     require_callable,
     require_finite,
     require_key,
@@ -171,29 +171,11 @@ def is_float(x: Any) -> bool:
     return jnp.issubdtype(x.dtype, jnp.floating)
 
 
-class Told(eqx.Module):
-    """A function of the user's, whose errors are told in words.
-
-    Attributes:
-        fn: the function.
-        name: what the argument is called.
-    """
-
-    fn: Callable[..., Any]
-    name: str = eqx.field(static=True)
-
-    def __call__(self, params: PyTree, *batch: Any) -> Any:
-        """Call the function with parameters, and with a batch where there is one."""
-        data = " and a batch" if batch else ""
-        hint = f"`{self.name}` is called with params{data} alone."
-        with asking(f"`{self.name}`", {"params": params}, hint):
-            return self.fn(params, *batch)
-
-
 def told(caller: str, name: str, fn: Any) -> Told:
     """Return a function of the user's so that its errors are told in words; refuse anything else."""
     require_callable(name, fn, f"cf.{caller}({name}, params, where=...)")
-    return Told(as_arguments(fn), name)
+    hint = f"`{name}` is called with params alone, or with params and a batch where there is one."
+    return Told(as_arguments(fn), f"`{name}`", "params", hint)
 
 
 def one_float(value: Any) -> Array:

@@ -8,10 +8,10 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
-from .._core import PyTree, Where, require_callable, traced
+from .._core import PyTree, Where, traced
 from ..transforms import Transform
 from ..transforms._transforms import log_slope
-from ._leaves import Fitted, Unconstrained, fitted_leaves, one_float
+from ._leaves import Fitted, Unconstrained, fitted_leaves, one_float, told
 
 
 @dataclasses.dataclass(frozen=True, eq=False)  # as a function it is hashed by identity
@@ -113,7 +113,7 @@ def log_density(
         >>> float(jnp.exp(density(density.start)))  # dk/du = k (1 - k)
         0.25
     """
-    require_callable("loss", loss, "cf.log_density(loss, params, where=...)")
+    loss = told("log_density", "loss", loss)
     # Inside `jit`, for example over data sets, params have no values to check yet.
     fitted = fitted_leaves("log_density", params, where, transform, check=not traced(params))
     return LogDensity(loss, prior, fitted, fitted.start())

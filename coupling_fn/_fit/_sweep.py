@@ -18,11 +18,11 @@ from .._core import (
     WHOLE,
     Interrupted,
     PyTree,
+    Told,
     as_arguments,
     as_arrays,
     as_count,
     as_tree,
-    asking,
     fingerprint,
     known,
     mesh_of,
@@ -52,9 +52,9 @@ def sweep(
     and compiles again. Chunks bound the memory that the runs need while they run. All results stay on
     the device, so let `fn` return what is needed and not whole trajectories.
 
-    Where some of the runs hold NaN, a warning says which: one that exploded, say, or whose
-    `fixed_point` was not found. Inside your own `jit`, `vmap` or `grad` it is `jax.vmap`, or
-    `jax.lax.map` by chunks, without a bar and without that warning.
+    The call waits for the results. Where some of the runs hold NaN, a warning says which: one that
+    exploded, say, or whose `fixed_point` was not found. Inside your own `jit`, `vmap` or `grad` it is
+    `jax.vmap`, or `jax.lax.map` by chunks, without a bar and without that warning.
 
     Args:
         fn: pure function of one value, returning any pytree of arrays.
@@ -112,7 +112,8 @@ def sweep_quietly(
 ) -> PyTree:
     """Do what `sweep` does, without a word on runs that hold NaN."""
     require_callable("fn", fn, "cf.sweep(fn, values)")
-    size, fn = _length(values), _Asking(as_arguments(fn))
+    hint = "`fn` is called with one value; of a `grid` that is a dict with all axes."
+    size, fn = _length(values), Told(as_arguments(fn), "`fn`", "the value", hint)
     if chunk is not None:
         chunk = as_count("chunk", chunk)
         if chunk == 0:
@@ -154,17 +155,6 @@ def sweep_quietly(
     except KeyboardInterrupt:
         raise Interrupted(_joined(results, size, numpy) if results else None) from None
     return _joined(results, size, numpy)
-
-
-class _Asking(eqx.Module):
-    """A function of the user's, whose errors are told in words."""
-
-    fn: Callable[[Any], PyTree]
-
-    def __call__(self, value: Any) -> PyTree:
-        hint = "`fn` is called with one value; of a `grid` that is a dict with all axes."
-        with asking("`fn`", {"the value": value}, hint):
-            return self.fn(value)
 
 
 def _say_where_nan(swept: PyTree) -> None:

@@ -1,5 +1,6 @@
 """How sure a fit is, by the curvature at its end."""
 
+import math
 import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -199,8 +200,12 @@ def _depend(
 ) -> bool:
     """Return whether residuals are the entries of a symmetric matrix, in pairs or as a whole."""
     dims = shape.shape
-    if len(dims) == 2 and dims[0] == dims[1] > 2 and found.residuals is not None:
-        return bool(np.allclose(found.residuals, found.residuals.T))
+    size = math.isqrt(math.prod(dims))
+    whole = dims in ((size, size), (size * size,))  # a matrix, or one that was raveled
+    if whole and size > 2 and found.residuals is not None:
+        matrix = np.reshape(found.residuals, (size, size))
+        if np.allclose(matrix, matrix.T):
+            return True
     return reads_pairs(lambda u: loss(fitted.at(u)), at)
 
 

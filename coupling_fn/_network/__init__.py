@@ -1,7 +1,9 @@
 """Nodes, couplings, lags and a scheme as one step: a pure function `(state, params) -> state`."""
 
+from ._checks import last_step as last_step
 from ._checks import require_params as require_params
 from ._checks import require_states as require_states
+from ._checks import within_count as within_count
 from ._files import load_params as load_params
 from ._files import load_state as load_state
 from ._files import save_params as save_params

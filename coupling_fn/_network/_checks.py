@@ -29,6 +29,7 @@ from .._coupling import require_k
 from ..nodes import Node, catalog
 from ..nodes._angles import TURN
 from ..noise._increments import check_external, noises_of
+from ._fields import NetworkFields
 from ._link import Link
 from ._params import Params, State, Wire
 
@@ -292,3 +293,14 @@ def require_fitting_lags(name: str, lags: Array, coupling: Any) -> None:
             f"The lags of {name!r} are per stored edge, but its coupling has no `conn` that says which "
             "edges those are."
         )
+
+
+def within_count(net: NetworkFields, state: State, steps: int) -> State:
+    """Return the state of a run, NaN if it would count too far: a compiled run cannot raise."""
+    fits = (state.step >= 0) & (state.step <= last_step(net) - steps)
+    return state._replace(node=jax.tree.map(lambda x: jnp.where(fits, x, jnp.nan), state.node))
+
+
+def last_step(net: NetworkFields) -> int:
+    """Return how many steps can be counted: noise numbers its substeps in the same 32 bits."""
+    return (2**31 - 1) // net.substeps

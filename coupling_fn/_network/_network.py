@@ -50,6 +50,7 @@ from ._checks import (
     require_params,
     require_periodic,
     require_states,
+    within_count,
 )
 from ._fields import NetworkFields
 from ._links import history_depths, links_of, require_same_dt
@@ -246,10 +247,10 @@ class Network(NetworkFields):
         return State(x0, past, start, key, reference, noises.start(key, first), dt)
 
     def __call__(self, state: State, params: Params) -> State:
-        """Take one step, from time `state.step * dt` to one dt later."""
+        """Take one step, from `state.step * dt` to one dt later; NaN past the last that is counted."""
         require_state(state)
         params = as_arguments(params)
-        return prepare_step(self, params)(state, params)
+        return prepare_step(self, params)(within_count(self, state, 1), params)
 
     def restart_clock(self, state: State) -> State:
         """Return a state with its clock at 0: after a warm-up, times of external input count from here.

@@ -5,11 +5,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from .._core import known
-from .._network import Network, Params, State
+from .._network import Network, Params, State, last_step
 from ..stimuli import Stimulus
 
 
@@ -20,7 +19,7 @@ def check_clock(net: Network, state: State, params: Params, steps: int, *, wait:
     it waits if told to `wait`, and where there is input that ends, so that a warning does not depend on
     how fast the machine is; else the program goes on meanwhile.
     """
-    farthest = _farthest(net)
+    farthest = last_step(net)
     if steps > farthest:
         raise ValueError(
             f"`steps` must be at most {farthest}, as far as steps are counted, not {steps}."
@@ -43,21 +42,11 @@ def check_clock(net: Network, state: State, params: Params, steps: int, *, wait:
             # The time of this run is left out, so that later parts of a run do not warn again.
             warnings.warn(
                 f"External input `{place}`: its {type(stimulus).__name__} is over at {end:.6g} ms, "
-                "before this run begins, so it adds nothing here. Times count from `net.init`, through "
-                "all runs that continue: `net.restart_clock(state)` sets it to 0, after a warm-up.",
+                "before this run begins, so it adds nothing here, which is right if it was on in an "
+                "earlier part of one run. After a warm-up, set the clock to 0 by "
+                "`net.restart_clock(state)`: times count from `net.init`, through runs that continue.",
                 stacklevel=3,
             )
-
-
-def within_count(net: Network, state: State, steps: int) -> State:
-    """Return the state of a run, NaN if it would count too far: a compiled run cannot raise."""
-    fits = (state.step >= 0) & (state.step <= _farthest(net) - steps)
-    return state._replace(node=jax.tree.map(lambda x: jnp.where(fits, x, jnp.nan), state.node))
-
-
-def _farthest(net: Network) -> int:
-    """Return how many steps can be counted: noise numbers its substeps in the same 32 bits."""
-    return (2**31 - 1) // net.substeps
 
 
 def _is_there(x: Any) -> bool:

@@ -17,11 +17,11 @@ import numpy as np
 from .._core import (
     Interrupted,
     PyTree,
+    Told,
     as_arguments,
     as_arrays,
     as_count,
     as_tree,
-    asking,
     by_node,
     fingerprint,
     in_short,
@@ -39,9 +39,9 @@ from .._core import (
     varying_axes,
     write_checkpoint,
 )
-from .._network import Network, prepare_step, require_params, require_state
+from .._network import Network, prepare_step, require_params, require_state, within_count
 from ._blocked import run_network
-from ._clock import check_clock, within_count
+from ._clock import check_clock
 from ._finite import require_finite_run, require_known
 from ._records import QuantitiesByName, StatesByName, recorder_by_name
 
@@ -261,21 +261,10 @@ def _recorder(step: Any, state: Any, record: Record) -> Callable[..., PyTree] | 
     if record is None:
         return _nothing
     if callable(record):
-        return _node if record is _node else _Asking(record)
+        hint = "`record` is called with the state alone; its states are in `state.node`."
+        return _node if record is _node else Told(record, "`record`", "the state of the run", hint)
     names = record if isinstance(record, str) else tuple(record)
     return recorder_by_name(step, state, names)
-
-
-class _Asking(eqx.Module):
-    """Record by a function of the user's, whose errors are told in words."""
-
-    record: Callable[[Any], PyTree]
-
-    def __call__(self, state: Any) -> PyTree:
-        given = {"the state of the run": state}
-        hint = "`record` is called with the state alone; its states are in `state.node`."
-        with asking("`record`", given, hint):
-            return self.record(state)
 
 
 def _nothing(state: Any) -> None:
