@@ -193,7 +193,8 @@ def used(kind):
         model = cf.nodes.catalog()[NODES.get(kind, "hopf")]
         state = model.State(**{name: jnp.asarray(X) for name in model.states})
         net = cf.Network(model, 0.1)
-        params = cf.Params(node, cf.AdditiveCoupling(W), noise, external)
+        rule = cf.KuramotoCoupling if model.angles else cf.AdditiveCoupling
+        params = cf.Params(node, rule(W), noise, external)
         return net(net.init(state, params, key=key), params).node
 
     return call
@@ -270,6 +271,7 @@ RIGHT = {
         "an axis behind",
     },  # of whatever edges; or not known
     "lags": {"an entry less", "empty", "None", "a row", "a column less"},
+    "messages": {"an axis more"},  # a row is what every target sees
     "history": {"an entry less", "empty", "NaN", "infinity"},  # which need not be read
     "current": {"NaN", "infinity"},
     "past": {"a row"},

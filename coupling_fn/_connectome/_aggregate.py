@@ -34,8 +34,8 @@ from ._sparse import (
 def weighted_sum(
     conn: Weights,
     messages: Num[ArrayLike, " source"]
-    | Num[ArrayLike, "target source"]
-    | Num[ArrayLike, "1 source"],
+    | Num[ArrayLike, "1 source"]
+    | Num[ArrayLike, "target source"],
 ) -> Num[Array, " target"]:
     r"""Sum what each target receives: $\sum_j W_{ij} m_j$, or $\sum_j W_{ij} m_{ij}$.
 
