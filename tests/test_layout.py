@@ -20,7 +20,7 @@ REPOSITORY = PACKAGE.parent
 ROOMS = {
     "_core": (
         "_check _devices _progress _units | _types | _varying | "
-        "_arguments _batching _checkpoint _linalg _named _packing _schemes"
+        "_arguments _batching _checkpoint _named _packing _schemes | _linalg"
     ),
     "_connectome": (
         "_padded_rows | "

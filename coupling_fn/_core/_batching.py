@@ -84,18 +84,18 @@ def _in_larger_batch(run: Run, alone, batch, batched, size, now_batched, leaves)
         return jax.tree.map(lambda x: jnp.zeros((0, *x.shape), x.dtype), shapes)
     if any(new and only for new, only in zip(now_batched, alone, strict=True)):
         return _one_by_one(run, alone, batch, batched, now_batched, leaves)
-    merged = [
-        _merge(leaf, size, batch, new, old)
+    whole = [
+        merged(leaf, size, batch, new, old)
         for leaf, new, old in zip(leaves, now_batched, batched, strict=True)
     ]
     either = tuple(new or old for new, old in zip(now_batched, batched, strict=True))
-    out = _call(run, alone, size * (batch or 1), either, merged)
+    out = _call(run, alone, size * (batch or 1), either, whole)
     if batch is None:
         return out
     return jax.tree.map(lambda x: x.reshape(size, batch, *x.shape[1:]), out)
 
 
-def _merge(leaf: Array, size: int, batch: int | None, new: bool, old: bool) -> Array:
+def merged(leaf: Array, size: int, batch: int | None, new: bool, old: bool) -> Array:
     """Merge the new and the old batch axis of a leaf into one in front; a leaf without either stays."""
     if batch is None or not (new or old):
         return leaf

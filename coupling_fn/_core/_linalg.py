@@ -17,6 +17,8 @@ from jax import Array, lax
 from jax.custom_batching import custom_vmap
 from jaxtyping import Complex, Float, Inexact
 
+from ._batching import merged
+
 HIGHEST = lax.Precision.HIGHEST
 UNROLLED = 4  # Calls per turn of the loop: they are independent, so several cores may share them.
 
@@ -59,12 +61,12 @@ def _called(function, columns: int | None, batch: int | None, batched, args) -> 
         if columns is not None and now == [place == columns for place in range(len(args))]:
             out = _side_by_side(function, columns, batch, batched, args)
         else:
-            merged = [
-                _merged(x, size, batch, new, old)
+            whole_args = [
+                merged(x, size, batch, new, old)
                 for x, new, old in zip(args, now, batched, strict=True)
             ]
             either = tuple(new or old for new, old in zip(now, batched, strict=True))
-            out = _called(function, columns, size * (batch or 1), either, merged)
+            out = _called(function, columns, size * (batch or 1), either, whole_args)
             if batch is not None:
                 out = jax.tree.map(lambda x: x.reshape(size, batch, *x.shape[1:]), out)
         return out, jax.tree.map(lambda _: True, out)
@@ -96,17 +98,6 @@ def _side_by_side(function, columns: int, batch: int | None, batched, args) -> A
     args = [wide if place == columns else x for place, x in enumerate(args)]
     out = _called(function, columns, batch, batched, args)
     return jnp.moveaxis(out.reshape(*out.shape[:-1], size, count), -2, 0)
-
-
-def _merged(x: Array, size: int, batch: int | None, new: bool, old: bool) -> Array:
-    """Merge the new and the old batch axis of an argument into one in front, if it has any."""
-    if batch is None or not (new or old):
-        return x
-    if not new:
-        x = jnp.broadcast_to(x[None], (size, *x.shape))
-    if not old:
-        x = jnp.broadcast_to(x[:, None], (size, batch, *x.shape[1:]))
-    return x.reshape(size * batch, *x.shape[2:])
 
 
 def solve(a: Inexact[Array, "m m"], b: Inexact[Array, "m *n"]) -> Inexact[Array, "m *n"]:
