@@ -12,8 +12,6 @@ from ._link import Link as Link
 from ._link import SeparableLink as SeparableLink
 from ._link import add as add
 from ._links import buffers_of as buffers_of
-from ._links import carried_of as carried_of
-from ._links import delayed_of as delayed_of
 from ._links import links_of as links_of
 from ._links import references_of as references_of
 from ._links import require_fitting_state as require_fitting_state
@@ -27,6 +25,7 @@ from ._step import Drive as Drive
 from ._step import advance as advance
 from ._step import derivative as derivative
 from ._step import inputs_at as inputs_at
+from ._step import inputs_in as inputs_in
 from ._step import noise_increment as noise_increment
 from ._step import prepare_step as prepare_step
 from ._step import read_steps as read_steps

@@ -225,6 +225,14 @@ def inputs_at(
     return node_inputs(net, links, state.node, external, time, delayed, references)
 
 
+def inputs_in(net: NetworkFields, links: tuple[Link, ...], state: State, params: Params) -> Any:
+    """Return what drives the nodes in a state, whose histories tell what arrives."""
+    references = references_of(links, state)
+    carried = carried_of(links, buffers_of(links, state), references)
+    delayed = delayed_of(links, carried, references, 0)
+    return inputs_at(net, links, state, params, delayed, references)
+
+
 def external_inputs(external: dict[str, Any], time: Time, x: PyTree) -> dict[str, Any]:
     """Return the external inputs of the nodes at a time."""
     shape = jax.tree.leaves(x)[0].shape

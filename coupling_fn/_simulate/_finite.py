@@ -18,11 +18,8 @@ from .._network import (
     Params,
     State,
     buffers_of,
-    carried_of,
-    delayed_of,
-    inputs_at,
+    inputs_in,
     links_of,
-    references_of,
     taps_of,
 )
 
@@ -136,10 +133,7 @@ def _inputs(net: Network, state: State, params: Params, region: int) -> str:
     """Describe what drives the region, the largest inputs anywhere, and the strongest sources."""
     links = links_of(net, params)
     buffers = buffers_of(links, state)
-    references = references_of(links, state)
-    carried = carried_of(links, buffers, references)
-    delayed = delayed_of(links, carried, references, 0)
-    driven = inputs_at(net, links, state, params, delayed, references)
+    driven = inputs_in(net, links, state, params)
     table = {name: np.asarray(get(driven, name)) for name in net.node.inputs}
     own = ", ".join(f"{name} = {values[region]:.4g}" for name, values in table.items())
     every = [(x, f"{name} of region {i}") for name, v in table.items() for i, x in enumerate(v)]

@@ -17,12 +17,8 @@ from .._network import (
     Network,
     Params,
     State,
-    buffers_of,
-    carried_of,
-    delayed_of,
-    inputs_at,
+    inputs_in,
     links_of,
-    references_of,
 )
 
 INPUT = "input."  # What a region receives is named by this and the name of the node's input.
@@ -48,11 +44,7 @@ class QuantitiesByName(eqx.Module):
 
     def at(self, net: Network, params: Params, state: State) -> PyTree:
         """Return the record of a state, whose history tells what drives the nodes in it."""
-        links = links_of(net, params)
-        references = references_of(links, state)
-        carried = carried_of(links, buffers_of(links, state), references)
-        delayed = delayed_of(links, carried, references, 0)
-        inputs = inputs_at(net, links, state, params, delayed, references)
+        inputs = inputs_in(net, links_of(net, params), state, params)
         return self.of(net, params, state, inputs)
 
 
