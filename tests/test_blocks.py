@@ -7,8 +7,8 @@ import pytest
 from helpers import assert_close
 
 import coupling_fn as cf
-from coupling_fn._delays import choose_block_size, plan_run, split_edges
-from coupling_fn._delays._plan import COST_BLOCKED
+from coupling_fn._delays import choose_block_sizes, plan_run, split_edges
+from coupling_fn._delays._plan import COST_BLOCKED, STEPWISE_BLOCK
 
 REGIONS, RUNS, STEPS = 29, 7, 256
 
@@ -47,9 +47,9 @@ def step_by_step(net, state, params, steps, *, record, every):
     return state, xs[every - 1 :: every]
 
 
-@pytest.mark.parametrize(("least", "block"), [(8, 8), (16, 16), (32, 32)])
+@pytest.mark.parametrize(("least", "block"), [(4, 4), (8, 8), (16, 16), (32, 32)])
 def test_blocks_of_every_size_are_the_step_by_step_run_and_have_its_gradient(least, block):
-    assert choose_block_size([np.full((2, 2), least)], []) == block
+    assert choose_block_sizes([np.full((84, 84), least)]) == (block,)
 
     def of(simulate):
         params, run = delayed_run("heun", steps=160, least=least, simulate=simulate)
@@ -147,27 +147,49 @@ def test_a_gradient_keeps_the_trajectory_and_not_what_edges_carried(leaf):
     assert a_step < 4 * 10 * REGIONS < 4 * REGIONS**2
 
 
-def test_the_block_is_what_costs_least():
-    far = np.full((9, 9), 40)
-    assert choose_block_size([far], []) == max(COST_BLOCKED)
-    assert choose_block_size([far], [8]) == 8  # lags not known but for their least
-    one_near = np.where(np.eye(9) > 0, 5, 40)
-    assert choose_block_size([one_near], []) == max(COST_BLOCKED)
-    assert choose_block_size([far, np.where(far > 0, 20, 0)], []) < max(COST_BLOCKED)
+def test_the_blocks_are_what_costs_least():
+    far = np.full((90, 90), 40)
+    assert choose_block_sizes([far]) == (max(COST_BLOCKED),)
+    assert choose_block_sizes([far], [8]) == (32, 8)  # lags not known but for their least
+    assert choose_block_sizes([], [3]) == choose_block_sizes([]) == (STEPWISE_BLOCK,)
+    one_near = np.where(np.eye(90) > 0, 5, 40)
+    assert choose_block_sizes([one_near]) == (32, 4)
+    assert choose_block_sizes([np.where(np.eye(90) > 0, 2, 40)]) == (32,)  # that edge goes stepwise
+    half_near = np.where(np.arange(90) % 2, 20, 40) * np.ones((90, 1), int)
+    assert choose_block_sizes([half_near]) == (16,)
+    assert choose_block_sizes([far[0]]) == (32,)  # one lag per stored edge
 
 
-def test_an_edge_is_in_the_block_or_apart():
-    lags = np.array([[0, 7, 8], [40, 3, 0], [9, 9, 9]])
-    parts = split_edges(lags, 8)
+def test_an_edge_is_in_one_of_the_blocks_or_apart():
+    lags = np.array([[0, 7, 8], [40, 3, 0], [9, 9, 4]])
+    parts = split_edges(lags, lags, (8, 4))
     assert parts.instantaneous.tolist() == [[0], [2], [-1]]
-    assert parts.stepwise.tolist() == [[1], [1], [-1]]
-    assert parts.any_blocked
+    assert parts.stepwise.tolist() == [[-1], [1], [-1]]
+    assert parts.stepwise_lag == 3
+    (near,) = parts.near
+    assert near.block_size == 4
+    assert near.edges.todense().tolist() == [[0, 1, 0], [0, 0, 0], [0, 0, 1]]
+    assert parts.any_far
+    assert parts.far.tolist() == [[0, 0, 1], [1, 0, 0], [1, 1, 0]]
+
+
+def test_an_edge_is_in_the_block_of_the_smallest_lag_that_it_may_have():
+    smallest, largest = np.array([[0, 0, 2, 4, 8]]), np.array([[0, 9, 20, 5, 90]])
+    parts = split_edges(smallest, largest, (8, 4))
+    assert parts.instantaneous.tolist() == [[0, 1]]
+    assert parts.stepwise.tolist() == [[1, 2]]
+    assert parts.stepwise_lag == 20
+    assert [near.edges.todense().tolist() for near in parts.near] == [[[0, 0, 0, 1, 0]]]
+    assert parts.far.tolist() == [[0, 0, 0, 0, 1]]
+    by_edge = split_edges(smallest[0], largest[0], (8, 4))
+    assert (by_edge.instantaneous.tolist(), by_edge.stepwise.tolist()) == ([0, 1], [1, 2])
+    assert [near.edges.tolist() for near in by_edge.near] == [[3]]
 
 
 @pytest.mark.every(2)
 @pytest.mark.parametrize("steps", [1, 31, 32, 2048, 2049, 10_000])
 def test_blocks_cover_a_run_with_less_than_a_stretch_beyond_it(steps):
-    plan = plan_run(32, steps, lag=50)
+    plan = plan_run((32, 8), steps, lag=50)
     assert plan.stretch * plan.stretches == steps + plan.excess
     assert 0 <= plan.excess < plan.stretch
     assert plan.depth >= 51 + plan.excess

@@ -102,7 +102,9 @@ def test_lengths_where_the_weight_is_0_do_not_matter():
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # such as NumPy's of a NaN that becomes a whole number
             assert cf.lags(lengths, 1.0, 1.0, weights=MATTER).tolist() == filled
-        assert cf.lag_bounds(lengths, 1.0, 1.0, weights=MATTER) == (20, 81)
+        smallest, largest = cf.lag_bounds(lengths, 1.0, 1.0, weights=MATTER)
+        assert smallest.tolist() == [[80, 20, 30], [40, 80, 80], [80, 80, 80]]
+        assert largest.tolist() == [[81, 21, 31], [41, 81, 81], [81, 81, 81]]
         assert cf.lag_bounds(lengths, (1.0, 2.0), 1.0, weights=0 * MATTER) == (0, 0)
         conn = cf.Connectome(MATTER, lengths)
         np.testing.assert_array_equal(conn.lengths, TRACTS)  # kept as given
@@ -187,11 +189,16 @@ def test_the_gradient_of_a_rounded_lag_is_an_error_that_names_the_way_out(what):
 
 def test_bounds_hold_every_lag_between_them():
     lengths = jnp.array([[12.0, 100.0]])
-    assert cf.lag_bounds(lengths, speed=(2.0, 10.0), dt=1.0) == (1, 51)
+    smallest, largest = cf.lag_bounds(lengths, speed=(2.0, 10.0), dt=1.0)
+    assert (smallest.tolist(), largest.tolist()) == ([[1, 10]], [[7, 51]])
     for speed in np.linspace(2.0, 10.0, 9):
         lags = cf.lags(lengths, speed, 1.0)
-        assert 1 <= int(lags.min()) <= int(lags.max()) <= 51
+        assert ((smallest <= lags) & (lags <= largest)).all()
     assert cf.lag_bounds(50.0, 5.0, 0.1) == (100, 101)
+    several = jnp.stack([lengths, 2 * lengths])
+    there = jnp.array([[[1.0, 1.0]], [[0.0, 1.0]]])  # the second subject lacks the first tract
+    smallest, largest = cf.lag_bounds(several, 2.0, 1.0, weights=there)
+    assert (smallest.tolist(), largest.tolist()) == ([[6, 50]], [[7, 101]])
 
 
 @settings(max_examples=200)

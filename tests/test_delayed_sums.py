@@ -1,4 +1,7 @@
-"""Delayed sums of a block, and the cotangents of messages and weights, against plain loops."""
+"""Delayed sums of a block, and the cotangents of messages and weights, against plain loops.
+
+JAX takes the road of the platform that a program is compiled for; here both are taken on a CPU.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +18,7 @@ from coupling_fn._delays import (
     plan_run,
     run_blocks,
 )
+from coupling_fn._delays import _windows
 from coupling_fn._delays._edges import transpose_weights
 from coupling_fn._delays._run_layout import RunLayout
 
@@ -43,40 +47,72 @@ def lags_of(form):
 
 
 FORMS = ["dense", "uniform", "padded rows", "BCOO"]
+TAPS = [1, 2]  # the second reads one step earlier, with other weights
+
+
+@pytest.fixture(params=["CPU", "accelerator", "accelerator, in parts"], autouse=True)
+def road(request, monkeypatch):
+    """Take the road of a platform, whatever this machine has."""
+    if request.param == "CPU":
+        monkeypatch.setattr(_windows, "by_platform", lambda on_cpu, elsewhere, *args: on_cpu(*args))
+        return
+    monkeypatch.setattr(_windows, "by_platform", lambda on_cpu, elsewhere, *args: elsewhere(*args))
+    if request.param == "accelerator, in parts":
+        monkeypatch.setattr(_windows, "AT_ONCE", 2 * TARGETS * BLOCK * RUNS)
+
+
+def weights_of_taps(conn, taps):
+    """The connection of each tap, the second with other weights."""
+    return tuple(conn if tap == 0 else jax.tree.map(_other, conn) for tap in range(taps))
+
+
+def _other(x):
+    return 2 * x - x**2 if jnp.issubdtype(x.dtype, jnp.floating) else x
+
+
+def matrix_of_tap(tap):
+    return WEIGHTS if tap == 0 else 2 * WEIGHTS - WEIGHTS**2
 
 
 def values(time, nodes, batch):
-    """`([batch,] time, node)`."""
-    return RNG.normal(size=(time, nodes) if batch is None else (batch, time, nodes))
+    """`(time, node[, batch])`."""
+    return RNG.normal(size=(time, nodes) if batch is None else (time, nodes, batch))
 
 
 def each_run(x, batch):
-    return [x] if batch is None else list(x)
+    return [x] if batch is None else list(np.moveaxis(x, -1, 0))
 
 
 @pytest.mark.parametrize("batch", [None, RUNS])
 @pytest.mark.parametrize("form", FORMS)
-def test_the_sums_of_a_block_are_the_weighted_messages_of_a_lag_ago(form, batch):
+@pytest.mark.parametrize("taps", TAPS)
+def test_the_sums_of_a_block_are_the_weighted_messages_of_a_lag_ago(form, batch, taps):
     layout = RunLayout(batch, None)
-    weights, edges = delayed_edges(*connection(form))
+    conn, lags = connection(form)
+    weights, edges = delayed_edges(weights_of_taps(conn, taps), lags)
     messages = values(TIMES, SOURCES, batch)
-    starts = edges.starts(TIMES, TIMES, layout.size)
+    starts = edges.starts(TIMES, TIMES - 3, layout.size)
     buffer = layout.as_buffer(jnp.asarray(messages))
-    got = edges.sums(weights, buffer, starts, BLOCK * layout.size, layout.size)
+    arranged = tuple(map(edges.arranged, weights))
+    width, offset = BLOCK * layout.size, jnp.asarray(3 * layout.size, jnp.int32)
+    got = edges.sums(arranged, buffer, starts, offset, width, layout.size)
     got = layout.time_major(got.reshape(TARGETS, BLOCK, layout.size))
-    lags = lags_of(form)
     for run, sums in zip(each_run(messages, batch), each_run(got, batch), strict=True):
         wanted = np.zeros((BLOCK, TARGETS))
-        for n in range(BLOCK):
-            for i in range(TARGETS):
-                for j in range(SOURCES):
-                    wanted[n, i] += WEIGHTS[i, j] * run[TIMES + n - lags[i, j], j]
+        for tap in range(taps):
+            matrix = matrix_of_tap(tap)
+            for n in range(BLOCK):
+                for i in range(TARGETS):
+                    for j in range(SOURCES):
+                        then = TIMES + n - lags_of(form)[i, j] - tap
+                        wanted[n, i] += matrix[i, j] * run[then, j]
         assert_close(sums, wanted, ulps=64)
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_the_cotangents_of_messages_are_sums_over_transposed_edges_in_reversed_time(form):
-    weights, edges = delayed_edges(*connection(form))
+    conn, lags = connection(form)
+    (weights,), edges = delayed_edges((conn,), lags)
     # At times 0, 1, ..., of which those of a block are wanted.
     sums_bar = values(TIMES, TARGETS, None)
     layout = RunLayout(None, None)
@@ -84,7 +120,8 @@ def test_the_cotangents_of_messages_are_sums_over_transposed_edges_in_reversed_t
     buffer = layout.as_buffer(jnp.asarray(sums_bar[BLOCK:][::-1]))
     transposed = edges.transposed()
     starts = transposed.starts(ahead, ahead, 1)
-    got = transposed.sums(transpose_weights(edges, weights), buffer, starts, BLOCK, 1)
+    weights = transposed.arranged(transpose_weights(edges, weights))
+    got = transposed.sums((weights,), buffer, starts, jnp.zeros((), jnp.int32), BLOCK, 1)
     wanted = np.zeros((BLOCK, SOURCES))
     for t in range(BLOCK):
         for i in range(TARGETS):
@@ -95,30 +132,37 @@ def test_the_cotangents_of_messages_are_sums_over_transposed_edges_in_reversed_t
 
 @pytest.mark.parametrize("batch", [None, RUNS])
 @pytest.mark.parametrize("form", FORMS)
-def test_the_cotangents_of_weights_are_products_of_both(form, batch):
+@pytest.mark.parametrize("taps", TAPS)
+def test_the_cotangents_of_weights_are_products_of_both(form, batch, taps):
     layout = RunLayout(batch, None)
     conn, lags = connection(form)
-    _, edges = delayed_edges(conn, lags)
-    messages, sums_bar = values(TIMES, SOURCES, batch), values(BLOCK, TARGETS, batch)
-    starts = edges.starts(TIMES, TIMES, layout.size)
-    got = edges.weights_bar(
+    _, edges = delayed_edges((conn,) * taps, lags)
+    steps = 300  # more than a body of the CPU's loop has, and not a multiple of it
+    messages, sums_bar = values(TIMES + steps, SOURCES, batch), values(steps, TARGETS, batch)
+    room = _windows.room_for_products(steps, layout.size)
+    times = TIMES + steps + room
+    buffer = layout.as_buffer(jnp.asarray(messages))
+    buffer = jnp.pad(buffer, [(0, 0), (0, room * layout.size)], constant_values=1e3)
+    bars = edges.weights_bar(
         layout.as_buffer(jnp.asarray(sums_bar)),
-        layout.as_buffer(jnp.asarray(messages)),
-        starts,
+        buffer,
+        edges.starts(times, TIMES, layout.size),
+        taps,
         batch is not None,
         layout.size,
     )
-    got = got[..., None] if batch is None else got
-    runs = zip(each_run(messages, batch), each_run(sums_bar, batch), strict=True)
-    for number, (sent, bar) in enumerate(runs):
-        wanted = np.zeros((TARGETS, SOURCES))
-        for i in range(TARGETS):
-            for j in range(SOURCES):
-                for n in range(BLOCK):
-                    wanted[i, j] += bar[n, i] * sent[TIMES + n - lags_of(form)[i, j], j]
-        if form not in ("dense", "uniform"):  # a weight that is not stored has no cotangent
-            wanted = np.where(WEIGHTS != 0, wanted, 0)
-        assert_close(dense_cotangent(form, conn, got[..., number]), wanted, ulps=256)
+    for tap, got in enumerate(bars):
+        got = got[..., None] if batch is None else got
+        runs = zip(each_run(messages, batch), each_run(sums_bar, batch), strict=True)
+        for number, (sent, bar) in enumerate(runs):
+            wanted = np.zeros((TARGETS, SOURCES))
+            for i in range(TARGETS):
+                for j in range(SOURCES):
+                    then = TIMES - lags_of(form)[i, j] - tap
+                    wanted[i, j] = bar[:, i] @ sent[then : then + steps, j]
+            if form not in ("dense", "uniform"):  # a weight that is not stored has no cotangent
+                wanted = np.where(WEIGHTS != 0, wanted, 0)
+            assert_close(dense_cotangent(form, conn, got[..., number]), wanted, ulps=2**12)
 
 
 def dense_cotangent(form, conn, bar):
@@ -142,10 +186,11 @@ def test_a_buffer_gives_back_what_was_written_into_it():
         assert_close(layout.read(buffer, 0, TIMES), x, ulps=0)
         buffer = layout.write(buffer, jnp.asarray(later), 5)
         assert_close(layout.read(buffer, 5, BLOCK), later, ulps=0)
-        assert_close(layout.read(buffer, 5 + BLOCK, 9), x[..., 5 + BLOCK : 14 + BLOCK, :], ulps=0)
+        assert_close(layout.read(buffer, 5 + BLOCK, 9), x[5 + BLOCK : 14 + BLOCK], ulps=0)
         added = layout.read(layout.add(buffer, jnp.asarray(later), 5), 5, BLOCK)
         assert_close(added, 2 * later, ulps=1)
-        assert_close(layout.buffers_in(layout.buffers_out(buffer)), buffer, ulps=0)
+        out = layout.with_batch(layout.buffers_out(buffer), batch is not None)
+        assert_close(layout.buffers_in(out), buffer, ulps=0)
 
 
 # --- whole runs ------------------------------------------------------------------------------------
@@ -155,9 +200,13 @@ SQUARE_LAGS = RNG.integers(BLOCK, 15, size=(3, 3))
 DEPTH, STEPS = 15, 43  # not a multiple of the block
 
 
-def blocked(x0, history, weights, decay, handed=False):
-    """`x(t + 1) = decay * x(t) + sum_j W_ij x_j(t - d_ij) [+ x(t - 4)]`, and all states."""
-    plan = plan_run(BLOCK, STEPS, DEPTH)
+def blocked(x0, history, weights, decay, handed=False, sizes=(BLOCK,)):
+    """`x(t + 1) = decay * x(t) + sum_j W_ij x_j(t - d_ij) [+ x(t - 4)]`, and all states.
+
+    With two sizes of blocks, edges with a lag below 12 have the smaller one.
+    """
+    plan = plan_run(sizes, STEPS, DEPTH)._replace(levels=(tuple(range(len(sizes))),))
+    size = sizes[-1]
 
     def block(inputs):
         x, sums = inputs.state
@@ -170,10 +219,10 @@ def blocked(x0, history, weights, decay, handed=False):
         # The sums that a step adds are those at its start: the present's, then the block's.
         (arriving,) = inputs.sums
         at_start = jnp.concatenate([sums[None], arriving[:-1]])
-        past = jnp.zeros((BLOCK, 3))
+        past = jnp.zeros((size, 3))
         if handed:  # of 4 steps before each step, which a block reads for itself
             before = inputs.before["x"]
-            times = jnp.concatenate([before, x[None], jnp.zeros((BLOCK, 3))])
+            times = jnp.concatenate([before, x[None], jnp.zeros((size, 3))])
 
             def read(times, n):
                 return jax.lax.dynamic_index_in_dim(times, n, keepdims=False)
@@ -184,18 +233,25 @@ def blocked(x0, history, weights, decay, handed=False):
                 x = decay * x + total + read(times, n)
                 return (x, jax.lax.dynamic_update_index_in_dim(times, x, n + 5, 0)), x
 
-            count = jnp.arange(BLOCK)
+            count = jnp.arange(size)
             (x, _), xs = jax.lax.scan(step_and_write, (x, times), (count, at_start))
         else:
             x, xs = jax.lax.scan(step, x, (at_start, past))
-        last = inputs.step + 1 + jnp.arange(BLOCK, dtype=inputs.step.dtype)
+        last = inputs.step + 1 + jnp.arange(size, dtype=inputs.step.dtype)
         return BlockOutput((x, arriving[-1]), (xs,), {"x": xs}, (xs, last))
 
-    conn, edges = delayed_edges(weights, jnp.asarray(SQUARE_LAGS, jnp.int32))
+    far = [SQUARE_LAGS > 0] if len(sizes) == 1 else [SQUARE_LAGS >= 12, SQUARE_LAGS < 12]
+    groups = [
+        delayed_edges(
+            (jnp.where(mask, weights, 0),), jnp.maximum(jnp.asarray(SQUARE_LAGS, jnp.int32), least)
+        )
+        for mask, least in zip(far, sizes, strict=True)
+    ]
+    conns, edges = zip(*groups, strict=True)
     states = jnp.concatenate([history, x0[None]])
     first = jnp.einsum("ij,ij->i", weights, states[DEPTH - SQUARE_LAGS, jnp.arange(3)])
     start = RunInput(
-        (x0, first), (states[1:],), {"x": states}, ((conn,),), ((edges,),), jnp.zeros((), jnp.int32)
+        (x0, first), (states[1:],), {"x": states}, (conns,), (edges,), jnp.zeros((), jnp.int32)
     )
     out = run_blocks(block, start, plan, {"x": 4} if handed else {}, reverse=True)
     xs, _ = out.record
@@ -215,8 +271,9 @@ def plain(x0, history, weights, decay, handed=False):
     return jnp.stack(states[-STEPS:]), jnp.stack(states[-DEPTH - 1 : -1])
 
 
+@pytest.mark.parametrize("sizes", [(BLOCK,), (BLOCK, 4)])
 @pytest.mark.parametrize("handed", [False, True])
-def test_a_blocked_run_and_its_adjoint_are_those_of_the_plain_loop(handed):
+def test_a_blocked_run_and_its_adjoint_are_those_of_the_plain_loop(handed, sizes):
     args = (
         jnp.asarray(RNG.normal(size=3)),
         jnp.asarray(RNG.normal(size=(DEPTH, 3))),
@@ -225,12 +282,12 @@ def test_a_blocked_run_and_its_adjoint_are_those_of_the_plain_loop(handed):
     )
     weighing = jnp.asarray(RNG.normal(size=(STEPS, 3)))
 
-    def loss(run):
+    def loss(run, **how):
         def of(*args):
-            xs, history = run(*args, handed=handed)
+            xs, history = run(*args, handed=handed, **how)
             return (weighing * xs).sum() + (history**2).sum()
 
         return jax.jit(jax.value_and_grad(of, argnums=(0, 1, 2, 3)))
 
-    got, wanted = loss(blocked)(*args), loss(plain)(*args)
+    got, wanted = loss(blocked, sizes=sizes)(*args), loss(plain)(*args)
     assert_close(got, wanted, ulps=2**12)

@@ -954,8 +954,8 @@ def test_the_padding_of_a_bcoo_has_no_gradient():
 
 
 def test_lags_that_are_not_known_yet_have_long_blocks_too():
-    assert cf.Network(cf.nodes.hopf, DT, lag_bounds=(40, 100)).block_size == 32
-    assert cf.Network(cf.nodes.hopf, DT, lag_bounds=(9, 100)).block_size == 8
+    assert cf.Network(cf.nodes.hopf, DT, lag_bounds=(40, 100)).block_sizes == (32,)
+    assert cf.Network(cf.nodes.hopf, DT, lag_bounds=(9, 100)).block_sizes == (8,)
 
 
 def test_a_history_too_long_to_index_is_refused():

@@ -32,6 +32,7 @@ has no rule for `vmap` (JAX 0.10.2).
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -83,7 +84,7 @@ class PaddedRows(eqx.Module):
             return sum(rows for rows, _ in self.buckets)
         return self.position.shape[0]
 
-    def on_each(self, fn: Callable[..., Array], own: tuple, shared: tuple = ()) -> Array:
+    def on_each(self, fn: Callable[..., Any], own: tuple, shared: tuple = ()) -> Any:
         """Call `fn(rows, *own, *shared)` on each device, with its part of the rows and of `own`."""
         alone = PaddedRows(self.source, self.bucketed, self.position, self.buckets)
         return on_each(self.mesh, fn, (alone, *own), shared)

@@ -33,14 +33,27 @@ def shard_map(fn: Callable[..., Any], mesh: Mesh, given: Any, back: Any) -> Call
     return shard_map(fn, mesh, given, back, check_rep=False)
 
 
-def on_each(mesh: Mesh | None, fn: Callable[..., Any], own: tuple, shared: tuple) -> Any:
-    """Call `fn(*own, *shared)` on each device, with its part of the first axis of every array in `own`.
+def on_each(
+    mesh: Mesh | None,
+    fn: Callable[..., Any],
+    own: tuple,
+    shared: tuple,
+    axes: tuple[int, ...] | None = None,
+    out: int = 0,
+) -> Any:
+    """Call `fn(*own, *shared)` on each device, with its part of every array in `own`.
 
-    The results lie one after the other along their first axis. All devices see all of `shared`.
+    An array is parted along its first axis, or along that which `axes` has for it; the results lie one
+    after the other along the axis `out`. All devices see all of `shared`.
     """
     if mesh is None:
         return fn(*own, *shared)
-    both = shard_map(lambda own, shared: fn(*own, *shared), mesh, (PART, WHOLE), PART)
+
+    def along(axis: int) -> PartitionSpec:
+        return PartitionSpec(*[None] * axis, *PART)
+
+    parts = tuple(map(along, axes or (0,) * len(own)))
+    both = shard_map(lambda own, shared: fn(*own, *shared), mesh, (parts, WHOLE), along(out))
     return both(own, shared)
 
 

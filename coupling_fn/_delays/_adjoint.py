@@ -10,7 +10,8 @@ The first is a delayed sum over the transposed edges, in reversed time: blocks a
 the cotangents of their sums are written into a buffer, the latest first, and the cotangents of a
 block's messages are the delayed sums of that buffer, of cotangents that lie at least one block
 ahead. So nothing is kept per edge: T steps of N regions need memory of O(T N), where
-differentiating the scan would keep what each edge carried, O(T N^2).
+differentiating the scan would keep what each edge carried, O(T N^2). The second is computed once, after
+the loop, from the cotangents of all sums and the messages of the whole run.
 
 Shapes are those of the forward loop. A name that ends in `_bar` is a cotangent.
 """
@@ -23,18 +24,21 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from .._core import PyTree, as_cotangent
+from .._core import PyTree, as_cotangent, scan
 from ._buffers import (
     BlockInput,
     BlockOutput,
     RunInput,
     Saved,
+    added,
+    arranged_weights,
+    merged_blocks,
     pad_behind,
     pad_front,
     scan_stretches,
     source_states_before,
+    split_block,
     sums_of_block,
-    times_of,
     window_starts,
     zeros_for_none,
 )
@@ -42,6 +46,7 @@ from ._edges import is_edges, transpose_weights
 from ._forward import ForwardArgs, RunOutput, call_block
 from ._plan import RunPlan
 from ._run_layout import RunLayout
+from ._windows import room_for_products
 
 
 class AdjointArgs(NamedTuple):
@@ -75,7 +80,6 @@ class Carry(NamedTuple):
     state: PyTree
     source_states: dict[str, Array]  # buffers
     consts: PyTree
-    weights: tuple[tuple[Array | None, ...], ...]
 
 
 def adjoint(
@@ -93,12 +97,21 @@ def adjoint(
     run_batched: RunInput = eqx.combine(batched.varying.run, batched.fixed.run)
     messages = layout.with_batch(run.messages, run_batched.messages)
     sources = layout.with_batch(run.source_states, run_batched.source_states)
-    weights = layout.weights_behind(run.weights, run_batched.weights)
+    weights = layout.behind(run.weights, run_batched.weights)
     saved = layout.with_batch(args.saved, batched.saved)
     output_bar = layout.with_batch(args.output_bar, batched.output_bar)
+    edges = jax.tree.map(lambda e: e.transposed(), run.edges, is_leaf=is_edges)
     transposed = TransposedEdges(
-        jax.tree.map(lambda e: e.transposed(), run.edges, is_leaf=is_edges),
-        jax.tree.map(transpose_weights, run.edges, weights, is_leaf=is_edges),
+        edges,
+        arranged_weights(
+            edges,
+            jax.tree.map(
+                lambda e, taps: tuple(transpose_weights(e, w) for w in taps),
+                run.edges,
+                weights,
+                is_leaf=is_edges,
+            ),
+        ),
     )
     loop = _Loop(
         program=program,
@@ -106,43 +119,52 @@ def adjoint(
         handed=handed,
         layout=layout,
         batched=batched,
-        args=args,
+        varying=layout.behind(args.varying.consts, batched.varying.consts),
+        fixed=layout.behind(args.fixed.consts, batched.fixed.consts),
+        step=layout.behind(run.step, run_batched.step),
         run=run,
         transposed=transposed,
         starts=window_starts(transposed.edges, depth + plan.stretch, depth, layout),
         sources=layout.buffers_in(saved.source_states),
-        messages=_saved_messages(wanted, saved, plan, run, layout),
     )
     future = jax.tree.map(
-        lambda x: jnp.zeros((x.shape[-1], depth * layout.size), x.dtype), saved.sums
+        lambda x: jnp.zeros((x.shape[2], depth * layout.size), x.dtype), saved.sums
     )
-    inputs = layout.scan_axis_second((saved.states, saved.sums, output_bar.record))
+    inputs = split_block(
+        (saved.states, saved.sums, output_bar.record), plan.stretches * plan.blocks_per_stretch
+    )
     start = Carry(
-        state=zeros_for_none(output_bar.state, jax.tree.map(lambda x: x[0], inputs[0])),
+        state=zeros_for_none(output_bar.state, jax.tree.map(lambda x: x[0], saved.states)),
         source_states={
             key: _source_bar(bar, sources[key], depth + steps, plan.excess, layout)
             for key, bar in output_bar.history.items()
             if bar is not None or key in handed
         },
         consts=layout.zeros(args.varying.consts, batched.varying.consts),
-        weights=_no_weights_bar(wanted.weights, weights, run.edges, layout),
     )
-    bars, future, _ = scan_stretches(
-        loop.one_block, start, future, inputs, plan, layout, reverse=True
-    )
-    run_bar = wanted._replace(state=bars.state, weights=layout.weights_in_front(bars.weights))
+
+    def one_block(carry, inputs):
+        index, saved = inputs
+        nothing = (None,) * len(run.edges)
+        return loop.blocks(carry, index * plan.sizes[0], saved, nothing), (None, None)
+
+    bars, future, *_ = scan_stretches(one_block, start, future, inputs, plan, layout, reverse=True)
+    run_bar = wanted._replace(state=bars.state)
+    if jax.tree.leaves(wanted.weights):
+        weights_bar = _weights_bar(wanted, run.edges, future, saved.messages, plan, layout)
+        run_bar = run_bar._replace(weights=weights_bar)
     if jax.tree.leaves(wanted.messages):
         future = jax.tree.map(lambda x: x[:, -depth * layout.size :], future)
         history_bar = _messages_before(transposed, future, plan, layout)
         run_bar = run_bar._replace(messages=jax.tree.map(_newest, messages, history_bar))
     if jax.tree.leaves(wanted.source_states):
         source_bar = {
-            key: layout.read(x, depth - times_of(sources[key]), times_of(sources[key]))
+            key: layout.read(x, depth - len(sources[key]), len(sources[key]))
             for key, x in bars.source_states.items()
         }
         source_bar = {key: source_bar.get(key) for key in sources}
         run_bar = run_bar._replace(source_states=source_bar)
-    return ForwardArgs(bars.consts, run_bar)
+    return layout.in_front(ForwardArgs(bars.consts, run_bar))
 
 
 class TransposedEdges(NamedTuple):
@@ -150,13 +172,6 @@ class TransposedEdges(NamedTuple):
 
     edges: PyTree
     weights: PyTree
-
-
-class SavedMessages(NamedTuple):
-    """The buffers of all messages, and where the window of each edge begins in the first block."""
-
-    buffers: PyTree
-    starts: PyTree
 
 
 class _Loop(NamedTuple):
@@ -167,13 +182,14 @@ class _Loop(NamedTuple):
         plan: how the run is cut.
         handed: how many steps of each source's past a block was handed.
         layout: of one run, or of a batch.
-        batched: which leaves of `args` have the batch in front.
-        args: what the loop starts from.
+        batched: which leaves of the arguments have the batch.
+        varying: the arrays of the block function whose cotangents are wanted.
+        fixed: the others.
+        step: the number of steps done before the run.
         run: what the run started from.
         transposed: the edges from targets to sources, with their weights.
         starts: where their windows begin.
         sources: the buffers of the sources that blocks were handed.
-        messages: the messages, if a cotangent of a weight is wanted, or None.
     """
 
     program: Any
@@ -181,20 +197,24 @@ class _Loop(NamedTuple):
     handed: dict[str, int]
     layout: RunLayout
     batched: AdjointArgs
-    args: AdjointArgs
+    varying: PyTree
+    fixed: PyTree
+    step: Array
     run: RunInput
     transposed: TransposedEdges
     starts: PyTree
     sources: dict[str, Array]
-    messages: SavedMessages | None
 
-    def one_block(self, carry: Any, inputs: Any) -> Any:
-        """Add what one block contributes to the cotangents; the latest block comes first."""
-        plan, layout, size = self.plan, self.layout, self.plan.block_size
-        bars, future = carry  # `future`: buffers of the cotangents of later sums, the latest first
-        index, (state, sums, record_bar) = inputs
-        present = plan.depth + index * size  # the block was given what was sent before this time
-        filled = plan.stretch - size - index % plan.blocks_per_stretch * size
+    def blocks(
+        self, carry: Any, done: Array, saved: Any, given: tuple[PyTree, ...], level: int = 0
+    ) -> Any:
+        """Add what a block of one of the sizes contributes to the cotangents, the latest block first.
+
+        `given` are the cotangents of its messages by way of longer edges, `(step, source[, batch])`.
+        """
+        plan, layout, size = self.plan, self.layout, self.plan.sizes[level]
+        _, future = carry  # buffers of the cotangents of later sums, the latest first
+        filled = plan.stretch - size - done % plan.stretch
         # psi_bar_j(t) = sum_i W_ij S_bar_i(t + d_ij), at the times of this block.
         messages_bar = sums_of_block(
             self.transposed.edges,
@@ -204,31 +224,43 @@ class _Loop(NamedTuple):
             filled,
             size,
             layout,
+            plan.at_level(level),
         )
         messages_bar = jax.tree.map(lambda x: layout.time_major(x[:, ::-1]), messages_bar)
+        messages_bar = added(given, messages_bar)
+        if level + 1 == len(plan.sizes):
+            return self._block(carry, done, jax.tree.map(lambda x: x[0], saved), messages_bar)
+        smaller = plan.sizes[level + 1]
+        parts = size // smaller
+
+        def part(carry, inputs):
+            number, saved, given = inputs
+            return self.blocks(carry, done + number * smaller, saved, given, level + 1), None
+
+        inputs = jnp.arange(parts, dtype=jnp.int32), *split_block((saved, messages_bar), parts)
+        return scan(part, carry, inputs, reverse=True)[0]
+
+    def _block(self, carry: Any, done: Array, saved: Any, messages_bar: tuple[PyTree, ...]) -> Any:
+        """Add what a block of steps contributes, given the cotangents of its messages."""
+        plan, layout, size = self.plan, self.layout, self.plan.block_size
+        bars, future = carry
+        state, sums, record_bar = saved
+        present = plan.depth + done  # the block was given what was sent before this time
         source_bar = {key: layout.read(x, present, size) for key, x in bars.source_states.items()}
         source_bar = {key: source_bar.get(key) for key in self.run.source_states}
         before = source_states_before(self.sources, self.handed, present, layout)
-        given = BlockInput(state, before, sums, self.run.step + index * size)
+        given = BlockInput(state, before, sums, self.step + done)
         wants = BlockOutput(bars.state, messages_bar, source_bar, record_bar)
         new = self._block_bar(given, wants)
         source_bars = bars.source_states | {
             key: layout.add(bars.source_states[key], bar, present - 1 - self.handed[key])
             for key, bar in new.before.items()
         }
-        weights_bar = bars.weights
-        if self.messages is not None:  # W_bar_ij = sum_t S_bar_i(t) psi_j(t - d_ij)
-            starts = self.messages.starts
-            starts = jax.tree.map(lambda start: start + index * size * layout.size, starts)
-            buffers = self.messages.buffers
-            weights_bar = _add_weights_bar(
-                weights_bar, self.run.edges, buffers, starts, new.sums, layout
-            )
         consts_bar = jax.tree.map(jnp.add, bars.consts, new.consts)
-        reversed_bar = jax.tree.map(lambda x: x[..., ::-1, :], new.sums)
-        written = layout.on_all_devices(reversed_bar)
+        written = layout.on_all_devices(jax.tree.map(lambda x: x[::-1], new.sums))
+        filled = plan.stretch - size - done % plan.stretch
         future = layout.write(future, written, plan.depth + filled)
-        return (Carry(new.state, source_bars, consts_bar, weights_bar), future), None
+        return Carry(new.state, source_bars, consts_bar), future
 
     def _block_bar(self, given: BlockInput, wants: BlockOutput) -> BlockBar:
         """Return the cotangents of a block's input, from those of its output."""
@@ -242,7 +274,7 @@ class _Loop(NamedTuple):
                 True,
             ),
         )
-        return of_block((self.args.varying.consts, self.args.fixed.consts, given, wants))
+        return of_block((self.varying, self.fixed, given, wants))
 
 
 def _block_bar(program: Any, args: tuple[PyTree, PyTree, BlockInput, BlockOutput]) -> BlockBar:
@@ -258,17 +290,6 @@ def _block_bar(program: Any, args: tuple[PyTree, PyTree, BlockInput, BlockOutput
     return BlockBar(*pull_back(as_cotangent(zeros_for_none(output_bar, out), out)))
 
 
-def _saved_messages(
-    wanted: RunInput, saved: Saved, plan: RunPlan, run: RunInput, layout: RunLayout
-) -> SavedMessages | None:
-    """Return what the cotangents of weights read, if any is wanted."""
-    if not jax.tree.leaves(wanted.weights):
-        return None
-    length = plan.depth + plan.steps + plan.excess
-    starts = window_starts(run.edges, length, plan.depth, layout)
-    return SavedMessages(layout.buffers_in(saved.messages), starts)
-
-
 def _source_bar(
     history_bar: Array | None, states: Array, depth: int, excess: int, layout: RunLayout
 ) -> Array:
@@ -277,7 +298,7 @@ def _source_bar(
     None is a cotangent of zero, to which blocks will add theirs, of what they were handed.
     """
     if history_bar is None:
-        history_bar = jnp.zeros_like(states[..., 1:, :])
+        history_bar = jnp.zeros_like(states[1:])
     return layout.as_buffer(pad_front(pad_behind(history_bar, excess + 1), depth))
 
 
@@ -285,55 +306,61 @@ def _messages_before(
     transposed: TransposedEdges, future: PyTree, plan: RunPlan, layout: RunLayout
 ) -> PyTree:
     """Return the cotangents of the messages before the run: the same delayed sums, without steps."""
-    size, depth = plan.block_size, plan.depth
+    size, depth = plan.sizes[0], plan.depth
     future = jax.tree.map(lambda x: jnp.pad(x, [(0, 0), (0, depth * layout.size)]), future)
     starts = window_starts(transposed.edges, 2 * depth, depth, layout)
+    every = jax.tree.map(lambda _: True, plan.levels)
 
     def one_block(filled):
-        bar = sums_of_block(*transposed, future, starts, filled, size, layout)
+        bar = sums_of_block(*transposed, future, starts, filled, size, layout, every)
         return jax.tree.map(lambda x: layout.time_major(x[:, ::-1]), bar)
 
-    def in_order(x):
-        x = layout.scan_axis_second(x[::-1])
-        return x.reshape(*x.shape[:-3], -1, x.shape[-1])
-
-    return jax.tree.map(in_order, lax.map(one_block, jnp.arange(0, depth, size, dtype=jnp.int32)))
+    bars = lax.map(one_block, jnp.arange(0, depth, size, dtype=jnp.int32))
+    return merged_blocks(jax.tree.map(lambda x: x[::-1], bars))
 
 
 def _newest(like: Array, x: Array) -> Array:
     """Return as many of the newest times of `x` as `like` has."""
-    return x[..., times_of(x) - times_of(like) :, :]
+    return x[len(x) - len(like) :]
 
 
-def _no_weights_bar(wanted, weights, edges, layout: RunLayout):
-    """Return zeros for the cotangents of weights, with the batch behind; None where none is wanted."""
+def _weights_bar(
+    wanted: RunInput, edges, future: PyTree, messages: PyTree, plan, layout: RunLayout
+):
+    """Return the cotangents of the weights, of which `wanted` has None where none is wanted.
 
-    def zeros(wanted, weight, edge):
-        behind = () if layout.batch is None or weight.ndim > edge.ndim else (layout.batch,)
-        return None if wanted is None else jnp.zeros((*weight.shape, *behind), weight.dtype)
+    W_bar_ij = sum_t S_bar_i(t) psi_j(t - d_ij), over the steps of the whole run.
+    """
+    steps = plan.steps + plan.excess
+    room = room_for_products(steps, layout.size)
 
-    return tuple(
-        tuple(zeros(*tap) for tap in zip(*each, strict=True))
-        for each in zip(wanted, weights, edges, strict=True)
-    )
+    def in_order(x):  # from the latest first
+        times = layout.times_in(x[:, plan.depth * layout.size :])
+        return times[:, ::-1].reshape(len(x), -1)
 
+    def with_room(x):
+        return jnp.pad(x, [(0, 0), (0, room * layout.size)])
 
-def _add_weights_bar(weights_bar, edges, messages, starts, sums_bar, layout: RunLayout):
-    """Add what a block contributes: the messages of each edge, times the cotangent of their sum."""
+    sums_bar = jax.tree.map(in_order, future)
+    buffers = jax.tree.map(with_room, layout.buffers_in(messages))
+    starts = window_starts(edges, plan.depth + steps + room, plan.depth, layout)
+    per_run = layout.batch is not None
 
-    def add(bar, edge, start, buffer, sum_bar):
-        sum_bar = layout.time_minor(sum_bar).reshape(edge.targets, -1)
-        per_run = layout.batch is not None
-        return bar + edge.weights_bar(sum_bar, buffer, start, per_run, layout.size)
+    def of_coupling(wanted, edges, starts, sums_bar, buffers):
+        channels = zip(jax.tree.leaves(sums_bar), jax.tree.leaves(buffers), strict=True)
+        each = [
+            [
+                group.weights_bar(bar, buffer, start, len(taps), per_run, layout.size)
+                for taps, group, start in zip(wanted, edges, starts, strict=True)
+            ]
+            for bar, buffer in channels
+        ]
+        bars = jax.tree.map(lambda *xs: sum(xs[1:], xs[0]), *each)
+        # one at a time, because a tap may need none
+        return tuple(
+            tuple(None if want is None else bar for want, bar in zip(*both, strict=True))
+            for both in zip(wanted, bars, strict=True)
+        )
 
-    def of_coupling(bars, edges, messages, starts, sums_bar):
-        channels = zip(jax.tree.leaves(messages), jax.tree.leaves(sums_bar), strict=True)
-        for buffer, sum_bar in channels:
-            bars = tuple(
-                None if bar is None else add(bar, edge, start, buffer, sum_bar)
-                for bar, edge, start in zip(bars, edges, starts, strict=True)
-            )
-        return bars
-
-    couplings = zip(weights_bar, edges, messages, starts, sums_bar, strict=True)
-    return tuple(of_coupling(*each) if jax.tree.leaves(each[0]) else each[0] for each in couplings)
+    couplings = zip(wanted.weights, edges, starts, sums_bar, buffers, strict=True)
+    return tuple(of_coupling(*each) for each in couplings)

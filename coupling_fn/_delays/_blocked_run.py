@@ -20,8 +20,9 @@ from ._buffers import (
     BlockFunction,
     BlockInput,
     RunInput,
+    added,
+    arranged_weights,
     sums_of_block,
-    times_of,
     window_starts,
     zeros_for_none,
 )
@@ -99,8 +100,8 @@ def run_blocks(
     return run_with_adjoint(floats, others)
 
 
-def _no_sums(messages: Array, weights: tuple[Array, ...], steps: int, targets: int) -> Array:
-    return jnp.zeros((steps, targets), jnp.result_type(messages, *weights))
+def _no_sums(messages: Array, weights: PyTree, steps: int, targets: int) -> Array:
+    return jnp.zeros((steps, targets), jnp.result_type(messages, *jax.tree.leaves(weights)))
 
 
 # Only what a gradient is asked for is carried backwards, because the rest would cost as much. Which
@@ -117,14 +118,18 @@ def _is_set(flag: Array) -> bool:
     return flag.size > 0
 
 
-def sums_at_present(edges, weights, messages: PyTree, block_size: int) -> PyTree:
+def sums_at_present(edges, weights, messages: PyTree, plan: RunPlan) -> tuple[PyTree, ...]:
     """Return the delayed sums at the present, of the messages before it, rounded as within a run."""
-    layout, depth = RunLayout(None, None), times_of(jax.tree.leaves(messages)[0])
-    starts = window_starts((edges,), depth, depth, layout)
+    layout, depth = RunLayout(None, None), len(jax.tree.leaves(messages)[0]) if edges else 0
+    starts = window_starts(edges, depth, depth, layout)
     buffers = jax.tree.map(layout.as_buffer, messages)
-    filled = jnp.zeros((), jnp.int32)
-    (sums,) = sums_of_block((edges,), (weights,), (buffers,), starts, filled, block_size, layout)
-    return jax.tree.map(lambda x: x[:, 0, 0], sums)
+    weights = arranged_weights(edges, weights)
+    sums = (None,) * len(edges)
+    for level, size in enumerate(plan.sizes):
+        chosen = plan.at_level(level)
+        new = sums_of_block(edges, weights, buffers, starts, 0, size, layout, chosen)
+        sums = added(sums, jax.tree.map(lambda x: x[:, 0, 0], new))
+    return sums
 
 
 def _is_primal(x: Any) -> bool:

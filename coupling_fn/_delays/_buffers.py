@@ -29,15 +29,15 @@ class RunInput(NamedTuple):
             oldest first, which ends with the present.
         source_states: for each delayed source its past states, `(lag + 1, source)`, which end with the
             present.
-        weights: for each blocked coupling the weights of each of its taps.
-        edges: the edges that these weights stand on.
+        edges: for each blocked coupling its groups of edges.
+        weights: for each of these groups the weights of each tap.
         step: the number of steps done so far.
     """
 
     state: PyTree
     messages: tuple[PyTree, ...]
     source_states: dict[str, Array]
-    weights: tuple[tuple[Array, ...], ...]
+    weights: tuple[tuple[tuple[Array, ...], ...], ...]
     edges: tuple[tuple[DelayedEdges, ...], ...]
     step: Array
 
@@ -107,27 +107,38 @@ def window_starts(
     return jax.tree.map(lambda e: e.starts(length, present, layout.size), edges, is_leaf=is_edges)
 
 
+def arranged_weights(edges, weights) -> PyTree:
+    """Return the weights of all groups of edges in the order in which sums read them."""
+    return tuple(
+        tuple(tuple(map(group.arranged, taps)) for group, taps in zip(*each, strict=True))
+        for each in zip(edges, weights, strict=True)
+    )
+
+
 def sums_of_block(
-    edges, weights, buffers, starts, filled: Array, size: int, layout: RunLayout
+    edges, weights, buffers, starts, offset: Any, size: int, layout: RunLayout, chosen: PyTree
 ) -> tuple[PyTree, ...]:
     """Return the delayed sums `(target, step, batch)` of the next `size` steps, per coupling.
 
-    `starts` are those of an empty stretch, of which `filled` steps are filled by now.
+    `weights` are arranged; `starts` are those of a buffer into which `offset` more steps have been
+    written by now. `chosen` says for each coupling which of its groups of edges count; where none does,
+    its sums are None.
     """
+    offset = jnp.asarray(offset * layout.size, jnp.int32)
 
-    def of_message(edges, weights, starts, buffer):
-        width = size * layout.size
-        first, *rest = [
-            tap.sums(weight, buffer, start, width, layout.size)
-            for tap, weight, start in zip(edges, weights, starts, strict=True)
-        ]
-        return sum(rest, first).reshape(-1, size, layout.size)
+    def of_coupling(edges, weights, buffers, starts, chosen):
+        def of_message(buffer):
+            sums = [
+                group.sums(taps, buffer, start, offset, size * layout.size, layout.size)
+                for group, taps, start, counts in zip(edges, weights, starts, chosen, strict=True)
+                if counts
+            ]
+            return sum(sums[1:], sums[0]).reshape(-1, size, layout.size)
 
-    def of_coupling(edges, weights, buffers, starts):
-        return jax.tree.map(lambda buffer: of_message(edges, weights, starts, buffer), buffers)
+        return jax.tree.map(of_message, buffers) if any(chosen) else None
 
-    starts = jax.tree.map(lambda start: start + filled * layout.size, starts)
-    return tuple(of_coupling(*each) for each in zip(edges, weights, buffers, starts, strict=True))
+    each = zip(edges, weights, buffers, starts, chosen, strict=True)
+    return tuple(of_coupling(*coupling) for coupling in each)
 
 
 def source_states_before(
@@ -147,46 +158,67 @@ def scan_stretches(
     plan: RunPlan,
     layout: RunLayout,
     *,
+    past: PyTree = None,
     reverse: bool = False,
-) -> tuple[PyTree, PyTree, PyTree]:
+) -> tuple[PyTree, PyTree, PyTree, PyTree]:
     """Scan `body` over the blocks of a run, with room in the buffers for one stretch at a time.
 
-    `body((carry, buffers), (index of the block, input)) -> ((carry, buffers), output)`. Returns the last
-    carry, the buffers of the whole run (which cost nothing where they are not used) and the outputs.
+    `body((carry, buffers), (index of the block, input)) -> ((carry, buffers), (output, times))`. Of the
+    times that it gives, which have the axes `(block, step, source[, batch])`, as many are kept as `past` has,
+    which are those before the run.
+
+    Returns:
+        The last carry, the buffers of the whole run (which cost nothing where they are not used), the
+        newest times, and the outputs.
     """
     room, depth = plan.stretch * layout.size, plan.depth * layout.size
 
     def stretch(carry, inputs):
-        carry, buffers = carry
+        carry, buffers, past = carry
         buffers = jax.tree.map(lambda x: jnp.pad(x, [(0, 0), (0, room)]), buffers)
-        (carry, buffers), out = scan(body, (carry, buffers), inputs, reverse=reverse)
+        (carry, buffers), (out, times) = scan(body, (carry, buffers), inputs, reverse=reverse)
+        times = merged_blocks(merged_blocks(times))
         newest = jax.tree.map(lambda x: x[:, -depth:], buffers)
-        return (carry, newest), (out, jax.tree.map(lambda x: x[:, depth:], buffers))
+        past = jax.tree.map(lambda x, new: jnp.concatenate([x, new])[-len(x) :], past, times)
+        return (carry, newest, past), (out, jax.tree.map(lambda x: x[:, depth:], buffers))
 
     def join(start, filled):
         return jnp.concatenate([start, *(filled[::-1] if reverse else filled)], 1)
 
     index = jnp.arange(plan.stretches * plan.blocks_per_stretch, dtype=jnp.int32)
-    parts = (plan.stretches, plan.blocks_per_stretch)
-    inputs = jax.tree.map(lambda x: x.reshape(*parts, *x.shape[1:]), (index, inputs))
-    (carry, _), (out, filled) = scan(stretch, (carry, buffers), inputs, reverse=reverse)
-    whole = jax.tree.map(join, buffers, filled)
-    return carry, whole, jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), out)
+    inputs = split_block((index, inputs), plan.stretches)
+    (carry, _, past), (out, filled) = scan(stretch, (carry, buffers, past), inputs, reverse=reverse)
+    return carry, jax.tree.map(join, buffers, filled), past, merged_blocks(out)
 
 
-def times_of(x: Array) -> int:
-    """Return how many times `([batch,] time, source)` has."""
-    return x.shape[-2]
+def added(*trees: PyTree) -> tuple[PyTree, ...]:
+    """Return the sums per coupling, of those that are not None."""
+
+    def add(*each):
+        each = [x for x in each if x is not None]
+        return jax.tree.map(lambda *xs: sum(xs[1:], xs[0]), *each) if each else None
+
+    return tuple(map(add, *trees))
+
+
+def split_block(tree: PyTree, parts: int) -> PyTree:
+    """Split the steps of a block, the first axis, into those of smaller blocks."""
+    return jax.tree.map(lambda x: x.reshape(parts, -1, *x.shape[1:]), tree)
+
+
+def merged_blocks(tree: PyTree) -> PyTree:
+    """Merge the first two axes, which count blocks and the blocks within each."""
+    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), tree)
 
 
 def pad_front(x: Array, times: int) -> Array:
-    """Pad `([batch,] time, source)` with zeros in front, up to `times` times."""
-    return jnp.pad(x, [(0, 0)] * (x.ndim - 2) + [(max(times - times_of(x), 0), 0), (0, 0)])
+    """Pad `(time, source[, batch])` with zeros in front, up to `times` times."""
+    return jnp.pad(x, [(max(times - len(x), 0), 0)] + [(0, 0)] * (x.ndim - 1))
 
 
 def pad_behind(x: Array, times: int) -> Array:
-    """Pad `([batch,] time, source)` with `times` times of zeros behind."""
-    return jnp.pad(x, [(0, 0)] * (x.ndim - 2) + [(0, times), (0, 0)])
+    """Pad `(time, source[, batch])` with `times` times of zeros behind."""
+    return jnp.pad(x, [(0, times)] + [(0, 0)] * (x.ndim - 1))
 
 
 def zeros_for_none(cotangents: PyTree, like: PyTree) -> PyTree:

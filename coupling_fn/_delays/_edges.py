@@ -1,8 +1,9 @@
 r"""Sets of delayed edges, one kind per kind of connection, each with the same methods and properties.
 
     starts(length, present, batch)        where the window of each edge begins in a flat buffer
+    arranged(weights)                     the weights in the order in which sums read them
     sums(weights, buffer, starts, ...)    the delayed sums of a block
-    weights_bar(sums_bar, buffer, ...)    the cotangent of the weights, from that of the sums
+    weights_bar(sums_bar, buffer, ...)    the cotangents of the weights, from those of all sums of a run
     transposed()                          the same edges from targets to sources
     shape, targets, ndim                  (targets, sources); the number of targets; axes of the weights
 
@@ -11,10 +12,12 @@ delayed sum again: over the transposed edges, in reversed time. So `transposed()
 buffer of cotangents, the latest first, is the adjoint, and nothing else has to be written.
 
 A buffer is `(source, time * batch)`, and `starts(length, present, batch)` is for one of `length`
-times of which `present` are filled.
+times of which `present` are filled. Weights come one array per tap: a rounded lag is one tap, a read
+between two steps is two, of which the second reads one step earlier.
 """
 
-from typing import TypeAlias
+from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 import equinox as eqx
 import jax
@@ -25,7 +28,7 @@ from jax.sharding import Mesh
 
 from .._connectome import Layout, SparseConnection, Weights, take
 from .._core import by_node, on_each
-from ._windows import correlate_windows, gather_windows, sum_windows
+from ._windows import correlate_windows, gather_windows, sum_windows, weighted_windows
 
 
 class DenseEdges(eqx.Module):
@@ -47,22 +50,39 @@ class DenseEdges(eqx.Module):
         return DenseEdges(by_node(self.mesh, self.lags.T, 0), self.mesh)
 
     def starts(self, length: int, present: int, batch: int) -> Array:
+        """Return starts `(source, target)`: a slot per source."""
         sources = jnp.arange(self.lags.shape[1], dtype=self.lags.dtype)
-        return (sources[None] * length + present - self.lags) * batch
+        return by_node(self.mesh, ((sources[None] * length + present - self.lags) * batch).T, 1)
 
-    def sums(self, weights: Array, buffer: Array, starts: Array, width: int, batch: int) -> Array:
-        def of_targets(starts, weights, buffer):
-            return sum_windows(weights, buffer, starts, width, batch)
+    def arranged(self, weights: Array) -> Array:
+        return by_node(self.mesh, weights.swapaxes(0, 1), 1)
 
-        return on_each(self.mesh, of_targets, (starts, weights), (buffer,))
+    def sums(
+        self,
+        weights: Sequence[Array],
+        buffer: Array,
+        starts: Array,
+        offset: Any,
+        width: int,
+        batch: int,
+    ) -> Array:
+        def of_targets(starts, weights, buffer, offset):
+            return sum_windows(weights, buffer, starts, offset, width, batch)
+
+        return on_each(
+            self.mesh, of_targets, (starts, weights), (buffer, offset), axes=(1, 1), out=0
+        )
 
     def weights_bar(
-        self, sums_bar: Array, buffer: Array, starts: Array, per_run: bool, batch: int
-    ) -> Array:
+        self, sums_bar: Array, buffer: Array, starts: Array, taps: int, per_run: bool, batch: int
+    ) -> list[Array]:
         def of_targets(starts, sums_bar, buffer):
-            return correlate_windows(sums_bar, buffer, starts, per_run, batch)
+            return correlate_windows(
+                sums_bar, buffer, starts, taps=taps, batch=batch, per_run=per_run
+            )
 
-        return on_each(self.mesh, of_targets, (starts, sums_bar), (buffer,))
+        bars = on_each(self.mesh, of_targets, (starts, sums_bar), (buffer,), axes=(1, 0), out=1)
+        return [by_node(self.mesh, bar.swapaxes(0, 1), 0) for bar in bars]
 
 
 class UniformEdges(eqx.Module):
@@ -83,22 +103,40 @@ class UniformEdges(eqx.Module):
     def starts(self, length: int, present: int, batch: int) -> Array:
         return (present - self.lag) * batch
 
-    def sums(self, weights: Array, buffer: Array, starts: Array, width: int, batch: int) -> Array:
-        window = lax.dynamic_slice_in_dim(buffer, starts, width, 1)
-        if weights.ndim == 2:
-            return jnp.matmul(weights, window, precision=lax.Precision.HIGHEST)
-        window = window.reshape(window.shape[0], -1, batch)
-        summed = jnp.einsum("ijb,jmb->imb", weights, window, precision=lax.Precision.HIGHEST)
-        return summed.reshape(weights.shape[0], -1)
+    def arranged(self, weights: Array) -> Array:
+        return weights
+
+    def sums(
+        self,
+        weights: Sequence[Array],
+        buffer: Array,
+        starts: Array,
+        offset: Any,
+        width: int,
+        batch: int,
+    ) -> Array:
+        def of_tap(tap, weights):
+            window = lax.dynamic_slice_in_dim(buffer, starts + (offset - tap * batch), width, 1)
+            if weights.ndim == 2:
+                return jnp.matmul(weights, window, precision=lax.Precision.HIGHEST)
+            window = window.reshape(window.shape[0], -1, batch)
+            summed = jnp.einsum("ijb,jmb->imb", weights, window, precision=lax.Precision.HIGHEST)
+            return summed.reshape(weights.shape[0], -1)
+
+        first, *rest = (of_tap(*each) for each in enumerate(weights))
+        return sum(rest, first)
 
     def weights_bar(
-        self, sums_bar: Array, buffer: Array, starts: Array, per_run: bool, batch: int
-    ) -> Array:
-        window = lax.dynamic_slice_in_dim(buffer, starts, sums_bar.shape[1], 1)
-        if not per_run:
-            return jnp.matmul(sums_bar, window.T, precision=lax.Precision.HIGHEST)
-        sums_bar, window = (x.reshape(x.shape[0], -1, batch) for x in (sums_bar, window))
-        return jnp.einsum("imb,jmb->ijb", sums_bar, window, precision=lax.Precision.HIGHEST)
+        self, sums_bar: Array, buffer: Array, starts: Array, taps: int, per_run: bool, batch: int
+    ) -> list[Array]:
+        def of_tap(tap):
+            window = lax.dynamic_slice_in_dim(buffer, starts - tap * batch, sums_bar.shape[1], 1)
+            if not per_run:
+                return jnp.matmul(sums_bar, window.T, precision=lax.Precision.HIGHEST)
+            both = (x.reshape(x.shape[0], -1, batch) for x in (sums_bar, window))
+            return jnp.einsum("imb,jmb->ijb", *both, precision=lax.Precision.HIGHEST)
+
+        return [of_tap(tap) for tap in range(taps)]
 
 
 class PaddedEdges(eqx.Module):
@@ -124,29 +162,39 @@ class PaddedEdges(eqx.Module):
         lags = take(self.lags, self.by_target.edges) if self.lags.ndim else self.lags
         return (self.by_target.rows.source * length + present - lags) * batch
 
-    def sums(self, weights: Array, buffer: Array, starts: Array, width: int, batch: int) -> Array:
-        def of_bucket(bucket, starts, weights, buffer):
-            each = zip(bucket.split(starts), bucket.split(weights), strict=True)
-            sums = [
-                sum_windows(jnp.swapaxes(weights, 0, 1), buffer, starts.T, width, batch)
-                for starts, weights in each
-            ]
-            return bucket.join(sums)
+    def arranged(self, weights: Array) -> Array:
+        return weights
 
-        return self.by_target.rows.on_each(of_bucket, (starts, weights), (buffer,))
+    def sums(
+        self,
+        weights: Sequence[Array],
+        buffer: Array,
+        starts: Array,
+        offset: Any,
+        width: int,
+        batch: int,
+    ) -> Array:
+        def of_buckets(rows, starts, weights, buffer, offset):
+            each = zip(rows.split(starts), zip(*map(rows.split, weights), strict=True), strict=True)
+            return rows.join([sum_windows(w, buffer, s, offset, width, batch) for s, w in each])
+
+        return self.by_target.rows.on_each(of_buckets, (starts, weights), (buffer, offset))
 
     def weights_bar(
-        self, sums_bar: Array, buffer: Array, starts: Array, per_run: bool, batch: int
-    ) -> Array:
-        def of_bucket(bucket, starts, sums_bar, buffer):
-            each = zip(bucket.split(starts), bucket.split_rows(sums_bar), strict=True)
+        self, sums_bar: Array, buffer: Array, starts: Array, taps: int, per_run: bool, batch: int
+    ) -> list[Array]:
+        def of_buckets(rows, starts, sums_bar, buffer):
+            each = zip(rows.split(starts), rows.split_rows(sums_bar), strict=True)
             parts = [
-                correlate_windows(sums_bar, buffer, starts.T, per_run, batch)
-                for starts, sums_bar in each
+                correlate_windows(bar, buffer, s, taps=taps, batch=batch, per_run=per_run)
+                for s, bar in each
             ]
-            return jnp.concatenate([jnp.swapaxes(x, 0, 1).reshape(-1, *x.shape[2:]) for x in parts])
+            return [
+                jnp.concatenate([part.reshape(-1, *part.shape[2:]) for part in of_tap])
+                for of_tap in zip(*parts, strict=True)
+            ]
 
-        return self.by_target.rows.on_each(of_bucket, (starts, sums_bar), (buffer,))
+        return self.by_target.rows.on_each(of_buckets, (starts, sums_bar), (buffer,))
 
 
 class StoredEdges(eqx.Module):
@@ -155,7 +203,7 @@ class StoredEdges(eqx.Module):
     lags: Array  # (edge,) or ()
     target: Array
     source: Array
-    shape: tuple[int, ...] = eqx.field(static=True)
+    shape: tuple[int, int] = eqx.field(static=True)
     ndim = 1
 
     @property
@@ -168,46 +216,57 @@ class StoredEdges(eqx.Module):
     def starts(self, length: int, present: int, batch: int) -> Array:
         return (self.source * length + present - self.lags) * batch
 
-    def sums(self, weights: Array, buffer: Array, starts: Array, width: int, batch: int) -> Array:
-        windows = gather_windows(buffer.reshape(-1), starts, width)
-        if weights.ndim == 1:
-            products = weights[:, None] * windows
-        else:
-            windows = windows.reshape(len(windows), -1, batch)
-            products = (weights[:, None] * windows).reshape(len(windows), width)
-        return jax.ops.segment_sum(products, self.target, num_segments=self.shape[0])
+    def arranged(self, weights: Array) -> Array:
+        return weights
+
+    def sums(
+        self,
+        weights: Sequence[Array],
+        buffer: Array,
+        starts: Array,
+        offset: Any,
+        width: int,
+        batch: int,
+    ) -> Array:
+        def products(tap, weights):
+            windows = gather_windows(buffer.reshape(-1), starts + (offset - tap * batch), width)
+            return weighted_windows(weights, windows, batch)
+
+        first, *rest = (products(*each) for each in enumerate(weights))
+        return jax.ops.segment_sum(sum(rest, first), self.target, num_segments=self.shape[0])
 
     def weights_bar(
-        self, sums_bar: Array, buffer: Array, starts: Array, per_run: bool, batch: int
-    ) -> Array:
+        self, sums_bar: Array, buffer: Array, starts: Array, taps: int, per_run: bool, batch: int
+    ) -> list[Array]:
         # A BCOO may be padded with entries whose indices are out of range: they get 0.
-        sums_bar = sums_bar.at[self.target].get(mode="fill", fill_value=0)
-        products = gather_windows(buffer.reshape(-1), starts, sums_bar.shape[1]) * sums_bar
-        if not per_run:
-            return products.sum(1)
-        return products.reshape(len(products), -1, batch).sum(1)
+        target = jnp.minimum(self.target, self.shape[0] - 1)
+        there = self.target < self.shape[0]
+        bars = correlate_windows(
+            sums_bar, buffer, starts[None], target, taps=taps, batch=batch, per_run=per_run
+        )
+        return [jnp.where(there[:, None] if per_run else there, bar[0], 0) for bar in bars]
 
 
 DelayedEdges: TypeAlias = DenseEdges | UniformEdges | PaddedEdges | StoredEdges
 
 
 def delayed_edges(
-    conn: Weights, lags: Array, mesh: Mesh | None = None
-) -> tuple[Array, DelayedEdges]:
-    """Return the stored weights of a connection, and the edges that they stand on."""
+    conns: Sequence[Weights], lags: Array, mesh: Mesh | None = None
+) -> tuple[tuple[Array, ...], DelayedEdges]:
+    """Return the stored weights of each tap, and the edges that they stand on, of connections alike."""
+    conn = conns[0]
     if mesh is not None and conn.shape[0] % mesh.size:
         mesh = (
             None  # its targets are not the nodes of the network, but the regions of a surface, say
         )
     if isinstance(conn, SparseConnection):
-        edges = PaddedEdges(lags, conn.by_target, conn.by_source)
-        return conn.by_target.filled(conn.weights), edges
+        weights = tuple(conn.by_target.filled(each.weights) for each in conns)
+        return weights, PaddedEdges(lags, conn.by_target, conn.by_source)
     if isinstance(conn, BCOO):
         target, source = conn.indices.T
-        return conn.data, StoredEdges(lags, target, source, conn.shape)
-    if lags.ndim == 0:
-        return conn, UniformEdges(lags, conn.shape, mesh)
-    return conn, DenseEdges(lags, mesh)
+        return tuple(each.data for each in conns), StoredEdges(lags, target, source, conn.shape)
+    edges = UniformEdges(lags, conn.shape, mesh) if lags.ndim == 0 else DenseEdges(lags, mesh)
+    return tuple(conns), edges
 
 
 def transpose_weights(edges: DelayedEdges, weights: Array) -> Array:

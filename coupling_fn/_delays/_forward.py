@@ -7,8 +7,11 @@ $$S_i(t) = \sum_j W_{ij}\, \psi_j(t - d_{ij}),$$
 
 read messages of times up to $t_0 + m - d_{ij} \le t_0$, all of which have been sent.
 
-Shapes: messages $\psi$ `([batch,] time, source)`, buffers `(source, time * batch)`, sums `([batch,]
-step, target)`.
+Where a few edges are too short for a large block, blocks are nested: the sums of the long edges are computed
+for a large block, those of the shorter ones for each small block inside, and added.
+
+Shapes: messages $\psi$ `(time, source[, batch])`, buffers `(source, time * batch)`, sums `(step, target[,
+batch])`.
 """
 
 from collections.abc import Callable
@@ -16,19 +19,23 @@ from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 from jax import Array
 
-from .._core import PyTree
+from .._core import PyTree, scan
 from ._buffers import (
     BlockInput,
     BlockOutput,
     RunInput,
     Saved,
+    added,
+    arranged_weights,
+    merged_blocks,
     pad_front,
     scan_stretches,
     source_states_before,
+    split_block,
     sums_of_block,
-    times_of,
     window_starts,
 )
 from ._plan import RunPlan
@@ -82,43 +89,69 @@ def forward(
         batched: in the structure of `args`, which leaves have the batch in front.
         args: what the run starts from.
     """
-    consts, run = args
-    size, depth = plan.block_size, plan.depth
+    consts, run = layout.behind(args.consts, batched.consts), args.run
+    depth = plan.depth
     block = layout.over_runs(
         call_block(program), (batched.consts, BlockInput(True, True, True, batched.run.step))
     )
     state = layout.with_batch(run.state, batched.run.state)
     messages = layout.with_batch(run.messages, batched.run.messages)
     sources = layout.with_batch(run.source_states, batched.run.source_states)
-    weights = layout.weights_behind(run.weights, batched.run.weights)
+    weights = arranged_weights(run.edges, layout.behind(run.weights, batched.run.weights))
+    step = layout.behind(run.step, batched.run.step)
     starts = window_starts(run.edges, depth + plan.stretch, depth, layout)
 
-    def one_block(carry, inputs):
+    def blocks(carry, done, given, level=0):
+        """Take the steps of a block of one of the sizes, given the sums over longer edges."""
         state, (messages, sources) = carry
-        index, _ = inputs
-        filled = index % plan.blocks_per_stretch * size
-        sums = sums_of_block(run.edges, weights, messages, starts, filled, size, layout)
-        sums = jax.tree.map(layout.time_major, sums)
-        before = source_states_before(sources, handed, depth + filled, layout)
-        out = block((consts, BlockInput(state, before, sums, run.step + index * size)))
-        new = layout.on_all_devices(out.messages), layout.on_own_device(out.source_states)
-        buffers = layout.write((messages, sources), new, depth + filled)
-        return (out.state, buffers), (out.record, (state, sums) if save else None)
+        size, filled = plan.sizes[level], done % plan.stretch
+        sums = sums_of_block(
+            run.edges, weights, messages, starts, filled, size, layout, plan.at_level(level)
+        )
+        sums = added(given, jax.tree.map(layout.time_major, sums))
+        if level + 1 < len(plan.sizes):
+            smaller = plan.sizes[level + 1]
+            parts = size // smaller
 
-    buffers = jax.tree.map(lambda x: pad_front(x, depth), (messages, sources))
+            def part(carry, inputs):
+                number, given = inputs
+                return blocks(carry, done + number * smaller, given, level + 1)
+
+            inputs = jnp.arange(parts, dtype=jnp.int32), split_block(sums, parts)
+            carry, out = scan(part, carry, inputs)
+            return carry, merged_blocks(out)
+        before = source_states_before(sources, handed, depth + filled, layout)
+        out = block((consts, BlockInput(state, before, sums, step + done)))
+        new = layout.on_all_devices(out.messages), layout.on_own_device(out.source_states)
+        written = new[0], {key: new[1][key] for key in handed}
+        buffers = layout.write((messages, sources), written, depth + filled)
+        kept = (out.record, (state, sums) if save else None), new[1]
+        return (out.state, buffers), jax.tree.map(lambda x: x[None], kept)
+
+    past = {key: pad_front(x, len(x) + plan.excess) for key, x in sources.items()}
+    buffers = messages, {key: sources[key] for key in handed}
+    buffers = jax.tree.map(lambda x: pad_front(x, depth), buffers)
     buffers = layout.on_all_devices(buffers[0]), layout.on_own_device(buffers[1])
     buffers = jax.tree.map(layout.as_buffer, buffers)
-    state, (messages, buffers), (record, saved) = scan_stretches(
-        one_block, state, buffers, None, plan, layout
+    nothing = (None,) * len(run.edges)
+    state, (messages, buffers), past, (record, saved) = scan_stretches(
+        lambda carry, inputs: blocks(carry, inputs[0] * plan.sizes[0], nothing),
+        state,
+        buffers,
+        None,
+        plan,
+        layout,
+        past=layout.on_own_device(past),
     )
-    present = depth + plan.steps - 1
+    record, saved = merged_blocks((record, saved))
+    # What was sent before the present, without the steps past the end of the run.
     history = {
-        key: layout.read(buffers[key], present + 1 - times_of(x), times_of(x) - 1)
-        for key, x in sources.items()
+        key: x[len(x) - plan.excess - len(sources[key]) : len(x) - plan.excess - 1]
+        for key, x in past.items()
     }
-    messages, buffers = layout.buffers_out((messages, {key: buffers[key] for key in handed}))
+    messages, buffers = layout.buffers_out((messages, buffers))
     if not save_messages:
         messages = jax.tree.map(lambda x: x[..., :0], messages)  # see `run_blocks`
-    states, sums = layout.scan_axis_second(saved) if save else (None, None)
-    record = layout.scan_axis_second(record)
-    return RunOutput(state, history, record), Saved(states, sums, messages, buffers)
+    states, sums = layout.in_front(saved) if save else (None, None)
+    out = layout.in_front(RunOutput(state, history, record))
+    return out, Saved(states, sums, messages, buffers)

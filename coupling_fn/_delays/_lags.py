@@ -7,7 +7,7 @@ are either rounded, which has no gradient, or kept fractional and read between t
 
 import warnings
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -101,51 +101,74 @@ def lags(
     return _without_absent(steps, weights != 0, jnp)
 
 
+class LagBounds(NamedTuple):
+    """The smallest and the largest lag that each edge may have. [steps]
+
+    Two numbers, which hold for all edges, or two arrays of whole numbers, `(target, source)` or `(edge,)`.
+    """
+
+    smallest: Any
+    largest: Any
+
+
 def lag_bounds(
-    lengths: Lengths,
+    lengths: Lengths | Num[ArrayLike, "subject target source"],
     speed: Scalar | Num[ArrayLike, " speed"] | tuple[float, ...],
     dt: float,
-    weights: Num[ArrayLike, "target source"] | Num[ArrayLike, " edge"] | None = None,
-) -> tuple[int, int]:
-    """Compute the smallest and the largest lag of runs whose speed or lengths vary.
+    weights: Num[ArrayLike, "..."] | None = None,
+) -> LagBounds:
+    """Compute the smallest and the largest lag of each edge, in runs whose speed or lengths vary.
 
-    A network built with `lag_bounds` accepts any lags between them without compiling again.
+    A network built with `lag_bounds` accepts any lags between them without compiling again, and runs as
+    fast as with fixed lags where they are not small: an edge goes step by step only if it may have a
+    lag of less than 4 steps.
 
     Args:
-        lengths: all tract lengths that a run may have. [mm]
+        lengths: all tract lengths that a run may have, `(target, source)` or `(edge,)`; or those of
+            several subjects, `(subject, target, source)`. [mm]
         speed: all conduction speeds that a run may have, or the two extremes. [mm/ms]
         dt: time step. [ms]
-        weights: if given, edges of weight 0 do not count, whatever their length is, NaN and -1 too.
-            [any unit]
+        weights: if given, edges of weight 0 do not count, whatever their length is, NaN and -1 too; in
+            the shape of `lengths`. Give them where the diagonal is 0, say: an edge of length 0 would be
+            read at every step. [any unit]
 
     Returns:
-        A lower and an upper bound of every lag, before and after rounding; (0, 0) if no edge counts.
-        [steps]
+        A lower and an upper bound of every lag, before and after rounding, each in the shape of the
+        lengths of one subject; (0, 0) if no edge counts. An edge that does not count has the largest
+        lag of all. [steps]
 
     Raises:
         ValueError: if `lengths` is empty, the length of an edge is negative or not finite (with
             `weights`: of an edge whose weight is not 0), or speed or dt is not positive.
 
     Example:
-        >>> cf.lag_bounds(jnp.array([[10.0, 100.0]]), speed=(2.0, 10.0), dt=1.0)
-        (1, 51)
+        >>> cf.lag_bounds(jnp.array([[10.0, 100.0]]), speed=(2.0, 10.0), dt=1.0).largest.tolist()
+        [[6, 51]]
     """
     checked, weights = _checked_lengths(lengths, speed, dt, weights)
     each, speeds = np.asarray(checked), np.asarray(speed)
     if not each.size:
         raise ValueError("`lengths` is empty: there is nothing to bound.")
-    if weights is not None:
-        each = each[np.asarray(weights) != 0]
-        if not each.size:
-            return 0, 0
+    there = np.ones(each.shape, bool) if weights is None else np.asarray(weights) != 0
+    if not there.any():
+        return LagBounds(0, 0)
+    subjects = tuple(range(max(each.ndim - 2, 0)))
+    shortest = np.where(there, each, np.inf).min(subjects)
+    longest = np.where(there, each, -np.inf).max(subjects)
+    there = there.any(subjects)
     smallest, largest = [], []
     for dtype in (np.float32, np.float64):  # because a run may compute its lags in either
-        shortest, longest, fast, slow, step = (
-            np.asarray(x, dtype) for x in (each.min(), each.max(), speeds.max(), speeds.min(), dt)
-        )
-        smallest.append(int(np.floor(shortest / fast / step)))
-        largest.append(int(np.floor(longest / slow / step)) + 1)
-    return min(smallest), max(largest)
+        fast, slow, step = (np.asarray(x, dtype) for x in (speeds.max(), speeds.min(), dt))
+        short, long = (np.where(there, x, 0).astype(dtype) for x in (shortest, longest))
+        smallest.append(np.floor(short / fast / step))
+        largest.append(np.floor(long / slow / step) + 1)
+    low, high = np.min(smallest, 0).astype(np.int64), np.max(largest, 0).astype(np.int64)
+    last = high[there].max()
+    low = np.where(there, low, max(last - 1, low[there].min()))
+    high = np.where(there, high, last)
+    if not each.ndim:
+        return LagBounds(int(low), int(high))
+    return LagBounds(low.astype(np.int32), high.astype(np.int32))
 
 
 def _without_absent(steps, present, xp):
@@ -229,11 +252,16 @@ def checked_lags(lags: Any) -> Array | None:
     return constant(np.asarray(lags, np.int32)) if known(lags) else lags.astype(jnp.int32)
 
 
-def checked_bounds(lags: Array | None, bounds: Any) -> tuple[int, int]:
-    """Return the smallest and largest lag: `bounds` if given, else those of the known `lags`."""
+def checked_bounds(
+    lags: Array | None, bounds: Any
+) -> tuple[tuple[int, int], tuple[np.ndarray, np.ndarray] | None]:
+    """Return the smallest and largest lag of all edges, and of each, where `bounds` says that.
+
+    They are those of the known `lags` if `bounds` is None.
+    """
     if bounds is None:
         if lags is None:
-            return (0, 0)
+            return (0, 0), None
         if not known(lags):
             raise ValueError(
                 "These `lags` are traced, so their values are not known yet, and the network must know "
@@ -241,30 +269,57 @@ def checked_bounds(lags: Array | None, bounds: Any) -> tuple[int, int]:
                 "`jax.numpy` returns is traced, constants too: make known lags of NumPy arrays there."
             )
         values = np.asarray(lags)  # `np.min` of an array of JAX would be traced inside `jit`
-        return int(values.min()), int(values.max())
+        return (int(values.min()), int(values.max())), None
     pair = isinstance(bounds, Sequence) and len(bounds) == 2
-    if not pair or not all(isinstance(b, (int, np.integer)) for b in bounds):
+    if not pair or not all(known(b) and _is_whole(b) for b in bounds):
         raise TypeError(
-            f"`lag_bounds` must be whole numbers (smallest, largest), not {bounds!r}: use "
-            "lag_bounds(lengths, speed, dt)."
+            "`lag_bounds` must be whole numbers (smallest, largest), or an array of them for each, not "
+            f"{bounds!r}: use lag_bounds(lengths, speed, dt)."
         )
-    smallest, largest = (int(b) for b in bounds)
-    if not 0 <= smallest <= largest:
-        raise ValueError(f"`lag_bounds` must be 0 ≤ smallest ≤ largest, not {bounds}.")
-    return smallest, largest
+    smallest, largest = (np.asarray(b) for b in bounds)
+    if smallest.shape != largest.shape or smallest.ndim > 2 or not smallest.size:
+        raise ValueError(
+            "`lag_bounds` must be two numbers, or two arrays (target, source) or (edge,); they have the "
+            f"shapes {smallest.shape} and {largest.shape}."
+        )
+    if not ((smallest >= 0) & (smallest <= largest)).all():
+        shown = (
+            bounds if not smallest.ndim else f"{smallest.min()} and more, {largest.min()} and more"
+        )
+        raise ValueError(f"`lag_bounds` must be 0 ≤ smallest ≤ largest, not {shown}.")
+    if lags is not None and smallest.ndim and lags.shape != smallest.shape:
+        raise ValueError(
+            f"`lag_bounds` has one pair per edge, {smallest.shape}, and `lags` has the shape {lags.shape}; "
+            "they must be alike."
+        )
+    span = int(smallest.min()), int(largest.max())
+    return span, ((smallest.astype(np.int32), largest.astype(np.int32)) if smallest.ndim else None)
 
 
-def within_bounds(lags: Array, smallest: int, largest: int) -> Array:
+def _is_whole(x: Any) -> bool:
+    return isinstance(x, int | np.integer) or (
+        hasattr(x, "dtype") and np.issubdtype(x.dtype, np.integer)
+    )
+
+
+def within_bounds(
+    lags: Array, smallest: int, largest: int, each: tuple[Any, Any] | None = None
+) -> Array:
     """Return `lags`; raise an error, at run time if they are traced, where they leave the bounds.
 
-    Nothing is clamped. Fractional lags may leave the bounds by the rounding of `lengths / speed / dt`.
+    `smallest` and `largest` are those of all edges, and `each` has those of each edge. Nothing is clamped.
+    Fractional lags may leave the bounds by the rounding of `lengths / speed / dt`.
     """
     values = (
         np.asarray(lags) if known(lags) else lags
     )  # known lags are checked now, also under `jit`
     whole = jnp.issubdtype(lags.dtype, jnp.integer)
     slack = 0 if whole else min(4 * float(jnp.finfo(lags.dtype).eps) * largest, 0.01)
-    outside = ~((values >= smallest - slack) & (values <= largest + slack))  # NaN is outside, too.
+    low, high = (smallest, largest) if each is None else each
+    if jnp.ndim(low):
+        low, high = (np.asarray(x) if known(x) else x for x in (low, high))
+        low, high = low.astype(lags.dtype), high.astype(lags.dtype)
+    outside = ~((values >= low - slack) & (values <= high + slack))  # NaN is outside, too.
     message = (
         f"A lag leaves the network's bounds of {smallest} to {largest} steps: a speed or a length lies "
         "outside the ranges that `lag_bounds` was given."

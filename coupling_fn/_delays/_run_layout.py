@@ -1,11 +1,9 @@
 """How the arrays of one run, or of a batch of runs, are laid out in a blocked run.
 
-Outside of buffers arrays are `(time, source)`, with the batch in front if there is one. In a
-buffer times
-lie next to each other and the batch behind each: `(source, time * batch)`. With the batch behind,
-one index
-moves a contiguous row of all runs: a sweep of 32 runs of 90 regions is 2.4 times as fast as with the
-batch in front, where XLA gathers single numbers.
+Inside of a run, the batch is the last axis of every array: `(time, source, batch)`, and in a buffer, where
+the times of a source lie next to each other, `(source, time * batch)`. So one index moves a contiguous
+row of all runs: a sweep of 32 runs of 90 regions is 2.4 times as fast as with the batch in front, where XLA
+gathers single numbers. JAX passes batches into and out of a run with the batch in front.
 """
 
 from collections.abc import Callable
@@ -31,70 +29,70 @@ class RunLayout(NamedTuple):
         """How many runs there are."""
         return self.batch or 1
 
-    # --- the batch axis in front ---
+    # --- the batch axis ---
 
     def over_runs(self, fn: Callable[[Any], Any], batched: Any) -> Callable[[Any], Any]:
-        """Return `fn` for all runs; `batched` marks the leaves that have the batch in front."""
+        """Return `fn` for all runs; `batched` marks the leaves that have the batch, as the last axis."""
         if self.batch is None:
             return fn
-        return jax.vmap(fn, in_axes=(jax.tree.map(lambda b: 0 if b else None, batched),))
+        axes = jax.tree.map(lambda b: -1 if b else None, batched)
+        return jax.vmap(fn, in_axes=(axes,), out_axes=-1)
+
+    def behind(self, tree: PyTree, batched: PyTree) -> PyTree:
+        """Move the batch from the front to the back of the leaves that have it; the others stay shared."""
+        return jax.tree.map(lambda x, b: jnp.moveaxis(x, 0, -1) if b else x, tree, batched)
 
     def with_batch(self, tree: PyTree, batched: PyTree) -> PyTree:
-        """Add the batch axis to every leaf that does not have it."""
+        """Move the batch to the back of the leaves that have it, and add it to those that do not."""
         if self.batch is None:
             return tree
 
         def spread(x, has_batch):
-            return x if has_batch else jnp.broadcast_to(x, (self.batch, *x.shape))
+            return x if has_batch else jnp.broadcast_to(x[..., None], (*x.shape, self.batch))
 
-        return jax.tree.map(spread, tree, batched)
+        return jax.tree.map(spread, self.behind(tree, batched), batched)
 
     def zeros(self, tree: PyTree, batched: PyTree) -> PyTree:
-        """Return zeros for a cotangent per run of every leaf."""
-        front = () if self.batch is None else (self.batch,)
+        """Return zeros for a cotangent per run of every leaf, which has the batch behind if any."""
+        if self.batch is None:
+            return jax.tree.map(jnp.zeros_like, tree)
 
         def zeros(x, has_batch):
-            return jnp.zeros(x.shape if has_batch else (*front, *x.shape), x.dtype)
+            return jnp.zeros(x.shape if has_batch else (*x.shape, self.batch), x.dtype)
 
         return jax.tree.map(zeros, tree, batched)
 
-    def scan_axis_second(self, tree: PyTree) -> PyTree:
-        """Swap the axis that a scan stacked and the batch; it is its own inverse."""
-        return tree if self.batch is None else jax.tree.map(lambda x: x.swapaxes(0, 1), tree)
-
-    # --- the batch axis behind ---
-
-    def weights_behind(self, weights: PyTree, batched: PyTree) -> PyTree:
-        """Move the batch of weights that differ between runs to the back; shared ones stay shared."""
-        return jax.tree.map(lambda w, b: jnp.moveaxis(w, 0, -1) if b else w, weights, batched)
-
-    def weights_in_front(self, weights: PyTree) -> PyTree:
-        """Move the batch of the cotangents of weights from the back to the front."""
+    def in_front(self, tree: PyTree) -> PyTree:
+        """Move the batch from the back to the front, as what leaves a batched function has it."""
         if self.batch is None:
-            return weights
-        return jax.tree.map(lambda w: jnp.moveaxis(w, -1, 0), weights)
+            return tree
+        return jax.tree.map(lambda x: jnp.moveaxis(x, -1, 0), tree)
 
     # --- buffers ---
 
     def time_minor(self, x: Array) -> Array:
-        """Turn `([batch,] time, source)` into `(source, time, batch)`."""
-        return x.T[:, :, None] if self.batch is None else x.transpose(2, 1, 0)
+        """Turn `(time, source[, batch])` into `(source, time, batch)`."""
+        return x.T[:, :, None] if self.batch is None else x.swapaxes(0, 1)
 
     def time_major(self, x: Array) -> Array:
-        """Turn `(source, time, batch)` into `([batch,] time, source)`."""
-        return x[:, :, 0].T if self.batch is None else x.transpose(2, 1, 0)
+        """Turn `(source, time, batch)` into `(time, source[, batch])`."""
+        return x[:, :, 0].T if self.batch is None else x.swapaxes(0, 1)
 
     def as_buffer(self, x: Array) -> Array:
-        """Turn `([batch,] time, source)` into a buffer `(source, time * batch)`."""
-        return self.time_minor(x).reshape(x.shape[-1], -1)
+        """Turn `(time, source[, batch])` into a buffer `(source, time * batch)`."""
+        return self.time_minor(x).reshape(x.shape[1], -1)
+
+    def times_in(self, buffer: Array) -> Array:
+        """Turn a buffer into `(source, time, batch)`."""
+        return buffer.reshape(len(buffer), -1, self.size)
 
     def read(self, buffer: Array, first: Array | int, times: int) -> Array:
-        """Return some times of a buffer, as `([batch,] time, source)`."""
+        """Return some times of a buffer, as `(time, source[, batch])`."""
         part = lax.dynamic_slice_in_dim(buffer, first * self.size, times * self.size, 1)
-        return self.time_major(part.reshape(len(buffer), times, self.size))
+        return self.time_major(self.times_in(part))
 
     def write(self, buffers: PyTree, block: PyTree, first: Array | int) -> PyTree:
-        """Write `([batch,] time, source)` into buffers, in place, from time `first` on."""
+        """Write `(time, source[, batch])` into buffers, in place, from time `first` on."""
 
         def write(buffer, x):
             return lax.dynamic_update_slice_in_dim(buffer, self.as_buffer(x), first * self.size, 1)
@@ -102,8 +100,8 @@ class RunLayout(NamedTuple):
         return jax.tree.map(write, buffers, block)
 
     def add(self, buffer: Array, x: Array, first: Array | int) -> Array:
-        """Add `([batch,] time, source)` to some times of a buffer."""
-        part = lax.dynamic_slice_in_dim(buffer, first * self.size, x.shape[-2] * self.size, 1)
+        """Add `(time, source[, batch])` to some times of a buffer."""
+        part = lax.dynamic_slice_in_dim(buffer, first * self.size, len(x) * self.size, 1)
         part = part + self.as_buffer(x)
         return lax.dynamic_update_slice_in_dim(buffer, part, first * self.size, 1)
 
@@ -111,23 +109,19 @@ class RunLayout(NamedTuple):
         """Return buffers with the batch in front, as what leaves a batched function must have it."""
         if self.batch is None:
             return tree
-
-        def out(x):
-            return x.reshape(len(x), -1, self.batch).transpose(2, 0, 1)
-
-        return jax.tree.map(out, tree)
+        return jax.tree.map(lambda x: jnp.moveaxis(self.times_in(x), -1, 0), tree)
 
     def buffers_in(self, tree: PyTree) -> PyTree:
-        """Return the inverse of `buffers_out`."""
+        """Return buffers from what `buffers_out` returned, once the batch is behind."""
         if self.batch is None:
             return tree
-        return jax.tree.map(lambda x: x.transpose(1, 2, 0).reshape(x.shape[1], -1), tree)
+        return jax.tree.map(lambda x: x.reshape(len(x), -1), tree)
 
     # --- devices ---
 
     def on_own_device(self, tree: PyTree) -> PyTree:
-        """Place `([batch,] time, source)` so that each device has its own nodes."""
-        return by_node(self.mesh, tree)
+        """Place `(time, source[, batch])` so that each device has its own nodes."""
+        return by_node(self.mesh, tree, 1)
 
     def on_all_devices(self, tree: PyTree) -> PyTree:
         """Place it so that each device has all of it: what devices exchange once per block."""

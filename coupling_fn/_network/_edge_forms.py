@@ -23,7 +23,7 @@ from .._connectome import (
     weighted_sum,
     with_weights,
 )
-from .._delays import gather
+from .._delays import EdgeSplit, gather
 
 
 @singledispatch
@@ -42,9 +42,9 @@ def _(conn: SparseConnection, values: Array) -> Array:
     return values[conn.target, conn.source] if values.ndim == 2 else values
 
 
-def can_split(conn: Any, lags: Array) -> bool:
-    """Return whether an `EdgeSplit` of these lags can name edges of the connection (a BCOO has none)."""
-    return not isinstance(conn, BCOO) and lags.ndim == (
+def can_split(conn: Any, split: EdgeSplit) -> bool:
+    """Return whether an `EdgeSplit` can name edges of the connection (a BCOO has none that are known)."""
+    return not isinstance(conn, BCOO) and split.ndim == (
         1 if isinstance(conn, SparseConnection) else 2
     )
 
@@ -57,6 +57,20 @@ def picked(conn: Any, edges: Array) -> Padded | BCOO:
 def picked_lags(lags: Array, edges: Array) -> Array:
     """Return the lags of those edges; at least 1, also in slots without an edge."""
     return jnp.maximum(take(lags, edges) if lags.ndim == 1 else padded(lags, edges).values, 1)
+
+
+def near_edges(conn: Any, edges: SparseConnection | Array) -> SparseConnection | BCOO:
+    """Return those edges whose sums have a smaller block than the others, from an `EdgeSplit`."""
+    if isinstance(edges, SparseConnection):
+        return with_weights(edges, conn[edges.target, edges.source])
+    return pick_edges(conn, edges)
+
+
+def near_lags(lags: Array, edges: SparseConnection | Array) -> Array:
+    """Return the lags of those edges."""
+    if isinstance(edges, SparseConnection):
+        return lags[edges.target, edges.source]
+    return take(lags, edges)
 
 
 @singledispatch
@@ -122,19 +136,3 @@ def _(conn: BCOO, factor: Array) -> BCOO:
 @scaled.register
 def _(conn: SparseConnection, factor: Array) -> SparseConnection:
     return with_weights(conn, conn.weights * factor)
-
-
-@singledispatch
-def added(conn, other: Any) -> Any:
-    """Return the connection whose weights are the sums of two that have the same edges."""
-    return conn + other
-
-
-@added.register
-def _(conn: BCOO, other: BCOO) -> BCOO:
-    return BCOO((conn.data + other.data, conn.indices), shape=conn.shape)
-
-
-@added.register
-def _(conn: SparseConnection, other: SparseConnection) -> SparseConnection:
-    return with_weights(conn, conn.weights + other.weights)

@@ -16,12 +16,14 @@ class NetworkFields(eqx.Module):
 
     Attributes:
         lags: whole lags of each coupling, or None where they come from `Params.lengths`. [steps]
-        splits: the edges of each coupling that are too short for blocks, where its lags are known.
+        edge_bounds: the smallest and the largest lag that each edge of a coupling may have, or None where
+            all have the same bounds. [steps]
+        splits: the edges of each coupling by these, or None where they cannot be told apart.
         node: the dynamics of a region.
         dt: time step. [ms]
         wires: the wire of each coupling, with its name.
         lag_bounds: the smallest and largest lag of each coupling. [steps]
-        block_size: how many steps a block has in a delayed run.
+        block_sizes: how many steps a block has in a delayed run, the largest first.
         interpolate: how a history is read between steps; None reads at the nearest step.
         scheme: how a step is integrated.
         hold: which inputs are evaluated once per step in place of per stage.
@@ -33,12 +35,13 @@ class NetworkFields(eqx.Module):
     """
 
     lags: dict[str, Array | None]
+    edge_bounds: dict[str, tuple[Array, Array] | None]
     splits: dict[str, EdgeSplit | None]
     node: Node = eqx.field(static=True)
     dt: float = eqx.field(static=True)
     wires: tuple[tuple[str, Wire], ...] = eqx.field(static=True)
     lag_bounds: tuple[tuple[str, tuple[int, int]], ...] = eqx.field(static=True)
-    block_size: int = eqx.field(static=True)
+    block_sizes: tuple[int, ...] = eqx.field(static=True)
     interpolate: Interpolate = eqx.field(static=True)
     scheme: Scheme = eqx.field(static=True)
     hold: Hold = eqx.field(static=True)

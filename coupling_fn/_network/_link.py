@@ -37,9 +37,10 @@ from .._coupling import (
 from .._delays import EdgeSplit
 from ..nodes._angles import wrapped
 from ._edge_forms import (
-    added,
     can_split,
     gather_edges,
+    near_edges,
+    near_lags,
     of_stored_edges,
     picked,
     picked_lags,
@@ -79,10 +80,22 @@ class Signals(NamedTuple):
 
 
 class DelayedWeights(NamedTuple):
-    """Weights of some edges, and their lags in steps."""
+    """Weights of some edges that are read step by step, and their lags in steps."""
 
     conn: Weights | Padded
     lags: Array
+
+
+class BlockedWeights(eqx.Module):
+    """Weights of some edges whose lags are never shorter than a block, and their lags in steps.
+
+    There is one connection per tap, all alike but for their weights. The lags are those of the first
+    tap; the second reads one step earlier.
+    """
+
+    conns: tuple[Weights, ...]
+    lags: Array
+    block_size: int = eqx.field(static=True)
 
 
 class EdgeGroups(NamedTuple):
@@ -90,14 +103,14 @@ class EdgeGroups(NamedTuple):
 
     Attributes:
         instantaneous: the weights of the edges of lag 0, or None.
-        stepwise: the edges with lags shorter than a block.
-        blocked: the edges with lags of at least a block.
+        stepwise: the edges with lags that may be shorter than any block.
+        blocked: the edges with lags of at least a block, by its size.
         stepwise_lag: no stepwise edge has a larger lag than this.
     """
 
     instantaneous: Any
     stepwise: tuple[DelayedWeights, ...]
-    blocked: tuple[DelayedWeights, ...]
+    blocked: tuple[BlockedWeights, ...]
     stepwise_lag: int
 
 
@@ -108,7 +121,7 @@ class SeparableLink(eqx.Module):
     in_strength: Array
     instantaneous: Weights | Padded | Product | None
     stepwise: tuple[DelayedWeights, ...]
-    blocked: tuple[DelayedWeights, ...]
+    blocked: tuple[BlockedWeights, ...]
     signals: Signals = eqx.field(static=True)
     stepwise_lag: int = eqx.field(static=True)
 
@@ -143,7 +156,12 @@ class SeparableLink(eqx.Module):
     ) -> PyTree:
         """Return the sums of what arrives at the time `index` of a buffer of what is carried."""
         parts = []
-        for conn, lags in self.stepwise + (() if stepwise_only else self.blocked):
+        blocked = [
+            (conn, group.lags + tap)
+            for group in self.blocked
+            for tap, conn in enumerate(group.conns)
+        ]
+        for conn, lags in (*self.stepwise, *([] if stepwise_only else blocked)):
             arriving = jax.tree.map(
                 lambda x, conn=conn, lags=lags: gather_edges(conn, x, index - lags), buffer
             )
@@ -303,21 +321,20 @@ def separable_link(
     taps: tuple[Tap, ...],
     split: EdgeSplit | None,
     bounds: tuple[int, int],
-    block_size: int,
+    block_sizes: tuple[int, ...],
 ) -> SeparableLink:
     """Group the edges of a coupling by lag.
 
-    Where lags are known beforehand, `split` names the few edges that are shorter than a block.
-    Otherwise lags are known only to lie within `bounds`, and the edges are one group.
+    Where the smallest lag of each edge is known beforehand, `split` tells edges apart. Otherwise lags are
+    known only to lie within `bounds`, and the edges are one group.
     """
     conn = coupling.conn
     if not taps:
         groups = EdgeGroups(conn, (), (), bounds[1])
-    elif split is not None and can_split(conn, taps[0].lags):
-        (tap,) = taps  # lags that are known beforehand are whole: each edge has one read, share 1
-        groups = _split_by_index(conn, tap.lags, split, block_size)
+    elif split is not None and can_split(conn, split):
+        groups = _split_by_index(conn, taps, split, block_sizes)
     else:
-        groups = _grouped_by_bounds(conn, taps, bounds, block_size)
+        groups = _grouped_by_bounds(conn, taps, bounds, block_sizes)
     return SeparableLink(
         coupling=coupling,
         in_strength=in_strength(conn),
@@ -329,46 +346,78 @@ def separable_link(
     )
 
 
-def _split_by_index(conn: Any, lags: Array, split: EdgeSplit, block_size: int) -> EdgeGroups:
-    """Take the edges that `split` names out of the blocked ones, whose weights there become 0."""
-    lags = of_stored_edges(conn, lags)
-    instantaneous, stepwise, blocked = None, (), ()
-    if split.instantaneous is not None:
-        instantaneous = picked(conn, split.instantaneous)
+def _weights_of_taps(conn: Any, taps: tuple[Tap, ...]) -> tuple[Any, ...]:
+    """Return the connection of each tap: every weight times the share that this tap reads of it."""
+    shares = [tap.share for tap in taps]
+    return tuple(conn if x is None else scaled(conn, of_stored_edges(conn, x)) for x in shares)
+
+
+def _split_by_index(
+    conn: Any,
+    taps: tuple[Tap, ...],
+    split: EdgeSplit,
+    block_sizes: tuple[int, ...],
+) -> EdgeGroups:
+    """Take the edges that `split` names out of the far ones, whose weights there become 0."""
+    conns = _weights_of_taps(conn, taps)
+    lags = of_stored_edges(conn, taps[0].lags)  # of the first tap
+    each = list(enumerate(conns))
+    instantaneous, stepwise, blocked = None, (), []
+    if split.instantaneous is not None:  # the second tap never reads the present
+        here = scaled(conns[0], (lags == 0).astype(conn.dtype))
+        instantaneous = picked(here, split.instantaneous)
     if split.stepwise is not None:
-        short = picked_lags(lags, split.stepwise)
-        stepwise = (DelayedWeights(picked(conn, split.stepwise), short),)
-    if split.any_blocked:
-        weights = conn
-        if instantaneous is not None or stepwise:
-            weights = scaled(conn, (lags >= block_size).astype(conn.dtype))
-            lags = jnp.maximum(lags, block_size)
-        blocked = (DelayedWeights(weights, lags),)
-    return EdgeGroups(instantaneous, stepwise, blocked, block_size - 1)
+        stepwise = tuple(
+            DelayedWeights(
+                picked(
+                    weights if split.instantaneous is None or tap else _later(weights, lags),
+                    split.stepwise,
+                ),
+                picked_lags(lags + tap, split.stepwise),
+            )
+            for tap, weights in each
+        )
+    if split.any_far:
+        far, size = split.far, block_sizes[0]
+        if far is not None:
+            conns = tuple(scaled(weights, far.astype(conn.dtype)) for weights in conns)
+        far_lags = lags if far is None else jnp.maximum(lags, size)
+        blocked.append(BlockedWeights(conns, far_lags, size))
+    for near in split.near:
+        picks = tuple(near_edges(weights, near.edges) for _, weights in each)
+        blocked.append(BlockedWeights(picks, near_lags(lags, near.edges), near.block_size))
+    return EdgeGroups(instantaneous, stepwise, tuple(blocked), split.stepwise_lag)
+
+
+def _later(conn: Any, lags: Array) -> Any:
+    """Return the connection without the edges that carry the present."""
+    return scaled(conn, (lags > 0).astype(conn.dtype))
 
 
 def _grouped_by_bounds(
-    conn: Any, taps: tuple[Tap, ...], bounds: tuple[int, int], block_size: int
+    conn: Any, taps: tuple[Tap, ...], bounds: tuple[int, int], block_sizes: tuple[int, ...]
 ) -> EdgeGroups:
     """Put all edges into the group that the smallest possible lag allows, apart from those of lag 0.
 
-    With two taps around a fractional lag, lag 0 may be the earlier read of an edge: both taps then
-    contribute to the instantaneous weights, each with its share.
+    With two taps around a fractional lag, lag 0 may be the earlier read of an edge: it then contributes
+    to the instantaneous weights, with its share.
     """
     smallest, largest = bounds
-    instantaneous, delayed = None, []
-    for tap in taps:
-        lags = of_stored_edges(conn, tap.lags)
-        weights = conn if tap.share is None else scaled(conn, of_stored_edges(conn, tap.share))
-        if smallest == 0:
-            here = scaled(weights, (lags == 0).astype(conn.dtype))
-            instantaneous = here if instantaneous is None else added(instantaneous, here)
-            weights = scaled(weights, (lags > 0).astype(conn.dtype))
-            lags = jnp.maximum(lags, 1)
-        delayed.append(DelayedWeights(weights, lags))
-    blocked = smallest >= block_size
-    stepwise, blocked = ((), tuple(delayed)) if blocked else (tuple(delayed), ())
-    return EdgeGroups(instantaneous, stepwise, blocked, largest)
+    lags = of_stored_edges(conn, taps[0].lags)
+    conns = _weights_of_taps(conn, taps)
+    instantaneous = None
+    fitting = [size for size in block_sizes if size <= smallest]
+    if fitting:
+        return EdgeGroups(None, (), (BlockedWeights(conns, lags, fitting[0]),), largest)
+    if smallest == 0:
+        instantaneous = scaled(conns[0], (lags == 0).astype(conn.dtype))
+    stepwise = tuple(
+        DelayedWeights(
+            weights if smallest + tap > 0 else _later(weights, lags), jnp.maximum(lags + tap, 1)
+        )
+        for tap, weights in enumerate(conns)
+    )
+    return EdgeGroups(instantaneous, stepwise, (), largest)
 
 
 def add(*trees: PyTree) -> PyTree:

@@ -14,6 +14,7 @@ from .._core import by_node, known, read, require_names
 from .._coupling import Coupling, SumCoupling, require_elementwise
 from .._delays import fractional_lags, nearest_lags, within_bounds
 from ._checks import require_fitting_lags, require_params
+from ._edge_forms import of_stored_edges
 from ._fields import NetworkFields
 from ._link import Link, Signals, Tap, pairwise_link, separable_link
 from ._params import Params, State, Wire, present_edges
@@ -60,7 +61,7 @@ def _links_of_wire(
             if isinstance(part, Coupling):
                 part = _with_k_by_node(net.mesh, part)
                 split = net.splits[name]
-                yield separable_link(signals, part, taps, split, bounds, net.block_size)
+                yield separable_link(signals, part, taps, split, bounds, net.block_sizes)
             else:
                 yield pairwise_link(signals, part, taps, bounds)
 
@@ -84,9 +85,10 @@ def _history_name(net: NetworkFields, name: str, wire: Wire, source: Any) -> str
 
 def taps_of(net: NetworkFields, name: str, params: Params) -> tuple[Tap, ...]:
     """Return the reads of a coupling's past: none, one at whole lags, or two around fractional ones."""
-    smallest, largest = dict(net.lag_bounds)[name]
+    span = dict(net.lag_bounds)[name]
+    smallest, largest = net.edge_bounds[name] or span
     lags = net.lags[name]
-    if largest == 0:
+    if span[1] == 0:
         return ()
     if lags is None:
         if params.lengths is None:
@@ -97,14 +99,16 @@ def taps_of(net: NetworkFields, name: str, params: Params) -> tuple[Tap, ...]:
         lengths = _lengths_of(net, name, params.lengths)
         couplings = params.coupling
         coupling = couplings[name] if isinstance(couplings, Mapping) else couplings
+        smallest, largest = _bounds_of_edges(name, (smallest, largest), lengths, coupling)
         fractional = _lags_that_matter(lengths, params.speed, net.dt, coupling, (smallest, largest))
         lags = fractional if net.interpolate else nearest_lags(fractional)
-        lags = within_bounds(lags, smallest, largest)
+        lags = within_bounds(lags, *span, (smallest, largest))
     if net.interpolate is None:
         return (Tap(lags),)
     # The largest lag is read as the later end of the last step, and a lag that is too small by a
     # rounding as the earlier end of the first.
-    whole = lax.stop_gradient(jnp.clip(jnp.floor(lags), smallest, largest - 1))
+    first, last = (jnp.asarray(bound, lags.dtype) for bound in (smallest, largest))
+    whole = lax.stop_gradient(jnp.clip(jnp.floor(lags), first, last - 1))
     late = lags - whole
     whole = whole.astype(jnp.int32)
     return (Tap(whole, 1 - late), Tap(whole + 1, late))
@@ -123,12 +127,31 @@ def _lengths_of(net: NetworkFields, name: str, lengths: Any) -> Any:
     return lengths[name]
 
 
+def _bounds_of_edges(
+    name: str, bounds: tuple[Any, Any], lengths: Any, coupling: Any
+) -> tuple[Any, Any]:
+    """Return the bounds in the shape of the lengths; those of stored edges from those of all pairs."""
+    shape, wanted = jnp.shape(bounds[0]), jnp.shape(lengths)
+    if shape in ((), wanted):
+        return bounds
+    conn = getattr(coupling, "conn", None)
+    smallest, largest = (of_stored_edges(conn, x) for x in bounds)
+    if smallest.shape != wanted:
+        raise ValueError(
+            f"`lengths` of {name!r} has the shape {wanted}, and `lag_bounds` of the network has one pair "
+            f"per edge, of shape {shape}; they must be alike."
+        )
+    return smallest, largest
+
+
 def _lags_that_matter(
-    lengths: Any, speed: Any, dt: float, coupling: Any, bounds: tuple[int, int]
+    lengths: Any, speed: Any, dt: float, coupling: Any, bounds: tuple[Any, Any]
 ) -> Array:
     """Return the lags before rounding; of an edge without weight, the nearest one within the bounds."""
     lags = fractional_lags(lengths, speed, dt)
     present = present_edges(coupling, lengths)
+    if jnp.ndim(bounds[0]):
+        bounds = tuple(jnp.asarray(bound, lags.dtype) for bound in bounds)
     inside = (lags >= bounds[0]) & (lags <= bounds[1])
     if present is None or (known(inside) and inside.all()):
         return lags

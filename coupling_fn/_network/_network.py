@@ -13,6 +13,7 @@ from .._core import (
     PyTree,
     as_arguments,
     as_float,
+    constant,
     get,
     read,
     refill,
@@ -28,7 +29,7 @@ from .._delays import (
     checked_bounds,
     checked_lags,
     checked_past,
-    choose_block_size,
+    choose_block_sizes,
     split_edges,
     within_bounds,
 )
@@ -75,8 +76,9 @@ class Network(NetworkFields):
         lags: whole lags `(target, source)` from `lags()`; or one lag for all edges; or `(edge,)` for
             the stored edges of a `SparseConnection`; a dict by name if couplings differ, with all of
             them; None for no delay. [steps]
-        lag_bounds: the smallest and largest lag that may occur, from `lag_bounds()`, or a dict of
-            such pairs. Without `lags`, lags follow from `Params.lengths` and `Params.speed`. [steps]
+        lag_bounds: the smallest and largest lag that may occur, of each edge, from `lag_bounds()`, or two
+            numbers for all edges; a dict of such pairs if couplings differ. Without `lags`, lags follow
+            from `Params.lengths` and `Params.speed`. [steps]
         interpolate: None reads a history at the nearest step. "linear" reads between steps, so that
             `lengths` and `speed` have gradients; what is interpolated are the messages.
         scheme: "euler" (order 1), "heun" (order 2) or "rk4" (order 4; in a delayed network order 2,
@@ -161,7 +163,8 @@ class Network(NetworkFields):
         self.wires = tuple(couplings.items())
         self.interpolate = interpolate
         whole = {name: checked_lags(lags[name]) for name in couplings}
-        spans = {name: checked_bounds(whole[name], lag_bounds[name]) for name in couplings}
+        bounded = {name: checked_bounds(whole[name], lag_bounds[name]) for name in couplings}
+        spans = {name: span for name, (span, _) in bounded.items()}
         self.lag_bounds = tuple(spans.items())
         for name, (smallest, largest) in spans.items():
             if interpolate is not None and 0 < smallest == largest:
@@ -172,10 +175,14 @@ class Network(NetworkFields):
         # Lags are checked once, here: a check within every run would take longer to compile than
         # the run.
         self.lags = {
-            name: None if lags is None else within_bounds(lags, *spans[name])
+            name: None if lags is None else within_bounds(lags, *spans[name], bounded[name][1])
             for name, lags in whole.items()
         }
-        self.block_size, self.splits = _plan_blocks(self.lags, spans, lag_bounds)
+        self.edge_bounds = {
+            name: None if each is None else (constant(each[0]), constant(each[1]))
+            for name, (_, each) in bounded.items()
+        }
+        self.block_sizes, self.splits = _plan_blocks(self.lags, bounded, lag_bounds)
 
     def init(
         self, x0: PyTree, params: Params, *, key: Array | None = None, history: Any = None
@@ -292,23 +299,29 @@ class Network(NetworkFields):
 
 
 def _plan_blocks(
-    lags: dict[str, Array | None], spans: dict[str, tuple[int, int]], stated: dict[str, Any]
-) -> tuple[int, dict[str, EdgeSplit | None]]:
-    """Return the block size, and the edges that are too short for it where lags are known and fixed.
+    lags: dict[str, Array | None],
+    bounded: dict[str, tuple[tuple[int, int], tuple[np.ndarray, np.ndarray] | None]],
+    stated: dict[str, Any],
+) -> tuple[tuple[int, ...], dict[str, EdgeSplit | None]]:
+    """Return the sizes of blocks, and the edges of each coupling by size, where they can be told apart.
 
-    Lags may vary within the bounds that a user `stated`, so that their edges cannot be told apart here.
+    They can by lags that are known and fixed, and by bounds that were stated for each edge. Where a user
+    stated two numbers, the lag of any edge may vary between them.
     """
-    fixed = {
-        name: np.asarray(lags[name])
-        for name, (_, largest) in spans.items()
-        if largest > 0 and stated[name] is None
-    }
-    smallest_lags = [smallest for name, (smallest, _) in spans.items() if name not in fixed]
-    block_size = choose_block_size(list(fixed.values()), smallest_lags)
-    return block_size, {
-        name: split_edges(fixed[name], block_size) if name in fixed and fixed[name].ndim else None
-        for name in lags
-    }
+    by_edge, together = {}, []
+    for name, (span, each) in bounded.items():
+        if span[1] == 0:
+            continue
+        if stated[name] is None:
+            known_lags = np.asarray(lags[name])
+            each = (known_lags, known_lags) if known_lags.ndim else None
+        if each is None:
+            together.append(span[0])
+        else:
+            by_edge[name] = each
+    sizes = choose_block_sizes([smallest for smallest, _ in by_edge.values()], together)
+    splits = {name: split_edges(*each, sizes) for name, each in by_edge.items()}
+    return sizes, {name: splits.get(name) for name in lags}
 
 
 def _by_source(history: Any, sources: list[str]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from jax import Array, lax
 
 from .._core import PyTree, by_node, pack, read, repack, scan
 from .._delays import (
-    SHORTEST_BLOCK,
+    STEPWISE_BLOCK,
     BlockInput,
     BlockOutput,
     RunInput,
@@ -62,29 +62,34 @@ def run_network(
     require_fitting_state(net, state, links)
     references, buffers = references_of(links, state), buffers_of(links, state)
     lag, sources = (max(x.shape[axis] for x in state.history.values()) for axis in (0, 1))
-    plan = plan_run(_block_size(net, links), steps, lag, sources)._replace(mesh=net.mesh)
+    plan = plan_run(_block_sizes(net, links), steps, lag, sources)
     stepwise = stepwise_lags(links, buffers)
     recorded = (
         {name: len(x) for name, x in state.history.items()} if reads_history(record, state) else {}
     )
     packed, unpack = pack(state.node)
+    blocked = [(i, link) for i, link in enumerate(links) if link.blocked]
+    groups = [
+        [delayed_edges(group.conns, group.lags, net.mesh) for group in link.blocked]
+        for _, link in blocked
+    ]
+    weights = tuple(tuple(weights for weights, _ in each) for each in groups)
+    edges = tuple(tuple(edges for _, edges in each) for each in groups)
+    plan = plan._replace(
+        levels=tuple(
+            tuple(_level(plan.sizes, group.block_size) for group in link.blocked)
+            for _, link in blocked
+        ),
+        mesh=net.mesh,
+    )
     block = _Block(
         net, links, params, state, references, plan, stepwise, recorded, record, every, unpack
     )
-
-    blocked = block.blocked
-    taps = [
-        [delayed_edges(conn, lags, net.mesh) for conn, lags in link.blocked] for _, link in blocked
-    ]
-    weights = tuple(tuple(weights for weights, _ in each) for each in taps)
-    edges = tuple(tuple(edges for _, edges in each) for each in taps)
     messages = tuple(
         _messages(link, buffers[link.signals.history], references[i]) for i, link in blocked
     )
     before = jax.tree.map(lambda x: x[:-1], messages)
-    sums_now = tuple(
-        sums_at_present(*each, plan.block_size) for each in zip(edges, weights, before, strict=True)
-    )
+    sums_now = sums_at_present(edges, weights, before, plan)
     start = RunInput(
         state=_BlockState(by_node(net.mesh, packed), state.noise, sums_now),
         messages=jax.tree.map(lambda x: x[1:], messages),
@@ -104,10 +109,18 @@ def run_network(
     return last, _in_order(records, plan, every)
 
 
-def _block_size(net: Network, links: tuple[Link, ...]) -> int:
+def _block_sizes(net: Network, links: tuple[Link, ...]) -> tuple[int, ...]:
     # A coupling without blocked edges keeps, for its derivative, what each edge carried in a block.
-    only_stepwise = any(link.stepwise and not link.blocked for link in links)
-    return SHORTEST_BLOCK if only_stepwise else net.block_size
+    if not any(link.stepwise and not link.blocked for link in links):
+        return net.block_sizes
+    blocked = any(link.blocked for link in links)
+    sizes = {min(size, STEPWISE_BLOCK) for size in net.block_sizes if blocked} or {STEPWISE_BLOCK}
+    return tuple(sorted(sizes, reverse=True))
+
+
+def _level(sizes: tuple[int, ...], block_size: int) -> int:
+    """Return which of the sizes is the largest that fits into a block."""
+    return next(level for level, size in enumerate(sizes) if size <= block_size)
 
 
 def _messages(link: SeparableLink, source: Array, reference: Array | None) -> PyTree:
