@@ -95,11 +95,20 @@ def adjoint(
     wanted = args.varying.run
     run: RunInput = eqx.combine(wanted, args.fixed.run)
     run_batched: RunInput = eqx.combine(batched.varying.run, batched.fixed.run)
-    messages = layout.with_batch(run.messages, run_batched.messages)
-    sources = layout.with_batch(run.source_states, run_batched.source_states)
+    messages = layout.with_batch(run.messages, run_batched.messages, 1)
+    sources = layout.with_batch(run.source_states, run_batched.source_states, 1)
     weights = layout.behind(run.weights, run_batched.weights)
-    saved = layout.with_batch(args.saved, batched.saved)
-    output_bar = layout.with_batch(args.output_bar, batched.output_bar)
+    saved = Saved(
+        layout.with_batch(args.saved.states, batched.saved.states, 1),
+        layout.with_batch(args.saved.sums, batched.saved.sums, 2),
+        layout.buffers_in(args.saved.messages, batched.saved.messages),
+        layout.buffers_in(args.saved.source_states, batched.saved.source_states),
+    )
+    output_bar = RunOutput(
+        layout.with_batch(args.output_bar.state, batched.output_bar.state, 0),
+        layout.with_batch(args.output_bar.history, batched.output_bar.history, 1),
+        layout.with_batch(args.output_bar.record, batched.output_bar.record, 2),
+    )
     edges = jax.tree.map(lambda e: e.transposed(), run.edges, is_leaf=is_edges)
     transposed = TransposedEdges(
         edges,
@@ -119,16 +128,14 @@ def adjoint(
         handed=handed,
         layout=layout,
         batched=batched,
-        varying=layout.behind(args.varying.consts, batched.varying.consts),
-        fixed=layout.behind(args.fixed.consts, batched.fixed.consts),
-        step=layout.behind(run.step, run_batched.step),
+        args=args,
         run=run,
         transposed=transposed,
         starts=window_starts(transposed.edges, depth + plan.stretch, depth, layout),
-        sources=layout.buffers_in(saved.source_states),
+        sources=saved.source_states,
     )
     future = jax.tree.map(
-        lambda x: jnp.zeros((x.shape[2], depth * layout.size), x.dtype), saved.sums
+        lambda x: jnp.zeros((x.shape[-1], depth * layout.size), x.dtype), saved.sums
     )
     inputs = split_block(
         (saved.states, saved.sums, output_bar.record), plan.stretches * plan.blocks_per_stretch
@@ -152,19 +159,20 @@ def adjoint(
     run_bar = wanted._replace(state=bars.state)
     if jax.tree.leaves(wanted.weights):
         weights_bar = _weights_bar(wanted, run.edges, future, saved.messages, plan, layout)
-        run_bar = run_bar._replace(weights=weights_bar)
+        run_bar = run_bar._replace(weights=layout.in_front(weights_bar, -1))
     if jax.tree.leaves(wanted.messages):
         future = jax.tree.map(lambda x: x[:, -depth * layout.size :], future)
         history_bar = _messages_before(transposed, future, plan, layout)
-        run_bar = run_bar._replace(messages=jax.tree.map(_newest, messages, history_bar))
+        history_bar = jax.tree.map(_newest, messages, history_bar)
+        run_bar = run_bar._replace(messages=layout.in_front(history_bar, 1))
     if jax.tree.leaves(wanted.source_states):
         source_bar = {
             key: layout.read(x, depth - len(sources[key]), len(sources[key]))
             for key, x in bars.source_states.items()
         }
         source_bar = {key: source_bar.get(key) for key in sources}
-        run_bar = run_bar._replace(source_states=source_bar)
-    return layout.in_front(ForwardArgs(bars.consts, run_bar))
+        run_bar = run_bar._replace(source_states=layout.in_front(source_bar, 1))
+    return ForwardArgs(bars.consts, run_bar)
 
 
 class TransposedEdges(NamedTuple):
@@ -182,10 +190,8 @@ class _Loop(NamedTuple):
         plan: how the run is cut.
         handed: how many steps of each source's past a block was handed.
         layout: of one run, or of a batch.
-        batched: which leaves of the arguments have the batch.
-        varying: the arrays of the block function whose cotangents are wanted.
-        fixed: the others.
-        step: the number of steps done before the run.
+        batched: which leaves of `args` have the batch in front.
+        args: what the loop starts from.
         run: what the run started from.
         transposed: the edges from targets to sources, with their weights.
         starts: where their windows begin.
@@ -197,9 +203,7 @@ class _Loop(NamedTuple):
     handed: dict[str, int]
     layout: RunLayout
     batched: AdjointArgs
-    varying: PyTree
-    fixed: PyTree
-    step: Array
+    args: AdjointArgs
     run: RunInput
     transposed: TransposedEdges
     starts: PyTree
@@ -210,7 +214,7 @@ class _Loop(NamedTuple):
     ) -> Any:
         """Add what a block of one of the sizes contributes to the cotangents, the latest block first.
 
-        `given` are the cotangents of its messages by way of longer edges, `(step, source[, batch])`.
+        `given` are the cotangents of its messages by way of longer edges, `(step[, batch], source)`.
         """
         plan, layout, size = self.plan, self.layout, self.plan.sizes[level]
         _, future = carry  # buffers of the cotangents of later sums, the latest first
@@ -249,7 +253,7 @@ class _Loop(NamedTuple):
         source_bar = {key: layout.read(x, present, size) for key, x in bars.source_states.items()}
         source_bar = {key: source_bar.get(key) for key in self.run.source_states}
         before = source_states_before(self.sources, self.handed, present, layout)
-        given = BlockInput(state, before, sums, self.step + done)
+        given = BlockInput(state, before, sums, self.run.step + done)
         wants = BlockOutput(bars.state, messages_bar, source_bar, record_bar)
         new = self._block_bar(given, wants)
         source_bars = bars.source_states | {
@@ -265,16 +269,18 @@ class _Loop(NamedTuple):
     def _block_bar(self, given: BlockInput, wants: BlockOutput) -> BlockBar:
         """Return the cotangents of a block's input, from those of its output."""
         batched = self.batched
-        of_block = self.layout.over_runs(
-            partial(_block_bar, self.program),
-            (
-                batched.varying.consts,
-                batched.fixed.consts,
-                BlockInput(True, True, True, batched.fixed.run.step),  # a count has no cotangent
-                True,
-            ),
+        consts = jax.tree.map(
+            lambda b: 0 if b else None, (batched.varying.consts, batched.fixed.consts)
         )
-        return of_block((self.varying, self.fixed, given, wants))
+        step = 0 if batched.fixed.run.step else None  # a count has no cotangent
+        axes = (
+            *consts,
+            BlockInput(state=0, before=1, sums=1, step=step),
+            BlockOutput(state=0, messages=1, source_states=1, record=1),
+        )
+        back = BlockBar(consts=0, state=0, before=1, sums=1)
+        of_block = self.layout.over_runs(partial(_block_bar, self.program), axes, back)
+        return of_block((self.args.varying.consts, self.args.fixed.consts, given, wants))
 
 
 def _block_bar(program: Any, args: tuple[PyTree, PyTree, BlockInput, BlockOutput]) -> BlockBar:
@@ -342,7 +348,7 @@ def _weights_bar(
         return jnp.pad(x, [(0, 0), (0, room * layout.size)])
 
     sums_bar = jax.tree.map(in_order, future)
-    buffers = jax.tree.map(with_room, layout.buffers_in(messages))
+    buffers = jax.tree.map(with_room, messages)
     starts = window_starts(edges, plan.depth + steps + room, plan.depth, layout)
     per_run = layout.batch is not None
 

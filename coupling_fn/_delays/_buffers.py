@@ -164,7 +164,7 @@ def scan_stretches(
     """Scan `body` over the blocks of a run, with room in the buffers for one stretch at a time.
 
     `body((carry, buffers), (index of the block, input)) -> ((carry, buffers), (output, times))`. Of the
-    times that it gives, which have the axes `(block, step, source[, batch])`, as many are kept as `past` has,
+    times that it gives, which have the axes `(block, step[, batch], source)`, as many are kept as `past` has,
     which are those before the run.
 
     Returns:
@@ -212,12 +212,12 @@ def merged_blocks(tree: PyTree) -> PyTree:
 
 
 def pad_front(x: Array, times: int) -> Array:
-    """Pad `(time, source[, batch])` with zeros in front, up to `times` times."""
+    """Pad `(time[, batch], source)` with zeros in front, up to `times` times."""
     return jnp.pad(x, [(max(times - len(x), 0), 0)] + [(0, 0)] * (x.ndim - 1))
 
 
 def pad_behind(x: Array, times: int) -> Array:
-    """Pad `(time, source[, batch])` with `times` times of zeros behind."""
+    """Pad `(time[, batch], source)` with `times` times of zeros behind."""
     return jnp.pad(x, [(0, times)] + [(0, 0)] * (x.ndim - 1))
 
 

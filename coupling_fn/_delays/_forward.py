@@ -10,8 +10,8 @@ read messages of times up to $t_0 + m - d_{ij} \le t_0$, all of which have been 
 Where a few edges are too short for a large block, blocks are nested: the sums of the long edges are computed
 for a large block, those of the shorter ones for each small block inside, and added.
 
-Shapes: messages $\psi$ `(time, source[, batch])`, buffers `(source, time * batch)`, sums `(step, target[,
-batch])`.
+Shapes: messages $\psi$ `(time[, batch], source)`, buffers `(source, time * batch)`, sums
+`(step[, batch], target)`.
 """
 
 from collections.abc import Callable
@@ -89,16 +89,17 @@ def forward(
         batched: in the structure of `args`, which leaves have the batch in front.
         args: what the run starts from.
     """
-    consts, run = layout.behind(args.consts, batched.consts), args.run
+    consts, run = args
     depth = plan.depth
-    block = layout.over_runs(
-        call_block(program), (batched.consts, BlockInput(True, True, True, batched.run.step))
-    )
-    state = layout.with_batch(run.state, batched.run.state)
-    messages = layout.with_batch(run.messages, batched.run.messages)
-    sources = layout.with_batch(run.source_states, batched.run.source_states)
+    # Where no time is, the batch is in front; else behind the time.
+    given = BlockInput(state=0, before=1, sums=1, step=0 if batched.run.step else None)
+    consts_axes = jax.tree.map(lambda b: 0 if b else None, batched.consts)
+    back = BlockOutput(state=0, messages=1, source_states=1, record=1)
+    block = layout.over_runs(call_block(program), (consts_axes, given), back)
+    state = layout.with_batch(run.state, batched.run.state, 0)
+    messages = layout.with_batch(run.messages, batched.run.messages, 1)
+    sources = layout.with_batch(run.source_states, batched.run.source_states, 1)
     weights = arranged_weights(run.edges, layout.behind(run.weights, batched.run.weights))
-    step = layout.behind(run.step, batched.run.step)
     starts = window_starts(run.edges, depth + plan.stretch, depth, layout)
 
     def blocks(carry, done, given, level=0):
@@ -121,7 +122,7 @@ def forward(
             carry, out = scan(part, carry, inputs)
             return carry, merged_blocks(out)
         before = source_states_before(sources, handed, depth + filled, layout)
-        out = block((consts, BlockInput(state, before, sums, step + done)))
+        out = block((consts, BlockInput(state, before, sums, run.step + done)))
         new = layout.on_all_devices(out.messages), layout.on_own_device(out.source_states)
         written = new[0], {key: new[1][key] for key in handed}
         buffers = layout.write((messages, sources), written, depth + filled)
@@ -152,6 +153,9 @@ def forward(
     messages, buffers = layout.buffers_out((messages, buffers))
     if not save_messages:
         messages = jax.tree.map(lambda x: x[..., :0], messages)  # see `run_blocks`
-    states, sums = layout.in_front(saved) if save else (None, None)
-    out = layout.in_front(RunOutput(state, history, record))
+    states, sums = saved if save else (None, None)
+    out = RunOutput(
+        layout.in_front(state, 0), layout.in_front(history, 1), layout.in_front(record, 2)
+    )
+    states, sums = layout.in_front(states, 1), layout.in_front(sums, 2)
     return out, Saved(states, sums, messages, buffers)
