@@ -129,8 +129,7 @@ def lag_bounds(
         speed: all conduction speeds that a run may have, or the two extremes. [mm/ms]
         dt: time step. [ms]
         weights: if given, edges of weight 0 do not count, whatever their length is, NaN and -1 too; in
-            the shape of `lengths`. Give them where the diagonal is 0, say: an edge of length 0 would be
-            read at every step. [any unit]
+            the shape of `lengths`. [any unit]
 
     Returns:
         A lower and an upper bound of every lag, before and after rounding, each in the shape of the
@@ -161,7 +160,7 @@ def lag_bounds(
         fast, slow, step = (np.asarray(x, dtype) for x in (speeds.max(), speeds.min(), dt))
         short, long = (np.where(there, x, 0).astype(dtype) for x in (shortest, longest))
         smallest.append(np.floor(short / fast / step))
-        largest.append(np.floor(long / slow / step) + 1)
+        largest.append(np.where(long > 0, np.floor(long / slow / step) + 1, 0))
     low, high = np.min(smallest, 0).astype(np.int64), np.max(largest, 0).astype(np.int64)
     last = high[there].max()
     low = np.where(there, low, max(last - 1, low[there].min()))

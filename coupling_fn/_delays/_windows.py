@@ -100,7 +100,7 @@ def sum_windows(
             return scan(turn, sums, jnp.arange(turns, dtype=starts.dtype))[0]
         return turn(sums, 0)[0] if turns else sums
 
-    few = _slots_per_turn(slots, width, len(weights))
+    few = _slots_per_turn(slots, width)
     many = max(1, min(slots, AT_ONCE // max(1, targets * width)))
     return by_platform(
         partial(over_slots, few_slots, few),
@@ -224,10 +224,9 @@ def _slots(x: Array, first: Any, count: int) -> Array:
     return lax.dynamic_slice_in_dim(x, first, count)
 
 
-def _slots_per_turn(slots: int, width: int, taps: int) -> int:
+def _slots_per_turn(slots: int, width: int) -> int:
     """Return how many slots a turn of the CPU's loop adds: few are left over, if that is possible."""
     least = next(each for w, each in SLOTS_PER_TURN.items() if width >= w)
-    least = -(-least // taps)
     if slots < 2 * least:
         return max(1, slots // 2)
     return min(range(least, least + -(-least // 2) + 1), key=lambda count: slots % count)

@@ -108,7 +108,8 @@ def taps_of(net: NetworkFields, name: str, params: Params) -> tuple[Tap, ...]:
     # The largest lag is read as the later end of the last step, and a lag that is too small by a
     # rounding as the earlier end of the first.
     first, last = (jnp.asarray(bound, lags.dtype) for bound in (smallest, largest))
-    whole = lax.stop_gradient(jnp.clip(jnp.floor(lags), first, last - 1))
+    last = jnp.maximum(last - 1, 0)  # an edge that is never delayed is read at the present
+    whole = lax.stop_gradient(jnp.clip(jnp.floor(lags), first, last))
     late = lags - whole
     whole = whole.astype(jnp.int32)
     return (Tap(whole, 1 - late), Tap(whole + 1, late))
