@@ -24,14 +24,13 @@ from .._core import constant
 COST_BLOCKED = {4: 0.27, 8: 0.12, 16: 0.08, 32: 0.06}
 # What edges that go step by step cost, and each of them [ns per step]. Every target pays for as many as the
 # target with the most has. A gradient pays twice that.
-COST_OF_STEPS, COST_STEPWISE = 1000.0, 1.5
-# The same for a sparse connection of 1000 nodes and degree 10 [ns per step]. Most of it goes into the
-# buffer of all sources, which is then carried from step to step.
-COST_STEPWISE_SPARSE = 70.0
+COST_OF_STEPS, COST_STEPWISE = 600.0, 0.7
+# The same for each edge of a `SparseConnection` [ns per step].
+COST_STEPWISE_SPARSE = 10.0
 # What a block costs, whatever happens in it, and the sums of one more size of block. [ns]
 COST_OF_BLOCK, COST_OF_SUMS = 1500.0, 2500.0
 # The sums over one of a few edges of a `SparseConnection` in a smaller block. [ns per block]
-COST_OF_NEAR_SPARSE = 30.0
+COST_OF_NEAR_SPARSE = 3.0
 # Where the edges of a coupling cannot be told apart, they count as those of so many pairs.
 NOMINAL = 84**2
 # The block size where edges are stepwise, since a block then keeps what each edge carried for its

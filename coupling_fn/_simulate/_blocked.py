@@ -63,7 +63,6 @@ def run_network(
     references, buffers = references_of(links, state), buffers_of(links, state)
     lag, sources = (max(x.shape[axis] for x in state.history.values()) for axis in (0, 1))
     plan = plan_run(_block_sizes(net, links), steps, lag, sources)
-    stepwise = stepwise_lags(links, buffers)
     recorded = (
         {name: len(x) for name, x in state.history.items()} if reads_history(record, state) else {}
     )
@@ -83,15 +82,28 @@ def run_network(
         mesh=net.mesh,
     )
     block = _Block(
-        net, links, params, state, references, plan, stepwise, recorded, record, every, unpack
+        net=net,
+        links=links,
+        params=params,
+        start=state,
+        references=references,
+        plan=plan,
+        stepwise=stepwise_lags(links, buffers),
+        recorded=recorded,
+        record=record,
+        every=every,
+        unpack=unpack,
     )
+    stepwise = block.stepwise_edges
     messages = tuple(
         _messages(link, buffers[link.signals.history], references[i]) for i, link in blocked
     )
     before = jax.tree.map(lambda x: x[:-1], messages)
     sums_now = sums_at_present(edges, weights, before, plan)
     start = RunInput(
-        state=_BlockState(by_node(net.mesh, packed), state.noise, sums_now),
+        state=_BlockState(
+            by_node(net.mesh, packed), state.noise, sums_now, stepwise.rolling(buffers)
+        ),
         messages=jax.tree.map(lambda x: x[1:], messages),
         source_states=buffers,
         weights=weights,
@@ -102,7 +114,9 @@ def run_network(
     def run_block(inputs: BlockInput) -> BlockOutput:
         return block(inputs)
 
-    end, history, records = run_blocks(run_block, start, plan, stepwise | recorded, reverse=reverse)
+    end, history, records = run_blocks(
+        run_block, start, plan, stepwise.handed | recorded, reverse=reverse
+    )
     last = state._replace(
         node=unpack(end.node), history=history, step=state.step + steps, noise=end.noise
     )
@@ -129,11 +143,19 @@ def _messages(link: SeparableLink, source: Array, reference: Array | None) -> Py
 
 
 class _BlockState(NamedTuple):
-    """What a block leaves to the next: nodes, noise, and the blocked delayed sums at the present."""
+    """What a block leaves to the next.
 
-    node: PyTree  # packed
+    Attributes:
+        node: the nodes, packed.
+        noise: the state of the noise.
+        sums: the blocked delayed sums at the present.
+        rolling: the newest times of what stepwise edges read.
+    """
+
+    node: PyTree
     noise: dict[str, Array]
     sums: tuple[PyTree, ...]
+    rolling: Buffers
 
 
 class _Carry(NamedTuple):
@@ -195,7 +217,7 @@ class _Block(NamedTuple):
         return {link.signals.history: link.signals.source for link in delayed}
 
     @property
-    def _stepwise_edges(self) -> StepwiseEdges:
+    def stepwise_edges(self) -> StepwiseEdges:
         signals = {name: self.sources[name] for name in self.stepwise}
         links = {i: link for i, link in enumerate(self.links) if link.stepwise}
         return StepwiseEdges(links, self.references, self.stepwise, signals, self.net.mesh)
@@ -203,7 +225,7 @@ class _Block(NamedTuple):
     def __call__(self, inputs: BlockInput) -> BlockOutput:
         """Take the steps of a block."""
         net, size = self.net, self.plan.block_size
-        packed, noise, sums_now = inputs.state
+        packed, noise, sums_now, rolling = inputs.state
         packed = by_node(net.mesh, packed)
         count = jnp.arange(size, dtype=inputs.step.dtype)
         x0 = self.unpack(packed)
@@ -217,16 +239,16 @@ class _Block(NamedTuple):
             jax.tree.map(lambda x, ahead=ahead: x[ahead : ahead + size], sums)
             for ahead in read_steps(net)
         )
-        stepwise = self._stepwise_edges
-        buffers = stepwise.buffers(inputs.before, x0, size)
+        stepwise = self.stepwise_edges
+        buffers = stepwise.buffers(rolling, inputs.before, x0, size)
         stepwise_sums = stepwise.sums(buffers, self.stepwise)
 
         def one(carry, inputs_of_step):
             return self._step(inputs.step, carry, inputs_of_step)
 
-        # Where there are no stepwise edges, a step computed again in the backward pass costs less than
+        # Where no buffer has room for a block, a step computed again in the backward pass costs less than
         # reading what it would leave.
-        one = one if self.stepwise else jax.checkpoint(one, prevent_cse=False)
+        one = one if stepwise.handed else jax.checkpoint(one, prevent_cse=False)
         carry = _Carry(packed, noise, stepwise_sums, buffers)
         carry, ((packed_after, noise_after), stepwise_after) = scan(
             one, carry, _StepInput(count, increments, blocked_sums)
@@ -247,7 +269,9 @@ class _Block(NamedTuple):
         )
         arriving = jax.tree.map(lambda x: x[picked], (inputs.sums, stepwise_after))
         records = jax.vmap(self._record_step)(xs, noises, steps, histories, arriving)
-        state = _BlockState(carry.node, carry.noise, jax.tree.map(lambda x: x[-1], inputs.sums))
+        sums = jax.tree.map(lambda x: x[-1], inputs.sums)
+        rolling = stepwise.still_rolling(carry.buffers)
+        state = _BlockState(carry.node, carry.noise, sums, rolling)
         return BlockOutput(state, messages, source_states, records)
 
     def _record_step(
@@ -267,8 +291,8 @@ class _Block(NamedTuple):
     def _step(self, block_step: Array, carry: _Carry, inputs: _StepInput) -> Any:
         """Take one step: the carry after it, and what the block keeps of it."""
         net, plan = self.net, self.plan
-        times = {name: lag + 1 + inputs.number for name, lag in self.stepwise.items()}
-        stepwise = self._stepwise_edges
+        stepwise = self.stepwise_edges
+        times = stepwise.times(inputs.number)
         after = stepwise.sums(carry.buffers, times)
         delayed = tuple(
             self._delayed_sums(*each)
