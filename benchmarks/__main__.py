@@ -18,6 +18,7 @@ from . import (
     empirical,
     finite,
     fit,
+    gpu,
     hang,
     kill,
     length,
@@ -107,6 +108,7 @@ def main():
         "analytic": lambda: [analytic.main(args.connectome)],
         "empirical": lambda: [empirical.main(args.connectome)],
         "traced": lambda: traced.main(options, args.repeats),
+        "gpu": lambda: gpu.main(options, args.budget),
         "length": lambda: length.main(options, args.repeats),
     }
     for question in asked:

@@ -1,9 +1,9 @@
 """What does a run cost whose lags are traced, next to the same run with fixed lags?
 
 A map of k x speed of a Kuramoto network (Heun, float32), as a user writes it: `lengths` and `speed` in
-`Params` and `lag_bounds` in the network, so that nothing is compiled again. All runs of the map go through
-one `vmap`, as do those over the lengths of a cohort. Every answer is first compared: with fixed lags
-against NumPy, with traced lags against NumPy or, where it is rounded, against fixed lags.
+`Params` and `lag_bounds` in the network, so that nothing is compiled again. All runs of the map go
+through one `vmap`, as do those over the lengths of a cohort. Every answer is first compared: with fixed
+lags against NumPy, with traced lags against NumPy or, where it is rounded, against fixed lags.
 """
 
 import time
@@ -47,7 +47,7 @@ def arrays(connectome, n):
 
 
 def runner(weights, lengths, theta, steps, **options):
-    """Return the run of a k, and of a speed and lengths where lags are traced, to all phases at its end."""
+    """Return the run to its last phases of a k, and of a speed and lengths where lags are traced."""
     net = cf.Network(cf.nodes.kuramoto, DT, **options)
     node = cf.nodes.KuramotoParams(omega=jnp.float32(OMEGA))
     bare = cf.Params(node, cf.KuramotoCoupling(jnp.asarray(weights), jnp.float32(K)))

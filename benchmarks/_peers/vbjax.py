@@ -3,7 +3,7 @@
 `make_sdde` is Heun alone, with the coupling at each stage's own time. Its delayed Euler is
 therefore `delay_apply` over the same growing buffer, in a scan. `delay_apply` weighs by the
 transpose of what it is given, so it is given the transpose. x and y have a buffer each, so
-that only x, which is coupled, is gathered.
+that only x, which is coupled, is gathered. Its delayed loops unroll: a trial says how far.
 """
 
 import os
@@ -19,12 +19,8 @@ from jax import lax
 from .._problem import Unsupported
 from .bare import rate
 
-
-UNROLLED = {
-    "not unrolled": 1,
-    "unrolled by 4": 4,
-    "unrolled by 10": 10,
-}  # 10 is its default for delays
+# 10 is its own choice for delays.
+UNROLLED = {"not unrolled": 1, "unrolled by 4": 4, "unrolled by 10": 10}
 
 
 def variants(problem):
