@@ -49,10 +49,11 @@ def test_the_benchmark_of_accelerators_runs_a_small_version_of_itself_without_on
         assert row["error"] < (0.05 if "noise" in name else 2e-4)
         assert row["steps_per_s"] > 0 and row["loops_known"]
         assert 1 < sum(row["kernels"].values()) < 1000
-    # A step without delays is a product and a few operations on states; a gradient has more of them.
-    forward = rows["one run, forward, no delays, N = 12"]["kernels"]
-    slope = rows["one run, value and gradient of k, no delays, N = 12"]["kernels"]
-    assert forward["dot"] == 1 and slope["dot"] == 2
+    forward, slope = (
+        sum(rows[f"one run, {asked}, no delays, N = 12"]["kernels"].values())
+        for asked in ("forward", "value and gradient of k")
+    )
+    assert forward < 20 and 1.5 * forward < slope < 5 * forward
     names = " ".join(rows)
     assert all(word in names for word in ("sweep of 8, delays, BOLD", "sparse", "N = 20", "noise"))
 
