@@ -21,6 +21,7 @@ SPREAD = 0.2  # of the times of one implementation: quartiles over median
 SLOWED = (
     0.2  # how much longer the reference loop takes after a table than before, or before than after
 )
+FEWEST = 5  # times that make a spread: of two, the first has the compilation in it
 TURNS, PAUSE = 300_000, 1.0
 LOOP = f"x = x * 0.999 + 0.5, {TURNS} times in plain Python, the best of 5"
 
@@ -74,9 +75,12 @@ def spread_of(times):
 
 
 def largest_spread(rows):
-    """Return the largest spread of the rows that have times, or None."""
-    spreads = [r.get("spread", spread_of(r["times_s"])) for r in rows if r.get("times_s")]
-    return max(spreads, default=None)
+    """Return the largest spread of the rows that have one, or times enough for one; else None."""
+    spreads = [r["spread"] for r in rows if "spread" in r]
+    times = [
+        r["times_s"] for r in rows if "spread" not in r and len(r.get("times_s", [])) >= FEWEST
+    ]
+    return max([*spreads, *map(spread_of, times)], default=None)
 
 
 class Watch:
