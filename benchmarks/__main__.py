@@ -5,6 +5,7 @@ import importlib
 import json
 import os
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from pathlib import Path
 
@@ -17,20 +18,29 @@ from . import (
     empirical,
     finite,
     fit,
+    gpu,
     hang,
     kill,
+    length,
     nodes,
     posterior,
     recovery,
     scaling,
     sparse,
+    traced,
 )
-from ._harness import EVERYONE, compare, machine, table
+from ._harness import EVERYONE, compare, machine, pin, table
+from ._machine import Watch, describe
 
 COMPARED = ("instantaneous", "delayed", "gradient", "sweep")
 ALONE = ("sparse", "fit", "nodes", "accuracy", "recovery", "posterior", "analytic", "empirical")
-ALONE += ("finite", "kill", "hang", "diagnose", "scaling")
+ALONE += ("finite", "kill", "hang", "diagnose", "scaling", "traced", "length")
+APART = ("gpu",)  # only where it is asked for
 QUESTIONS = (*COMPARED, *ALONE)
+REPEATED = (
+    "traced",
+    "length",
+)  # those of them that are measured again where they must not be published
 
 
 @dataclass(frozen=True)
@@ -72,8 +82,10 @@ class Options:
 
 def main():
     args = parse()
+    if args.cores:
+        pin(args.cores)
     options = Options(args.n, args.dt, args.scheme, args.dtype, args.steps, args.connectome)
-    results = []
+    results, watch = [], Watch(args.attempts)
     asked = args.name or QUESTIONS
     if (
         not options.connectome
@@ -95,18 +107,31 @@ def main():
         "posterior": lambda: [posterior.main()],
         "analytic": lambda: [analytic.main(args.connectome)],
         "empirical": lambda: [empirical.main(args.connectome)],
+        "traced": lambda: traced.main(options, args.repeats),
+        "gpu": lambda: gpu.main(options, args.budget),
+        "length": lambda: length.main(options, args.repeats),
     }
     for question in asked:
         if question in own_tables:
-            results += own_tables[question]()
+            if question in REPEATED:
+                module = importlib.import_module(f"benchmarks.{question}")
+                print(f"# {module.__doc__}\n", flush=True)
+                tables, state = watch.table(own_tables[question])
+                print(*map(module.table, tables), sep="\n")
+            else:
+                tables, state = watch.table(own_tables[question], attempts=1)
+            print(describe(state), flush=True)
+            results += tables
             save(results, args.json)
             continue
         module = importlib.import_module(f"benchmarks.{question}")
         print(f"# {module.__doc__}\n")
         names = [name for name in module.NAMES if not args.only or name in args.only]
         for case in module.cases(options):
-            answered = compare(case, names, args.repeats, args.timeout, args.rounds)
-            print(table(answered), flush=True)
+            measure = partial(compare, case, names, args.repeats, args.timeout, args.rounds)
+            (answered,), state = watch.table(lambda measure=measure: [measure()])
+            print(table(answered))
+            print(describe(state), flush=True)
             results.append(answered)
             save(results, args.json)
 
@@ -118,7 +143,9 @@ def save(results, path):
 
 def parse():
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("name", nargs="*", help=f"of {', '.join(QUESTIONS)}; all if none")
+    parser.add_argument(
+        "name", nargs="*", help=f"of {', '.join((*QUESTIONS, *APART))}; all but gpu if none"
+    )
     parser.add_argument(
         "--only",
         nargs="+",
@@ -132,6 +159,11 @@ def parse():
     parser.add_argument("--steps", type=int)
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--rounds", type=int, default=1, help="turns of everyone; the best counts")
+    parser.add_argument(
+        "--attempts", type=int, default=3, help="at a table, until it may be published"
+    )
+    parser.add_argument("--cores", type=int, help="keep everyone to so many cores; all if none")
+    parser.add_argument("--budget", type=float, default=420, help="of `gpu` [s]")
     parser.add_argument("--kills", type=int, default=200, help="of `kill`")
     parser.add_argument("--calls", type=int, default=1000, help="of each case of `hang`")
     parser.add_argument("--timeout", type=float, default=900, help="of one implementation [s]")
@@ -142,8 +174,11 @@ def parse():
     )
     parser.add_argument("--json", type=Path, help="write results, device and versions here")
     args = parser.parse_args()
-    if unknown := set(args.name) - set(QUESTIONS):
-        parser.error(f"no such benchmark: {', '.join(unknown)}; there are {', '.join(QUESTIONS)}")
+    if unknown := set(args.name) - {*QUESTIONS, *APART}:
+        there = ", ".join((*QUESTIONS, *APART))
+        parser.error(f"no such benchmark: {', '.join(unknown)}; there are {there}")
+    if min(args.attempts, args.cores or 1) < 1:
+        parser.error("--attempts and --cores must be at least 1")
     if args.repeats < 5:
         parser.error("--repeats must be at least 5, for a median to mean anything")
     return args

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ._machine import LOOP, spread_of
 from ._problem import SWEEP, TOLERANCE, error, make_problem, reference
 
 PEERS = ("brainmass", "tvboptim", "vbjax")
@@ -42,6 +43,10 @@ def compare(case, names, repeats, timeout, rounds=1):
     for r in rows:
         if peers and "us_per_step" in r:
             r["times_fastest_peer"] = min(peers) / r["us_per_step"]
+    bare = [r["us_per_step"] for r in rows if r["name"] == "bare" and "us_per_step" in r]
+    for r in rows:
+        if bare and "us_per_step" in r:
+            r["times_bare"] = r["us_per_step"] / bare[0]
     name = Path(case.connectome).name  # without the folders of this machine
     answered = {"title": str(case), "case": asdict(replace(case, connectome=name)), "rows": rows}
     if "uncoupled" in expected:
@@ -96,36 +101,81 @@ def row(name, problem, expected, folder, repeats, timeout):
             return {"name": name, "failed": f"wrong answer: {why}"}
     if not off < TOLERANCE[case.dtype]:
         return {"name": name, "error": off, "failed": f"wrong answer: off by {off:.1e}"}
-    low, median, high = np.percentile(costs["times_s"], [25, 50, 75])
+    median = np.median(costs["times_s"])
     runs = len(SWEEP) if case.quantity == "sweep" else 1
-    cost = {"us_per_step": median / case.steps / runs * 1e6, "spread": (high - low) / median}
+    cost = {"us_per_step": median / case.steps / runs * 1e6, "spread": spread_of(costs["times_s"])}
+    if "forward_times_s" in costs:
+        cost["times_own_forward"] = median / runs / np.median(costs["forward_times_s"])
+    if "uncoupled_times_s" in costs:
+        alone = np.median(costs["uncoupled_times_s"])
+        cost["coupling_us"] = (median - alone) / case.steps / runs * 1e6
     return {"name": name, "error": off, **cost, **costs}
+
+
+# What the rows of some tables have besides, with its format.
+BESIDES = {
+    "times_bare": ("time, bare scan = 1", ".2f"),
+    "coupling_us": ("coupling alone, µs per step", ".3g"),
+    "times_own_forward": ("time, own single forward run = 1", ".2f"),
+}
 
 
 def table(answered):
     each = f" (of one of {len(SWEEP)})" if answered["case"]["quantity"] == "sweep" else ""
-    lines = [f"## {answered['title']}", ""]
+    besides = [key for key in BESIDES if any(key in r for r in answered["rows"])]
+    columns = [f"µs per step{each}", "spread", "speed, fastest peer = 1"]
+    columns += [BESIDES[key][0] for key in besides] + ["compile, s", "temp, MB", "error"]
+    lines = [f"## {answered['title']}, {on_cores()}", ""]
     if "uncoupled" in answered:
         lines += [f"Without the coupling, x differs by {answered['uncoupled']:.0%}.", ""]
-    lines += [
-        f"| | µs per step{each} | spread | speed, fastest peer = 1 | compile, s | temp, MB | error |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    lines += [" | ".join(["| ", *columns]) + " |", "|---" * (len(columns) + 1) + "|"]
+
+    def number(row, key, form):
+        return "" if row.get(key) is None else format(row[key], form)
+
     for r in answered["rows"]:
-        if "us_per_step" not in r:
-            lines.append(f"| {r['name']} | {r.get('skipped') or r['failed']} | | | | | |")
-            continue
-        ratio, temp = r.get("times_fastest_peer"), r.get("temp_mb")
-        lines.append(
-            f"| {r['name']} | {r['us_per_step']:.3g} | {r['spread']:.0%} "
-            f"| {'' if ratio is None else f'{ratio:.2f}'} | {r['compile_s']:.2f} "
-            f"| {'' if temp is None else f'{temp:.2f}'} | {r['error']:.0e} |"
-        )
+        name = r["name"] + (f" ({r['variant']})" if "variant" in r else "")
+        if "us_per_step" in r:
+            cells = [number(r, "us_per_step", ".3g"), number(r, "spread", ".0%")]
+            cells += [number(r, "times_fastest_peer", ".2f")]
+            cells += [number(r, key, BESIDES[key][1]) for key in besides]
+            cells += [number(r, "compile_s", ".2f"), number(r, "temp_mb", ".2f")]
+            cells += [number(r, "error", ".0e")]
+        else:
+            cells = [r.get("skipped") or r["failed"], *[""] * (len(columns) - 1)]
+        lines.append(" | ".join([f"| {name}", *cells]) + " |")
     return "\n".join([*lines, ""])
+
+
+def cores():
+    """Return the processor cores that this process and its children may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
+def pin(count):
+    """Keep this process, and all that it starts, to so many cores: the last, as the first serve more."""
+    if not hasattr(os, "sched_setaffinity"):
+        raise SystemExit("--cores: this system cannot pin processes to cores.")
+    if count > len(cores()):
+        raise SystemExit(f"--cores {count}: there are {len(cores())}.")
+    os.sched_setaffinity(0, cores()[-count:])
+
+
+def on_cores():
+    count = len(cores())
+    return f"on {count} core{'s' * (count > 1)}"
 
 
 def machine():
     cpu = Path("/proc/cpuinfo")
     models = cpu.read_text().splitlines() if cpu.exists() else []
     model = next((x.split(":", 1)[1].strip() for x in models if x.startswith("model name")), "")
-    return {"cpu": model or platform.processor(), "cores": os.cpu_count(), "os": platform.system()}
+    return {
+        "cpu": model or platform.processor(),
+        "cores": os.cpu_count(),
+        "cores_used": len(cores()),
+        "os": platform.system(),
+        "reference_loop": LOOP,
+    }

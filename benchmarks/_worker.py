@@ -44,10 +44,43 @@ def main(name, folder, repeats):
 
 
 def measure(name, problem, repeats):
+    """Answer in this process; return the answer, and what it cost.
+
+    A module may name several ways to do it, `variants`: the fastest of a short trial is measured.
+    """
     module = importlib.import_module(module_of(name))
+    names = module.variants(problem) if hasattr(module, "variants") else ()
+    if names:
+        tried = {variant: trial(module, problem, variant) for variant in names}
+        chosen = min(tried, key=tried.get)
+        run, costs = module.build(problem, chosen), {"variant": chosen, "tried_s": tried}
+    else:
+        run, costs = module.build(problem), {}
+    answer, of_run = time_of(module, problem, run, problem.case.quantity, repeats)
+    costs |= of_run
+    if problem.case.quantity != "forward":
+        costs["forward_times_s"] = time_of(module, problem, run, "forward", repeats)[1]["times_s"]
+    elif hasattr(module, "build_uncoupled"):
+        alone = module.build_uncoupled(problem)
+        costs["uncoupled_times_s"] = time_of(module, problem, alone, "forward", repeats)[1][
+            "times_s"
+        ]
+    return answer, costs | {"python": platform.python_version(), "versions": versions()}
+
+
+TRIAL = 2  # timed calls of each variant
+
+
+def trial(module, problem, variant):
+    """Return the least time of a few calls."""
+    run = module.build(problem, variant)
+    return min(time_of(module, problem, run, problem.case.quantity, TRIAL)[1]["times_s"])
+
+
+def time_of(module, problem, run, asked, repeats):
+    """Compile and call what is asked of a run; return its answer, and what it cost."""
     case = problem.case
-    run = module.build(problem)
-    k = np.asarray(SWEEP if case.quantity == "sweep" else K, case.dtype)
+    k = np.asarray(SWEEP if asked == "sweep" else K, case.dtype)
     args = k, problem.weights.astype(case.dtype)
     if getattr(module, "COMPILES_ITSELF", False):
         start = time.perf_counter()
@@ -59,7 +92,7 @@ def measure(name, problem, repeats):
 
         args = [jax.numpy.asarray(x) for x in args]
         start = time.perf_counter()
-        function = jax.jit(quantity(run, case.quantity)).lower(*args).compile()
+        function = jax.jit(quantity(run, asked)).lower(*args).compile()
         ready = jax.block_until_ready
         memory = function.memory_analysis()
         costs = {
@@ -73,9 +106,8 @@ def measure(name, problem, repeats):
         start = time.perf_counter()
         ready(function(*args))
         times.append(time.perf_counter() - start)
-    costs |= {"times_s": times, "python": platform.python_version(), "versions": versions()}
     answer = answer if isinstance(answer, tuple | list) else [answer]
-    return [np.asarray(x) for x in answer], costs
+    return [np.asarray(x) for x in answer], costs | {"times_s": times}
 
 
 def module_of(name):

@@ -40,3 +40,18 @@ def run(case, start, k, conn):
         return (x, y), x
 
     return lax.scan(step, start, length=case.steps)[1]
+
+
+def build_uncoupled(problem):
+    """Return the run of the nodes alone: the difference is what the coupling costs."""
+    case = problem.case
+    start = tuple(jnp.asarray(v, case.dtype) for v in (problem.x0, problem.y0))
+
+    def alone(k, conn):
+        def step(xy, _):
+            x, y = step_by(case, *xy, lambda x, stage: jnp.zeros_like(x))
+            return (x, y), x
+
+        return lax.scan(step, start, length=case.steps)[1]
+
+    return alone

@@ -1,6 +1,8 @@
 """brainmass: a network in its `Simulator`, both built inside the traced function.
 
 Built outside of it, their states would hold values of an earlier trace, and each call would trace again.
+With delays it sums differences over a grid in its `Network`; the weighted sum alone, less the own state
+times the strength, is the other way to write the same. A trial says which is faster.
 """
 
 import brainmass
@@ -30,7 +32,26 @@ class Undelayed(brainstate.nn.Module):
         return self.node(self.coupling())
 
 
-def build(problem):
+class Sums(brainstate.nn.Module):
+    """Its delayed reads and its weighted sum; the own state times the strength is taken off by hand."""
+
+    def __init__(self, node, conn, k, delay, init):
+        super().__init__()
+        places = brainmass.delay_index(len(conn))
+        source = node.prefetch_delay("x", (delay * u.ms, places), init=init)
+        self.node, self.k, self.strength = node, k, conn.sum(1)
+        self.coupling = brainmass.AdditiveCoupling(source, conn, k=k)
+
+    def update(self):
+        return self.node(self.coupling() - self.k * self.strength * self.node.x.value)
+
+
+def variants(problem):
+    """Return the forms of the coupling to try."""
+    return ("differences", "sums") if problem.case.delayed else ()
+
+
+def build(problem, variant="differences"):
     case, dtype = problem.case, problem.case.dtype
     if case.scheme not in METHOD:
         raise Unsupported("holds the coupling over the step")
@@ -51,9 +72,14 @@ def build(problem):
             method=METHOD[case.scheme],
         )
 
+    def before(shape, *_, **__):
+        return jnp.broadcast_to(x0, shape)  # the first step reads this, and not the state
+
     def make_network(k, conn):
         if not case.delayed:
             return Undelayed(make_node(), conn, k)
+        if variant == "sums":
+            return Sums(make_node(), conn, k, delay, before)
         return brainmass.Network(
             make_node(),
             conn=conn,
@@ -61,8 +87,7 @@ def build(problem):
             speed=1.0,
             coupled_var="x",
             k=k,
-            # The first step reads this, and not the state.
-            delay_init=lambda shape, *_, **__: jnp.broadcast_to(x0, shape),
+            delay_init=before,
         )
 
     def run(k, conn):

@@ -14,6 +14,7 @@ import numpy as np
 from jax import lax
 
 from .._problem import Unsupported
+from .bare import build_uncoupled as build_uncoupled
 from .bare import step_by
 
 

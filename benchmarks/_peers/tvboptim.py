@@ -4,7 +4,7 @@ A prepared solve takes its parameters as a pytree, so later calls trace nothing 
 subclass of our own, as its documentation offers: its `SupHopf` couples both x and y. The undelayed
 coupling is our own, too: its `DifferenceCoupling` sums differences over an (N, N) grid, at 20 times the
 cost of its matrix product; with delays this makes no difference. Of its three history buffers, each
-quantity gets the one that measured fastest.
+case gets the one that is fastest in a trial.
 """
 
 import jax.numpy as jnp
@@ -44,11 +44,15 @@ class MatrixDifference(LinearCoupling):
         return params.G * (summed - params.strength * local)
 
 
-# At N = 84 and 370 the other two keep the indices of every step for reverse mode: 30 times the memory.
-BUFFER = {"forward": "preallocated", "sweep": "preallocated"}
+BUFFERS = ("roll", "circular", "preallocated")
 
 
-def build(problem):
+def variants(problem):
+    """Return the history buffers to try."""
+    return BUFFERS if problem.case.delayed else ()
+
+
+def build(problem, buffer="roll"):
     case, dtype = problem.case, problem.case.dtype
     if case.scheme == "heun" and case.delayed:
         raise Unsupported("holds what is delayed over the step")
@@ -57,7 +61,6 @@ def build(problem):
     if case.delayed:
         # It rounds delays to steps, so exact multiples are safe.
         graph = DenseDelayGraph(weights, jnp.asarray(problem.lags * case.dt, dtype))
-        buffer = BUFFER.get(case.quantity, "roll")
         coupling = DelayedDifferenceCoupling(buffer_strategy=buffer, **states)
     else:
         graph = DenseGraph(weights)

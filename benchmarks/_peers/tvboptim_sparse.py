@@ -1,7 +1,6 @@
 """tvboptim over its sparse graphs: a `Network` prepared once and solved with new k and weights.
 
-A preallocated history of all steps measured fastest forward and a shifted one in reverse mode, as on
-dense graphs.
+Of its three history buffers, each case gets the one that is fastest in a trial.
 """
 
 import jax.numpy as jnp
@@ -29,10 +28,15 @@ class Linear(AbstractDynamics):
         return params.a * state + coupling.c
 
 
-BUFFER = {"forward": "preallocated", "sweep": "preallocated", "grad_k": "roll"}
+BUFFERS = ("roll", "circular", "preallocated")
 
 
-def build(case, problem):
+def variants(case):
+    """Return the history buffers to try."""
+    return BUFFERS if case.delayed else ()
+
+
+def build(case, problem, buffer="roll"):
     where = jnp.stack([problem["target"], problem["source"]], 1).astype(jnp.int32)
     shape = (case.n, case.n)
     weights = BCOO((jnp.asarray(problem["weight"]), where), shape=shape)
@@ -40,7 +44,7 @@ def build(case, problem):
     if case.delayed:
         delays = jnp.asarray(problem["lags"] * DT, jnp.float32)
         graph = SparseDelayGraph(weights, BCOO((delays, where), shape=shape))
-        coupling = DelayedLinearCoupling(buffer_strategy=BUFFER[case.quantity], **states)
+        coupling = DelayedLinearCoupling(buffer_strategy=buffer, **states)
     else:
         graph, coupling = SparseGraph(weights), LinearCoupling(**states)
     x0 = jnp.asarray(problem["x0"])[None]

@@ -3,7 +3,7 @@
 `make_sdde` is Heun alone, with the coupling at each stage's own time. Its delayed Euler is
 therefore `delay_apply` over the same growing buffer, in a scan. `delay_apply` weighs by the
 transpose of what it is given, so it is given the transpose. x and y have a buffer each, so
-that only x, which is coupled, is gathered.
+that only x, which is coupled, is gathered. Its delayed loops unroll: a trial says how far.
 """
 
 import os
@@ -19,14 +19,23 @@ from jax import lax
 from .._problem import Unsupported
 from .bare import rate
 
+# 10 is its own choice for delays.
+UNROLLED = {"not unrolled": 1, "unrolled by 4": 4, "unrolled by 10": 10}
 
-def build(problem):
+
+def variants(problem):
+    """Return how far to unroll the loop over time, which is ours to choose where there are delays."""
+    return tuple(UNROLLED) if problem.case.delayed else ()
+
+
+def build(problem, variant="not unrolled"):
     case = problem.case
     if case.scheme == "heun_held":
         raise Unsupported("evaluates the coupling at each stage")
+    unroll = UNROLLED[variant]
     start = tuple(jnp.asarray(v, case.dtype) for v in (problem.x0, problem.y0))
     if case.delayed:
-        return partial(delayed, problem, start)
+        return partial(delayed, problem, start, unroll)
     return partial(instantaneous, case, start)
 
 
@@ -36,7 +45,7 @@ def instantaneous(case, start, k, conn):
     return loop(start, jnp.arange(case.steps), None)[0]
 
 
-def delayed(problem, start, k, conn):
+def delayed(problem, start, unroll, k, conn):
     case = problem.case
     longest = int(problem.lags.max())
     made = vb.make_delay_helper(conn.T, jnp.asarray(problem.lags, jnp.int32), dt=1.0, v_c=1.0)
@@ -55,11 +64,11 @@ def delayed(problem, start, k, conn):
 
     buffers = tuple(buffer(v, longest + 1, case.steps) for v in start)
     if case.scheme == "heun":
-        _, loop = vb.make_sdde(case.dt, longest, derivative, 0.0, unroll=1)
+        _, loop = vb.make_sdde(case.dt, longest, derivative, 0.0, unroll=unroll)
         return loop(buffers, None)[1][0][:, 0]
     carry = (buffers[0], start[0][None], start[1][None])
     times = jnp.arange(longest, longest + case.steps)
-    return lax.scan(step, carry, times)[1][:, 0]
+    return lax.scan(step, carry, times, unroll=unroll)[1][:, 0]
 
 
 def buffer(v, before, steps):
