@@ -14,11 +14,11 @@ import coupling_fn as cf
 from coupling_fn._delays import (
     BlockOutput,
     RunInput,
+    _windows,
     delayed_edges,
     plan_run,
     run_blocks,
 )
-from coupling_fn._delays import _windows
 from coupling_fn._delays._edges import transpose_weights
 from coupling_fn._delays._run_layout import RunLayout
 

@@ -22,8 +22,8 @@ from ._lags import nearest_lags as nearest_lags
 from ._lags import within_bounds as within_bounds
 from ._plan import STEPWISE_BLOCK as STEPWISE_BLOCK
 from ._plan import EdgeSplit as EdgeSplit
-from ._plan import RunPlan as RunPlan
 from ._plan import NearEdges as NearEdges
+from ._plan import RunPlan as RunPlan
 from ._plan import choose_block_sizes as choose_block_sizes
 from ._plan import plan_run as plan_run
 from ._plan import split_edges as split_edges

@@ -70,8 +70,8 @@ class BlockBar(NamedTuple):
 
     consts: PyTree
     state: PyTree
-    before: dict[str, Array]
-    sums: tuple[PyTree, ...]
+    before: PyTree
+    sums: PyTree
 
 
 class Carry(NamedTuple):

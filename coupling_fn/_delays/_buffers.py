@@ -164,8 +164,8 @@ def scan_stretches(
     """Scan `body` over the blocks of a run, with room in the buffers for one stretch at a time.
 
     `body((carry, buffers), (index of the block, input)) -> ((carry, buffers), (output, times))`. Of the
-    times that it gives, which have the axes `(block, step[, batch], source)`, as many are kept as `past` has,
-    which are those before the run.
+    times that it gives, which have the axes `(block, step[, batch], source)`, as many are kept as
+    `past` has, which are those before the run.
 
     Returns:
         The last carry, the buffers of the whole run (which cost nothing where they are not used), the

@@ -203,7 +203,7 @@ class StoredEdges(eqx.Module):
     lags: Array  # (edge,) or ()
     target: Array
     source: Array
-    shape: tuple[int, int] = eqx.field(static=True)
+    shape: tuple[int, ...] = eqx.field(static=True)
     ndim = 1
 
     @property

@@ -7,8 +7,8 @@ $$S_i(t) = \sum_j W_{ij}\, \psi_j(t - d_{ij}),$$
 
 read messages of times up to $t_0 + m - d_{ij} \le t_0$, all of which have been sent.
 
-Where a few edges are too short for a large block, blocks are nested: the sums of the long edges are computed
-for a large block, those of the shorter ones for each small block inside, and added.
+Where a few edges are too short for a large block, blocks are nested: the sums of the long edges are
+computed for a large block, those of the shorter ones for each small block inside, and added.
 
 Shapes: messages $\psi$ `(time[, batch], source)`, buffers `(source, time * batch)`, sums
 `(step[, batch], target)`.

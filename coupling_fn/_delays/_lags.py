@@ -102,9 +102,10 @@ def lags(
 
 
 class LagBounds(NamedTuple):
-    """The smallest and the largest lag that each edge may have. [steps]
+    """The smallest and the largest lag that each edge may have, in steps.
 
-    Two numbers, which hold for all edges, or two arrays of whole numbers, `(target, source)` or `(edge,)`.
+    Two numbers, which hold for all edges, or two arrays of whole numbers, `(target, source)` or
+    `(edge,)`.
     """
 
     smallest: Any
@@ -139,11 +140,17 @@ def lag_bounds(
     Raises:
         ValueError: if `lengths` is empty, the length of an edge is negative or not finite (with
             `weights`: of an edge whose weight is not 0), or speed or dt is not positive.
+        TypeError: if an argument is traced.
 
     Example:
         >>> cf.lag_bounds(jnp.array([[10.0, 100.0]]), speed=(2.0, 10.0), dt=1.0).largest.tolist()
         [[6, 51]]
     """
+    if not known(lengths, speed, dt, weights):
+        raise TypeError(
+            "`lengths`, `speed`, `dt` or `weights` is traced, and the bounds fix the program: call "
+            "`lag_bounds` outside of `jit`, `vmap` and `grad`, with all lengths that a run may have."
+        )
     checked, weights = _checked_lengths(lengths, speed, dt, weights)
     each, speeds = np.asarray(checked), np.asarray(speed)
     if not each.size:
@@ -288,8 +295,8 @@ def checked_bounds(
         raise ValueError(f"`lag_bounds` must be 0 ≤ smallest ≤ largest, not {shown}.")
     if lags is not None and smallest.ndim and lags.shape != smallest.shape:
         raise ValueError(
-            f"`lag_bounds` has one pair per edge, {smallest.shape}, and `lags` has the shape {lags.shape}; "
-            "they must be alike."
+            f"`lag_bounds` has one pair per edge, {smallest.shape}, and `lags` have the shape "
+            f"{lags.shape}; they must be alike."
         )
     span = int(smallest.min()), int(largest.max())
     return span, ((smallest.astype(np.int32), largest.astype(np.int32)) if smallest.ndim else None)
@@ -306,18 +313,18 @@ def within_bounds(
 ) -> Array:
     """Return `lags`; raise an error, at run time if they are traced, where they leave the bounds.
 
-    `smallest` and `largest` are those of all edges, and `each` has those of each edge. Nothing is clamped.
-    Fractional lags may leave the bounds by the rounding of `lengths / speed / dt`.
+    `smallest` and `largest` are those of all edges, and `each` has those of each edge. Nothing is
+    clamped. Fractional lags may leave the bounds by the rounding of `lengths / speed / dt`.
     """
     values = (
         np.asarray(lags) if known(lags) else lags
     )  # known lags are checked now, also under `jit`
     whole = jnp.issubdtype(lags.dtype, jnp.integer)
     slack = 0 if whole else min(4 * float(jnp.finfo(lags.dtype).eps) * largest, 0.01)
-    low, high = (smallest, largest) if each is None else each
-    if jnp.ndim(low):
-        low, high = (np.asarray(x) if known(x) else x for x in (low, high))
-        low, high = low.astype(lags.dtype), high.astype(lags.dtype)
+    low, high = smallest, largest
+    if each is not None and jnp.ndim(each[0]):
+        arrays = (np.asarray(x) if known(x) else x for x in each)
+        low, high = (x.astype(lags.dtype) for x in arrays)
     outside = ~((values >= low - slack) & (values <= high + slack))  # NaN is outside, too.
     message = (
         f"A lag leaves the network's bounds of {smallest} to {largest} steps: a speed or a length lies "

@@ -2,13 +2,14 @@
 
 Where every lag is m steps or more, all messages that arrive in the next m steps have been sent
 already. Their weighted sums are therefore computed for m steps at once, a block, and an index is
-loaded once per m steps. Edges that are too short for the largest block have a smaller block inside it, and
-those too short for any are read step by step. Lags need not be known for that: each edge has a
-smallest lag that it may have. The costs were measured on a CPU in float32 (`python -m benchmarks delayed`).
+loaded once per m steps. Edges that are too short for the largest block have a smaller block inside
+it, and those too short for any are read step by step. Lags need not be known for that: each edge
+has a smallest lag that it may have. The costs were measured on a CPU in float32 (`python -m
+benchmarks delayed`).
 """
 
 from collections.abc import Sequence
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -22,8 +23,8 @@ from .._core import constant
 # From block size to cost [ns per weight and step], the sizes that a vector register divides. Per window
 # it is 1 to 2 ns for all of them, so that larger blocks than 32 gain little.
 COST_BLOCKED = {4: 0.27, 8: 0.12, 16: 0.08, 32: 0.06}
-# What edges that go step by step cost, and each of them [ns per step]. Every target pays for as many as the
-# target with the most has. A gradient pays twice that.
+# What edges that go step by step cost, and each of them [ns per step]. Every target pays for as
+# many as the target with the most has. A gradient pays twice that.
 COST_OF_STEPS, COST_STEPWISE = 600.0, 0.7
 # The same for each edge of a `SparseConnection` [ns per step].
 COST_STEPWISE_SPARSE = 10.0
@@ -158,10 +159,9 @@ def _edges_by_size(lags: np.ndarray, sizes: list[int]) -> np.ndarray:
 
 
 def _cost(choice: tuple[int, ...], places: list[int], edges: np.ndarray, lags: np.ndarray) -> float:
-    """Return what the edges of a coupling cost per step, in blocks of the sizes of `choice`. [ns]"""
+    """Return what the edges of a coupling cost per step, in ns, in blocks of the sizes of `choice`."""
     far, *near, short = (
-        edges[:, before + 1 : place + 1].sum(1)
-        for before, place in zip(places[:-1], places[1:], strict=True)
+        edges[:, before + 1 : place + 1].sum(1) for before, place in pairwise(places)
     )
     dense = lags.ndim == 2
     total = lags.size * COST_BLOCKED[choice[0]] * bool(far.any())

@@ -1,11 +1,12 @@
 """How the arrays of one run, or of a batch of runs, are laid out in a blocked run.
 
-JAX batches a scan such that time is the first axis of what goes in and out and the batch the second. So inside
-of a run it is `(time, batch, source)` where there is a time, and `(batch, ...)` where there is none. In a
-buffer the times of a source lie next to each other and the batch behind each, `(source, time * batch)`,
-and weights that differ between runs have the batch behind, too. So one index moves a contiguous row of
-all runs: a sweep of 32 runs of 90 regions is 2.4 times as fast as with the batch in front, where XLA
-gathers single numbers. JAX passes batches into and out of a run with the batch in front.
+JAX batches a scan such that time is the first axis of what goes in and out and the batch the
+second. So inside of a run it is `(time, batch, source)` where there is a time, and `(batch, ...)`
+where there is none. In a buffer the times of a source lie next to each other and the batch behind
+each, `(source, time * batch)`, and weights that differ between runs have the batch behind, too. So
+one index moves a contiguous row of all runs: a sweep of 32 runs of 90 regions is 2.4 times as fast
+as with the batch in front, where XLA gathers single numbers. JAX passes batches into and out of a
+run with the batch in front.
 """
 
 from collections.abc import Callable
@@ -34,11 +35,11 @@ class RunLayout(NamedTuple):
     # --- the batch axis ---
 
     def over_runs(self, fn: Callable[[Any], Any], given: Any, back: Any) -> Callable[[Any], Any]:
-        """Return `fn` for all runs; `given` and `back` have the batch axis of each argument and result."""
+        """Return `fn` for all runs, with the batch axes of its arguments and results."""
         return fn if self.batch is None else jax.vmap(fn, in_axes=(given,), out_axes=back)
 
     def with_batch(self, tree: PyTree, batched: PyTree, axis: int) -> PyTree:
-        """Move the batch from the front to an axis of every leaf; add it to those that do not have it."""
+        """Move the batch from the front to an axis of every leaf, and add it to the others."""
         if self.batch is None:
             return tree
 
@@ -57,7 +58,7 @@ class RunLayout(NamedTuple):
         return jax.tree.map(lambda x: jnp.moveaxis(x, axis, 0), tree)
 
     def behind(self, tree: PyTree, batched: PyTree) -> PyTree:
-        """Move the batch from the front to the back of the leaves that have it; the others stay shared."""
+        """Move the batch to the back of the leaves that have it; the others stay shared."""
         return jax.tree.map(lambda x, b: jnp.moveaxis(x, 0, -1) if b else x, tree, batched)
 
     def zeros(self, tree: PyTree, batched: PyTree) -> PyTree:

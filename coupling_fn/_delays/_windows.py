@@ -1,4 +1,6 @@
-r"""Windows of a buffer, one per edge, and their contractions with weights: where a delayed run spends its time.
+r"""Windows of a buffer, one per edge, and their contractions with weights.
+
+Here a delayed run spends most of its time.
 
 A buffer holds what each source sent, `(source, time * batch)`: times lie next to each other, and
 the runs of a batch behind each time. The delayed sums of the m steps of a block are
@@ -6,8 +8,8 @@ the runs of a batch behind each time. The delayed sums of the m steps of a block
 $$S_i(t_0 + n) = \sum_j W_{ij}\, \psi_j(t_0 + n - d_{ij}), \qquad n = 1, \dots, m \le d_{ij}.$$
 
 So an edge of lag d reads the m messages from time $t_0 + 1 - d$ on, one contiguous window of `width` =
-m * batch numbers, and a target adds up the windows of its edges, each times its weight. The cotangent of a
-weight contracts what the edge reads in a whole run with the cotangents of the sums,
+m * batch numbers, and a target adds up the windows of its edges, each times its weight. The
+cotangent of a weight contracts what the edge reads in a whole run with the cotangents of the sums,
 $\bar W_{ij} = \sum_t \bar S_i(t)\, \psi_j(t - d_{ij})$.
 
 Edges stand in slots, `(slot, target)`: slot n holds the n-th edge of each target, which for a dense
@@ -31,8 +33,9 @@ from jax import Array, lax
 from .._core import scan
 
 # Slots per turn of the CPU's loop, by the width of a window. XLA unrolls the loop over a window whose
-# body is small, and then forgets to vectorise it; with enough slots in one body it does not. In us per
-# step of 84 regions (one core with AVX-512, float32, JAX 0.10.2; all windows gathered at once: 1.8, 1.5 and 2.0):
+# body is small, and then forgets to vectorise it; with enough slots in one body it does not. In us
+# per step of 84 regions (one core with AVX-512, float32, JAX 0.10.2), where all windows gathered at
+# once take 7.3, 1.8, 1.5, 1.8 and 2.3:
 #     slots        2     4     6     7     12    14    21    42
 #     width  4    2.55  2.13   -    1.99  1.92   -    2.30  2.03
 #     width  8    2.11  1.80   -    1.80  1.89  0.86  0.96  1.12
@@ -42,9 +45,9 @@ from .._core import scan
 SLOTS_PER_TURN = {32: 4, 16: 6, 8: 14, 0: 7}
 # Numbers in the windows that an accelerator gathers at once.
 AT_ONCE = 2**26
-# The cotangents of weights on a CPU: products over `PRODUCTS` chunks of `CHUNK` numbers are added before they are
-# summed. One body of 8 chunks of 32 takes 0.53 us per step of 84 regions and 9.2 of 370; a sum of all
-# products in order, which is no vector code, 5.5.
+# The cotangents of weights on a CPU: the products of `CHUNKS` chunks of `CHUNK` numbers are added in one
+# body before they are summed. That takes 0.53 us per step of 84 regions and 9.2 of 370; a sum of all
+# products in order, which is no vector code, took 5.5.
 CHUNK, CHUNKS = 32, 8
 
 
@@ -83,9 +86,8 @@ def sum_windows(
         return sums
 
     def over_slots(add: Callable[..., Array], per_turn: int, flat: Array, starts: Array, *weights):
-        add = jax.checkpoint(
-            add, prevent_cse=False
-        )  # where JAX differentiates it, it keeps no windows
+        # Where JAX differentiates this, it keeps no windows.
+        add = jax.checkpoint(add, prevent_cse=False)
         turns, rest = divmod(slots, per_turn)
 
         def turn(sums: Array, n: Any) -> tuple[Array, None]:
@@ -225,7 +227,7 @@ def _slots(x: Array, first: Any, count: int) -> Array:
 
 
 def _slots_per_turn(slots: int, width: int) -> int:
-    """Return how many slots a turn of the CPU's loop adds: few are left over, if that is possible."""
+    """Return how many slots a turn of the CPU's loop adds, so that few are left over."""
     least = next(each for w, each in SLOTS_PER_TURN.items() if width >= w)
     if slots < 2 * least:
         return max(1, slots // 2)
@@ -233,5 +235,5 @@ def _slots_per_turn(slots: int, width: int) -> int:
 
 
 def _chunks(batch: int) -> tuple[int, int]:
-    """Return how many numbers are multiplied at once, whole times of all runs, and how often in a body."""
+    """Return the numbers of a chunk, whole times of all runs, and how many chunks a body has."""
     return batch * max(1, CHUNK // batch), CHUNKS

@@ -43,7 +43,7 @@ def _(conn: SparseConnection, values: Array) -> Array:
 
 
 def can_split(conn: Any, split: EdgeSplit) -> bool:
-    """Return whether an `EdgeSplit` can name edges of the connection (a BCOO has none that are known)."""
+    """Return whether an `EdgeSplit` can name edges of the connection; of a BCOO it cannot."""
     return not isinstance(conn, BCOO) and split.ndim == (
         1 if isinstance(conn, SparseConnection) else 2
     )

@@ -16,7 +16,8 @@ class NetworkFields(eqx.Module):
 
     Attributes:
         lags: whole lags of each coupling, or None where they come from `Params.lengths`. [steps]
-        edge_bounds: the smallest and the largest lag that each edge of a coupling may have, or None where
+        edge_bounds: the smallest and the largest lag that each edge of a coupling may have, or None
+        where
             all have the same bounds. [steps]
         splits: the edges of each coupling by these, or None where they cannot be told apart.
         node: the dynamics of a region.

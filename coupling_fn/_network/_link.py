@@ -325,8 +325,8 @@ def separable_link(
 ) -> SeparableLink:
     """Group the edges of a coupling by lag.
 
-    Where the smallest lag of each edge is known beforehand, `split` tells edges apart. Otherwise lags are
-    known only to lie within `bounds`, and the edges are one group.
+    Where the smallest lag of each edge is known beforehand, `split` tells edges apart. Otherwise
+    lags are known only to lie within `bounds`, and the edges are one group.
     """
     conn = coupling.conn
     if not taps:

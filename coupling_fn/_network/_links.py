@@ -139,8 +139,8 @@ def _bounds_of_edges(
     smallest, largest = (of_stored_edges(conn, x) for x in bounds)
     if smallest.shape != wanted:
         raise ValueError(
-            f"`lengths` of {name!r} has the shape {wanted}, and `lag_bounds` of the network has one pair "
-            f"per edge, of shape {shape}; they must be alike."
+            f"`lengths` of {name!r} have the shape {wanted}, and `lag_bounds` of the network has one "
+            f"pair per edge, of shape {shape}; they must be alike."
         )
     return smallest, largest
 
@@ -152,7 +152,7 @@ def _lags_that_matter(
     lags = fractional_lags(lengths, speed, dt)
     present = present_edges(coupling, lengths)
     if jnp.ndim(bounds[0]):
-        bounds = tuple(jnp.asarray(bound, lags.dtype) for bound in bounds)
+        bounds = jnp.asarray(bounds[0], lags.dtype), jnp.asarray(bounds[1], lags.dtype)
     inside = (lags >= bounds[0]) & (lags <= bounds[1])
     if present is None or (known(inside) and inside.all()):
         return lags

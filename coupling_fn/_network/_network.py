@@ -76,7 +76,8 @@ class Network(NetworkFields):
         lags: whole lags `(target, source)` from `lags()`; or one lag for all edges; or `(edge,)` for
             the stored edges of a `SparseConnection`; a dict by name if couplings differ, with all of
             them; None for no delay. [steps]
-        lag_bounds: the smallest and largest lag that may occur, of each edge, from `lag_bounds()`, or two
+        lag_bounds: the smallest and largest lag that may occur, of each edge, from `lag_bounds()`,
+        or two
             numbers for all edges; a dict of such pairs if couplings differ. Without `lags`, lags follow
             from `Params.lengths` and `Params.speed`. [steps]
         interpolate: None reads a history at the nearest step. "linear" reads between steps, so that
@@ -320,7 +321,7 @@ def _plan_blocks(
         else:
             by_edge[name] = each
     sizes = choose_block_sizes([smallest for smallest, _ in by_edge.values()], together)
-    splits = {name: split_edges(*each, sizes) for name, each in by_edge.items()}
+    splits = {name: split_edges(low, high, sizes) for name, (low, high) in by_edge.items()}
     return sizes, {name: splits.get(name) for name in lags}
 
 

@@ -67,7 +67,7 @@ def run_network(
         {name: len(x) for name, x in state.history.items()} if reads_history(record, state) else {}
     )
     packed, unpack = pack(state.node)
-    blocked = [(i, link) for i, link in enumerate(links) if link.blocked]
+    blocked = _blocked_links(links)
     groups = [
         [delayed_edges(group.conns, group.lags, net.mesh) for group in link.blocked]
         for _, link in blocked
@@ -130,6 +130,11 @@ def _block_sizes(net: Network, links: tuple[Link, ...]) -> tuple[int, ...]:
     blocked = any(link.blocked for link in links)
     sizes = {min(size, STEPWISE_BLOCK) for size in net.block_sizes if blocked} or {STEPWISE_BLOCK}
     return tuple(sorted(sizes, reverse=True))
+
+
+def _blocked_links(links: tuple[Link, ...]) -> list[tuple[int, SeparableLink]]:
+    each = enumerate(links)
+    return [(i, link) for i, link in each if isinstance(link, SeparableLink) and link.blocked]
 
 
 def _level(sizes: tuple[int, ...], block_size: int) -> int:
@@ -207,8 +212,7 @@ class _Block(NamedTuple):
     @property
     def blocked(self) -> list[tuple[int, SeparableLink]]:
         """The links, each with its number, that have blocked edges."""
-        each = enumerate(self.links)
-        return [(i, link) for i, link in each if isinstance(link, SeparableLink) and link.blocked]
+        return _blocked_links(self.links)
 
     @property
     def sources(self) -> dict[str, Any]:
@@ -246,8 +250,8 @@ class _Block(NamedTuple):
         def one(carry, inputs_of_step):
             return self._step(inputs.step, carry, inputs_of_step)
 
-        # Where no buffer has room for a block, a step computed again in the backward pass costs less than
-        # reading what it would leave.
+        # Where no buffer has room for a block, a step computed again in the backward pass costs
+        # less than reading what it would leave.
         one = one if stepwise.handed else jax.checkpoint(one, prevent_cse=False)
         carry = _Carry(packed, noise, stepwise_sums, buffers)
         carry, ((packed_after, noise_after), stepwise_after) = scan(

@@ -21,7 +21,7 @@ def shard(
 
     Each device holds equally many consecutive nodes: their states, and the weights and lags of the
     edges onto them, dense or sparse. It computes those nodes, and keeps the history of all nodes.
-    Devices exchange what was sent once per block of steps (8 to 32, as the smallest lag allows),
+    Devices exchange what was sent once per block of steps (4 to 32, as the smallest lag allows),
     and once per step where edges are shorter than a block. Results equal those of one device to
     rounding, with the same random numbers.
 

@@ -17,13 +17,12 @@ from jax.sharding import Mesh
 from .._core import PyTree, Signal, everywhere, read
 from .._network import Link
 
-
 # The largest lag for which a buffer rolls: a step moves all that it holds.
 ROLLING = 8
 
 
 class Buffers(NamedTuple):
-    """What stepwise edges read, `(time, source)`: the past and the present, and room for a block or none.
+    """What stepwise edges read, `(time, source)`: past, present, and room for a block or none.
 
     Attributes:
         states: of each source that a link carries states of, by the name of its history.
@@ -72,14 +71,14 @@ class StepwiseEdges(NamedTuple):
         return {name: lag for name, lag in self.lags.items() if not self.rolls(name)}
 
     def rolling(self, past: dict[str, Array]) -> Buffers:
-        """Return the buffers that roll, from what each source sent up to the present, `(time, source)`."""
+        """Return the buffers that roll, from the states of sources up to the present."""
         newest = {
             name: past[name][-lag - 1 :] for name, lag in self.lags.items() if self.rolls(name)
         }
         return self._carried(newest)
 
     def buffers(self, rolling: Buffers, before: dict[str, Array], x: PyTree, room: int) -> Buffers:
-        """Return all buffers of a block, from those that roll, and the past and the state at its start."""
+        """Return all buffers of a block, from those that roll, the past and the present."""
 
         def with_room(past: Array) -> Array:
             return jnp.pad(past, [(0, room), (0, 0)])
