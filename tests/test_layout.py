@@ -43,7 +43,7 @@ ROOMS = {
         "_blocked_run"
     ),
     "_network": (
-        "_edge_forms _params | _fields _link | _checks | _links | _step | _network | "
+        "_edge_forms _params | _edge_groups _fields | _link | _checks | _links | _step | _network | "
         "_files _vector_field"
     ),
     "_simulate": "_clock _finite _records _shard _stepwise | _blocked | _simulate",

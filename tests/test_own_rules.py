@@ -221,7 +221,8 @@ def test_messages_between_two_steps_are_the_loops(rule, reach, form):
     coupling = RULES[rule][0](over, jnp.asarray(K), jnp.asarray(THETA))
     lengths = cf.edge_values(over, lengths) if form == "by edge" else lengths
     params = cf.Params(cf.nodes.LinearParams(a=LEAK), coupling, lengths=lengths, speed=2.0)
-    state = net.init(cf.nodes.LinearState(jnp.asarray(X0)), params, history=PAST[20 - bounds[1] :])
+    past = PAST[20 - int(bounds.largest.max()) :]
+    state = net.init(cf.nodes.LinearState(jnp.asarray(X0)), params, history=past)
     wanted = by_loops(rule, CONN, lags, K, THETA)
     assert_close(simulated(net, state, params), wanted, ulps=2**14)
     assert_close(step_by_step(net, state, params), wanted, ulps=2**14)
@@ -605,7 +606,7 @@ def test_lags_between_steps_reach_functions_of_whole_arrays_and_of_edges(form):
     for rule in rules:
         params = cf.Params(cf.nodes.LinearParams(a=LEAK), rule, lengths=lengths, speed=2.0)
         start = cf.nodes.LinearState(jnp.asarray(X0))
-        state = net.init(start, params, history=PAST[20 - bounds[1] :])
+        state = net.init(start, params, history=PAST[20 - int(bounds.largest.max()) :])
         runs.append(simulated(net, state, params))
     assert_close(*runs, ulps=2**10)
 

@@ -24,7 +24,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from .._core import PyTree, as_cotangent, scan
+from .._core import PyTree, as_cotangent, everywhere, scan
 from ._buffers import (
     BlockInput,
     BlockOutput,
@@ -156,6 +156,8 @@ def adjoint(
         return loop.blocks(carry, index * plan.sizes[0], saved, nothing), (None, None)
 
     bars, future, *_ = scan_stretches(one_block, start, future, inputs, plan, layout, reverse=True)
+    # Every device has the buffer whole, which the partitioner forgets where each reads its own rows.
+    future = everywhere(plan.mesh, future)
     run_bar = wanted._replace(state=bars.state)
     if jax.tree.leaves(wanted.weights):
         weights_bar = _weights_bar(wanted, run.edges, future, saved.messages, plan, layout)

@@ -77,7 +77,7 @@ def sum_windows(
     def many_slots(starts: Array, weights: Sequence[Array], sums: Array, flat: Array) -> Array:
         for tap, weight in enumerate(weights):
             windows = gather_windows(flat, starts + (offset - tap * batch), width)
-            windows = windows.reshape(*starts.shape, -1, batch)
+            windows = windows.reshape(*starts.shape, width // batch, batch)
             runs = "b" if weight.ndim == 3 else ""
             contracted = jnp.einsum(
                 f"st{runs},stnb->tnb", weight, windows, precision=lax.Precision.HIGHEST
@@ -143,7 +143,9 @@ def correlate_windows(
 
     def summed(products: Array) -> Array:
         if per_run:
-            return products.reshape(*products.shape[:-1], -1, batch).sum(-2)
+            return products.reshape(*products.shape[:-1], products.shape[-1] // batch, batch).sum(
+                -2
+            )
         ones = jnp.ones(products.shape[-1], products.dtype)
         return jnp.matmul(products, ones, precision=lax.Precision.HIGHEST)
 
@@ -219,7 +221,9 @@ def weighted_windows(weights: Array, windows: Array, batch: int) -> Array:
     """Return windows `(target, time * batch)` times a weight per target, or per target and run."""
     if weights.ndim == 1:
         return weights[:, None] * windows
-    return (weights[:, None] * windows.reshape(len(windows), -1, batch)).reshape(windows.shape)
+    return (
+        weights[:, None] * windows.reshape(len(windows), windows.shape[1] // batch, batch)
+    ).reshape(windows.shape)
 
 
 def _slots(x: Array, first: Any, count: int) -> Array:

@@ -1,11 +1,9 @@
 """One coupling onto one input, ready to run: its rule, and its weights and lags by group of edges.
 
-Edges are grouped by when their messages become known. Instantaneous edges (lag 0) carry the state
-that an integration stage is in: `receive` adds them. Delayed edges carry the past: `read_delayed`
+Edges are grouped by when their messages become known (`_edge_groups.py`). Instantaneous edges carry the
+state that an integration stage is in: `receive` adds them. Delayed edges carry the past: `read_delayed`
 reads them from a buffer. This is what lets each stage of a Heun or Runge-Kutta step be coupled at
-its own time. Of the delayed edges, blocked ones have lags of at least a block of steps, so that a
-whole block of their sums is computed at once; stepwise ones have shorter lags and are read at every
-step.
+its own time.
 """
 
 from typing import Any, NamedTuple
@@ -36,27 +34,8 @@ from .._coupling import (
 )
 from .._delays import EdgeSplit
 from ..nodes._angles import wrapped
-from ._edge_forms import (
-    can_split,
-    gather_edges,
-    near_edges,
-    near_lags,
-    of_stored_edges,
-    picked,
-    picked_lags,
-    scaled,
-    sum_edges,
-)
-
-
-class Tap(NamedTuple):
-    """A read of the past: whole lags, and the share of each edge's message that this read carries.
-
-    A rounded lag is one tap with a share of 1 (None); a read between two steps is two taps.
-    """
-
-    lags: Array
-    share: Array | None = None
+from ._edge_forms import gather_edges, of_stored_edges, sum_edges
+from ._edge_groups import BlockedWeights, DelayedWeights, Tap, grouped
 
 
 class Signals(NamedTuple):
@@ -77,41 +56,6 @@ class Signals(NamedTuple):
     coupling: str
     history: str
     angle: bool
-
-
-class DelayedWeights(NamedTuple):
-    """Weights of some edges that are read step by step, and their lags in steps."""
-
-    conn: Weights | Padded
-    lags: Array
-
-
-class BlockedWeights(eqx.Module):
-    """Weights of some edges whose lags are never shorter than a block, and their lags in steps.
-
-    There is one connection per tap, all alike but for their weights. The lags are those of the first
-    tap; the second reads one step earlier.
-    """
-
-    conns: tuple[Weights, ...]
-    lags: Array
-    block_size: int = eqx.field(static=True)
-
-
-class EdgeGroups(NamedTuple):
-    """The edges of a coupling, grouped by lag.
-
-    Attributes:
-        instantaneous: the weights of the edges of lag 0, or None.
-        stepwise: the edges with lags that may be shorter than any block.
-        blocked: the edges with lags of at least a block, by its size.
-        stepwise_lag: no stepwise edge has a larger lag than this.
-    """
-
-    instantaneous: Any
-    stepwise: tuple[DelayedWeights, ...]
-    blocked: tuple[BlockedWeights, ...]
-    stepwise_lag: int
 
 
 class SeparableLink(eqx.Module):
@@ -323,18 +267,9 @@ def separable_link(
     bounds: tuple[int, int],
     block_sizes: tuple[int, ...],
 ) -> SeparableLink:
-    """Group the edges of a coupling by lag.
-
-    Where the smallest lag of each edge is known beforehand, `split` tells edges apart. Otherwise
-    lags are known only to lie within `bounds`, and the edges are one group.
-    """
+    """Prepare a coupling whose messages are summed, its edges grouped by lag."""
     conn = coupling.conn
-    if not taps:
-        groups = EdgeGroups(conn, (), (), bounds[1])
-    elif split is not None and can_split(conn, split):
-        groups = _split_by_index(conn, taps, split, block_sizes)
-    else:
-        groups = _grouped_by_bounds(conn, taps, bounds, block_sizes)
+    groups = grouped(conn, taps, split, bounds, block_sizes)
     return SeparableLink(
         coupling=coupling,
         in_strength=in_strength(conn),
@@ -344,80 +279,6 @@ def separable_link(
         signals=signals,
         stepwise_lag=groups.stepwise_lag,
     )
-
-
-def _weights_of_taps(conn: Any, taps: tuple[Tap, ...]) -> tuple[Any, ...]:
-    """Return the connection of each tap: every weight times the share that this tap reads of it."""
-    shares = [tap.share for tap in taps]
-    return tuple(conn if x is None else scaled(conn, of_stored_edges(conn, x)) for x in shares)
-
-
-def _split_by_index(
-    conn: Any,
-    taps: tuple[Tap, ...],
-    split: EdgeSplit,
-    block_sizes: tuple[int, ...],
-) -> EdgeGroups:
-    """Take the edges that `split` names out of the far ones, whose weights there become 0."""
-    conns = _weights_of_taps(conn, taps)
-    lags = of_stored_edges(conn, taps[0].lags)  # of the first tap
-    each = list(enumerate(conns))
-    instantaneous, stepwise, blocked = None, (), []
-    if split.instantaneous is not None:  # the second tap never reads the present
-        here = scaled(conns[0], (lags == 0).astype(conn.dtype))
-        instantaneous = picked(here, split.instantaneous)
-    if split.stepwise is not None:
-        stepwise = tuple(
-            DelayedWeights(
-                picked(
-                    weights if split.instantaneous is None or tap else _later(weights, lags),
-                    split.stepwise,
-                ),
-                picked_lags(lags + tap, split.stepwise),
-            )
-            for tap, weights in each
-        )
-    if split.any_far:
-        far, size = split.far, block_sizes[0]
-        if far is not None:
-            conns = tuple(scaled(weights, far.astype(conn.dtype)) for weights in conns)
-        far_lags = lags if far is None else jnp.maximum(lags, size)
-        blocked.append(BlockedWeights(conns, far_lags, size))
-    for near in split.near:
-        picks = tuple(near_edges(weights, near.edges) for _, weights in each)
-        blocked.append(BlockedWeights(picks, near_lags(lags, near.edges), near.block_size))
-    return EdgeGroups(instantaneous, stepwise, tuple(blocked), split.stepwise_lag)
-
-
-def _later(conn: Any, lags: Array) -> Any:
-    """Return the connection without the edges that carry the present."""
-    return scaled(conn, (lags > 0).astype(conn.dtype))
-
-
-def _grouped_by_bounds(
-    conn: Any, taps: tuple[Tap, ...], bounds: tuple[int, int], block_sizes: tuple[int, ...]
-) -> EdgeGroups:
-    """Put all edges into the group that the smallest possible lag allows, apart from those of lag 0.
-
-    With two taps around a fractional lag, lag 0 may be the earlier read of an edge: it then contributes
-    to the instantaneous weights, with its share.
-    """
-    smallest, largest = bounds
-    lags = of_stored_edges(conn, taps[0].lags)
-    conns = _weights_of_taps(conn, taps)
-    instantaneous = None
-    fitting = [size for size in block_sizes if size <= smallest]
-    if fitting:
-        return EdgeGroups(None, (), (BlockedWeights(conns, lags, fitting[0]),), largest)
-    if smallest == 0:
-        instantaneous = scaled(conns[0], (lags == 0).astype(conn.dtype))
-    stepwise = tuple(
-        DelayedWeights(
-            weights if smallest + tap > 0 else _later(weights, lags), jnp.maximum(lags + tap, 1)
-        )
-        for tap, weights in enumerate(conns)
-    )
-    return EdgeGroups(instantaneous, stepwise, (), largest)
 
 
 def add(*trees: PyTree) -> PyTree:

@@ -15,8 +15,9 @@ from .._coupling import Coupling, SumCoupling, require_elementwise
 from .._delays import fractional_lags, nearest_lags, within_bounds
 from ._checks import require_fitting_lags, require_params
 from ._edge_forms import of_stored_edges
+from ._edge_groups import Tap
 from ._fields import NetworkFields
-from ._link import Link, Signals, Tap, pairwise_link, separable_link
+from ._link import Link, Signals, pairwise_link, separable_link
 from ._params import Params, State, Wire, present_edges
 
 
