@@ -30,7 +30,7 @@ MEASURES = {
         x, 2.0, 20.0, 6.0, entries="whole"
     ),
     "lagged": lambda x: cf.observe.lagged_covariance(x, 2.0, 6.0),
-    "coherence": cf.observe.phase_coherence,
+    "coherence": cf.observe.phase_locking_value,
     "isc": lambda x: cf.observe.intersubject_correlation(x.reshape(4, 10, 4)),
     "isfc": lambda x: cf.observe.intersubject_connectivity(x.reshape(4, 10, 4)),
 }
@@ -233,7 +233,7 @@ def test_lagged_covariance_at_0_is_the_covariance():
 
 def test_coherence_is_blind_to_constant_differences_and_bounded():
     phases = RNG.uniform(-np.pi, np.pi, size=(30, 1)) + np.array([[0.0, 1.0, -2.5]])
-    coherence = cf.observe.phase_coherence(phases)
+    coherence = cf.observe.phase_locking_value(phases)
     assert (coherence <= 1).all()
     assert (jnp.diag(coherence) == 1).all()
     assert_close(coherence, np.ones((3, 3)))
@@ -241,7 +241,7 @@ def test_coherence_is_blind_to_constant_differences_and_bounded():
 
 def test_coherence_at_0_has_gradient_0():
     phases = jnp.array([[0.0, 0.0], [0.0, np.pi]])
-    slope = jax.jit(jax.jacrev(cf.observe.phase_coherence))(phases)
+    slope = jax.jit(jax.jacrev(cf.observe.phase_locking_value))(phases)
     assert jnp.isfinite(slope).all()
 
 
@@ -319,7 +319,7 @@ PROBLEMS = {
         lambda: cf.observe.lagged_covariance(X, 2.0, 3.5),
         r"`lag` must be a multiple of dt.* The nearest is 4",
     ),
-    "one series": (lambda: cf.observe.phase_coherence(np.ones(5)), r"\(time, region\).*\(5,\)"),
+    "one series": (lambda: cf.observe.phase_locking_value(np.ones(5)), r"\(time, region\).*\(5,\)"),
     "one subject": (
         lambda: cf.observe.intersubject_correlation(SUBJECTS[:1]),
         r"\(subject, time, region\), with 2 subjects.*\(1, 20, 4\)",

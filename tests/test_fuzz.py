@@ -96,7 +96,7 @@ CALLS = {
     "observe.synchrony": {"phases": PHASES},
     "observe.chance_synchrony": {"phases": PHASES},
     "observe.metastability": {"phases": PHASES},
-    "observe.phase_coherence": {"phases": PHASES},
+    "observe.phase_locking_value": {"phases": PHASES},
     "degree": {"conn": W, "direction": "in"},
     "strength": {"conn": W, "direction": "out"},
     "clustering": {"conn": W},
