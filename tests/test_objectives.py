@@ -121,7 +121,11 @@ MATCHES = {
         X,
         cf.observe.power_spectrum(X, 2.0, 40.0)[1],
     ),
-    "phase_locking_distance": (cf.observe.phase_locking_distance, X, cf.observe.phase_locking_value(X)),
+    "phase_locking_distance": (
+        cf.observe.phase_locking_distance,
+        X,
+        cf.observe.phase_locking_value(X),
+    ),
 }
 
 

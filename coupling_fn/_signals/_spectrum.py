@@ -120,7 +120,7 @@ def band_power(
             f'`bands` must be a mapping such as {{"alpha": (8.0, 13.0)}}; got {bands!r}.'
         )
     frequencies = spectrum_frequencies(dt, window)
-    spacing = frequencies[1]
+    spacing = float(frequencies[1])
     chosen = {name: in_band(f"bands[{name!r}]", band, frequencies) for name, band in bands.items()}
     _, power = power_spectrum(signals, dt, window, overlap=overlap, taper=taper)
     found = {name: power[places].sum(axis=0) * spacing for name, places in chosen.items()}

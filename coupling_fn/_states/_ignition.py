@@ -10,7 +10,7 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 from jaxtyping import Float, Int, Num
 
-from .._core import Scalar, as_steps
+from .._core import Scalar, as_steps, scan
 from .._signals import as_series, instantaneous_phase, root
 from ._avalanches import threshold_events
 
@@ -72,27 +72,42 @@ def integration(phases: Num[ArrayLike, "time region"]) -> Float[Array, " time"]:
 @eqx.filter_jit
 def _integration(phases: Array) -> Array:
     regions = phases.shape[1]
-    places = np.arange(2 * regions)[None]
 
     @jax.checkpoint
     def at_once(phases: Array) -> Array:
         x = jnp.sort(phases % (2 * np.pi))
         # From each phase to the next, and from the last on to the first.
         gaps = jnp.concatenate([x[1:], x[:1] + 2 * np.pi]) - x
-        steps = jnp.sort(gaps)
-        # With all gaps up to a step closed, the largest component is the longest run of these, and one
-        # region more. Twice around the circle, no run is cut; with all closed, it is as long as N.
-        closed = jnp.tile(gaps, 2)[None] <= lax.stop_gradient(steps)[:, None]
-        runs = places - lax.cummax(jnp.where(closed, -1, places), axis=1)
-        largest = jnp.minimum(runs.max(axis=1) + 1, regions)
-        similar = jnp.exp(-STEEPNESS * steps)
+        order = jnp.argsort(lax.stop_gradient(gaps))
+        similar = jnp.exp(-STEEPNESS * gaps[order])
+        # Between the thresholds of two gaps, what the smaller gaps join has its size.
+        largest = _largest(order).astype(similar.dtype)
         above = jnp.concatenate([jnp.ones_like(similar[:1]), similar[:-1]])
         below = jnp.concatenate([jnp.ones_like(largest[:1]), largest[:-1]])
-        # Between one step and the next lie the thresholds at which `below` regions are joined.
-        parts = (above - similar) * below.astype(similar.dtype)
-        return (parts.sum() + similar[-1] * regions) / regions
+        # With the last gap, which no one needs, all are joined.
+        return ((above - similar) * below).sum() / regions + similar[-1]
 
-    return lax.map(at_once, phases, batch_size=256)
+    return lax.map(at_once, phases, batch_size=1024)
+
+
+def _largest(order: Array) -> Array:
+    """Return the size of the largest component after each of the gaps on the circle is closed in turn.
+
+    Closed gaps form runs. The length of a run is kept at both of its ends, which are all that the next
+    gap has to know of its neighbours.
+    """
+    regions = len(order)
+
+    def close(carry: tuple[Array, Array], gap: Array) -> tuple[tuple[Array, Array], Array]:
+        lengths, longest = carry
+        before, after = lengths[(gap - 1) % regions], lengths[(gap + 1) % regions]
+        length = before + after + 1
+        ends = jnp.stack([gap, gap - before, gap + after]) % regions
+        longest = jnp.maximum(longest, length)
+        return (lengths.at[ends].set(length), longest), jnp.minimum(longest + 1, regions)
+
+    start = jnp.zeros_like(order), jnp.zeros_like(order[0])
+    return scan(close, start, order)[1]
 
 
 def ignition(
