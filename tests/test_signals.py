@@ -146,7 +146,7 @@ def test_bandpass_of_rhythms_has_half_the_amplitude_at_its_edges_and_no_shift():
 
 @pytest.mark.thorough
 def test_bandpass_keeps_its_digits_in_float32_far_below_the_sampling_rate():
-    """Delta waves at a dt of 0.1 ms, around -65: SciPy's float32, with coefficients near -2 and 1, has none."""
+    """Delta waves at a dt of 0.1 ms, around -65: coefficients near -2 and 1 in float32 leave none."""
     x = -65 + np.random.default_rng(0).normal(size=(20_000, 2)).cumsum(axis=0) / 100
     x = x.astype("float32")
     wanted = filtered(x.astype(float), 1.0, 4.0, 2, rate=10_000.0)

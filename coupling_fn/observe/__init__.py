@@ -91,3 +91,11 @@ __all__ = [name for name in globals() if not name.startswith("_")]  # pyright: i
 
 def __dir__() -> list[str]:
     return __all__
+
+
+def __getattr__(name: str):
+    if name == "phase_coherence":
+        raise AttributeError(
+            "`phase_coherence` is called `phase_locking_value`, since `coherence` is that of spectra."
+        )
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
