@@ -342,7 +342,7 @@ def test_complexity_counts_words_as_the_definition_does(bits):
 
 
 def test_complexity_of_the_example_of_its_authors():
-    """A sequence of S. Kaspar and H. Schuster, Phys. Rev. A 36, 842: 0.001.10.100.1000.101 is 6 words."""
+    """S. Kaspar, H. Schuster, Phys. Rev. A 36, 842 (1987): 0.001.10.100.1000.101 is 6 words."""
     bits = np.array([int(b) for b in "0001101001000101"])
     assert words(bits) == 6
     got = cf.observe.lempel_ziv_complexity(bits[:, None], threshold="mean")
