@@ -24,7 +24,7 @@ def partial_correlation(
     `functional_connectivity`. With fewer samples than several times the number of regions, the inverse
     of C is mostly noise; the shrinkage s makes it better conditioned, and all values smaller. The
     diagonal is exactly 1. A region that does not vary has 0 with all others, with gradient 0. Time
-    grows as regions cubed; memory is about three times that of `signals`.
+    grows as regions cubed. Memory is about that of `signals` once more, nine times with the gradient.
 
     Args:
         signals: one column per region. [any unit, its own per region]

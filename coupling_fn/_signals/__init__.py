@@ -17,7 +17,6 @@ from ._filter import bandpass as bandpass
 from ._series import as_series as as_series
 from ._series import as_time as as_time
 from ._series import as_windows as as_windows
-from ._series import deviations as deviations
 from ._series import gamma_density as gamma_density
 from ._series import into_periods as into_periods
 from ._series import norm as norm

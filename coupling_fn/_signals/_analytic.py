@@ -81,8 +81,8 @@ def amplitude_envelope(signals: Num[ArrayLike, "time region"]) -> Float[Array, "
 
     The amplitude is the magnitude of the `analytic_signal` of the centred signal, and its square is
     the instantaneous power. It has a meaning for narrow-band signals: use `bandpass` first. The ends
-    are inaccurate over about a cycle. Where it is exactly 0 its gradient is 0. Memory is about four
-    times that of `signals`.
+    are inaccurate over about a cycle. Where it is exactly 0 its gradient is 0. Memory is about five
+    times that of `signals`, and seven times with the gradient.
 
     Args:
         signals: one column per region, after `bandpass`. [any unit]

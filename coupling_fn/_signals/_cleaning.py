@@ -16,7 +16,7 @@ def detrend(
     r"""Subtract from each region's signal the polynomial of time that fits it best.
 
     $x - Q Q^T x$, with the columns of $Q$ an orthonormal basis of the polynomials up to `order`: the
-    residual of least squares. Memory is about three times that of `signals`.
+    residual of least squares. Memory is about that of `signals` once more.
 
     Args:
         signals: one column per region, samples at equal distances. [any unit]
@@ -58,8 +58,8 @@ def zscore(signals: Num[ArrayLike, "time region"]) -> Float[Array, "time region"
     r"""Bring each region's signal to mean 0 and standard deviation 1.
 
     $(x - \bar x) / s$ with $s^2 = \langle (x - \bar x)^2 \rangle_t$: the divisor is the number of
-    samples. A region that does not vary is 0, with gradient 0. Memory is about three times that of
-    `signals`.
+    samples. A region that does not vary is 0, with gradient 0. Memory is about that of
+    `signals` once more.
 
     Args:
         signals: two samples or more of each region. [any unit, its own per region]
@@ -88,7 +88,7 @@ def global_signal_regression(
     (x_i - \bar x_i) \rangle_t / \langle g^2 \rangle_t$. Regions are averaged as they are: where they
     differ in scale, use `zscore` first. Correlations are shifted down by it, and become negative for
     some pairs whatever the data (Murphy et al.). Where the global signal does not vary, signals are
-    centred alone. Memory is about three times that of `signals`.
+    centred alone. Memory is about twice that of `signals`, and five times with the gradient.
 
     Args:
         signals: one column per region, two samples or more. [any unit, the same for all regions]

@@ -47,7 +47,7 @@ def avalanches(
     A region has an event where its `zscore` rises above the threshold. The size of an avalanche is the
     number of its events in all regions, and its duration that of its bins. A run that the beginning
     or the end of the record cuts is left out. A remainder at the end that is shorter than a bin is
-    not read. There is no gradient.
+    not read. There is no gradient. Memory is about that of `signals` once more.
 
     The results have room for as many avalanches as there can be, so that they have a known shape also
     inside `jit`: leave out what is beyond `number`. Sizes depend on the bin; customary is the mean time
@@ -91,7 +91,7 @@ def avalanches(
     events = threshold_events(signals, threshold, polarity)
     sizes, lengths, count = _found(events, every, bins)
     # A comparison with NaN is False, which would pass for a region without events.
-    bad = jnp.isnan(signals).any()
+    bad = ~jnp.isfinite(signals).all()
     sizes, lengths = (jnp.where(bad, jnp.nan, x.astype(signals.dtype)) for x in (sizes, lengths))
     return Avalanches(sizes, lengths * (every * float(dt)), count)
 

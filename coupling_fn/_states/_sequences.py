@@ -110,7 +110,7 @@ def _labels(labels: Any, states: int, least: int = 1) -> Int[Array, " time"]:
         raise ValueError(f"`states` must be 1 or more; got {states}.")
     try:
         labels = constant(labels)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise TypeError(f"`labels` must be whole numbers, not {labels!r}.") from error
     if not jnp.issubdtype(labels.dtype, jnp.integer):
         raise TypeError(f"`labels` must be whole numbers; they are {labels.dtype}.")
