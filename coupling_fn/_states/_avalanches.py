@@ -47,7 +47,7 @@ def avalanches(
     A region has an event where its `zscore` rises above the threshold. The size of an avalanche is the
     number of its events in all regions, and its duration that of its bins. A run that the beginning
     or the end of the record cuts is left out. A remainder at the end that is shorter than a bin is
-    not read. There is no gradient. Memory is about that of `signals` once more.
+    not read. There is no gradient. Memory is about twice that of `signals`.
 
     The results have room for as many avalanches as there can be, so that they have a known shape also
     inside `jit`: leave out what is beyond `number`. Sizes depend on the bin; customary is the mean time

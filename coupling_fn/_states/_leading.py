@@ -13,7 +13,7 @@ def leading_eigenvectors(phases: Num[ArrayLike, "time region"]) -> Float[Array, 
 
     The matrix $\cos(\phi_i - \phi_j)$ has rank 2, and its leading eigenvector is known in closed form:
     $v_i \propto \cos(\phi_i - \psi)$ with $2 \psi$ the angle of $\sum_j e^{2 i \phi_j}$. So no matrix is
-    made: memory is about twice that of `phases`, and time is proportional to it.
+    made: memory is about three times that of `phases`, and time is proportional to it.
 
     Regions of one sign are within half a cycle of one phase, and those of the other sign within half a
     cycle of the opposite one. The sign of the whole is free; it is chosen so that most elements are

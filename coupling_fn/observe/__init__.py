@@ -6,6 +6,8 @@ keyword. What a run carries along comes as `*_init`, the state before any sample
 adds samples to it: `moments_*`, `balloon_*`, `kernel_*`.
 """
 
+import typing as _typing
+
 from .._connectivity import coherence as coherence
 from .._connectivity import envelope_correlation as envelope_correlation
 from .._connectivity import functional_connectivity as functional_connectivity
@@ -93,9 +95,11 @@ def __dir__() -> list[str]:
     return __all__
 
 
-def __getattr__(name: str):
-    if name == "phase_coherence":
-        raise AttributeError(
-            "`phase_coherence` is called `phase_locking_value`, since `coherence` is that of spectra."
-        )
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not _typing.TYPE_CHECKING:  # to which every name would seem to be there
+
+    def __getattr__(name):
+        if name == "phase_coherence":
+            raise AttributeError(
+                "`phase_coherence` is called `phase_locking_value`; `coherence` is that of spectra."
+            )
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
