@@ -136,14 +136,14 @@ def near(got, wanted, tolerance):
         np.testing.assert_allclose(a, b, rtol=0, atol=tolerance)
 
 
-@pytest.mark.every(2)
+@pytest.mark.every(4)
 @pytest.mark.parametrize("transform", TRANSFORMS)
 @pytest.mark.parametrize("name", MEASURES)
 def test_measure_is_its_formula(name, transform):
     near(TRANSFORMS[transform](MEASURES[name])(jnp.asarray(X)), by_hand(name, X), 1e-11)
 
 
-@pytest.mark.every(2)
+@pytest.mark.every(3)
 @pytest.mark.parametrize("name", MEASURES)
 def test_float32_stays_and_is_near_float64(name):
     x = jnp.asarray(X, "float32")
