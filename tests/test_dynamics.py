@@ -30,7 +30,7 @@ MEASURES = {
         x, 2.0, 20.0, 6.0, entries="whole"
     ),
     "lagged": lambda x: cf.observe.lagged_covariance(x, 2.0, 6.0),
-    "coherence": cf.observe.phase_coherence,
+    "coherence": cf.observe.phase_locking_value,
     "isc": lambda x: cf.observe.intersubject_correlation(x.reshape(4, 10, 4)),
     "isfc": lambda x: cf.observe.intersubject_connectivity(x.reshape(4, 10, 4)),
 }
@@ -199,6 +199,37 @@ def test_fcd_distance_has_gradient_0():
     assert not jax.grad(cf.observe.fcd_ks)(jnp.asarray(a), b).any()
 
 
+def ks_of_bins(values, counts, edges):
+    """The largest distance of the shares in bins up to each edge."""
+    own = [np.mean(values < edge) for edge in edges[:-1]] + [np.mean(values <= edges[-1])]
+    target = [sum(counts[:n]) / sum(counts) for n in range(len(edges))]
+    return max(abs(a - b) for a, b in zip(own, target, strict=True))
+
+
+VALUES = st.floats(-1, 1, allow_subnormal=False).map(lambda v: round(v, 2))  # some on an edge
+
+
+@given(
+    a=arrays("float64", (4, 4), elements=VALUES),
+    published=arrays("float64", 30, elements=VALUES),
+    low=st.sampled_from([-1.0, 0.0]),
+)
+def test_fcd_distance_from_published_values_and_from_their_histogram(a, published, low):
+    values = a[np.triu_indices(4, 1)]
+    statistic = scipy.stats.ks_2samp(values, published).statistic
+    assert cf.observe.fcd_ks(a, published) == pytest.approx(statistic, abs=1e-15)
+    counts, edges = np.histogram(np.maximum(published, low), bins=5, range=(low, 1))
+    target = cf.observe.Histogram(counts, edges)
+    binned = float(cf.observe.fcd_ks(a, target))
+    assert binned == pytest.approx(ks_of_bins(values, counts, edges), abs=1e-12)
+    density = cf.observe.Histogram(counts / 7, edges)
+    assert cf.observe.fcd_ks(a, density) == pytest.approx(binned, abs=1e-12)
+    if low == -1:
+        assert binned <= statistic + 1e-12
+    fine = cf.observe.Histogram(*np.histogram(values, bins=40, range=(-1, 1)))
+    assert cf.observe.fcd_ks(a, fine) < 1e-12  # its own
+
+
 def test_fcd_of_two_states_shows_them():
     together = RNG.normal(size=(100, 1)) * np.array([1, 1, -1, -1.0])
     apart = RNG.normal(size=(100, 1)) * np.array([1, -1, 1, -1.0])
@@ -206,6 +237,22 @@ def test_fcd_of_two_states_shows_them():
     fcd = cf.observe.functional_connectivity_dynamics(x, 1.0, 50.0, 50.0)
     assert (fcd[0, [1, 4, 5]] > 0.9).all()
     assert (fcd[0, [2, 3]] < 0).all()
+
+
+@pytest.mark.parametrize(("window", "samples"), [(60e3, 83), (61.2e3, 85), (60.12e3, 84)])
+def test_a_window_between_samples_is_taken_to_the_nearest_by_name(window, samples):
+    """At a TR of 720 ms; halves to even."""
+    x, fcd = (
+        np.random.default_rng(0).normal(size=(120, 4)),
+        cf.observe.functional_connectivity_dynamics,
+    )
+    got = fcd(x, 720.0, window, 10e3, rounding="nearest")
+    exact = fcd(x, 720.0, 720.0 * samples, 720.0 * 14)
+    np.testing.assert_array_equal(got, exact)
+    with refuses(r'`window` must be a multiple of dt, 720\.0 ms.*Or pass rounding="nearest"'):
+        fcd(x, 720.0, window + 1.0, 7200.0)
+    with refuses(r'`stride` must be a multiple of dt.*The nearest is 10080\..*rounding="nearest"'):
+        fcd(x, 720.0, 720.0 * samples, 10e3)
 
 
 # --- lagged covariance
@@ -233,7 +280,7 @@ def test_lagged_covariance_at_0_is_the_covariance():
 
 def test_coherence_is_blind_to_constant_differences_and_bounded():
     phases = RNG.uniform(-np.pi, np.pi, size=(30, 1)) + np.array([[0.0, 1.0, -2.5]])
-    coherence = cf.observe.phase_coherence(phases)
+    coherence = cf.observe.phase_locking_value(phases)
     assert (coherence <= 1).all()
     assert (jnp.diag(coherence) == 1).all()
     assert_close(coherence, np.ones((3, 3)))
@@ -241,7 +288,7 @@ def test_coherence_is_blind_to_constant_differences_and_bounded():
 
 def test_coherence_at_0_has_gradient_0():
     phases = jnp.array([[0.0, 0.0], [0.0, np.pi]])
-    slope = jax.jit(jax.jacrev(cf.observe.phase_coherence))(phases)
+    slope = jax.jit(jax.jacrev(cf.observe.phase_locking_value))(phases)
     assert jnp.isfinite(slope).all()
 
 
@@ -299,6 +346,38 @@ PROBLEMS = {
         lambda: cf.observe.functional_connectivity_dynamics(X, 1.0, 10.0, 1.0, entries="lower"),
         "`entries` must be one of 'upper', 'whole', not 'lower'",
     ),
+    "no such rounding": (
+        lambda: cf.observe.functional_connectivity_dynamics(X, 1.0, 10.0, 1.0, rounding="down"),
+        "`rounding` must be one of 'exact', 'nearest', not 'down'",
+    ),
+    "counts and edges as they come": (
+        lambda: cf.observe.fcd_ks(np.ones((3, 3)), np.histogram(X[:, 0])),
+        r"`target` must be an array or a `Histogram`; got a tuple of 2",
+    ),
+    "as many edges as bins": (
+        lambda: cf.observe.fcd_ks(np.ones((3, 3)), cf.observe.Histogram([1.0, 2.0], [0.0, 1.0])),
+        r"one edge more than bins; got shapes \(2,\) and \(2,\)",
+    ),
+    "edges that go back": (
+        lambda: cf.observe.fcd_ks(
+            np.ones((3, 3)), cf.observe.Histogram([1.0, 2.0], [0.0, 1.0, 0.5])
+        ),
+        r"`target\.edges` must increase",
+    ),
+    "an empty histogram": (
+        lambda: cf.observe.fcd_ks(np.ones((3, 3)), cf.observe.Histogram([0.0], [0.0, 1.0])),
+        r"`target\.counts` must have a sum above 0",
+    ),
+    "a negative count": (
+        lambda: cf.observe.fcd_ks(
+            np.ones((3, 3)), cf.observe.Histogram([2.0, -1.0], [0.0, 0.5, 1.0])
+        ),
+        r"`target\.counts` must be ≥ 0; at 1 it is -1",
+    ),
+    "no values": (
+        lambda: cf.observe.fcd_ks(np.ones((3, 3)), np.ones(0)),
+        "`target` must have values; got none",
+    ),
     "an FCD that is not square": (
         lambda: cf.observe.fcd_ks(np.ones((3, 3)), np.ones((3, 2))),
         "`target` must be square",
@@ -319,7 +398,7 @@ PROBLEMS = {
         lambda: cf.observe.lagged_covariance(X, 2.0, 3.5),
         r"`lag` must be a multiple of dt.* The nearest is 4",
     ),
-    "one series": (lambda: cf.observe.phase_coherence(np.ones(5)), r"\(time, region\).*\(5,\)"),
+    "one series": (lambda: cf.observe.phase_locking_value(np.ones(5)), r"\(time, region\).*\(5,\)"),
     "one subject": (
         lambda: cf.observe.intersubject_correlation(SUBJECTS[:1]),
         r"\(subject, time, region\), with 2 subjects.*\(1, 20, 4\)",
@@ -334,5 +413,5 @@ PROBLEMS = {
 @pytest.mark.parametrize("problem", PROBLEMS)
 def test_refused(problem):
     wrong, message = PROBLEMS[problem]
-    with refuses(message):
+    with refuses(message, (ValueError, TypeError)):
         wrong()

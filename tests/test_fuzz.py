@@ -22,6 +22,8 @@ PHASES = np.cumsum(RNG.random((TIMES, N)), axis=0)
 FC, FC_2 = np.corrcoef(SIGNALS.T), np.corrcoef(OTHERS.T)
 SYMMETRIC = W + W.T
 COUPLED = {"source": X, "conn": W, "k": 0.5}
+STATES = RNG.integers(0, 3, TIMES)
+WINDOWED = {"signals": SIGNALS, "dt": 1.0, "window": 20.0}
 AVERAGED = {"signals": SIGNALS, "dt": 1.0, "period": 5.0}
 BOLD = {"activity": np.abs(SIGNALS), "dt": 100.0, "period": 500.0}
 TIMED = {"amplitude": 2.0, "onset": 1.0, "pattern": X}
@@ -96,7 +98,58 @@ CALLS = {
     "observe.synchrony": {"phases": PHASES},
     "observe.chance_synchrony": {"phases": PHASES},
     "observe.metastability": {"phases": PHASES},
-    "observe.phase_coherence": {"phases": PHASES},
+    "observe.phase_locking_value": {"phases": PHASES},
+    "observe.bandpass": {
+        "signals": SIGNALS,
+        "dt": 1.0,
+        "low": 20.0,
+        "high": 200.0,
+        "order": 2,
+        "padding": 5.0,
+    },
+    "observe.amplitude_envelope": {"signals": SIGNALS},
+    "observe.detrend": {"signals": SIGNALS, "order": 1},
+    "observe.zscore": {"signals": SIGNALS},
+    "observe.global_signal_regression": {"signals": SIGNALS},
+    "observe.band_power": {
+        **WINDOWED,
+        "bands": {"slow": (50.0, 120.0)},
+        "relative": True,
+        "overlap": 0.25,
+        "taper": "hann",
+    },
+    "observe.coherence": {**WINDOWED, "band": (50.0, 120.0)},
+    "observe.imaginary_coherence": {**WINDOWED, "overlap": 0.25, "taper": "hann"},
+    "observe.envelope_correlation": {
+        "signals": SIGNALS,
+        "leakage": "pairwise",
+        "envelope": "power",
+    },
+    "observe.weighted_phase_lag_index": {"signals": SIGNALS},
+    "observe.partial_correlation": {"signals": SIGNALS, "shrinkage": 0.1},
+    "observe.ledoit_wolf_shrinkage": {"signals": SIGNALS},
+    "observe.leading_eigenvectors": {"phases": PHASES},
+    "observe.integration": {"phases": PHASES},
+    "observe.ignition": {**WINDOWED, "threshold": 1.0},
+    "observe.avalanches": {
+        "signals": SIGNALS,
+        "dt": 1.0,
+        "bin": 2.0,
+        "threshold": 1.0,
+        "polarity": "both",
+    },
+    "observe.lempel_ziv_complexity": {"signals": SIGNALS, "threshold": "median"},
+    "observe.kmeans": {
+        "patterns": SIGNALS,
+        "states": 2,
+        "key": jax.random.key(0),
+        "distance": "euclidean",
+        "restarts": 2,
+        "iterations": 5,
+    },
+    "observe.fractional_occupancy": {"labels": STATES, "states": 3},
+    "observe.dwell_times": {"labels": STATES, "states": 3, "dt": 2.0},
+    "observe.transition_matrix": {"labels": STATES, "states": 3},
     "degree": {"conn": W, "direction": "in"},
     "strength": {"conn": W, "direction": "out"},
     "clustering": {"conn": W},
@@ -258,6 +311,8 @@ RIGHT = {
     "signals": {"an entry less", "a column less"},
     "phases": {"an entry less", "a column less"},
     "record": {"an entry less", "a column less"},
+    "patterns": {"an entry less", "a column less"},
+    "target": {"a row"},  # of an FCD, its values
     "activity": {"an entry less", "a column less"},
     "sources": {"an entry less"},
     "lead_field": {"an entry less"},

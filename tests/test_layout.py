@@ -47,10 +47,11 @@ ROOMS = {
         "_files _vector_field"
     ),
     "_simulate": "_clock _finite _records _shard _stepwise | _blocked | _simulate",
+    "_signals": "_series | _analytic _average _cleaning _filter _spectrum",
+    "_connectivity": "_coherence _correlation _phases | _envelopes _partial",
+    "_states": "_avalanches _complexity _kmeans _leading _sequences | _ignition",
     "observe": (
-        "_series | "
-        "_average _balloon_params _connectivity _fc_objectives _moments _sensors _spectrum "
-        "_synchrony | "
+        "_balloon_params _fc_objectives _fcd_objectives _moments _sensors _synchrony | "
         "_bold _fc_residuals _kernels | "
         "_objectives"
     ),

@@ -17,11 +17,16 @@ X, Y = rng.normal(size=(2, 60, 4)).cumsum(1)
 FC_X, FC_Y = np.corrcoef(X.T), np.corrcoef(Y.T)
 SPECTRUM = np.abs(rng.normal(size=(11, 4)))
 FCD = np.corrcoef(rng.normal(size=(6, 9)))  # with more windows than the other
+FCD_VALUES = FCD[np.triu_indices(6, 1)]
+# Some values lie beyond its edges, and a bin in the middle is empty.
+HISTOGRAM = cf.observe.Histogram(np.array([2, 5, 0, 1.0]), np.array([-0.4, -0.1, 0.1, 0.2, 0.6]))
 
 OBJECTIVES = {
     "fc_correlation_distance": lambda x: cf.observe.fc_correlation_distance(_fc(x), FC_Y),
     "fc_frobenius": lambda x: cf.observe.fc_frobenius(_fc(x), FC_Y),
     "fcd_wasserstein": lambda x: cf.observe.fcd_wasserstein(_fc(x), FCD),
+    "wasserstein to values": lambda x: cf.observe.fcd_wasserstein(_fc(x), FCD_VALUES),
+    "wasserstein to a histogram": lambda x: cf.observe.fcd_wasserstein(_fc(x), HISTOGRAM),
     "lagged_covariance_distance": lambda x: cf.observe.lagged_covariance_distance(
         x, FC_Y, dt=2.0, lag=6.0
     ),
@@ -41,6 +46,15 @@ def wasserstein(a, b):
     a, b = (np.sort(m[np.triu_indices(len(m), 1)]) for m in (a, b))
     n = len(a) * len(b)
     return np.mean([abs(a[q // len(b)] - b[q // len(a)]) for q in range(n)])
+
+
+def wasserstein_to_histogram():
+    """Integrate the distance of the two distribution functions over a fine grid of values."""
+    values = np.sort(FC_X[ABOVE])
+    x = np.linspace(-1.2, 1.2, 2_000_001)
+    own = np.searchsorted(values, x, side="right") / len(values)
+    target = np.interp(x, HISTOGRAM.edges, np.cumsum([0, *HISTOGRAM.counts]) / 8)
+    return np.abs(own - target)[:-1].sum() * (x[1] - x[0])
 
 
 def lagged():
@@ -75,6 +89,8 @@ FORMULAS = {
     "fc_correlation_distance": lambda: 1 - np.corrcoef(FC_X[ABOVE], FC_Y[ABOVE])[0, 1],
     "fc_frobenius": lambda: np.sqrt(((FC_X - FC_Y) ** 2).sum()),
     "fcd_wasserstein": lambda: wasserstein(FC_X, FCD),
+    "wasserstein to values": lambda: wasserstein(FC_X, FCD),
+    "wasserstein to a histogram": wasserstein_to_histogram,
     "lagged_covariance_distance": lagged,
     "power_spectrum_distance": spread,
     "phase_locking_distance": locking,
@@ -86,7 +102,9 @@ FORMULAS = {
 @pytest.mark.parametrize("transform", ["eager", "jit of vmap"])
 def test_objective_is_its_formula(name, transform):
     got = TRANSFORMS[transform](OBJECTIVES[name])(jnp.asarray(X))
-    assert_close(got, np.asarray(FORMULAS[name]()), ulps=1e4)
+    # The formula of a histogram is an integral over a grid of 1e-6.
+    ulps = 1e10 if name == "wasserstein to a histogram" else 1e4
+    assert_close(got, np.asarray(FORMULAS[name]()), ulps=ulps)
 
 
 @pytest.mark.every(2)
@@ -121,7 +139,11 @@ MATCHES = {
         X,
         cf.observe.power_spectrum(X, 2.0, 40.0)[1],
     ),
-    "phase_locking_distance": (cf.observe.phase_locking_distance, X, cf.observe.phase_coherence(X)),
+    "phase_locking_distance": (
+        cf.observe.phase_locking_distance,
+        X,
+        cf.observe.phase_locking_value(X),
+    ),
 }
 
 
@@ -141,6 +163,16 @@ def test_wasserstein_moves_with_a_shift_and_counts_ties():
     flat = jnp.full((4, 4), 0.5)
     slope = jax.grad(cf.observe.fcd_wasserstein)(flat, flat - 0.1)
     assert float(slope.sum()) == pytest.approx(1.0)  # all six values, one sixth each
+
+
+def test_wasserstein_from_fine_bins_is_that_from_values():
+    fine = cf.observe.Histogram(*np.histogram(FCD_VALUES, bins=4000, range=(-1, 1)))
+    exact = cf.observe.fcd_wasserstein(FC_X, FCD_VALUES)
+    assert float(cf.observe.fcd_wasserstein(FC_X, fine)) == pytest.approx(float(exact), abs=5e-4)
+    assert float(cf.observe.fcd_wasserstein(FC_X, FCD)) == float(exact)
+    single = cf.observe.fcd_wasserstein(jnp.asarray(FC_X, "float32"), fine)
+    assert single.dtype == "float32"
+    assert float(single) == pytest.approx(float(exact), abs=5e-4)
 
 
 def test_a_weighted_sum_is_the_sum():
@@ -210,6 +242,7 @@ MEASURED = ("fc", "fcd", "signals", "phases")
 
 @pytest.mark.parametrize("name", [*OBJECTIVES, "fc_correlation", "fc_rmse", "fcd_ks"])
 def test_objectives_take_what_is_simulated_then_the_target_then_options_by_keyword(name):
+    name = "fcd_wasserstein" if name.startswith("wasserstein") else name
     first, target, *options = inspect.signature(getattr(cf.observe, name)).parameters.values()
     assert first.name in MEASURED
     assert target.name == "target"

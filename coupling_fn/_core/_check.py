@@ -244,8 +244,12 @@ def as_count(name: str, n: Any) -> int:
     return count
 
 
-def as_steps(name: str, time: Any, dt: Any) -> int:
-    """Return how many steps of `dt` a time is long: a whole number, one or more. Both are in ms."""
+def as_steps(name: str, time: Any, dt: Any, *, nearest: bool = False, hint: str = "") -> int:
+    """Return how many steps of `dt` a time is long: a whole number, one or more. Both are in ms.
+
+    A time that is no multiple of `dt` is refused, in words that end in `hint`; or, where `nearest` is
+    True, the nearest number of steps is returned, halves to even.
+    """
     for what, x in (("dt", dt), (name, time)):
         if not known(x) or np.ndim(x):
             raise TypeError(
@@ -253,14 +257,15 @@ def as_steps(name: str, time: Any, dt: Any) -> int:
                 f"steps; got {x}."
             )
         require_positive(what, x, "ms")
-    steps = float(time) / float(dt)
-    nearest = max(round(steps), 1)
-    if abs(steps - nearest) > 1e-6 * nearest:
-        raise ValueError(
+    exact = float(time) / float(dt)
+    steps = max(round(exact), 1)
+    if not nearest and abs(exact - steps) > 1e-6 * steps:
+        message = (
             f"`{name}` must be a multiple of dt, {dt} ms; {time} is not one. The nearest is "
-            f"{nearest * float(dt):.10g}."
+            f"{steps * float(dt):.10g}. {hint}"
         )
-    return nearest
+        raise ValueError(message.rstrip())
+    return steps
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import equinox as eqx
 import numpy as np
 
 from .._core import Scalar, known, parameter, require_choice, require_positive
-from ._series import warn_of_seconds
+from .._signals import warn_of_seconds
 
 Coefficients = Literal["buxton", "classical", "revised"]
 Variant = Literal["friston2000", "friston2003", "stephan2007"]

@@ -23,8 +23,8 @@ from .._core import (
     require_shape,
     scan,
 )
+from .._signals import into_periods, warn_of_seconds
 from ._balloon_params import COEFFICIENTS, BalloonParams
-from ._series import into_periods, warn_of_seconds
 
 
 class BalloonState(NamedTuple):

@@ -1,4 +1,4 @@
-"""How far a simulated FC or FCD is from a recorded one.
+"""How far a simulated FC is from a recorded one.
 
 Every objective of the package is called as `objective(simulated, target)`, with options by keyword;
 so any of them can be part of a `weighted_objective`. Those of other measurements stand in
@@ -9,12 +9,12 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jax import Array, lax
+from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float, Num
 
 from .._core import as_float, known, require_finite, require_shape, require_square
-from ._series import norm, root, unit, within
+from .._signals import norm, root, unit, within
 
 
 def fc_correlation(
@@ -133,77 +133,6 @@ def fc_frobenius(
     return norm(fc - as_target(target, fc, "It is compared with `fc`, entry by entry."))
 
 
-def fcd_ks(
-    fcd: Num[ArrayLike, "window window"], target: Num[ArrayLike, "other other"]
-) -> Float[Array, ""]:
-    r"""Compute the Kolmogorov–Smirnov distance of the values of two FCDs.
-
-    $\max_x |F(x) - \hat F(x)|$, with $F$ the share of entries above the diagonal that are $x$ or
-    less, and $\hat F$ that of the target; blind to when something happened. It is a step function
-    of the values, so its gradient is 0: use it in sweeps, and `fcd_wasserstein` with gradients.
-
-    Args:
-        fcd: the simulated FCD, of two windows or more. [1]
-        target: the recorded FCD; its number of windows may differ. [1]
-
-    Returns:
-        The distance, in [0, 1]. [1]
-
-    Raises:
-        ValueError: if one is not square or has fewer than two windows.
-
-    Source:
-        G. Deco et al., Sci. Rep. 7, 3095 (2017), for the use as a model's goodness of fit.
-
-    Example:
-        >>> low, high = jnp.full((4, 4), 0.1), jnp.full((5, 5), 0.9)
-        >>> float(cf.observe.fcd_ks(low, high)), float(cf.observe.fcd_ks(low, low))
-        (1.0, 0.0)
-    """
-    a, b = lax.stop_gradient((_sorted("fcd", fcd), _sorted("target", target)))
-    at = jnp.concatenate([a, b])
-    shares = [jnp.searchsorted(x, at, side="right").astype(at.dtype) / x.size for x in (a, b)]
-    # `searchsorted` counts a NaN as the largest number, which would hide it.
-    return jnp.where(jnp.isfinite(at).all(), jnp.abs(shares[0] - shares[1]).max(), jnp.nan)
-
-
-def fcd_wasserstein(
-    fcd: Num[ArrayLike, "window window"], target: Num[ArrayLike, "other other"]
-) -> Float[Array, ""]:
-    r"""Compute the Wasserstein-1 distance of the values of two FCDs.
-
-    $\int_0^1 |F^{-1}(q) - \hat F^{-1}(q)|\, dq$, with $F$ the distribution of the entries above the
-    diagonal and $\hat F$ that of the target: how far, in the mean, values have to be moved to make
-    one distribution the other. Unlike `fcd_ks` it has gradients to follow. Equal values are ranked
-    as they come, so each has a gradient of its own.
-
-    Args:
-        fcd: the simulated FCD, of two windows or more. [1]
-        target: the recorded FCD; its number of windows may differ. [1]
-
-    Returns:
-        The distance, in [0, 2]. [1]
-
-    Raises:
-        ValueError: if one is not square or has fewer than two windows.
-
-    Source:
-        C. Villani, Topics in Optimal Transportation (2003), theorem 2.18.
-
-    Example:
-        >>> low, high = jnp.full((4, 4), 0.1), jnp.full((5, 5), 0.9)
-        >>> round(float(cf.observe.fcd_wasserstein(low, high)), 3)
-        0.8
-    """
-    a, b = _sorted("fcd", fcd), _sorted("target", target)
-    # The quantile functions step at multiples of 1 / n and 1 / m, and are constant in between. In
-    # units of 1 / (n m) these places are whole numbers, so none is lost to rounding.
-    n, m = a.size, b.size
-    steps = np.unique(np.concatenate([np.arange(n + 1) * m, np.arange(m + 1) * n]))
-    at, widths = steps[:-1], jnp.asarray(np.diff(steps) / (n * m), a.dtype)
-    return (widths * jnp.abs(a[at // m] - b[at // n])).sum()
-
-
 def require_fc(name: str, fc: Any, regions: int | None = None) -> Array:
     """Return `fc` as a connectivity that a model can be fitted to, or refuse it and say why."""
     fc = as_float(name, fc)
@@ -251,12 +180,3 @@ def _pairs(fc: Any, target: Any, regions: int) -> tuple[Array, Array]:
         raise ValueError(f"`fc` must have {regions} regions or more; got {len(fc)}.")
     above = np.triu_indices(len(fc), 1)
     return fc[above], target[above]
-
-
-def _sorted(name: str, fcd: Any) -> Array:
-    """Return the entries above the diagonal of an FCD, the smallest first."""
-    fcd = as_float(name, fcd)
-    require_square(name, fcd)
-    if len(fcd) < 2:
-        raise ValueError(f"`{name}` must have 2 windows or more; got {len(fcd)}.")
-    return jnp.sort(fcd[np.triu_indices(len(fcd), 1)])

@@ -24,8 +24,8 @@ from .._core import (
     require_square,
     solve_lower,
 )
+from .._signals import as_series, unit
 from ._fc_objectives import as_target
-from ._series import as_series, unit
 
 
 def effective_samples(signals: Num[ArrayLike, "time region"]) -> Float[Array, ""]:

@@ -25,8 +25,8 @@ from .._core import (
     require_shape,
     scan,
 )
+from .._signals import as_time, gamma_density, into_periods, warn_of_seconds
 from ._balloon_params import require_fraction
-from ._series import as_time, gamma_density, into_periods, warn_of_seconds
 
 Kernel = Callable[[Any], Any] | Num[ArrayLike, " lag"]
 

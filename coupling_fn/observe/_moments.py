@@ -8,7 +8,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Float, Int, Num
 
 from .._core import as_float, require_shape
-from ._series import as_series, root, within
+from .._signals import as_series, root, within
 
 
 class Moments(eqx.Module):

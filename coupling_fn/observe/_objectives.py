@@ -2,7 +2,7 @@
 
 Every objective of the package is called as `objective(simulated, target)`, with options by keyword.
 All are 0 at an exact match, with gradient 0, and have finite gradients everywhere. Those of FC and
-FCD stand in `_fc_objectives.py`.
+FCD stand in `_fc_objectives.py` and `_fcd_objectives.py`.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,12 +14,10 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 from jaxtyping import Float, Num
 
+from .._connectivity import lagged_covariance, phase_locking_value
 from .._core import Scalar, as_float, known, require_finite, require_names
-from ._connectivity import lagged_covariance
+from .._signals import norm, power_spectrum
 from ._fc_objectives import as_target
-from ._series import norm
-from ._spectrum import power_spectrum
-from ._synchrony import phase_coherence
 
 
 def lagged_covariance_distance(
@@ -114,12 +112,12 @@ def phase_locking_distance(
 ) -> Float[Array, ""]:
     r"""Compute the root mean square difference of phase-locking values, over pairs of regions.
 
-    $\sqrt{\langle (P_{ij} - \hat P_{ij})^2 \rangle_{i < j}}$, with $P$ the `phase_coherence` of the
+    $\sqrt{\langle (P_{ij} - \hat P_{ij})^2 \rangle_{i < j}}$, with $P$ the `phase_locking_value` of the
     phases and $\hat P$ the target.
 
     Args:
         phases: the simulated phases, one column per region, as from `instantaneous_phase`. [rad]
-        target: the coherences to reach, from `phase_coherence`. [1]
+        target: the values to reach, from `phase_locking_value`. [1]
 
     Returns:
         The distance, in [0, 1]. [1]
@@ -132,7 +130,7 @@ def phase_locking_distance(
         >>> round(float(cf.observe.phase_locking_distance(phases, jnp.eye(2))), 3)
         1.0
     """
-    locked = phase_coherence(phases)
+    locked = phase_locking_value(phases)
     target = as_target(target, locked, "It must have one entry per pair of regions.")
     above = np.triu_indices(len(target), 1)
     pairs = len(above[0])

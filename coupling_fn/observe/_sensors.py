@@ -12,7 +12,7 @@ from jaxtyping import Float, Int, Num
 
 from .._connectome import read_matrix
 from .._core import as_float, require_finite
-from ._series import as_series
+from .._signals import as_series
 
 Reference = Literal["average"] | int | Int[ArrayLike, "channel 2"] | None
 

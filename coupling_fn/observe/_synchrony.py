@@ -1,82 +1,15 @@
-"""How far regions oscillate in phase, from their signals or their phases."""
+"""How far regions oscillate in phase."""
 
 import jax.numpy as jnp
 import numpy as np
-from jax import Array, lax
+from jax import Array
 from jax.typing import ArrayLike
-from jaxtyping import Complex, Float, Num
+from jaxtyping import Float, Num
 
-from ._series import as_series, deviations, root, within
+from .._signals import as_series, root, within
 
 # Regions count as synchronous from this multiple of the synchrony they would have by chance.
 ABOVE_CHANCE = 1.4
-
-
-def analytic_signal(signals: Num[ArrayLike, "time region"]) -> Complex[Array, "time region"]:
-    r"""Add to each real signal its Hilbert transform as the imaginary part.
-
-    $x + i H[x]$: the spectrum with negative frequencies set to 0 and positive ones doubled. The
-    mean is kept. The transform treats the signal as periodic: where it is not, the first and the
-    last cycles are inaccurate.
-
-    Args:
-        signals: one column per region; narrow-band, if its phase is to have a meaning. [any unit]
-
-    Returns:
-        The analytic signal; its real part is `signals`. [unit of `signals`]
-
-    Raises:
-        ValueError: if `signals` is not (time, region) or is empty.
-        TypeError: if `signals` is complex.
-
-    Source:
-        S. L. Marple, IEEE Trans. Signal Process. 47, 2600 (1999).
-
-    Example:
-        >>> t = jnp.linspace(0, 2 * jnp.pi, 64, endpoint=False)
-        >>> z = cf.observe.analytic_signal(3 * jnp.cos(t)[:, None])
-        >>> jnp.abs(z[:3, 0]).round(3).tolist()  # the amplitude
-        [3.0, 3.0, 3.0]
-    """
-    signals = as_series("signals", signals, samples=1)
-    # Frequency 0 and, of an even number of samples, the highest are their own negative: gain 1.
-    n = len(signals)
-    cycles = np.arange(n)
-    gain = (cycles * 2 < n).astype(int) + ((cycles > 0) & (cycles * 2 <= n))
-    spectrum = jnp.fft.fft(signals, axis=0)
-    return jnp.fft.ifft(spectrum * jnp.asarray(gain[:, None], spectrum.dtype), axis=0)
-
-
-def instantaneous_phase(signals: Num[ArrayLike, "time region"]) -> Float[Array, "time region"]:
-    """Compute the phase of each region's oscillation about its mean, at each time.
-
-    The phase is the angle of the `analytic_signal` of the centred signal: 0 at a maximum, π/2 a
-    quarter of a cycle later. For a region that does not vary it is 0, with gradient 0.
-
-    Args:
-        signals: two samples or more of each region; if they are not narrow-band, the phase means
-            little. [any unit]
-
-    Returns:
-        Phases in [-π, π]. [rad]
-
-    Raises:
-        ValueError: if `signals` is not (time, region) or has fewer than two samples.
-        TypeError: if `signals` is complex.
-
-    Source:
-        M. G. Rosenblum et al., Phys. Rev. Lett. 76, 1804 (1996).
-
-    Example:
-        >>> t = jnp.linspace(0, 2 * jnp.pi, 8, endpoint=False)
-        >>> phases = cf.observe.instantaneous_phase(5 + jnp.cos(t - 0.75 * jnp.pi)[:, None])
-        >>> (phases[:3, 0] / jnp.pi).round(3).tolist()
-        [-0.75, -0.5, -0.25]
-    """
-    z = analytic_signal(deviations(as_series("signals", signals, samples=2)))
-    # An angle has no derivative at 0, so 0 is replaced by 1 there, which has angle 0.
-    still = z == 0
-    return jnp.atan2(jnp.where(still, 0, z.imag), jnp.where(still, 1, z.real))
 
 
 def kuramoto_order_parameter(phases: Num[ArrayLike, "time region"]) -> Float[Array, " time"]:
@@ -202,41 +135,3 @@ def metastability(phases: Num[ArrayLike, "time region"]) -> Float[Array, ""]:
     # Relative to its first sample, an order parameter that is constant is exactly 0.
     r = r - r[0]
     return root(jnp.square(r - r.mean()).mean())
-
-
-def phase_coherence(phases: Num[ArrayLike, "time region"]) -> Float[Array, "region region"]:
-    r"""Measure how constant the phase difference of each pair of regions is.
-
-    $|\langle e^{i (\phi_i - \phi_j)} \rangle_t|$, the phase-locking value: 1 where two regions keep
-    one phase difference, whatever it is, near 0 where their differences are spread over the cycle.
-    The diagonal is exactly 1. Where the value is exactly 0 its gradient is 0.
-
-    Args:
-        phases: one column per region, as from `instantaneous_phase`. [rad]
-
-    Returns:
-        The coherences, symmetric, in [0, 1]. [1]
-
-    Raises:
-        ValueError: if `phases` is not (time, region) or is empty.
-
-    Source:
-        J.-P. Lachaux et al., Hum. Brain Mapp. 8, 194 (1999).
-
-    Example:
-        >>> t = jnp.linspace(0, 2 * jnp.pi, 100, endpoint=False)
-        >>> phases = jnp.stack([t, t + 0.3, 2 * t], axis=1)
-        >>> cf.observe.phase_coherence(phases).round(3)[0].tolist()
-        [1.0, 1.0, 0.0]
-    """
-    phases = as_series("phases", phases, samples=1)
-    cos, sin = jnp.cos(phases), jnp.sin(phases)
-
-    def mean_product(a, b):
-        return jnp.matmul(a.T, b, precision=lax.Precision.HIGHEST) / len(phases)
-
-    real = mean_product(cos, cos) + mean_product(sin, sin)
-    half = mean_product(sin, cos)
-    coherence = within(root(jnp.square(real) + jnp.square(half - half.T)), 0, 1)
-    diagonal = np.eye(phases.shape[1], dtype=bool)
-    return jnp.where(diagonal & ~jnp.isnan(coherence), 1, coherence)

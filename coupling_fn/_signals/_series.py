@@ -34,9 +34,14 @@ def as_series(name: str, x: Any, samples: int) -> Float[Array, "time region"]:
     return x
 
 
-def as_windows(name: str, signals: Array, dt: float, window: float, least: int) -> int:
-    """Return the number of samples in a window, after checking that one window fits the record."""
-    size = as_steps("window", window, dt)
+def as_windows(
+    name: str, signals: Array, dt: float, window: float, least: int, size: int | None = None
+) -> int:
+    """Return the number of samples in a window, after checking that one window fits the record.
+
+    `size` is that number, where it is not simply `window` in steps of `dt`.
+    """
+    size = as_steps("window", window, dt) if size is None else size
     if size < least:
         raise ValueError(
             f"`window` must span {least} samples or more, of {dt} ms each; got {size}."

