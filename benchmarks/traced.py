@@ -90,9 +90,11 @@ def measure(connectome, n, steps, shape, repeats):
     weights, lengths, theta = arrays(connectome, n)
     edges, speeds = weights != 0, np.linspace(*SPEEDS, shape[1], dtype="float32")
     ks = np.linspace(0.5 * K, 1.5 * K, shape[0], dtype="float32")
-    bounds = cf.lag_bounds(lengths, SPEEDS, DT, weights=weights)
     cohort = np.random.default_rng(2).uniform(0.95, 1.0, (SUBJECTS, n, n)).astype("float32")
     cohort = np.maximum(cohort * lengths, 2 * DT * SPEEDS[1]) * (1 - np.eye(n, dtype="float32"))
+    every = np.concatenate([lengths[None], cohort])
+    present = np.broadcast_to(weights, every.shape)
+    bounds = cf.lag_bounds(every, SPEEDS, DT, weights=present)
 
     def rounded(speed, lengths=lengths):
         return np.where(edges, np.asarray(cf.lags(lengths, speed, DT)), bounds[0])
