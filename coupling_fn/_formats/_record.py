@@ -230,7 +230,8 @@ def inflate(data: bytes) -> bytes:
     """Unpack a stream of zlib, but not past the limit."""
     stream = zlib.decompressobj()
     unpacked = stream.decompress(data, MAX_BYTES + 1)
-    require_size("a variable, unpacked,", len(unpacked) // 8)
+    if len(unpacked) > MAX_BYTES:
+        raise ValueError(f"a variable, unpacked, is larger than the limit of {MAX_BYTES} bytes.")
     if not stream.eof:
         raise ValueError("it is cut off.")
     return unpacked

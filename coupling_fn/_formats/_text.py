@@ -204,7 +204,12 @@ def without_ids(table: Table, what: str, *, square: bool = True) -> Table:
     elif width == height + 1 and rows is None and _ids(values[:, 0]):
         rows, values = _names(values[:, 0]), values[:, 1:]
         columns = columns[1:] if columns and len(columns) == width else columns
-    elif height == width >= COUNTED and rows is None and columns is None and counts_off(values):
+    elif (
+        height == width
+        and rows is None
+        and columns is None
+        and counts_off(values[0, 0], values[0, 1:], values[1:, 0])
+    ):
         warnings += (
             f"the first row and the first column of {what}, {values[0, 1]:g}, {values[0, 2]:g}, "
             f"{values[0, 3]:g} and so on, were taken for an index, which leaves {height - 1} regions. "
@@ -215,13 +220,15 @@ def without_ids(table: Table, what: str, *, square: bool = True) -> Table:
     return Table(values, rows, columns, table.comments, warnings)
 
 
-def counts_off(values: np.ndarray) -> bool:
-    """Return whether both the first row and the first column count 1, 2, 3, ... beside a corner."""
-    count = np.arange(len(values) - 1)
-    corner = values[0, 0] == 0 or np.isnan(values[0, 0])
-    edges = (values[0, 1:], values[1:, 0])
-    starts = (0, 1) if corner else ()
-    return any(all(np.array_equal(edge, count + start) for edge in edges) for start in starts)
+def counts_off(corner: float, row: np.ndarray, column: np.ndarray) -> bool:
+    """Return whether the first row and the first column, beside their corner, both count the regions."""
+    count = np.arange(len(row))
+    if len(row) + 1 < COUNTED or not (corner == 0 or np.isnan(corner)):
+        return False
+    return any(
+        np.array_equal(row, count + start) and np.array_equal(column, count + start)
+        for start in (0, 1)
+    )
 
 
 def _ids(values: np.ndarray) -> bool:

@@ -3,7 +3,7 @@
 import dataclasses
 import importlib.util
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -110,28 +110,31 @@ def _values(data: bytes, what: str) -> np.ndarray:
 def _centres(data: bytes, what: str) -> tuple[list[str] | None, np.ndarray]:
     """Read lines of `label x y z`, where labels may have blanks, or more may follow, or no label is."""
     lines = _lines(data, what)
-    cut = [re.split(r"[\s,;]+", line) for line in lines]
-    from_start = [(words[0], words[1:4]) for words in cut]
-    from_end = [
-        (line.rsplit(None, 3)[0], words[-3:]) for line, words in zip(lines, cut, strict=True)
-    ]
-    unlabelled = [("", words if len(words) == 3 else []) for words in cut]
-    ways = [from_start, from_end] if len({*map(len, cut)}) == 1 else [from_end]
-    read = [
-        ([label.strip("\"'") for label, _ in way], [_numbers(place) for _, place in way])
-        for way in [*(ways if min(map(len, cut)) > 3 else ()), unlabelled]
-    ]
-    read = [(labels, xyz) for labels, xyz in read if all(len(place) == 3 for place in xyz)]
-    for labels, xyz in [way for way in read if len({*way[0]}) == len(lines)] + read:
-        return (labels if any(labels) else None), np.array(xyz)
-    wrong = (
-        line
-        for line, words in zip(lines, cut, strict=True)
-        if len(words) < 4 or not (_numbers(words[1:4]) or _numbers(words[-3:]))
-    )
+    for text in (lines, [line.replace(",", " ").replace(";", " ") for line in lines]):
+        read = [*_placed([line.split() for line in text])]
+        unique = [way for way in read if len({*way[0]}) == len(lines)]
+        for labels, xyz in unique + read:
+            return (labels if any(labels) else None), np.array(xyz)
+    wrong = (line for line in lines if not any(True for _ in _placed([line.split()])))
     raise ValueError(
         f"lines of {what} must be `label x y z`; one is {next(wrong, lines[0])[:80]!r}."
     )
+
+
+def _placed(cut: list[list[str]]) -> Iterator[tuple[list[str], list[list[float]]]]:
+    """List the ways to read lines of words: the place after one word, at the end, or alone."""
+    widths = {*map(len, cut)}
+    ways = []
+    if len(widths) == 1 and min(widths) > 3:
+        ways.append([(words[0], words[1:4]) for words in cut])
+    if min(widths) > 3:
+        ways.append([(" ".join(words[:-3]), words[-3:]) for words in cut])
+    if widths == {3}:
+        ways.append([("", words) for words in cut])
+    for way in ways:
+        places = [_numbers(place) for _, place in way]
+        if all(places):
+            yield [label for label, _ in way], places
 
 
 def _numbers(words: list[str]) -> list[float]:
