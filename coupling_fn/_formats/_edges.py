@@ -204,11 +204,11 @@ def edge_columns(cells: Cells, keys: Keys | None) -> Columns | None:
     width = len(cells.rows[0])
     if width not in (3, 4) or any(len(row) != width for row in cells.rows):
         return None
-    ends = [number(cell, comma=False) for row in cells.rows for cell in row[:2]]
+    ends = [number(cell, comma=cells.comma) for row in cells.rows for cell in row[:2]]
     named = all(end is None for end in ends)
     numbered = all(end is not None and end == abs(round(end)) for end in map(_finite, ends))
     if named or (numbered and len(cells.rows) not in (width - 1, width)):
-        first = [number(cell, comma=False) for cell in cells.rows[0]]
+        first = [number(cell, comma=cells.comma) for cell in cells.rows[0]]
         if len(cells.rows) == width + 1 and first in ([*range(width)], [*range(1, width + 1)]):
             raise ValueError(
                 f"it may be {width + 1} edges, or a matrix below the numbers of its columns. Give its "
