@@ -121,7 +121,7 @@ def h5(name="c.h5", **sets):
 
 
 def mat73(path):
-    """Write a `.mat` of version 7.3, as MATLAB does: transposed, strings as codes, cells as references."""
+    """Write a `.mat` of version 7.3 as MATLAB does: transposed, with codes, and cells by reference."""
     h5py = pytest.importorskip("h5py")
     with h5py.File(path / "c.mat", "w", userblock_size=512) as file:
         for key, x in (("SC", W), ("len", L)):

@@ -243,11 +243,16 @@ def main(arguments: list[str] | None = None) -> None:
     parser = make_parser()
     options = parser.parse_args(arguments)
     try:
-        task = make_task(options)
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always", UserWarning)
+            task = make_task(options)
         options.out.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError, TypeError, ImportError) as error:
         parser.error(" ".join(str(error).split()))
     print(f"{'Connectome' if options.connectome else 'Synthetic connectome'}: {task.connectome}")
+    for warning in told:
+        way_out = " The option is --symmetrize." if "cf.symmetrize" in str(warning.message) else ""
+        print(f"Warning: {warning.message}{way_out}")
     print(f"Target FC: {options.target_fc or f'simulated at k = {task.preset.true_k:g}'}.")
     try:
         solution = solve(task, progress=not options.quiet)
@@ -309,21 +314,17 @@ def make_task(options: argparse.Namespace) -> Task:
 
 
 def load(options: argparse.Namespace) -> cf.Connectome:
-    """Read the connectome, and print what must be said of it."""
+    """Read the connectome."""
     keys = {}
     for key in options.keys:
         part, equals, name = key.partition("=")
         if not equals:
             raise ValueError(f"--keys must be like weights=SC; got {key!r}.")
         keys[part] = name or None
-    with warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("always", UserWarning)
+    with warnings.catch_warnings():
+        if options.symmetrize:
+            warnings.filterwarnings("ignore", ".*cf.symmetrize", UserWarning)
         connectome = cf.load_connectome(options.connectome, options.lengths, keys=keys)
-    for warning in told:
-        of_half = "symmetrize" in str(warning.message)
-        if not (of_half and options.symmetrize):
-            way_out = " The option is --symmetrize." if of_half else ""
-            print(f"Warning: {warning.message}{way_out}")
     return cf.symmetrize(connectome) if options.symmetrize else connectome
 
 
