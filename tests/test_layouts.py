@@ -5,7 +5,9 @@ own rules and not by this library.
 """
 
 import bz2
+import importlib.util
 import re
+import sys
 import zipfile
 
 import networkx
@@ -381,7 +383,7 @@ def test_every_layout_holds_the_same_connectome(layout, tmp_path):
         ("mat, C and D (Cabral)", "label90"),
         ("mat, in a struct", "data.age"),
         ("mat, connectivity and name (DSI Studio)", "atlas"),
-        ("csv, comments (MRtrix)", "1 lines of comments"),
+        ("csv, comments (MRtrix)", "1 line of comments"),
         ("TVB, h5", "parent_connectivity"),
     ],
 )
@@ -417,7 +419,7 @@ REFUSED = {
     "two files of centres in another order": (
         tvb(positions=SWAPPED),
         r"centres.txt and positions.txt name the regions differently, first region 0: 'lV1' and "
-        r"'lA1'\. The names are the same in another order: .*Remove the one that is wrong",
+        r"'lA1'\. They are the same in another order: .*Leave out the one that is wrong",
     ),
     "two files of centres at other places": (
         tvb(positions=places().replace("-9.5", "9.5")),
@@ -505,6 +507,9 @@ REFUSED = {
         "the DataFrame .* name the regions differently",
     ),
     "a packed text": (text("0", "c.csv.gz"), r"not '\.gz'\. Unpack it first"),
+    "a spreadsheet": (text("0", "c.xlsx"), r"not '\.xlsx'\. Save it as \.csv"),
+    "a pickle": (text("0", "c.pkl"), r"not '\.pkl'\. A pickle can run any program"),
+    "one row": (text("1;2;3"), r"must be square, .*\(1, 3\)"),
     "h5 without weights": (h5(A=W, B=W), "it holds none of weights.* only: A, B"),
     "h5 that is none": (text("x", "c.h5"), "c.h5 as a connectome: .*signature"),
 }
@@ -518,3 +523,164 @@ def test_what_is_refused_says_what_to_do(layout, tmp_path):
     source = write(tmp_path)
     with refuses(f"(?s)Cannot read .*{words}"):
         cf.load_connectome(source)
+
+
+def test_without_h5py_it_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    (tmp_path / "c.h5").write_bytes(b"\x89HDF\r\n\x1a\n")
+    (tmp_path / "c.mat").write_bytes(b"MATLAB 7.3 MAT-file".ljust(600))
+    for name in ("c.h5", "c.mat"):
+        with refuses(r"needs h5py: pip install \"coupling_fn\[h5\]\".*save.*-v7", ImportError):
+            cf.load_connectome(tmp_path / name)
+
+
+def test_half_a_matrix_warns_and_is_filled_in(tmp_path):
+    half = np.triu(W + W.T)
+    np.savetxt(tmp_path / "c.csv", half, delimiter=" ", header="command_history: tck2connectome")
+    with pytest.warns(
+        UserWarning, match=r"c\.csv: all its weights are in one triangle.*symmetrize"
+    ):
+        conn = cf.load_connectome(tmp_path / "c.csv")
+    assert np.array_equal(conn.weights, half)  # nothing is mended
+    assert np.array_equal(cf.symmetrize(conn).weights, (W + W.T) / 2)
+    chain = np.diag([1.0, 2, 3], 1)  # not as many as regions: a chain is meant
+    np.save(tmp_path / "chain.npy", chain)
+    cf.load_connectome(tmp_path / "chain.npy")
+
+
+def test_edges_in_one_direction_alone_warn(tmp_path):
+    (tmp_path / "c.csv").write_text("source,target,weight\na,b,1\nc,a,2\nb,c,3\n")
+    with pytest.warns(
+        UserWarning, match="every pair of regions has an edge in one direction alone"
+    ):
+        conn = cf.load_connectome(tmp_path / "c.csv")
+    assert conn.labels == ("a", "b", "c") and conn.weights[1, 0] == 1 and conn.weights[0, 2] == 2
+
+
+def test_a_graph_without_a_direction_connects_both_ways():
+    made = networkx.Graph()
+    made.add_edge("b", "a", weight=2.0, length=30.0)
+    made.add_edge("b", "b", weight=1.0, length=0.0)
+    conn = cf.load_connectome(made)
+    assert conn.labels == ("b", "a")
+    assert conn.weights.tolist() == [[1.0, 2.0], [2.0, 0.0]]
+    assert conn.lengths[0, 1] == conn.lengths[1, 0] == 30
+
+
+def test_a_row_and_a_column_that_count_are_an_index_with_a_warning(tmp_path):
+    whole = np.pad(W, ((1, 0), (1, 0)))
+    whole[0, 1:] = whole[1:, 0] = [1, 2, 3, 4]
+    np.savetxt(tmp_path / "c.txt", whole)
+    with pytest.warns(UserWarning, match="were taken for an index, which leaves 4 regions"):
+        conn = cf.load_connectome(tmp_path / "c.txt")
+    assert np.array_equal(conn.weights, W)
+    whole[2, 0] = 1.5
+    np.savetxt(tmp_path / "c.txt", whole)
+    assert len(cf.load_connectome(tmp_path / "c.txt")) == 5
+
+
+def test_regions_of_edges_that_have_none_are_there(tmp_path):
+    (tmp_path / "c.txt").write_text("1 5 0.5\n5 1 2\n1 2 1\n2 1 1\n")
+    conn = cf.load_connectome(tmp_path / "c.txt")
+    assert len(conn) == 5 and conn.labels is None and conn.weights[4, 0] == 0.5
+    (tmp_path / "c.txt").write_text("1001 2005 0.5\n2005 1001 2\n1001 1002 1\n1002 1001 1\n")
+    assert cf.load_connectome(tmp_path / "c.txt").labels == ("1001", "1002", "2005")
+
+
+@pytest.mark.parametrize("kind", ["npz", "mat", "h5"])
+def test_parts_are_named_by_keys(kind, tmp_path):
+    arrays = {
+        "A": W,
+        "weights": W + 1,
+        "B": L,
+        "roi": np.array(NAMES, "S" if kind == "h5" else "U"),
+    }
+    made = {"npz": npz, "mat": mat, "h5": h5}[kind](**arrays)(tmp_path)
+    keys = {"weights": "A", "lengths": "B", "labels": "roi"}
+    conn = cf.load_connectome(made, keys=keys)
+    assert np.array_equal(conn.weights, W) and np.array_equal(conn.lengths, L)
+    assert conn.labels == NAMES and "not taken: weights" in str(conn)
+    alone = cf.load_connectome(made, keys={"weights": "A", "lengths": None})
+    assert alone.lengths is None and alone.labels is None
+    with refuses(r"`keys` asks for 'C'; it holds: .*A.*weights"):
+        cf.load_connectome(made, keys={"weights": "C"})
+    with refuses("`keys` may name weights, lengths, labels, centres; 'delays' is none"):
+        cf.load_connectome(made, keys={"delays": "A"})
+    np.save(tmp_path / "w.npy", W)
+    both = cf.load_connectome(tmp_path / "w.npy", made, keys={"lengths": "B"})
+    assert np.array_equal(both.lengths, L)
+    with refuses("`keys` is for files of several arrays"):
+        cf.load_connectome(tmp_path / "w.npy", keys={"weights": "A"})
+
+
+def test_keys_name_attributes_and_columns(tmp_path):
+    made = text("source,target,fa,count,mm\na,b,0.5,7,90\nb,a,0.25,3,80\n")(tmp_path)
+    conn = cf.load_connectome(made, keys={"weights": "fa", "lengths": "mm"})
+    assert conn.weights.tolist() == [[0.0, 0.25], [0.5, 0.0]] and conn.lengths[1, 0] == 90
+    assert "not taken: count" in str(conn)
+
+
+def test_lengths_of_a_second_file_with_labels(tmp_path):
+    pandas = pytest.importorskip("pandas")
+    w = text(table())(tmp_path)
+    second = text(table(";", x=np.where(W == 0, -1, L), form=german), "l.txt")(tmp_path)
+    for lengths in (second, pandas.DataFrame(L, NAMES, NAMES)):
+        conn = cf.load_connectome(w, lengths)
+        assert np.array_equal(np.asarray(conn.lengths)[W != 0], L[W != 0]) and conn.labels == NAMES
+    turned = text(table(index=NAMES[::-1], header=NAMES[::-1], x=L), "t.txt")(tmp_path)
+    with refuses("name the regions differently, first region 0: 'lV1' and 'rA1'"):
+        cf.load_connectome(w, turned)
+    with refuses(r"c\.zip holds lengths itself; leave `lengths` out, or its own by keys="):
+        cf.load_connectome(tvb()(tmp_path), second)
+    conn = cf.load_connectome(tvb()(tmp_path), second, keys={"lengths": None})
+    assert "l.txt" in dict(conn.origin.parts)["lengths"]
+
+
+def test_tvb_data_is_found_by_name_without_importing_it(tmp_path, monkeypatch):
+    monkeypatch.delitem(sys.modules, "tvb_data", raising=False)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    (tmp_path / "tvb_data" / "connectivity").mkdir(parents=True)
+    (tmp_path / "tvb_data" / "__init__.py").write_text("raise RuntimeError")
+    made = tvb()(tmp_path)
+    made.rename(tmp_path / "tvb_data" / "connectivity" / "connectivity_76.zip")
+    assert np.array_equal(cf.load_connectome("tvb:76").weights, W)
+    with refuses("'tvb:77' is none of tvb:66, tvb:68, tvb:76, tvb:96, tvb:192"):
+        cf.load_connectome("tvb:77")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with refuses(r"'tvb:76' .* pip install \"coupling_fn\[data\]\"", ImportError):
+        cf.load_connectome("tvb:76")
+
+
+def test_what_is_no_file_is_refused():
+    with refuses("must be a path, .* not ndarray. Of arrays, cf.Connectome", TypeError):
+        cf.load_connectome(W)
+    pandas = pytest.importorskip("pandas")
+    with refuses("`weights` must be an array, not DataFrame: cf.load_connectome", TypeError):
+        cf.Connectome(pandas.DataFrame(W, NAMES, NAMES))
+
+
+def test_half_written_files_of_every_layout_are_refused(tmp_path):
+    for layout in ("TVB, h5", "mat, version 7.3", "GraphML", "TVB, zip", "mat, SC and LEN"):
+        if layout in ("TVB, h5", "mat, version 7.3"):
+            pytest.importorskip("h5py")
+        path = LAYOUTS[layout][0](tmp_path)
+        whole = path.read_bytes()
+        for end in (1, len(whole) // 3, len(whole) - 20):
+            path.write_bytes(whole[:end])
+            with refuses(f"Cannot read .*{path.name}"):
+                cf.load_connectome(path)
+
+
+def test_files_that_lead_elsewhere_are_not_followed(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    (tmp_path / "secret").write_bytes(W.tobytes())
+    with h5py.File(tmp_path / "c.h5", "w") as file:
+        outside = [(str(tmp_path / "secret"), 0, W.nbytes)]
+        file.create_dataset("weights", W.shape, W.dtype, external=outside)
+        file["lengths"] = h5py.ExternalLink("other.h5", "lengths")
+    with refuses("its weights lies in another file, which is not read"):
+        cf.load_connectome(tmp_path / "c.h5")
+    with h5py.File(tmp_path / "c.h5", "w") as file:
+        file.create_dataset("weights", (10**6, 10**6), "f8", chunks=True)
+    with refuses("its weights is larger than the limit"):
+        cf.load_connectome(tmp_path / "c.h5")

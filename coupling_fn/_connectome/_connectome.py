@@ -177,7 +177,7 @@ class Connectome(eqx.Module):
         )
 
     def __str__(self) -> str:
-        return described(self)
+        return described(self) if self.weights.ndim == 2 else repr(self)  # a batch is in short
 
 
 def described(conn: Connectome) -> str:

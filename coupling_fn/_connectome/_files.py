@@ -106,7 +106,7 @@ def load_connectome(
     with naming(source):
         connectome = _reconciled(record, name_of(source))
     told = record.warnings
-    if in_one_triangle(edge_list(connectome)):
+    if in_one_triangle(edge_list(connectome)) and not any("symmetrize" in x for x in told):
         told = (*told, _TRIANGLE)
     for warning in dict.fromkeys(told):
         warnings.warn(f"{name_of(source)}: {warning}", UserWarning, stacklevel=2)
@@ -164,14 +164,15 @@ def _differing(first: str, labels: list[str], place: str, other: list[str]) -> s
     if len(labels) != len(other):
         return f"{first} names {len(labels)} regions, and {place} {len(other)}."
     at = next(n for n, (a, b) in enumerate(zip(labels, other, strict=True)) if a != b)
+    same = sorted(labels) == sorted(other)
     order = (
-        " The names are the same in another order: bring one into the order of the other."
-        if sorted(labels) == sorted(other)
+        " They are the same in another order: bring one into the order of the other."
+        if same
         else ""
     )
     return (
         f"{first} and {place} name the regions differently, first region {at}: {labels[at]!r} and "
-        f"{other[at]!r}.{order} Remove the one that is wrong."
+        f"{other[at]!r}.{order} Leave out the one that is wrong."
     )
 
 

@@ -17,7 +17,7 @@ from ._record import (
     listed,
     require_size,
 )
-from ._text import Cells, header_of, number
+from ._text import Cells, comments_of, header_of, number
 
 SOURCES = ("source", "src", "from", "i", "pre", "presynaptic", "source_id", "node1", "from_id")
 TARGETS = ("target", "dst", "to", "j", "post", "postsynaptic", "target_id", "node2", "to_id")
@@ -188,7 +188,7 @@ def edge_columns(cells: Cells, keys: Keys | None) -> Columns | None:
     """Return the columns of an edge list; None if the table is no edge list.
 
     It is one if its header says so, or if, without a header, it has three or four columns: names or
-    whole numbers of regions in the first two, and not as many rows.
+    whole numbers of regions in the first two, and of numbers more rows than columns.
     """
     header = header_of(cells)
     if header is not None:
@@ -197,7 +197,11 @@ def edge_columns(cells: Cells, keys: Keys | None) -> Columns | None:
         target = next((n for n, name in enumerate(names) if name in TARGETS), None)
         if source is None or target is None or len({*names}) < len(names) or len(names) < 3:
             return None
-        values = {name: n for n, name in enumerate(header) if n not in (source, target)}
+        values = {
+            name or f"column {n + 1}": n
+            for n, name in enumerate(header)
+            if n not in (source, target)
+        }
         if len(values) == 1 and not keys and not _attribute("weights", values, {}):
             values = {"weight": next(iter(values.values()))}
         return Columns(source, target, values)
@@ -207,7 +211,7 @@ def edge_columns(cells: Cells, keys: Keys | None) -> Columns | None:
     ends = [number(cell, comma=cells.comma) for row in cells.rows for cell in row[:2]]
     named = all(end is None for end in ends)
     numbered = all(end is not None and end == abs(round(end)) for end in map(_finite, ends))
-    if named or (numbered and len(cells.rows) not in (width - 1, width)):
+    if named or (numbered and len(cells.rows) > width):
         first = [number(cell, comma=cells.comma) for cell in cells.rows[0]]
         if len(cells.rows) == width + 1 and first in ([*range(width)], [*range(1, width + 1)]):
             raise ValueError(
@@ -237,8 +241,7 @@ def from_edge_list(cells: Cells, columns: Columns, keys: Keys | None) -> Record:
         edges.append(Edge(*(_whole(row[n]) for n in (columns.source, columns.target)), values))
     names = dict.fromkeys(end for edge in edges for end in (edge.source, edge.target))
     record = from_graph(Graph({name: {} for name in _regions([*names])}, edges, True), keys)
-    unread = (f"{cells.comments} lines of comments",) if cells.comments else ()
-    return dataclasses.replace(record, unread=record.unread + unread)
+    return dataclasses.replace(record, unread=(*record.unread, *comments_of(cells.comments)))
 
 
 def _whole(name: str) -> str:

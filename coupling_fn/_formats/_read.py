@@ -35,6 +35,14 @@ _HELD: dict[str, Callable[[bytes], Held]] = {
     ".h5": lambda data: Hdf5(open_hdf5(data)),
     ".hdf5": lambda data: Hdf5(open_hdf5(data)),
 }
+_HINTS = {
+    **dict.fromkeys((".gz", ".bz2", ".tar", ".xz", ".7z"), " Unpack it first."),
+    **dict.fromkeys((".xls", ".xlsx", ".ods"), " Save it as .csv."),
+    **dict.fromkeys((".pkl", ".pickle"), " A pickle can run any program: save the arrays as .npz."),
+    **dict.fromkeys(
+        (".gml", ".gexf", ".edgelist"), " Save it as .graphml, or as a table of edges."
+    ),
+}
 _BARE = (".csv", ".txt", ".npy", ".tsv", *_HELD)
 
 
@@ -107,10 +115,9 @@ def naming(source: Any, what: str = "a connectome") -> Iterator[None]:
 def _bytes_of(path: Path, suffixes: Any, what: str) -> bytes:
     """Return what is in a file with one of these extensions."""
     if path.suffix.lower() not in suffixes:
-        packed = " Unpack it first." if path.suffix.lower() in (".gz", ".bz2", ".tar") else ""
         raise ValueError(
             f"Cannot read {path}: its extension must be one of {', '.join(suffixes)}, "
-            f"not {path.suffix!r}.{packed}"
+            f"not {path.suffix!r}.{_HINTS.get(path.suffix.lower(), '')}"
         )
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path}.")

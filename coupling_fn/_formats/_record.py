@@ -23,7 +23,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     ),
     "lengths": (
         *("lengths", "length", "len", "sclen", "sc_len", "tract_lengths", "tract_length", "tracts"),
-        *("tract", "distances", "distance", "fiber_length_mean", "fiber_lengths"),
+        *("tract", "distances", "distance", "dist", "fiber_length_mean", "fiber_lengths"),
     ),
     "labels": ("labels", "label", "region_labels", "roi_labels", "dn_name"),
     "centres": ("centres", "centers", "positions", "coordinates", "coords", "centroids"),
@@ -85,12 +85,10 @@ def checked_keys(keys: Keys | None, names: Iterable[str] | None) -> dict[str, st
     for part, name in keys.items():
         if part not in PARTS:
             raise ValueError(f"`keys` may name {', '.join(PARTS)}; {part!r} is none of these.")
-        if names is None:
-            raise ValueError(
-                "`keys` names arrays of a file that holds several; it holds one matrix."
-            )
-        if name is not None and name not in names:
-            raise ValueError(f"`keys` asks for {name!r}; it holds: {listed(names)}.")
+        if name is not None and names is None:
+            raise ValueError("`keys` is for files of several arrays; this one holds one matrix.")
+        if name is not None and name not in (names or ()):
+            raise ValueError(f"`keys` asks for {name!r}; it holds: {listed(names or ())}.")
     return keys
 
 

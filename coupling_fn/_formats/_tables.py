@@ -6,7 +6,7 @@ import numpy as np
 
 from ._edges import edge_columns, from_edge_list
 from ._record import Keys, Record, checked_keys
-from ._text import Cells, Table, decode, plain_numbers, read_table, split
+from ._text import Cells, Table, comments_of, decode, plain_numbers, read_table, split
 
 
 def from_text(data: bytes, keys: Keys | None) -> Record:
@@ -29,7 +29,7 @@ def from_table(table: Table, name: str = "its matrix") -> Record:
     return Record(
         {name: table.values},
         labels={place: names for place, names in labels.items() if names is not None},
-        unread=(f"{table.comments} lines of comments",) if table.comments else (),
+        unread=comments_of(table.comments),
         warnings=table.warnings,
     )
 

@@ -63,15 +63,21 @@ def read_table(data: bytes, what: str = "it", *, square: bool = True) -> Table:
 
 
 def plain_numbers(text: str) -> np.ndarray | None:
-    """Read numbers alone, separated by commas or by blanks; None for any other text."""
+    """Read numbers alone, separated by one mark or by blanks; None for any other text."""
+    mark = next((mark for mark in ",;" if mark in text), None)
     try:
-        return np.loadtxt(io.StringIO(text), delimiter="," if "," in text else None, ndmin=2)
+        return np.loadtxt(io.StringIO(text), delimiter=mark, ndmin=2)
     except ValueError:
         return None
 
 
 def _count_comments(text: str) -> int:
     return sum(line.lstrip().startswith(COMMENTS) for line in text.splitlines())
+
+
+def comments_of(count: int) -> tuple[str, ...]:
+    """Name lines of comments among what is not taken."""
+    return (f"{count} line{'s' if count > 1 else ''} of comments",) if count else ()
 
 
 # --- cells ----------------------------------------------------------------------------------------
