@@ -331,12 +331,27 @@ def test_what_is_saved_comes_back(suffix, dtype, data):
         data.draw(st.none() | hnp.arrays(dtype, (n, n), elements=numbers.map(abs))),
         data.draw(st.none() | labels),
     )
+    if conn.labels is not None and data.draw(st.booleans()):
+        places = numbers.map(abs).filter(bool)  # centres that are all 0 are those not known
+        values = hnp.arrays(dtype, n, elements=numbers)
+        conn = cf.Connectome(
+            *(conn.weights, conn.lengths, conn.labels),
+            data.draw(hnp.arrays(dtype, (n, 3), elements=places)),
+            {"areas": data.draw(values), "cortical": data.draw(hnp.arrays(bool, n))}
+            | ({"net": np.array([*conn.labels])} if suffix == ".npz" else {}),
+        )
     with tempfile.TemporaryDirectory() as place:
         path = Path(place) / f"c{suffix}"
         cf.save_connectome(path, conn)
         assert os.listdir(place) == [path.name]
         got = cf.load_connectome(path)
     assert_same(got, *(conn.weights, conn.lengths, conn.labels))
+    assert (got.centres is None) == (conn.centres is None)
+    assert conn.centres is None or np.array_equal(got.centres, conn.centres)
+    assert set(got.region_data) == set(conn.region_data)
+    for name, x in conn.region_data.items():
+        assert np.array_equal(got.region_data[name], x)
+        assert np.asarray(got.region_data[name]).dtype.kind == np.asarray(x).dtype.kind
     assert got.weights.dtype == (dtype if suffix == ".npz" else "float64")
 
 
@@ -370,6 +385,12 @@ def test_what_save_refuses(folder):
         cf.save_connectome(folder / "c.csv", conn)
     with refuses("words without blanks .* 'left thalamus'"):
         cf.save_connectome(folder / "c.zip", conn)
+    placed = cf.Connectome(np.eye(2), centres=np.ones((2, 3)))
+    with refuses("`labels` must be given where there are `centres`.* save to .npz"):
+        cf.save_connectome(folder / "c.zip", placed)
+    for data in ({"volume": [1.0, 2.0]}, {"hemispheres": ["L", "R"]}):
+        with refuses(r"`region_data\['\w+'\]` has no place in TVB's .zip.* Save to .npz"):
+            cf.save_connectome(folder / "c.zip", cf.Connectome(np.eye(2), region_data=data))
     with refuses("must not end in a NUL"):
         cf.save_connectome(folder / "c.npz", cf.Connectome(np.eye(1), labels=["a\0"]))
     assert os.listdir(folder) == []

@@ -481,10 +481,6 @@ REFUSED = {
         "the edge from a to b has weight '', not a number",
     ),
     "edges or a matrix": (text("1,2,3\n2,3,1\n3,1,2\n1,3,4\n"), "4 edges, or a matrix below"),
-    "a million regions": (
-        text("source,target,weight\n1,1000000,1\n2,1,1\n"),
-        "its matrix of 1000000 regions is larger than the limit",
-    ),
     "GraphML that is none": (text("<graphml", "c.graphml"), "it is no XML"),
     "GraphML with entities": (
         text('<!DOCTYPE x [<!ENTITY a "b">]>' + XML, "c.graphml"),
@@ -585,6 +581,8 @@ def test_regions_of_edges_that_have_none_are_there(tmp_path):
     assert len(conn) == 5 and conn.labels is None and conn.weights[4, 0] == 0.5
     (tmp_path / "c.txt").write_text("1001 2005 0.5\n2005 1001 2\n1001 1002 1\n1002 1001 1\n")
     assert cf.load_connectome(tmp_path / "c.txt").labels == ("1001", "1002", "2005")
+    (tmp_path / "c.txt").write_text("0 99999999 1\n99999999 0 2\n0 7 1\n7 0 1\n")  # codes, no count
+    assert cf.load_connectome(tmp_path / "c.txt").labels == ("0", "7", "99999999")
 
 
 @pytest.mark.parametrize("kind", ["npz", "mat", "h5"])

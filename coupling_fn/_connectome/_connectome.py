@@ -208,9 +208,9 @@ def described(conn: Connectome) -> str:
 def _weights_in_words(weights: Array) -> str:
     if not known(weights):
         return "traced"
-    weights = np.asarray(weights)
-    there = weights[~np.eye(len(weights), dtype=bool)] != 0
-    kind = "symmetric" if np.allclose(weights, weights.T) else "directed"
+    x = np.asarray(weights)
+    there = x[~np.eye(len(x), dtype=bool)] != 0
+    kind = "symmetric" if np.allclose(x, x.T) else "directed"
     return f"{_range(weights, weights)}, {there.sum()} of {there.size} pairs connected, {kind}"
 
 

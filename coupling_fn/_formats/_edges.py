@@ -58,7 +58,7 @@ def from_graph(graph: Graph, keys: Keys | None) -> Record:
     require_size(f"its matrix of {len(order)} regions", len(order) ** 2)
     matrices = {weight: np.zeros((len(order), len(order)))}
     if length is not None:
-        matrices[length] = np.full((len(order), len(order)), np.nan)
+        matrices[length] = np.zeros((len(order), len(order)))
     seen = np.zeros((len(order), len(order)), bool)
     for edge in graph.edges:
         source, target = place[edge.source], place[edge.target]
@@ -238,7 +238,7 @@ def from_edge_list(cells: Cells, columns: Columns, keys: Keys | None) -> Record:
             name: row[n] if (x := number(row[n], comma=cells.comma)) is None else x
             for name, n in columns.values.items()
         }
-        edges.append(Edge(*(_whole(row[n]) for n in (columns.source, columns.target)), values))
+        edges.append(Edge(_whole(row[columns.source]), _whole(row[columns.target]), values))
     names = dict.fromkeys(end for edge in edges for end in (edge.source, edge.target))
     record = from_graph(Graph({name: {} for name in _regions([*names])}, edges, True), keys)
     return dataclasses.replace(record, unread=(*record.unread, *comments_of(cells.comments)))
@@ -251,14 +251,15 @@ def _whole(name: str) -> str:
 
 
 def _regions(names: list[str]) -> list[str]:
-    """List the regions of an edge list: all numbers from 0 or 1 on, else those that have an edge."""
+    """List the regions of an edge list: those that have an edge, in the order of their numbers if any.
+
+    Numbers from 0 or 1 on count all regions, also those without an edge, unless most numbers are left
+    out: then they are codes of an atlas.
+    """
     try:
         numbers = sorted(map(int, names))
     except ValueError:
         return names
-    if numbers[0] < 0:
-        return names
-    if numbers[0] > 1:
-        return [str(n) for n in numbers]
-    require_size(f"its matrix of {numbers[-1]} regions", numbers[-1] ** 2)
-    return [str(n) for n in range(numbers[0], numbers[-1] + 1)]
+    first, after = numbers[0], numbers[-1] + 1
+    whole = first in (0, 1) and after - first <= 2 * len(numbers)
+    return [str(n) for n in (range(first, after) if whole else numbers)]

@@ -11,7 +11,7 @@ from ._record import Keys, Record, require_size, sort_out
 def open_hdf5(data: bytes) -> Any:
     """Open a file of HDF5."""
     try:
-        import h5py
+        import h5py  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise ImportError(
             'Reading HDF5 (.h5, or .mat of version 7.3) needs h5py: pip install "coupling_fn[h5]". In '

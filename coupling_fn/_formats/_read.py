@@ -54,8 +54,8 @@ def name_of(source: Any) -> str:
 def read_record(source: Any, keys: Keys | None = None, what: str = "a connectome") -> Record:
     """Read a file, a connectome of tvb-data by its name, a frame of pandas, or a graph of networkx."""
     if isinstance(source, str | os.PathLike):
-        bundle = isinstance(source, str) and source.startswith("tvb:")
-        path = bundled(source) if bundle else Path(source)
+        name = os.fspath(source)
+        path = bundled(name) if name.startswith("tvb:") else Path(source)
         data = _bytes_of(path, _RECORDS, what)
         with naming(source, what):
             return _RECORDS[path.suffix.lower()](data, keys)
@@ -98,7 +98,7 @@ def read_table_of(source: Any, what: str, names: Sequence[str], *, square: bool)
 
 
 def _not_a_number(shape: tuple[int, ...]) -> bool:
-    return np.prod(shape) > 1
+    return bool(np.prod(shape) > 1)
 
 
 @contextlib.contextmanager
