@@ -185,12 +185,16 @@ def read_matrix(
         source: the file.
         what: what it is, for errors.
         names: what it may be called, in a file of several arrays.
-        labels: those of the regions that are its rows and columns; labels beside it must be the same.
-            None if it has other rows, such as sensors.
+        labels: those of the regions that are its rows and columns, or () if these are not known; labels
+            beside it must be the same. None if it has other rows, such as sensors, and no labels.
     """
     table = read_table_of(source, what, names, square=labels is not None)
     with naming(source, what):
         for place, found in (("its header", table.columns), ("its first column", table.rows)):
+            if labels is None and found is not None:
+                raise ValueError(
+                    f"it must be numbers alone, without a header or an index: {found[:3]}."
+                )
             if labels and found is not None and found != list(labels):
                 raise ValueError(_differing("the connectome", list(labels), place, found))
     return table.values
