@@ -5,11 +5,13 @@ own rules and not by this library.
 """
 
 import bz2
+import dataclasses
 import importlib.util
 import re
 import sys
 import zipfile
 
+import jax
 import networkx
 import numpy as np
 import pytest
@@ -539,6 +541,9 @@ def test_half_a_matrix_warns_and_is_filled_in(tmp_path):
         conn = cf.load_connectome(tmp_path / "c.csv")
     assert np.array_equal(conn.weights, half)  # nothing is mended
     assert np.array_equal(cf.symmetrize(conn).weights, (W + W.T) / 2)
+    np.save(tmp_path / "lower.npy", half.T)
+    with pytest.warns(UserWarning, match="one triangle"):
+        cf.load_connectome(tmp_path / "lower.npy")
     chain = np.diag([1.0, 2, 3], 1)  # not as many as regions: a chain is meant
     np.save(tmp_path / "chain.npy", chain)
     cf.load_connectome(tmp_path / "chain.npy")
@@ -561,6 +566,25 @@ def test_a_graph_without_a_direction_connects_both_ways():
     assert conn.labels == ("b", "a")
     assert conn.weights.tolist() == [[1.0, 2.0], [2.0, 0.0]]
     assert conn.lengths[0, 1] == conn.lengths[1, 0] == 30
+
+
+def test_numbered_nodes_are_in_the_order_of_their_numbers():
+    made = networkx.DiGraph()
+    made.add_nodes_from([2, 0, 3, 1])
+    made.add_weighted_edges_from([(i, j, W[j, i]) for i, j in np.argwhere(W.T).tolist()])
+    assert np.array_equal(cf.load_connectome(made).weights, W)
+
+
+def test_subjects_of_different_files_are_stacked(tmp_path):
+    subjects = [
+        cf.load_connectome(npz(weights=scale * W, lengths=L, labels=NAMES)(tmp_path))
+        for scale in (1, 2)
+    ]
+    subjects[1] = dataclasses.replace(
+        subjects[1], origin=dataclasses.replace(subjects[1].origin, file="another")
+    )
+    both = jax.tree.map(lambda *x: np.stack(x), *subjects)
+    assert both.weights.shape == (2, 4, 4) and both.labels == NAMES
 
 
 def test_a_row_and_a_column_that_count_are_an_index_with_a_warning(tmp_path):

@@ -219,6 +219,7 @@ def files(tmp_path, monkeypatch):
     square = np.round(np.ones((6, 6)) / 2, 1).tolist()
     np.savetxt("named.csv", [list("abcdef"), *square], "%s", ",")
     np.savetxt("turned.csv", [list("abcdfe"), *square], "%s", ",")
+    np.savez("turned.npz", fc=square, labels=[*"abcdfe"])
     (tmp_path / "broken.npz").write_bytes(b"PK broken")
     (tmp_path / "file").write_text("")
 
@@ -263,7 +264,11 @@ def files(tmp_path, monkeypatch):
         (["--symmetrize"], "go with a file"),
         (
             ["--connectome", "named.csv", "--target-fc", "turned.csv", "--no-delays"],
-            "region 4: 'e' and 'f'. The names are the same in another order",
+            "region 4: 'e' and 'f'. They are the same in another order",
+        ),
+        (
+            ["--connectome", "named.csv", "--target-fc", "turned.npz", "--no-delays"],
+            "Cannot read turned.npz as functional connectivity: .* region 4: 'e' and 'f'",
         ),
     ],
 )
