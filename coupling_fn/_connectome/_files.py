@@ -39,7 +39,7 @@ def load_connectome(
     *,
     keys: Mapping[str, str | None] | None = None,
 ) -> Connectome:
-    r"""Read a connectome from a file, a table or a graph.
+    """Read a connectome from a file, a table or a graph.
 
     - `.zip` of TVB: `weights`, and optionally `tract_lengths` (`tracts`), `centres` (`centers`,
       `positions`: lines of `label x y z`, of which a fifth column is ignored), `areas`, `orientations`,
@@ -87,7 +87,8 @@ def load_connectome(
         P. Sanz Leon et al., Frontiers in Neuroinformatics 7 (2013) 10, for the format of TVB.
 
     Example:
-        >>> _ = open("weights.csv", "w").write("region;V1;V2\nV1;0;1,5\nV2;2;0\n")
+        >>> rows = [["", "V1", "V2"], ["V1", "0", "1,5"], ["V2", "2", "0"]]
+        >>> np.savetxt("weights.csv", rows, "%s", delimiter=";")
         >>> conn = cf.load_connectome("weights.csv")
         >>> conn.weights.tolist(), conn.labels
         ([[0.0, 1.5], [2.0, 0.0]], ('V1', 'V2'))
