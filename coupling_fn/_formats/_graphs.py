@@ -1,12 +1,13 @@
 """Graphs: GraphML, and those of networkx, which is recognised by what it offers and never imported."""
 
+from collections.abc import Callable
 from typing import Any
 from xml.etree import ElementTree
 
 from ._edges import Edge, Graph, from_graph
 from ._record import Keys, Record
 
-_READ = {
+_READ: dict[str | None, Callable[[str], Any]] = {
     "int": int,
     "long": int,
     "float": float,
@@ -73,13 +74,8 @@ def _values(x: Any, of: str, kinds: dict[Any, Any]) -> dict[str, Any]:
     found |= {y.get("key"): (y.text or "") for y in x if _tag(y) == "data"}
     named = {}
     for key, text in found.items():
-        kind = kinds.get(key)
-        name, read = (
-            (key, str)
-            if kind is None
-            else (kind.get("attr.name", key), _READ.get(kind.get("attr.type"), str))
-        )
-        named[name] = read(text)
+        kind = kinds.get(key, {})
+        named[str(kind.get("attr.name", key))] = _READ.get(kind.get("attr.type"), str)(text)
     return named
 
 

@@ -57,6 +57,8 @@ def _plain(x: Any) -> np.ndarray:
     """Return a sparse matrix as a dense one, and strings without the blanks that pad them."""
     if hasattr(x, "toarray"):
         require_size("its sparse matrix", int(np.prod(x.shape, dtype=float)))
+        x = x.tocsc()
+        x.check_format(full_check=True)  # Damaged indices would be written to anywhere.
         return x.toarray()
     return np.char.rstrip(x) if x.dtype.kind == "U" else x
 
