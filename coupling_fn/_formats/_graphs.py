@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 from ._edges import Edge, Graph, from_graph
 from ._record import Keys, Record
 
-_READ: dict[str | None, Callable[[str], Any]] = {
+_READ: dict[str, Callable[[str], Any]] = {
     "int": int,
     "long": int,
     "float": float,
@@ -75,7 +75,9 @@ def _values(x: Any, of: str, kinds: dict[Any, Any]) -> dict[str, Any]:
     named = {}
     for key, text in found.items():
         kind = kinds.get(key, {})
-        named[str(kind.get("attr.name", key))] = _READ.get(kind.get("attr.type"), str)(text)
+        named[str(kind.get("attr.name", key))] = _READ.get(kind.get("attr.type", ""), str)(
+            text or ""
+        )
     return named
 
 
