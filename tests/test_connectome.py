@@ -120,13 +120,37 @@ def test_the_names_of_regions_do_not_matter(name, data):
     assert_close(again, np.asarray(EVERY[name](w))[np.ix_(order, order)], ulps=ulps)
 
 
+CENTRES = np.arange(18.0).reshape(6, 3)
+DATA = {
+    "areas": np.arange(6) + 0.5,
+    "cortical": np.arange(6) % 2 == 0,
+    "network": np.array([*"aabbcc"]),
+    "orientations": CENTRES[::-1] / 20,
+    "atlas": np.arange(6) * 1001,
+}
+
+
+def whole():
+    return cf.Connectome(SIGNED, LENGTHS, NAMES, CENTRES, DATA)
+
+
+def assert_belongs(got, order=slice(None)):
+    """Require what is known of the regions, in an order."""
+    assert np.array_equal(got.centres, CENTRES[order])
+    assert got.labels == tuple(np.array(NAMES)[order].tolist())
+    assert set(got.region_data) == set(DATA)
+    for name, values in DATA.items():
+        assert np.array_equal(got.region_data[name], values[order])
+        assert np.asarray(got.region_data[name]).dtype == values.dtype
+
+
 @pytest.mark.parametrize("name", ON_CONNECTOMES)
 @pytest.mark.parametrize("wrap", [lambda f: f, eqx.filter_jit], ids=["eager", "jit"])
 def test_on_a_connectome_the_weights_change_and_nothing_else(name, wrap):
-    got = wrap(EVERY[name])(cf.Connectome(SIGNED, LENGTHS, NAMES))
+    got = wrap(EVERY[name])(whole())
     assert isinstance(got, cf.Connectome)
     assert_close(got.weights, EVERY[name](SIGNED), ulps=16)
-    assert got.labels == NAMES
+    assert_belongs(got)
     if name not in ("symmetrize", "from_source_target"):
         assert (got.lengths == LENGTHS).all()
     assert EVERY[name](cf.Connectome(SIGNED)).lengths is None
@@ -288,6 +312,97 @@ def test_normalised_laplacian_refuses_a_strength_that_is_not_positive(kind):
     assert np.isfinite(cf.laplacian_connectivity(w)).all()
 
 
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        [4, 1, 2],
+        ["e", "b", "c"],
+        np.array([4, 1, 2]),
+        ["e", 1, np.int64(2)],
+    ],
+)
+def test_a_subset_takes_along_what_belongs_to_its_regions(chosen):
+    got, order = whole().subset(chosen), [4, 1, 2]
+    for i, a in enumerate(order):
+        for j, b in enumerate(order):
+            assert got.weights[i, j] == SIGNED[a, b] and got.lengths[i, j] == LENGTHS[a, b]
+    assert_belongs(got, order)
+    bare = cf.Connectome(SIGNED).subset([4, 1, 2])
+    assert bare.lengths is None and bare.labels is None and bare.centres is None
+
+
+def test_a_subset_by_a_mask_keeps_the_order():
+    connected = ~cf.isolated_nodes(whole())
+    for mask in (connected, np.asarray(connected)):
+        assert_belongs(whole().subset(mask), [0, 1, 2, 3, 4])
+
+
+def test_a_subset_inside_jit_is_that_outside():
+    got = jax.jit(lambda c: cf.normalize(c.subset(["e", "b"]), by="max"))(whole())
+    wanted = cf.normalize(whole().subset(["e", "b"]), by="max")
+    assert_close(got, wanted, ulps=2)
+    assert got.origin.file == ""
+
+
+@pytest.mark.parametrize(
+    ("chosen", "match", "error"),
+    [
+        (["a", "zz"], "'zz' is neither", ValueError),
+        ([6], "indices from 0 to 5; got 6", ValueError),
+        ([-1], "indices from 0 to 5; got -1", ValueError),
+        ([0.5], "indices from 0 to 5; got 0.5", ValueError),
+        ([1, 1], "different ones", ValueError),
+        ([], "at least one region", ValueError),
+        ([True, False], "a mask is a NumPy array", TypeError),
+        (np.ones(5, bool), r"a mask of shape \(6,\), one per region, not \(5,\)", ValueError),
+        ("abc", "in a list, not 'abc'", TypeError),
+        (3, "in a list, not 3", TypeError),
+    ],
+)
+def test_a_subset_refuses(chosen, match, error):
+    with refuses(f"`regions` .*{match}", error):
+        whole().subset(chosen)
+
+
+def test_a_label_of_two_regions_names_none():
+    twice = cf.Connectome(SIGNED, labels=["a", "b", "a", "c", "d", "e"])
+    assert twice.index("b") == 1
+    said = "'a', which is the label of 2 regions, 0, 2: give the index"
+    with refuses(f"`label` has {said}"):
+        twice.index("a")
+    with refuses(f"`regions` has {said}"):
+        twice.subset(["b", "a"])
+    with refuses(f"`drivers` has {said}"):
+        cf.diagnose(twice, drivers=["a"])
+    assert np.array_equal(twice.subset([2, 0]).weights, SIGNED[np.ix_([2, 0], [2, 0])])
+
+
+def test_print_says_what_a_connectome_holds():
+    said = str(whole())
+    assert said.startswith("6 regions: a, b, c, ...\n  weights: -2 to 4, 7 of 30 pairs connected")
+    assert "region_data['network']: words" in said and "read from" not in said
+    assert "lengths: not known" in str(cf.Connectome(DIRECTED))
+    traced = []
+    jax.jit(lambda c: traced.append(str(c)) or c.weights)(whole())
+    assert "weights: traced" in traced[0]
+    batch = jax.tree.map(lambda *x: jnp.stack(x), whole(), whole())
+    assert "f64[2,6,6]" in str(batch)
+
+
+def test_a_connectome_with_data_of_regions_is_a_pytree():
+    conn = whole()
+    assert len(jax.tree.leaves(conn)) == 5  # booleans, whole numbers and words are static
+    slope = jax.grad(lambda c: (c.weights * c.lengths).sum() + c.region_data["areas"].sum())(conn)
+    assert (slope.weights == LENGTHS).all() and (slope.region_data["areas"] == 1).all()
+    assert_belongs(jax.jit(lambda c: c)(conn))
+    traces = []
+    run = jax.jit(lambda c: traces.append(1) or c.weights.sum())
+    run(conn), run(dataclasses.replace(conn, centres=2 * CENTRES))
+    assert len(traces) == 1
+    run(dataclasses.replace(conn, region_data=DATA | {"cortical": ~DATA["cortical"]}))
+    assert len(traces) == 2
+
+
 def test_a_connectome_is_a_pytree():
     conn = cf.Connectome(DIRECTED, LENGTHS, NAMES)
     assert len(conn) == 6
@@ -341,6 +456,16 @@ SQUARE = np.ones((2, 2))
         ([SQUARE, None, ["a"]], "`labels` must be one per region, 2, not 1", ValueError),
         ([SQUARE, None, "ab"], "`labels` must be a sequence of strings", TypeError),
         ([SQUARE, None, [1, 2]], "`labels` must be a sequence of strings", TypeError),
+        ([SQUARE, None, None, np.ones((2, 2))], r"`centres` must have shape \(2, 3\)", ValueError),
+        (
+            [SQUARE, None, None, None, {"area": [1.0]}],
+            r"`region_data\['area'\]` must have a row per region, 2, not 1",
+            ValueError,
+        ),
+        ([SQUARE, None, None, None, {"area": 1.0}], "numbers, booleans or words", TypeError),
+        ([SQUARE, None, None, None, {"a": [1j, 2j]}], "numbers, booleans or words", TypeError),
+        ([SQUARE, None, None, None, {3: [1.0, 2.0]}], "strings for names, not 3", TypeError),
+        ([SQUARE, None, None, None, [1.0, 2.0]], "must map names to arrays", TypeError),
     ],
 )
 def test_a_connectome_refuses(arguments, match, error):

@@ -119,12 +119,17 @@ def vessels():
     return jax.lax.scan(step, cf.observe.balloon_init(PUSHED[0]), PUSHED)[1]
 
 
-def fc(seed=0):
-    return np.corrcoef(np.random.default_rng(seed).normal(size=(N, 200)))
+def fc(seed=0, shared=0.0):
+    rng = np.random.default_rng(seed)
+    signals = rng.normal(size=(N, 200)) + shared * rng.normal(size=200)
+    return np.corrcoef(signals * (1 + np.arange(N)[:, None]) + shared * rng.normal(size=(N, 200)))
 
 
 ISOLATED, SPLIT = W * (HALF[:, None] & HALF), W * (HALF[:, None] == HALF)
-ONE_WAY = np.tril(RAW)
+ONE_WAY = np.tril(RAW)  # and one edge the other way, since a triangle is a fault of its own
+ONE_WAY[0, N - 1], ONE_WAY[N - 1, 0] = RAW[0, N - 1], 0
+INDEXED = np.pad(RAW, ((1, 0), (1, 0)))
+INDEXED[0, 1:] = INDEXED[1:, 0] = np.arange(1, N + 1)
 DELAYED = cf.Network(cf.nodes.linear, 0.1, lags=cf.lags(LENGTHS, speed=3.0, dt=0.1))
 SAMPLES = np.arange(400.0)[:, None]
 
@@ -311,6 +316,42 @@ FAULTS = {
         None,
     ),
     "correlations for weights": (lambda: cf.diagnose(fc()), "looks_like_fc", None),
+    "correlations without their diagonal": (
+        lambda: cf.diagnose(fc() - np.eye(N)),
+        "looks_like_fc",
+        None,
+    ),
+    "positive correlations": (
+        lambda: cf.diagnose(fc(shared=1.0) - np.eye(N)),
+        "looks_like_fc",
+        None,
+    ),
+    "Fisher's z for weights": (
+        lambda: cf.diagnose(np.arctanh(fc(shared=2.0) - np.eye(N))),
+        "looks_like_fc",
+        None,
+    ),
+    "half of symmetric weights": (
+        lambda: cf.diagnose(np.triu(RAW + RAW.T), lengths=np.triu(LENGTHS), speed=3.0, dt=0.1),
+        "one_triangle",
+        None,
+    ),
+    "an index for weights": (lambda: cf.diagnose(INDEXED), "index_as_data", None),
+    "a label of two regions": (
+        lambda: cf.diagnose(cf.Connectome(RAW, LENGTHS, ["V1", "V1", *"abcdefghij"])),
+        "duplicate_labels",
+        None,
+    ),
+    "equal lengths": (
+        lambda: cf.diagnose(RAW, lengths=np.full((N, N), 80.0), speed=3.0, dt=0.1),
+        "equal_lengths",
+        None,
+    ),
+    "lengths normalised": (
+        lambda: cf.diagnose(RAW, lengths=LENGTHS / LENGTHS.max(), speed=3.0, dt=0.1),
+        "normalised_lengths",
+        None,
+    ),
     "z-scores for weights": (
         lambda: cf.diagnose((W - W.mean()) / W.std() * (1 - np.eye(N))),
         "negative_weights",

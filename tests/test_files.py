@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import coupling_fn as cf
-from coupling_fn._connectome import _files
+from coupling_fn._formats import _record
 
 WEIGHTS = np.array([[0.0, 1.25, -3.0], [2.5, 0.0, 0.1], [0.0, 1e-7, 0.0]])
 LENGTHS = np.array([[0.0, 80.0, 11.5], [79.0, 0.0, 224.0], [12.0, 200.5, 0.0]])
@@ -111,12 +111,13 @@ def test_mat(folder, key):
 
 def test_mat_without_weights_or_too_large(folder, monkeypatch):
     path = folder / "c.mat"
-    scipy.io.savemat(path, {"A": WEIGHTS})
-    with refuses(r"c\.mat .* none of weights, SC, sc, connectivity, only: A"):
+    scipy.io.savemat(path, {"A": WEIGHTS, "B": WEIGHTS})
+    with refuses(r"c\.mat .* none of weights, .*sc, .*, only: A, B\. Say which it is: keys="):
         cf.load_connectome(path)
+    assert_same(cf.load_connectome(path, keys={"weights": "B"}), lengths=None, labels=None)
     scipy.io.savemat(path, {"SC": np.zeros((200, 200))}, do_compression=True)
-    monkeypatch.setattr(_files, "MAX_BYTES", 10_000)
-    with refuses(r"c\.mat .* its SC is larger than the limit"):
+    monkeypatch.setattr(_record, "MAX_BYTES", 10_000)
+    with refuses(r"c\.mat .* a variable, unpacked, is larger than the limit"):
         cf.load_connectome(path)
 
 
@@ -149,9 +150,9 @@ SQUARE = "0 1\n1 0\n"
     [
         ("a.csv", b"", "it is empty"),
         ("a.csv", b" \n\n", "it is empty"),
-        ("a.csv", b"V1,V2\n0,1\n1,0\n", "numbers alone, without a header: .*V1"),
-        ("a.csv", b"0;1\n1;0\n", "numbers alone"),
-        ("a.csv", b"0,1\n1\n", "numbers alone"),
+        ("a.csv", b"V1,V2\n", "a header, but no row of numbers"),
+        ("a.csv", b"0;1\n1;x\n", "line 2, column 2 is 'x', not a number"),
+        ("a.csv", b"0,1\n1\n", "line 2 has 1 columns, and line 1 has 2"),
         ("a.csv", b"0,1,2\n1,0,2\n", r"must be square.*\(2, 3\)"),
         ("a.csv", b"0,nan\n1,0\n", r"`weights` must be finite; at \(0, 1\)"),
         ("a.txt", b"\x80\x81\xff", "codec can't decode"),
@@ -172,13 +173,13 @@ def test_a_bad_file_is_named_with_what_is_wrong(folder, name, content, match):
 @pytest.mark.parametrize(
     ("members", "match"),
     [
-        ({"weights_txt": "0 1\n1\n"}, "its weights must be numbers alone"),
+        ({"weights_txt": "0 1\n1\n"}, "its weights must have rows as long"),
         ({"weights_txt": ""}, "its weights is empty"),
-        ({"weights_txt": SQUARE, "tract_lengths_txt": "0 a\n1 0"}, "its tract_lengths must be"),
+        ({"weights_txt": SQUARE, "tract_lengths_txt": "0 a\n1 0"}, "its tract_lengths, line 1"),
         ({"weights_txt": SQUARE, "tract_lengths_txt": "0 -1\n1 0"}, "`lengths` must be ≥ 0"),
         ({"weights_txt": SQUARE, "tract_lengths_txt": "0"}, r"shape \(2, 2\), not \(1, 1\)"),
         ({"weights_txt": SQUARE, "centres_txt": "a 0 0 0"}, "one per region, 2, not 1"),
-        ({"weights_txt": SQUARE, "centres_txt": "0 0 0\n1 1 1"}, "`label x y z`; one is '0 0 0'"),
+        ({"weights_txt": SQUARE, "centres_txt": "0 0 0\n1 1"}, "`label x y z`; one is '1 1'"),
         ({"weights_txt": SQUARE, "centres_txt": "a b c d"}, "`label x y z`; one is 'a b c d'"),
         (
             {"weights_txt": SQUARE, "weights_txt_bz2": SQUARE},
@@ -229,7 +230,7 @@ def test_truncated_and_flipped_files(folder, suffix):
 
 @pytest.mark.parametrize("packed", ["", "_bz2"])
 def test_bombs_are_not_unpacked(folder, monkeypatch, packed):
-    monkeypatch.setattr(_files, "MAX_BYTES", 100_000)
+    monkeypatch.setattr(_record, "MAX_BYTES", 100_000)
     path = make_zip(folder / "c.zip", **{f"weights_txt{packed}": "0 " * 10**6})
     assert path.stat().st_size < 10_000
     with refuses(r"weights\.txt.*, unpacked, is larger than the limit of 100000 bytes"):
@@ -301,14 +302,14 @@ def test_missing_files_and_lengths(folder):
     (folder / "a.csv").write_text("0,1\n1,0\n")
     with refuses(r"There is no file .*l\.csv", FileNotFoundError):
         cf.load_connectome(folder / "a.csv", folder / "l.csv")
-    with refuses(r"extension must be one of \.csv, \.txt, \.npy, \.npz, \.mat, not '\.zip'"):
+    with refuses(r"extension must be one of \.csv, \.txt, \.npy, \.tsv, .*, not '\.zip'"):
         cf.load_connectome(folder / "a.csv", folder / "l.zip")
     (folder / "l.csv").write_text("x")
     with refuses(r"Cannot read .*l\.csv"):
         cf.load_connectome(folder / "a.csv", folder / "l.csv")
     np.savez(folder / "l.npz", weights=WEIGHTS)
     with refuses(
-        r"l\.npz as tract lengths: it holds none of lengths, tract_lengths, only: weights"
+        r"l\.npz as tract lengths: it holds none of lengths, .*tract_lengths, .*only: weights"
     ):
         cf.load_connectome(folder / "a.csv", folder / "l.npz")
     np.savez(folder / "a.npz", weights=WEIGHTS, lengths=LENGTHS)
@@ -330,12 +331,27 @@ def test_what_is_saved_comes_back(suffix, dtype, data):
         data.draw(st.none() | hnp.arrays(dtype, (n, n), elements=numbers.map(abs))),
         data.draw(st.none() | labels),
     )
+    if conn.labels is not None and data.draw(st.booleans()):
+        places = numbers.map(abs).filter(bool)  # centres that are all 0 are those not known
+        values = hnp.arrays(dtype, n, elements=numbers)
+        conn = cf.Connectome(
+            *(conn.weights, conn.lengths, conn.labels),
+            data.draw(hnp.arrays(dtype, (n, 3), elements=places)),
+            {"areas": data.draw(values), "cortical": data.draw(hnp.arrays(bool, n))}
+            | ({"net": np.array([*conn.labels])} if suffix == ".npz" else {}),
+        )
     with tempfile.TemporaryDirectory() as place:
         path = Path(place) / f"c{suffix}"
         cf.save_connectome(path, conn)
         assert os.listdir(place) == [path.name]
         got = cf.load_connectome(path)
     assert_same(got, *(conn.weights, conn.lengths, conn.labels))
+    assert (got.centres is None) == (conn.centres is None)
+    assert conn.centres is None or np.array_equal(got.centres, conn.centres)
+    assert set(got.region_data) == set(conn.region_data)
+    for name, x in conn.region_data.items():
+        assert np.array_equal(got.region_data[name], x)
+        assert np.asarray(got.region_data[name]).dtype.kind == np.asarray(x).dtype.kind
     assert got.weights.dtype == (dtype if suffix == ".npz" else "float64")
 
 
@@ -369,6 +385,12 @@ def test_what_save_refuses(folder):
         cf.save_connectome(folder / "c.csv", conn)
     with refuses("words without blanks .* 'left thalamus'"):
         cf.save_connectome(folder / "c.zip", conn)
+    placed = cf.Connectome(np.eye(2), centres=np.ones((2, 3)))
+    with refuses("`labels` must be given where there are `centres`.* save to .npz"):
+        cf.save_connectome(folder / "c.zip", placed)
+    for data in ({"volume": [1.0, 2.0]}, {"hemispheres": ["L", "R"]}):
+        with refuses(r"`region_data\['\w+'\]` has no place in TVB's .zip.* Save to .npz"):
+            cf.save_connectome(folder / "c.zip", cf.Connectome(np.eye(2), region_data=data))
     with refuses("must not end in a NUL"):
         cf.save_connectome(folder / "c.npz", cf.Connectome(np.eye(1), labels=["a\0"]))
     assert os.listdir(folder) == []

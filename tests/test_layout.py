@@ -22,12 +22,14 @@ ROOMS = {
         "_check _devices _progress _units | _types | _varying | "
         "_arguments _batching _checkpoint _named _packing _schemes | _linalg"
     ),
+    "_formats": ("_record _text | _archives _edges _hdf5 | _graphs _matlab _tables _tvb | _read"),
     "_connectome": (
-        "_padded_rows | "
+        "_padded_rows _regions | "
         "_layout | "
         "_sparse | "
         "_aggregate _connectome | "
-        "_edge_list _files _graph _laplacian _normalize _surgery _synthetic"
+        "_edge_list _graph _laplacian _normalize _surgery _synthetic | "
+        "_files"
     ),
     "_coupling": "_rule | _custom _kuramoto _linear _sigmoidal _surface",
     "nodes": (
@@ -79,7 +81,7 @@ ROOMS = {
         "_after"
     ),
     "plot": "_canvas | _matrices _searches _signals",
-    "_command": "_presets | _job",
+    "_command": "_presets | _options | _job",
 }
 FLOORS = {room: [floor.split() for floor in floors.split("|")] for room, floors in ROOMS.items()}
 MODULES = [(room, path) for room in ROOMS for path in sorted((PACKAGE / room).glob("*.py"))]

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import warnings
 
 import jax
 import jax.numpy as jnp
@@ -126,7 +127,8 @@ FORMATS = [
 def test_the_command_runs_on_files_of_each_format(kind, delays, monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
     whole = cf.synthetic_connectome(6, jax.random.key(3))
-    weights = np.triu(whole.weights)
+    weights = np.triu(whole.weights)  # one way, but not in one triangle, of which the command warns
+    weights[5, 0], weights[0, 5] = weights[0, 5], 0
     lengths = np.where(weights != 0, np.asarray(whole.lengths), -1.0)
     fc = np.corrcoef(np.random.default_rng(0).normal(size=(6, 30)) + np.arange(30) / 20)
     arguments, seen = ["--quiet", "--connectome", f"w.{kind}"], []
@@ -165,6 +167,45 @@ def test_the_command_runs_on_files_of_each_format(kind, delays, monkeypatch, tmp
         assert (np.asarray(lags)[there] == np.rint(lengths[there] / 10.0)).all()
 
 
+def options(*arguments):
+    return job.make_parser().parse_args(arguments)
+
+
+def test_half_a_matrix_is_said_and_filled_in_where_that_is_asked_for(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    half = np.triu(np.arange(1.0, 37).reshape(6, 6), 1)
+    np.savez("half.npz", A=half, B=np.where(half > 0, 90.0, -1.0))
+    arguments = ["--connectome", "half.npz", "--keys", "weights=A", "lengths=B"]
+    with pytest.warns(UserWarning, match="one triangle"):
+        task = job.make_task(options(*arguments))
+    assert (np.asarray(task.connectome.weights) == half).all()
+    task = job.make_task(options(*arguments, "--symmetrize"))
+    assert (np.asarray(task.connectome.weights) == (half + half.T) / 2).all()
+    assert (np.asarray(task.connectome.lengths)[half.T > 0] == 90.0).all()
+
+    def explode(*_, **__):
+        raise FloatingPointError("stopped.")
+
+    monkeypatch.setattr(job, "solve", explode)
+    for more, said in (([], True), (["--symmetrize"], False)):
+        with refuses("1", SystemExit):
+            job.main([*arguments, *more])
+        out = capsys.readouterr().out
+        assert "6 regions" in out and "read from half.npz" in out
+        assert bool(re.search("Warning: half.npz: .* one triangle .*--symmetrize", out)) == said
+
+
+@pytest.mark.parametrize("size", [76, 66, 68, 96, 192])
+def test_the_connectomes_of_tvb_data_are_loaded_by_name(size):
+    pytest.importorskip("tvb_data", exc_type=ImportError)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*rounded to 0")  # tracts of half a millisecond
+        task = job.make_task(options("--connectome", f"tvb:{size}"))
+    assert len(task.connectome) == size and len(set(task.connectome.labels)) == size
+    assert task.connectome.centres.shape == (size, 3)
+    assert np.isfinite(np.asarray(task.connectome.lengths)).all()
+
+
 @pytest.fixture
 def files(tmp_path, monkeypatch):
     """Write files that must be refused."""
@@ -175,6 +216,10 @@ def files(tmp_path, monkeypatch):
     np.savetxt("bare.csv", np.ones((6, 6)), delimiter=",")
     np.savetxt("short.txt", np.ones((5, 5)))
     np.save("pickled.npy", np.array([{"fc": 1}], dtype=object), allow_pickle=True)
+    square = np.round(np.ones((6, 6)) / 2, 1).tolist()
+    np.savetxt("named.csv", [list("abcdef"), *square], "%s", ",")
+    np.savetxt("turned.csv", [list("abcdfe"), *square], "%s", ",")
+    np.savez("turned.npz", fc=square, labels=[*"abcdfe"])
     (tmp_path / "broken.npz").write_bytes(b"PK broken")
     (tmp_path / "file").write_text("")
 
@@ -201,12 +246,30 @@ def files(tmp_path, monkeypatch):
         (["--connectome", "bare.csv", "--nodes", "6"], "--nodes is for the synthetic"),
         (["--target-fc", "missing.npy", "--nodes", "6"], "There is no file missing.npy"),
         (["--target-fc", "pickled.npy", "--nodes", "6"], "Cannot read pickled.npy as functional"),
-        (["--target-fc", "file", "--nodes", "6"], "extension must be one of .csv, .txt, .npy"),
+        (
+            ["--target-fc", "file", "--nodes", "6"],
+            "extension must be one of .csv, .txt, .npy, .tsv",
+        ),
         (["--target-fc", "broken.npz", "--nodes", "6"], "Cannot read broken.npz"),
         (["--target-fc", "nofc.npz", "--nodes", "6"], "Cannot read nofc.npz"),
         (["--target-fc", "four.npy", "--nodes", "6"], r"must be \(6, 6\).*got \(4, 4\)"),
         (["--target-fc", "large.npy", "--nodes", "6"], "from -1 to 1"),
         (["--nodes", "6", "--out", "file"], "file"),
+        (["--connectome", "tvb:77"], "none of tvb:66, tvb:68, tvb:76, tvb:96, tvb:192"),
+        (["--connectome", "bare.csv", "--keys", "A"], "--keys must be like weights=SC; got 'A'"),
+        (
+            ["--connectome", "nofc.npz", "--keys", "weights=A"],
+            "`keys` asks for 'A'; it holds: weig",
+        ),
+        (["--symmetrize"], "go with a file"),
+        (
+            ["--connectome", "named.csv", "--target-fc", "turned.csv", "--no-delays"],
+            "region 4: 'e' and 'f'. They are the same in another order",
+        ),
+        (
+            ["--connectome", "named.csv", "--target-fc", "turned.npz", "--no-delays"],
+            "Cannot read turned.npz as functional connectivity: .* region 4: 'e' and 'f'",
+        ),
     ],
 )
 def test_bad_input_is_refused_in_one_line(files, arguments, says, capsys):

@@ -8,6 +8,7 @@ bifurcation, so which regions vary together tells k. `--node` takes another mode
 import argparse
 import json
 import math
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +22,7 @@ import coupling_fn as cf
 
 from .._connectome import read_matrix
 from ..observe._fc_objectives import require_fc
+from ._options import SPEED, make_parser
 from ._presets import PRESETS, Preset
 
 STRENGTHS = 16  # values of k in the scan, evenly spaced in log k
@@ -29,7 +31,6 @@ RUNS = 16
 # The time left out at the start of each run, and the time between samples. [pace of the preset]
 START, SAMPLE = 500.0, 10.0
 FIT_STEPS = 15
-SPEED = 10.0  # [mm/ms]
 
 
 class Task(NamedTuple):
@@ -242,11 +243,16 @@ def main(arguments: list[str] | None = None) -> None:
     parser = make_parser()
     options = parser.parse_args(arguments)
     try:
-        task = make_task(options)
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always", UserWarning)
+            task = make_task(options)
         options.out.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError, TypeError, ImportError) as error:
         parser.error(" ".join(str(error).split()))
-    print(f"{options.connectome or 'Synthetic connectome'}: {len(task.connectome)} regions.")
+    print(f"{'Connectome' if options.connectome else 'Synthetic connectome'}: {task.connectome}")
+    for warning in told:
+        way_out = " The option is --symmetrize." if "cf.symmetrize" in str(warning.message) else ""
+        print(f"Warning: {warning.message}{way_out}")
     print(f"Target FC: {options.target_fc or f'simulated at k = {task.preset.true_k:g}'}.")
     try:
         solution = solve(task, progress=not options.quiet)
@@ -255,7 +261,7 @@ def main(arguments: list[str] | None = None) -> None:
     print(f"\n{solution.search}")
     summary = summarise(task, solution)
     summary["options"] = {
-        name: x if isinstance(x, int | float | str | None) else str(x)
+        name: x if isinstance(x, int | float | str | list | None) else str(x)
         for name, x in vars(options).items()
     }
     summary["model"] = {
@@ -272,92 +278,6 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"Wrote {result}, but no picture. {error}")
     else:
         print(f"Wrote {result} and {report}.")
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser that says in one line what is wrong."""
-
-    def error(self, message: str) -> Any:
-        """Print the message, and leave with exit code 2."""
-        self.exit(2, f"{self.prog}: error: {message}\n")
-
-
-def make_parser() -> argparse.ArgumentParser:
-    """Declare the options."""
-    parser = Parser(
-        prog="python -m coupling_fn",
-        description="Find the coupling strength k at which a network of node models on a connectome "
-        "has the functional connectivity (FC) of the data: sweep k, then fit it by gradient.",
-        epilog="The result goes to result.json, and a picture of it to report.png. Without options, "
-        "the connectome is synthetic and the FC is simulated at a known k, which the fit should "
-        "recover.",
-    )
-    add = parser.add_argument
-    add(
-        "--connectome",
-        metavar="FILE",
-        help="the weights, one row per target region: .csv, .txt, .npy, or, with the tract lengths in "
-        "it, .zip (TVB), .npz or .mat (default: a synthetic connectome)",
-    )
-    add(
-        "--lengths",
-        metavar="FILE",
-        help="the tract lengths [mm], if that file holds none: .csv, .txt, .npy, .npz or .mat",
-    )
-    add("--no-delays", action="store_true", help="run without delays; no tract lengths are needed")
-    add(
-        "--target-fc",
-        metavar="FILE",
-        help="the FC to reach: .csv, .txt, .npy, or .npz or .mat (its array fc, or its only one) "
-        "(default: simulated at a known k)",
-    )
-    add(
-        "--nodes",
-        type=int,
-        metavar="N",
-        help="number of regions of the synthetic connectome (default: 68)",
-    )
-    add(
-        "--node",
-        choices=PRESETS,
-        metavar="MODEL",
-        default="hopf",
-        help=f"the model of each region (default: %(default)s): {', '.join(PRESETS)}",
-    )
-    add(
-        "--dt",
-        type=float,
-        metavar="MS",
-        help="time step [ms] (default: 1, or less for faster models)",
-    )
-    add(
-        "--speed",
-        type=float,
-        metavar="MM/MS",
-        help=f"conduction speed along the tracts [mm/ms] (default: {SPEED:g})",
-    )
-    add(
-        "--duration",
-        type=float,
-        metavar="S",
-        help=f"duration of each of {RUNS} runs [s] (default: 2, or less for faster models)",
-    )
-    add(
-        "--seed",
-        type=int,
-        metavar="N",
-        default=0,
-        help="seed of the synthetic connectome and of the noise (default: %(default)s)",
-    )
-    add(
-        "--out",
-        type=Path,
-        default=Path(),
-        metavar="DIR",
-        help="where to write result.json and report.png (default: the current folder)",
-    )
-    add("--quiet", action="store_true", help="show no progress bars")
-    return parser
 
 
 def make_task(options: argparse.Namespace) -> Task:
@@ -377,8 +297,10 @@ def make_task(options: argparse.Namespace) -> Task:
         raise ValueError("--nodes is for the synthetic connectome: leave out it or --connectome.")
     if options.lengths and not options.connectome:
         raise ValueError("--lengths goes with the weights of a file: give --connectome, too.")
+    if (options.keys or options.symmetrize) and not options.connectome:
+        raise ValueError("--keys and --symmetrize go with a file: give --connectome, too.")
     if options.connectome:
-        connectome = cf.load_connectome(options.connectome, options.lengths)
+        connectome = load(options)
     else:
         nodes = 68 if options.nodes is None else options.nodes
         connectome = cf.synthetic_connectome(nodes, jax.random.key(options.seed))
@@ -386,15 +308,31 @@ def make_task(options: argparse.Namespace) -> Task:
         raise ValueError(
             f"A comparison of FC needs 3 regions or more; the connectome has {len(connectome)}."
         )
-    target_fc = load_fc(Path(options.target_fc), len(connectome)) if options.target_fc else None
+    target_fc = load_fc(Path(options.target_fc), connectome) if options.target_fc else None
     net, params = build_network(connectome, preset, options.dt, options.speed)
     return Task(connectome, preset, target_fc, net, params, 1000 * options.duration, options.seed)
 
 
-def load_fc(path: Path, regions: int) -> jax.Array:
-    """Read a functional connectivity, and check that it is one of `regions` regions."""
-    fc = read_matrix(path, "functional connectivity", ("fc", "FC", "functional_connectivity"))
-    fc = require_fc(str(path), jnp.asarray(fc, float), regions)
+def load(options: argparse.Namespace) -> cf.Connectome:
+    """Read the connectome."""
+    keys = {}
+    for key in options.keys:
+        part, equals, name = key.partition("=")
+        if not equals:
+            raise ValueError(f"--keys must be like weights=SC; got {key!r}.")
+        keys[part] = name or None
+    with warnings.catch_warnings():
+        if options.symmetrize:
+            warnings.filterwarnings("ignore", ".*cf.symmetrize", UserWarning)
+        connectome = cf.load_connectome(options.connectome, options.lengths, keys=keys)
+    return cf.symmetrize(connectome) if options.symmetrize else connectome
+
+
+def load_fc(path: Path, connectome: cf.Connectome) -> jax.Array:
+    """Read a functional connectivity, and check that it is one of the same regions."""
+    names = ("fc", "functional_connectivity")
+    fc = read_matrix(path, "functional connectivity", names, connectome.labels or ())
+    fc = require_fc(str(path), jnp.asarray(fc, float), len(connectome))
     if not (jnp.abs(fc) <= 1).all():
         raise ValueError(f"{path} must hold correlations, from -1 to 1; some are beyond.")
     return fc

@@ -15,6 +15,7 @@ from ._connectome import from_source_target as from_source_target
 from ._edge_list import EdgeList as EdgeList
 from ._edge_list import connected_parts as connected_parts
 from ._edge_list import edge_list as edge_list
+from ._edge_list import in_one_triangle as in_one_triangle
 from ._edge_list import orientation_agreement as orientation_agreement
 from ._edge_list import spectral_radius as spectral_radius
 from ._files import load_connectome as load_connectome
@@ -30,6 +31,7 @@ from ._normalize import normalize as normalize
 from ._padded_rows import Layout as Layout
 from ._padded_rows import Product as Product
 from ._padded_rows import take as take
+from ._regions import region_indices as region_indices
 from ._sparse import SparseConnection as SparseConnection
 from ._sparse import Weights as Weights
 from ._sparse import at_sources as at_sources

@@ -127,6 +127,13 @@ def _(conn: SparseConnection):
     return target, source, weight
 
 
+def in_one_triangle(edges: EdgeList) -> bool:
+    """Return whether all weights are on one side of the diagonal, and too many for a chain or a tree."""
+    apart = edges.chosen(edges.apart)
+    above = apart.source > apart.target
+    return len(apart) >= max(3, edges.regions) and bool(above.all() or not above.any())
+
+
 def connected_parts(edges: EdgeList) -> np.ndarray:
     """Return a number per region, the same for all regions that paths in any direction connect."""
     part = np.arange(edges.regions)

@@ -49,10 +49,11 @@ def diagnose(
     - isolated regions, parts without a connection, regions that only send or only receive, and
       self-connections;
     - negative weights, outliers, heavy tails, and the scale of the weights;
-    - matrices of another kind (a Laplacian, correlations) or of the other orientation;
+    - matrices of another kind (a Laplacian, correlations or Fisher's z, one with an index in it, half
+      of a symmetric one) or of the other orientation, and labels of several regions;
     - times of stimuli and noises that are shorter than a step, as times in s are;
-    - lengths that are missing or in another unit, speeds and delays that no axon has, and delays that
-      rounding or the history loses;
+    - lengths that are missing, all equal, normalised or in another unit, speeds and delays that no axon
+      has, and delays that rounding or the history loses;
     - with a network, couplings that drive regions apart or read their weights transposed, the k at which
       rest loses its stability, a dt that is too long, several states of rest, and feedback inhibition
       whose balance is unstable or is not the state of rest that is found from `x0`.

@@ -16,7 +16,7 @@ STEPS = 20_000.0  # More steps in the longest delay are nobody's choice of dt.
 SLIPS = (10.0, 100.0, 1000.0, 1e6)  # The factors that mistaken units cause, or the inverse of one.
 ROUNDED = 10  # Lags from this on tell the speed; smaller ones are mostly rounding. [steps]
 # Findings on a slip of unit: what would be found after one of them would only repeat it.
-OF_UNIT = ("speed", "length_unit", "dt", "implied_speed")
+OF_UNIT = ("speed", "length_unit", "normalised_lengths", "dt", "implied_speed")
 
 
 class Tracts(NamedTuple):
@@ -76,6 +76,8 @@ def look_at_tracts(
     if transposed:
         return
     usable = edges.apart if bad is None else edges.apart & ~bad
+    if np.ndim(lengths) == 2:
+        yield from _equal(tracts, usable)
     yield from _zeros(edges, tracts, usable)
     slips = _slips(tracts, usable)
     yield from slips
@@ -159,6 +161,19 @@ def _zeros(edges: EdgeList, tracts: Tracts, usable: np.ndarray) -> Iterator[Find
     )
 
 
+def _equal(tracts: Tracts, usable: np.ndarray) -> Iterator[Finding]:
+    """Find a matrix of lengths that are all the same."""
+    given = (np.zeros(0) if tracts.lengths is None else tracts.lengths)[usable]
+    if len(given) > 2 and given[0] > 0 and (given == given[0]).all():
+        yield Finding(
+            "equal_lengths",
+            "warning",
+            f"All tracts have the length {given[0]:.4g}.",
+            why="Tracts of a brain differ 10-fold: these may be ones for each tract, or a placeholder.",
+            remedy=("Take the lengths of the tracts, or estimate them from distances.",),
+        )
+
+
 # --- units ----------------------------------------------------------------------------------------
 
 
@@ -201,7 +216,19 @@ def _length_unit(tracts: Tracts, usable: np.ndarray) -> Iterator[Finding]:
     if tracts.lengths is None or not (usable & (tracts.lengths > 0)).any():
         return
     median = float(np.median(tracts.lengths[usable & (tracts.lengths > 0)]))
-    if not 1 <= median <= 1000:
+    longest = float(tracts.lengths[usable].max())
+    if abs(longest - 1) < 1e-6 and median < 1:
+        yield Finding(
+            "normalised_lengths",
+            "error",
+            f"The lengths go up to {longest:.6g}, with a median of {median:.3g}: they look normalised "
+            "by the longest.",
+            why="Lengths are in mm: delays of less than 1 mm vanish.",
+            remedy=(
+                "Take the lengths before they were normalised, or multiply by the longest, in mm.",
+            ),
+        )
+    elif not 1 <= median <= 1000:
         unit = "m" if median < 1 else "µm"
         yield Finding(
             "length_unit",

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from .._connectome import EdgeList, edge_list, orientation_agreement
+from .._connectome import EdgeList, edge_list, orientation_agreement, region_indices
 from .._core import require_shape
 from ._report import Finding, regions
 
@@ -36,7 +36,7 @@ def look_at_orientation(
                 why=_WHY,
                 remedy=_REMEDY,
             )
-    chosen = _indices(drivers, edges)
+    chosen = region_indices("drivers", drivers, edges.labels, edges.regions)
     if chosen.size:
         size = np.abs(edges.weight) * edges.apart
         inward, outward = edges.onto_each(size)[chosen].sum(), edges.from_each(size)[chosen].sum()
@@ -50,19 +50,3 @@ def look_at_orientation(
                 why=_WHY,
                 remedy=_REMEDY,
             )
-
-
-def _indices(drivers: Iterable[Any], edges: EdgeList) -> np.ndarray:
-    """Return the indices of regions that are given by index or label."""
-    labels = list(edges.labels or ())
-    found = []
-    for driver in drivers:
-        if isinstance(driver, str) and driver not in labels:
-            raise ValueError(f"`drivers` must be regions by index or label; {driver!r} is neither.")
-        index = labels.index(driver) if isinstance(driver, str) else int(driver)
-        if not 0 <= index < edges.regions:
-            raise ValueError(
-                f"`drivers` must be indices from 0 to {edges.regions - 1}; got {index}."
-            )
-        found.append(index)
-    return np.asarray(found, np.int64)

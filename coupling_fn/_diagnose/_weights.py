@@ -4,11 +4,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from .._connectome import EdgeList, connected_parts
+from .._connectome import EdgeList, connected_parts, in_one_triangle
+from .._formats import counts_off
 from ._report import Finding, count, counted, pairs, regions
 
 OUTLIER = 30.0  # How many times the next smaller weight an outlier is,
 OUTLIER_AMONG = 100  # where there are at least so many weights.
+# Correlations are dense, and with 1 on their diagonal they have no negative eigenvalue, but large ones.
+DENSE, NEGATIVE, LARGE = 0.9, -0.1, 1.5
 SAME = 1e-4  # Relative difference of sums that were made equal, in float32.
 
 
@@ -33,7 +36,8 @@ def finite(edges: EdgeList) -> tuple[EdgeList, list[Finding]]:
 
 
 def look_at_weights(edges: EdgeList) -> Iterator[Finding]:
-    """List the findings on finite weights."""
+    """List the findings on finite weights, and on the labels of the regions."""
+    yield from _labels(edges)
     apart = edges.chosen(edges.apart)
     if not len(apart):
         yield Finding(
@@ -54,7 +58,7 @@ def look_at_weights(edges: EdgeList) -> Iterator[Finding]:
 
 
 def _looks_like_something_else(edges: EdgeList, apart: EdgeList) -> Iterator[Finding]:
-    """Find matrices that are no weights: Laplacians and correlations."""
+    """Find matrices that are no weights: Laplacians, correlations, an index, and halves."""
     own = np.zeros(edges.regions)
     own[edges.target[~edges.apart]] = edges.weight[~edges.apart]
     sums = apart.onto_each(apart.weight)
@@ -72,18 +76,100 @@ def _looks_like_something_else(edges: EdgeList, apart: EdgeList) -> Iterator[Fin
                 f"Set the diagonal to 0: cf.without_self_connections({'-L' if turned else 'L'}).",
             ),
         )
-    ones = len(own) > 2 and np.allclose(own, 1, atol=1e-6) and np.abs(apart.weight).max() <= 1
-    if ones and len(apart) > 0.9 * len(own) * (len(own) - 1) and _symmetric(edges):
+    yield from _correlations(edges, apart, own)
+    others = np.arange(1, edges.regions)
+    row, column = (
+        edges.look_up(edges.weight, *ends) for ends in ((0 * others, others), (others, 0 * others))
+    )
+    if counts_off(own[0], row, column):
         yield Finding(
-            "looks_like_fc",
-            "warning",
-            "All weights lie between -1 and 1, the diagonal is 1, and the matrix is symmetric: this "
-            "looks like a matrix of correlations.",
-            why="Functional connectivity is what a run is compared with, not what couples it.",
+            "index_as_data",
+            "error",
+            f"The first row and the first column are {row[0]:g}, {row[1]:g}, {row[2]:g} and so on: this "
+            "looks like an index of the regions, not like weights.",
+            **regions([0], edges.labels),
+            why="The index then is a region with by far the strongest connections.",
             remedy=(
-                "Pass the structural weights.",
-                "If correlations are meant as weights, set the diagonal to 0.",
+                "Leave the first row and column out: weights[1:, 1:], and so for the lengths.",
             ),
+        )
+    elif in_one_triangle(edges):
+        half = "upper" if (apart.source > apart.target).all() else "lower"
+        yield Finding(
+            "one_triangle",
+            "error",
+            f"All {len(apart)} weights are in the {half} triangle of the matrix.",
+            why="Tractography that counts each tract once writes half of a symmetric matrix. Read as "
+            "conn[i, j] from j onto i, every tract runs in one direction alone, and nothing comes back.",
+            remedy=(
+                "Fill in the other half: cf.symmetrize(connectome), which halves the weights and takes "
+                "the lengths over, or W + W.T.",
+                "Of a network that is meant to be feedforward, this is no fault.",
+            ),
+        )
+
+
+def _correlations(edges: EdgeList, apart: EdgeList, own: np.ndarray) -> Iterator[Finding]:
+    """Find matrices of correlations, also without their diagonal and as Fisher z."""
+    n, size = len(own), np.abs(apart.weight)
+    even = size.max() > 0 and np.abs(apart.weight - apart.back).max() <= 1e-5 * size.max()
+    if n < 3 or not even or len(apart) <= DENSE * n * (n - 1) or size.max() > 4:
+        return
+    if np.allclose(own, 1, atol=1e-6) and size.max() <= 1:
+        what = "All weights lie between -1 and 1, the diagonal is 1, and the matrix is symmetric"
+    elif _only_of_correlations(n, apart, apart.weight):
+        what = (
+            "All weights lie between -1 and 1, the matrix is symmetric, and with 1 on the diagonal it "
+            "would have no negative eigenvalue"
+        )
+    elif _only_of_correlations(n, apart, np.tanh(apart.weight)):
+        what = (
+            "The matrix is symmetric, and tanh of it, with 1 on the diagonal, would have no negative "
+            "eigenvalue, as where the weights are Fisher's z"
+        )
+    else:
+        return
+    yield Finding(
+        "looks_like_fc",
+        "warning",
+        f"{what}: this looks like a matrix of correlations.",
+        why="Functional connectivity is what a run is compared with, not what couples it.",
+        remedy=(
+            "Pass the structural weights.",
+            "If correlations are meant as weights, set the diagonal to 0.",
+        ),
+    )
+
+
+def _only_of_correlations(n: int, apart: EdgeList, weights: np.ndarray) -> bool:
+    """Return whether weights, with 1 on the diagonal, have the eigenvalues of correlations.
+
+    Positive weights have them by chance where most are small next to the largest, where all are
+    alike, or where they were normalised to a spectral radius of 1.
+    """
+    size, signed = np.abs(weights), np.mean(weights < 0) > 0.1
+    mostly_small = np.median(size) < 0.15 * size.max() or np.ptp(weights) < 0.1 * size.max()
+    if size.max() > 1 or not 4 <= n <= 2000 or (mostly_small and not signed):
+        return False
+    matrix = np.eye(n)
+    matrix[apart.target, apart.source] = weights
+    values = np.linalg.eigvalsh(matrix)
+    return bool(values[0] > NEGATIVE and (signed or values[-1] > 1 + LARGE))
+
+
+def _labels(edges: EdgeList) -> Iterator[Finding]:
+    """Find labels that several regions share."""
+    labels = edges.labels or ()
+    shared = {label for label in labels if labels.count(label) > 1}
+    if shared:
+        yield Finding(
+            "duplicate_labels",
+            "warning",
+            f"{counted(len(shared), 'label', 'is', 'are')} not of one region alone.",
+            **regions(np.array([label in shared for label in labels]), labels),
+            why="A region cannot be named by such a label, and data of other files cannot be put into "
+            "the order of these regions.",
+            remedy=("Make them different, as by the hemisphere: L.V1 and R.V1.",),
         )
 
 
