@@ -167,11 +167,13 @@ class Network(NetworkFields):
         bounded = {name: checked_bounds(whole[name], lag_bounds[name]) for name in couplings}
         spans = {name: span for name, (span, _) in bounded.items()}
         self.lag_bounds = tuple(spans.items())
-        for name, (smallest, largest) in spans.items():
-            if interpolate is not None and 0 < smallest == largest:
+        for name, (span, each) in bounded.items():
+            smallest, largest = map(np.ravel, span if each is None else each)
+            fixed = (smallest == largest) & (largest > 0)
+            if interpolate is not None and fixed.any():
                 raise ValueError(
-                    f"`lag_bounds` of {name!r} leave no room to read between steps: {smallest} to "
-                    f"{largest}. Widen them by a step."
+                    f"`lag_bounds` of {name!r} leave no room to read between steps: "
+                    f"{smallest[fixed][0]} to {largest[fixed][0]}. Widen them by a step."
                 )
         # Lags are checked once, here: a check within every run would take longer to compile than
         # the run.
