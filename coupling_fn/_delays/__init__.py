@@ -12,7 +12,6 @@ from ._history import make_history as make_history
 from ._history import push_history as push_history
 from ._history import read_history as read_history
 from ._lags import Interpolate as Interpolate
-from ._lags import LagBounds as LagBounds
 from ._lags import checked_bounds as checked_bounds
 from ._lags import checked_lags as checked_lags
 from ._lags import fractional_lags as fractional_lags
@@ -22,7 +21,6 @@ from ._lags import nearest_lags as nearest_lags
 from ._lags import within_bounds as within_bounds
 from ._plan import STEPWISE_BLOCK as STEPWISE_BLOCK
 from ._plan import EdgeSplit as EdgeSplit
-from ._plan import NearEdges as NearEdges
 from ._plan import RunPlan as RunPlan
 from ._plan import choose_block_sizes as choose_block_sizes
 from ._plan import plan_run as plan_run

@@ -69,17 +69,16 @@ class Network(NetworkFields):
 
     Args:
         node: the dynamics of a region: `nodes.hopf`, ..., or your own function decorated by
-        `nodes.node`.
+            `nodes.node`.
         dt: time step. [ms]
         couplings: a `Wire` for the only coupling, or a dict of wires by name. By default there is one
             coupling, wired as the node says (`node.coupled`). `Params.coupling` goes by these names.
         lags: whole lags `(target, source)` from `lags()`; or one lag for all edges; or `(edge,)` for
             the stored edges of a `SparseConnection`; a dict by name if couplings differ, with all of
             them; None for no delay. [steps]
-        lag_bounds: the smallest and largest lag that may occur, of each edge, from `lag_bounds()`,
-        or two
-            numbers for all edges; a dict of such pairs if couplings differ. Without `lags`, lags follow
-            from `Params.lengths` and `Params.speed`. [steps]
+        lag_bounds: the smallest and largest lag that may occur, of each edge, from `lag_bounds()`, or
+            two numbers for all edges; a dict of such pairs if couplings differ. Without `lags`, lags
+            follow from `Params.lengths` and `Params.speed`. [steps]
         interpolate: None reads a history at the nearest step. "linear" reads between steps, so that
             `lengths` and `speed` have gradients; what is interpolated are the messages.
         scheme: "euler" (order 1), "heun" (order 2) or "rk4" (order 4; in a delayed network order 2,
