@@ -296,6 +296,10 @@ PROBLEMS = {
         lambda: net(lag_bounds=(5, 5), interpolate="linear"),
         "`lag_bounds` of 'coupling' leave no room to read between steps: 5 to 5",
     ),
+    "bounds of an edge without room between": (
+        lambda: net(lag_bounds=(1 + 0 * LAGS, np.where(LAGS > 1, 9, 1)), interpolate="linear"),
+        "`lag_bounds` of 'coupling' leave no room to read between steps: 1 to 1",
+    ),
     "bounds that are not whole": (
         lambda: net(lag_bounds=(0.5, 7.9)),
         r"`lag_bounds` must be .*whole.*7\.9|`lag_bounds` must be .*whole.*0\.5",

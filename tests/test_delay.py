@@ -137,6 +137,35 @@ def test_lengths_where_there_is_a_weight_are_refused_in_words():
 
 
 @pytest.mark.every(2)
+@pytest.mark.parametrize("form", ["separable", "per pair"])
+def test_an_edge_of_length_0_is_read_at_the_present_alone_and_has_no_gradient_of_its_length(form):
+    """Its share of the present would else have one, without that of the step before."""
+    weights, lengths = jnp.array([[0.5, 0.3], [0.7, -0.2]]), jnp.array([[0.0, 20.0], [31.0, 0.0]])
+    coupling = cf.AdditiveCoupling(weights)
+    if form == "per pair":
+        coupling = cf.EdgeCoupling(lambda s, t: s, weights)
+
+    def total(lengths, bounds):
+        net = cf.Network(cf.nodes.linear, 1.0, lag_bounds=bounds, interpolate="linear")
+        params = cf.Params(cf.nodes.LinearParams(a=-1.0), coupling, lengths=lengths, speed=2.0)
+        past = jnp.linspace(0.0, 1.0, 32).reshape(16, 2)
+        state = net.init(cf.nodes.LinearState(jnp.array([1.0, 2.0])), params, history=past)
+        return cf.simulate(net, state, params, 6, record="x")[1].sum()
+
+    each = jax.value_and_grad(total)(lengths, cf.lag_bounds(lengths, 2.0, 1.0))
+    alike = jax.value_and_grad(total)(lengths, (0, 16))  # any edge may be delayed
+    assert_close(each[0], np.asarray(alike[0]), ulps=64)
+    assert_close(each[1], np.where(lengths > 0, alike[1], 0), ulps=256)
+    assert (np.abs(alike[1]) > 0.01).all()
+
+
+def test_a_lag_outside_the_bounds_of_its_edge_is_named():
+    bounds = cf.lag_bounds(jnp.array([[0.0, 100.0], [40.0, 0.0]]), 1.0, 1.0, weights=1 - jnp.eye(2))
+    lags = jnp.array([[100, 100], [99, 100]])
+    with refuses(r"At \(1, 0\) it is 99, and that edge has 40 to 41"):
+        cf.Network(cf.nodes.linear, 1.0, lags=lags, lag_bounds=bounds)
+
+
 @pytest.mark.parametrize("form", ["dense", "sparse", "sum"])
 @pytest.mark.parametrize("interpolate", ["linear", None])
 def test_a_run_with_lengths_in_params_reads_none_that_do_not_matter(interpolate, form):

@@ -320,6 +320,28 @@ def test_a_coupling_named_like_a_state_does_not_share_its_history():
     check(net, params, state, judge, broken=False)
 
 
+def test_blocked_couplings_may_have_histories_of_unequal_length():
+    far = {"x": lags_from(8, 11), "y": lags_from(13, 20)}
+    wires = {"first": cf.Wire("x", into="x"), "second": cf.Wire("y", into="y")}
+    lags = {"first": far["x"], "second": far["y"]}
+    net = cf.Network(cf.nodes.hopf, DT, couplings=wires, lags=lags)
+    couplings = {"first": cf.DiffusiveCoupling(CONN, K), "second": cf.KuramotoCoupling(CONN, 0.7)}
+    params = cf.Params(HOPF, couplings)
+    past = {"x": past_of(11), "y": past_of(20)}
+    judge = oracle.Net(
+        oracle.hopf(-0.2, 0.7),
+        [
+            oracle.Wire(oracle.diffusive(K), CONN, "x", "x", far["x"]),
+            oracle.Wire(oracle.kuramoto(0.7), CONN, "y", "y", far["y"]),
+        ],
+        DT,
+        "heun",
+        history=past,
+    )
+    state = net.init(cf.nodes.HopfState(**X0), params, history=past)
+    check(net, params, state, judge, steps=7)  # 7 steps: what arrives first must be right
+
+
 @pytest.mark.thorough
 def test_a_source_may_be_some_of_the_regions():
     conn, lags = directed(N, 3, seed=2), lags_from(0, 6, (N, 3))

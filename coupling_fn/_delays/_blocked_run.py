@@ -22,6 +22,7 @@ from ._buffers import (
     RunInput,
     added,
     arranged_weights,
+    pad_front,
     sums_of_block,
     window_starts,
     zeros_for_none,
@@ -120,9 +121,10 @@ def _is_set(flag: Array) -> bool:
 
 def sums_at_present(edges, weights, messages: PyTree, plan: RunPlan) -> tuple[PyTree, ...]:
     """Return the delayed sums at the present, of the messages before it, rounded as within a run."""
-    layout, depth = RunLayout(None, None), len(jax.tree.leaves(messages)[0]) if edges else 0
+    layout = RunLayout(None, None)
+    depth = max(map(len, jax.tree.leaves(messages)), default=0)  # histories may differ in length
     starts = window_starts(edges, depth, depth, layout)
-    buffers = jax.tree.map(layout.as_buffer, messages)
+    buffers = jax.tree.map(lambda x: layout.as_buffer(pad_front(x, depth)), messages)
     weights = arranged_weights(edges, weights)
     sums = (None,) * len(edges)
     for level, size in enumerate(plan.sizes):

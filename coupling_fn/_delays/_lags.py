@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jax import Array, lax
 from jax.typing import ArrayLike
 from jaxtyping import Int, Num
 
@@ -135,7 +135,7 @@ def lag_bounds(
     Returns:
         A lower and an upper bound of every lag, before and after rounding, each in the shape of the
         lengths of one subject; (0, 0) if no edge counts. An edge that does not count has the largest
-        lag of all. [steps]
+        lag of all. One of length 0 has no delay, and so its length has a gradient of 0. [steps]
 
     Raises:
         ValueError: if `lengths` is empty, the length of an edge is negative or not finite (with
@@ -332,7 +332,11 @@ def within_bounds(
     )
     if known(outside):
         if outside.any():
+            values, low, high = np.broadcast_arrays(lax.stop_gradient(values), low, high)
             span = f" These lags span {values.min()} to {values.max()} steps."
+            if each is not None:
+                edge = tuple(map(int, np.argwhere(outside)[0]))
+                span = f" At {edge} it is {values[edge]}, and that edge has {low[edge]} to {high[edge]}."
             raise ValueError(message + span)
         return lags
     return error_if(lags, outside.any(), message)

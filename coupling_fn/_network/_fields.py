@@ -17,8 +17,7 @@ class NetworkFields(eqx.Module):
     Attributes:
         lags: whole lags of each coupling, or None where they come from `Params.lengths`. [steps]
         edge_bounds: the smallest and the largest lag that each edge of a coupling may have, or None
-        where
-            all have the same bounds. [steps]
+            where all have the same bounds. [steps]
         splits: the edges of each coupling by these, or None where they cannot be told apart.
         node: the dynamics of a region.
         dt: time step. [ms]

@@ -111,7 +111,7 @@ def taps_of(net: NetworkFields, name: str, params: Params) -> tuple[Tap, ...]:
     first, last = (jnp.asarray(bound, lags.dtype) for bound in (smallest, largest))
     last = jnp.maximum(last - 1, 0)  # an edge that is never delayed is read at the present
     whole = lax.stop_gradient(jnp.clip(jnp.floor(lags), first, last))
-    late = lags - whole
+    late = jnp.where(jnp.asarray(largest) > 0, lags - whole, 0)
     whole = whole.astype(jnp.int32)
     return (Tap(whole, 1 - late), Tap(whole + 1, late))
 

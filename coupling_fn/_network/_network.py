@@ -69,17 +69,16 @@ class Network(NetworkFields):
 
     Args:
         node: the dynamics of a region: `nodes.hopf`, ..., or your own function decorated by
-        `nodes.node`.
+            `nodes.node`.
         dt: time step. [ms]
         couplings: a `Wire` for the only coupling, or a dict of wires by name. By default there is one
             coupling, wired as the node says (`node.coupled`). `Params.coupling` goes by these names.
         lags: whole lags `(target, source)` from `lags()`; or one lag for all edges; or `(edge,)` for
             the stored edges of a `SparseConnection`; a dict by name if couplings differ, with all of
             them; None for no delay. [steps]
-        lag_bounds: the smallest and largest lag that may occur, of each edge, from `lag_bounds()`,
-        or two
-            numbers for all edges; a dict of such pairs if couplings differ. Without `lags`, lags follow
-            from `Params.lengths` and `Params.speed`. [steps]
+        lag_bounds: the smallest and largest lag that may occur, of each edge, from `lag_bounds()`, or
+            two numbers for all edges; a dict of such pairs if couplings differ. Without `lags`, lags
+            follow from `Params.lengths` and `Params.speed`. [steps]
         interpolate: None reads a history at the nearest step. "linear" reads between steps, so that
             `lengths` and `speed` have gradients; what is interpolated are the messages.
         scheme: "euler" (order 1), "heun" (order 2) or "rk4" (order 4; in a delayed network order 2,
@@ -167,11 +166,13 @@ class Network(NetworkFields):
         bounded = {name: checked_bounds(whole[name], lag_bounds[name]) for name in couplings}
         spans = {name: span for name, (span, _) in bounded.items()}
         self.lag_bounds = tuple(spans.items())
-        for name, (smallest, largest) in spans.items():
-            if interpolate is not None and 0 < smallest == largest:
+        for name, (span, each) in bounded.items():
+            smallest, largest = map(np.ravel, span if each is None else each)
+            fixed = (smallest == largest) & (largest > 0)
+            if interpolate is not None and fixed.any():
                 raise ValueError(
-                    f"`lag_bounds` of {name!r} leave no room to read between steps: {smallest} to "
-                    f"{largest}. Widen them by a step."
+                    f"`lag_bounds` of {name!r} leave no room to read between steps: "
+                    f"{smallest[fixed][0]} to {largest[fixed][0]}. Widen them by a step."
                 )
         # Lags are checked once, here: a check within every run would take longer to compile than
         # the run.
