@@ -76,10 +76,9 @@ class Network(NetworkFields):
         lags: whole lags `(target, source)` from `lags()`; or one lag for all edges; or `(edge,)` for
             the stored edges of a `SparseConnection`; a dict by name if couplings differ, with all of
             them; None for no delay. [steps]
-        lag_bounds: the smallest and largest lag that may occur, of each edge, from `lag_bounds()`,
-        or two
-            numbers for all edges; a dict of such pairs if couplings differ. Without `lags`, lags follow
-            from `Params.lengths` and `Params.speed`. [steps]
+        lag_bounds: the smallest and the largest lag that each edge may have, from `lag_bounds()`, or two
+            whole numbers for all edges; a dict of such pairs if couplings differ. Without `lags`, lags
+            follow from `Params.lengths` and `Params.speed`. [steps]
         interpolate: None reads a history at the nearest step. "linear" reads between steps, so that
             `lengths` and `speed` have gradients; what is interpolated are the messages.
         scheme: "euler" (order 1), "heun" (order 2) or "rk4" (order 4; in a delayed network order 2,
@@ -168,10 +167,12 @@ class Network(NetworkFields):
         spans = {name: span for name, (span, _) in bounded.items()}
         self.lag_bounds = tuple(spans.items())
         for name, (smallest, largest) in spans.items():
-            if interpolate is not None and 0 < smallest == largest:
+            low, high = (np.asarray(x) for x in bounded[name][1] or (smallest, largest))
+            tight = low[(low > 0) & (low == high)]
+            if interpolate is not None and tight.size:
                 raise ValueError(
-                    f"`lag_bounds` of {name!r} leave no room to read between steps: {smallest} to "
-                    f"{largest}. Widen them by a step."
+                    f"`lag_bounds` of {name!r} leave no room to read between steps: {tight[0]} to "
+                    f"{tight[0]}. Widen them by a step."
                 )
         # Lags are checked once, here: a check within every run would take longer to compile than
         # the run.
