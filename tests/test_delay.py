@@ -1,6 +1,7 @@
 """Lengths to lags, and the history that lags read from."""
 
 import warnings
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -356,7 +357,7 @@ def test_what_is_no_bounds_is_shown_by_its_shape():
         assert len(str(error.value)) < 300
 
 
-def started(net, lengths=None, speed=None, conn=MATTER):
+def started(net, lengths=None, speed=None, conn: Any = MATTER):
     coupling = cf.AdditiveCoupling(conn, k=0.1)
     params = cf.Params(cf.nodes.LinearParams(a=-0.5), coupling, lengths=lengths, speed=speed)
     return net.init(cf.nodes.LinearState(jnp.array([1.0, -0.5, 2.0])), params), params
