@@ -183,7 +183,9 @@ def measure(connectome, n, steps, shape, repeats):
         if beside is not None and "us_per_step" in rows[beside] and "us_per_step" in rows[-1]:
             rows[-1]["times_fixed"] = rows[-1]["us_per_step"] / rows[beside]["us_per_step"]
     name = "synthetic" if connectome == "synthetic" else "given"
-    title = f"{name} N = {n}, dt {DT} ms, lags {bounds[0].min()} to {bounds[1].max()}, {steps} steps, "
+    title = (
+        f"{name} N = {n}, dt {DT} ms, lags {bounds[0].min()} to {bounds[1].max()}, {steps} steps, "
+    )
     return {"title": title + f"{shape[0]} k x {shape[1]} speeds, {on_cores()}", "rows": rows}
 
 

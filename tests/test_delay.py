@@ -1,6 +1,7 @@
 """Lengths to lags, and the history that lags read from."""
 
 import warnings
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -342,3 +343,121 @@ def test_reads_and_writes_keep_float32():
     assert cf.read_history(history, current, 1).dtype == jnp.float32
     lags = jnp.full((2, 2), 0.25, jnp.float32)
     assert cf.read_history(history, current, lags, "linear").dtype == jnp.float32
+
+
+WRONG_BOUNDS = {
+    "no speed": (lambda: cf.lag_bounds([[9.0]], [], 1.0), "`speed` is empty"),
+    "four axes": (
+        lambda: cf.lag_bounds(np.ones((1, 1, 2, 2)), 1.0, 1.0),
+        "`lengths` must have shape",
+    ),
+    "a speed in another unit": (
+        lambda: cf.lag_bounds([[1e5]], 1e-6, 0.1),
+        "`speed` of 1e-06 mm/ms makes lags of 1e\\+12 steps",
+    ),
+    "beyond 32 bits": (lambda: between((0, 2**40)), "at most 2147483647 steps, not 1099511627776"),
+    "swapped": (
+        lambda: between((np.array([[1, 5]]), np.array([[2, 4]]))),
+        r"0 ≤ smallest ≤ largest, not \(5, 4\) at \(0, 1\)",
+    ),
+    "without room for one edge": (
+        lambda: between((np.array([[1, 5]]), np.array([[2, 5]])), interpolate="linear"),
+        "leave no room to read between steps: 5 to 5",
+    ),
+}
+
+
+def between(bounds, **options):
+    return cf.Network(cf.nodes.linear, 1.0, lag_bounds=bounds, **options)
+
+
+@pytest.mark.parametrize("wrong", WRONG_BOUNDS)
+def test_bounds_that_cannot_be_are_refused_in_words(wrong):
+    build, words = WRONG_BOUNDS[wrong]
+    with refuses(words):
+        build()
+
+
+def test_what_is_no_bounds_is_shown_by_its_shape():
+    floats = np.ones((90, 90))
+    for wrong in ((floats, floats), (floats.tolist(), floats.tolist()), np.stack([floats, floats])):
+        with pytest.raises(TypeError, match="`lag_bounds` must be whole numbers") as error:
+            between(wrong)
+        assert len(str(error.value)) < 300
+
+
+def started(net, lengths=None, speed=None, conn: Any = MATTER):
+    coupling = cf.AdditiveCoupling(conn, k=0.1)
+    params = cf.Params(cf.nodes.LinearParams(a=-0.5), coupling, lengths=lengths, speed=speed)
+    return net.init(cf.nodes.LinearState(jnp.array([1.0, -0.5, 2.0])), params), params
+
+
+def test_a_lag_outside_the_bounds_of_its_edge_is_named_with_them():
+    lengths = np.where(MATTER != 0, TRACTS, 20.0)
+    net = between(cf.lag_bounds(TRACTS, (4.0, 6.0), 1.0, weights=MATTER))
+    with refuses(r"The lag at \(0, 1\) is 10 steps, and its bounds are 3 and 6"):
+        started(net, lengths, 2.0)
+    with refuses(r"or its `weights` were 0 .* The lag at \(0, 0\) is 4 steps, .* are 20 and 21"):
+        started(net, lengths, 5.0, conn=MATTER + np.eye(3))
+    with refuses(r"`speed` must have shape \(\), not \(3,\).* divide `lengths`"):
+        started(net, lengths, np.array([4.0, 5.0, 6.0]))  # forgot the vmap over speeds
+
+
+def test_lags_put_in_by_tree_at_are_held_to_the_bounds():
+    lengths = np.array([[9.0, 20.0, 30.0], [40.0, 9.0, 9.0], [9.0, 80.0, 9.0]])
+    bounds = cf.lag_bounds(lengths, (2.0, 4.0), 1.0)
+    net = cf.Network(cf.nodes.linear, 1.0, lags=cf.lags(lengths, 3.0, 1.0), lag_bounds=bounds)
+    fixed = cf.Network(cf.nodes.linear, 1.0, lags=cf.lags(lengths, 3.0, 1.0))
+
+    def put_in(net, speed):
+        return eqx.tree_at(lambda n: n.lags["coupling"], net, cf.lags(lengths, speed, 1.0))
+
+    state, params = started(put_in(net, 2.5))
+    wanted = cf.simulate(put_in(fixed, 3.0), *started(fixed), 30, record="x")[1]
+    assert jnp.array_equal(cf.simulate(put_in(net, 3.0), state, params, 30, record="x")[1], wanted)
+    for slow in (put_in(net, 1.0), put_in(fixed, 1.0)):
+        with refuses("leaves the network's bounds"):
+            started(slow)
+
+
+def test_bounds_per_subject_do_not_pass_for_those_of_stored_edges():
+    sparse = cf.to_sparse(MATTER)
+    of_edges = cf.edge_values(sparse, np.where(MATTER != 0, TRACTS, 0))
+    net = between(cf.lag_bounds(np.stack([of_edges, of_edges]), (4.0, 6.0), 1.0))
+    with refuses(r"`lengths` .* shape \(4,\), and `lag_bounds` .* of shape \(2, 4\)"):
+        started(net, of_edges, 5.0, conn=sparse)
+
+
+@pytest.mark.parametrize("conn", [MATTER, jnp.asarray(MATTER)], ids=["NumPy", "JAX"])
+def test_lengths_that_do_not_matter_are_known_inside_jit(conn):
+    """Where a map of k x speed builds `Params` in its function, weights and lengths are constants."""
+    net = between(cf.lag_bounds(TRACTS, (4.0, 6.0), 1.0, weights=MATTER))
+    known = started(net, np.where(MATTER != 0, TRACTS, 20.0), 5.0)[0]
+
+    def start(speed):
+        cf.Connectome(conn, TRACTS)
+        lags = cf.lags(TRACTS, 5.0, 1.0, weights=conn)
+        return lags, started(net, TRACTS, speed, conn=conn)[0]
+
+    lags, state = jax.jit(start)(5.0)
+    assert lags.tolist() == cf.lags(TRACTS, 5.0, 1.0, weights=MATTER).tolist()
+    jax.tree.map(np.testing.assert_array_equal, state, known)
+    loops = conn + np.diag([1.0, 0, 0])
+    with refuses(r"`lengths` must be ≥ 0; at \(0, 0\) it is -1"):
+        jax.jit(lambda speed: started(net, TRACTS, speed, conn=loops)[0])(5.0)
+
+
+def test_lengths_that_do_not_matter_may_come_with_traced_weights():
+    """Such as a fit of weights, or a cohort of weights: a run finds lengths of edges that are there."""
+    net = between(cf.lag_bounds(TRACTS, (4.0, 6.0), 1.0, weights=MATTER))
+
+    @eqx.filter_jit
+    def run(conn):
+        state, params = started(net, TRACTS, 5.0, conn=conn)
+        return cf.simulate(net, state, params, 30, record="x")[1]
+
+    state, params = started(net, np.where(MATTER != 0, TRACTS, 20.0), 5.0)
+    wanted = cf.simulate(net, state, params, 30, record="x")[1]
+    assert_close(run(jnp.asarray(MATTER)), np.asarray(wanted), ulps=16)
+    with pytest.raises(Exception, match="leaves the network's bounds"):
+        run(jnp.asarray(MATTER + np.eye(3)))

@@ -34,22 +34,19 @@ def sizes(request, monkeypatch):
 def by_loop(x0, past, weights, k, lengths, speed):
     """`x(t + 1) = x + dt (leak x + k sum_j W_ij x_j(t - d_ij))`, read between two steps.
 
-    The later of the two is `LAGS` ago.
+    The later of the two is `LAGS` ago. All states stand in one array, and JAX differentiates the loop.
     """
-    states = [*past, x0]
-    late = lengths / speed / DT - LAGS
-    for _ in range(STEPS):
-        now = len(states) - 1
-        sums = []
-        for i in range(N):
-            total = 0.0
-            for j in range(N):
-                new, old = (states[now - LAGS[i, j] - more][j] for more in (0, 1))
-                total += weights[i, j] * ((1 - late[i, j]) * new + late[i, j] * old)
-            sums.append(total)
+    now, late = len(past), lengths / speed / DT - 1.0 * LAGS
+    sources = np.arange(N)[None]
+
+    def step(states, now):
+        new, old = (states[now - LAGS - more, sources] for more in (0, 1))
+        sums = (weights * ((1 - late) * new + late * old)).sum(1)
         x = states[now]
-        states.append(x + DT * (LEAK * x + k * jnp.stack(sums)))
-    return jnp.stack(states[-STEPS:])
+        return states.at[now + 1].set(x + DT * (LEAK * x + k * sums)), None
+
+    states = jnp.concatenate([past, x0[None], jnp.zeros((STEPS, N))])
+    return jax.lax.scan(step, states, now + jnp.arange(STEPS))[0][-STEPS:]
 
 
 def by_network(form, reading, lengths):

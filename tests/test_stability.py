@@ -456,3 +456,17 @@ def test_where_selects_one_leaf():
     x0 = cf.nodes.LinearState(jnp.zeros(2))
     with refuses("`where` must select one leaf of `params`; it selects 2", TypeError):
         cf.bifurcation(net, params, x0, 0.0, 3.0, where=lambda p: (p.coupling.k, p.node.a))
+
+
+@pytest.mark.every(3)
+def test_rounded_lags_from_lengths_are_those_that_are_given():
+    """They have no derivative, and k needs none of theirs."""
+    lengths, conn = jnp.array([[0.0, 30.0], [20.0, 0.0]]), jnp.array([[0.0, 1.0], [2.0, 0.0]])
+    rest, node = cf.nodes.LinearState(jnp.zeros(2)), cf.nodes.LinearParams(a=-1.0)
+    coupling = cf.AdditiveCoupling(-conn)
+    given = cf.Network(cf.nodes.linear, 0.5, lags=cf.lags(lengths, 3.0, 0.5, weights=conn))
+    bounds = cf.lag_bounds(lengths, (2.0, 4.0), 0.5, weights=conn)
+    follow = cf.Network(cf.nodes.linear, 0.5, lag_bounds=bounds)
+    params = cf.Params(node, coupling, lengths=lengths, speed=3.0)
+    wanted = cf.critical_k(given, cf.Params(node, coupling), rest, 0.0, 3.0)
+    assert abs(cf.critical_k(follow, params, rest, 0.0, 3.0) / wanted - 1) < 1e-9

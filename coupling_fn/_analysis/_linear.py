@@ -15,9 +15,10 @@ All of this is in continuous time: a run in steps of dt approaches it as dt goes
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 from jaxtyping import Float
 
 from .._core import (
@@ -203,7 +204,8 @@ def _seen_at(net: Network, x: PyTree) -> tuple[Array | None, ...]:
 
 def _rate(net: Network, params: Params, unstack: Callable[[Array], PyTree]):
     """Return a function of the states and of what each path sees: the rates, `(state, region)`."""
-    links_of(net, params)  # Only its checks are needed here.
+    # Only its checks are needed here, and rounded lags, which they look at, have no derivative.
+    links_of(net, jax.tree.map(lambda x: lax.stop_gradient(x) if eqx.is_array(x) else x, params))
     external = params.external or {}
     varying = [name for name, value in external.items() if callable(value) or is_noise(value)]
     if varying:

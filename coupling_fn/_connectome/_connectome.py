@@ -19,6 +19,7 @@ from .._core import (
     as_float,
     keeps_known,
     known,
+    nonzero,
     require_finite,
     require_lengths,
     require_shape,
@@ -132,7 +133,7 @@ class Connectome(eqx.Module):
             require_shape(
                 "lengths", self.lengths, (n, n), meaning="That is the shape of `weights`."
             )
-            require_lengths(self.lengths, self.weights != 0, _NO_LENGTH)
+            require_lengths(self.lengths, nonzero(self.weights), _NO_LENGTH)
         if self.labels is not None and len(self.labels) != n:
             raise ValueError(f"`labels` must be one per region, {n}, not {len(self.labels)}.")
         if self.centres is not None:

@@ -13,6 +13,7 @@ from ._check import in_short as in_short
 from ._check import is_key as is_key
 from ._check import keeps_known as keeps_known
 from ._check import known as known
+from ._check import nonzero as nonzero
 from ._check import require_callable as require_callable
 from ._check import require_choice as require_choice
 from ._check import require_finite as require_finite

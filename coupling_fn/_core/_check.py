@@ -56,6 +56,12 @@ def keeps_known(fn: Function) -> Function:
     return call  # pyright: ignore[reportReturnType]
 
 
+@keeps_known
+def nonzero(x: Any) -> Any:
+    """Mark what is not 0, such as the edges that have a weight; of known numbers it stays known."""
+    return x != 0
+
+
 def is_key(x: Any) -> bool:
     """Return whether an array holds random keys."""
     return jnp.issubdtype(x.dtype, jax.dtypes.prng_key)

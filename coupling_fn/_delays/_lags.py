@@ -6,7 +6,6 @@ are either rounded, which has no gradient, or kept fractional and read between t
 """
 
 import warnings
-from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -21,7 +20,9 @@ from .._core import (
     as_float,
     constant,
     error_if,
+    in_short,
     known,
+    nonzero,
     require_lengths,
     require_nonnegative,
     require_positive,
@@ -35,6 +36,7 @@ Interpolate = Literal["linear"] | None
 Lengths = Num[ArrayLike, "target source"] | Num[ArrayLike, " edge"] | Scalar
 
 
+_MOST_STEPS = int(np.iinfo(np.int32).max)
 _ANY_LENGTH = "Where there is no tract any length will do: pass `weights`, which are 0 there."
 
 
@@ -87,8 +89,7 @@ def lags(
         if weights is not None and known(weights):
             exact = np.where(np.asarray(weights) != 0, exact, 0)
         whole = np.rint(exact / float(speed) / float(dt))
-        if whole.max(initial=0) > np.iinfo(np.int32).max:
-            raise ValueError(f"`speed` of {speed} mm/ms makes lags of {whole.max():.3g} steps.")
+        _require_countable(whole, speed)
         steps = constant(whole.astype(np.int32))
         lost = (exact > 0) & (whole == 0)
         _warn_of_lost_delays(exact, lost, speed, dt)
@@ -130,7 +131,8 @@ def lag_bounds(
         speed: all conduction speeds that a run may have, or the two extremes. [mm/ms]
         dt: time step. [ms]
         weights: if given, edges of weight 0 do not count, whatever their length is, NaN and -1 too; in
-            the shape of `lengths`. [any unit]
+            the shape of `lengths`, also where that has a subject axis. Leave them out for a network
+            that is given `lags`: it holds all lags to their bounds, those of such edges, too. [any unit]
 
     Returns:
         A lower and an upper bound of every lag, before and after rounding, each in the shape of the
@@ -138,8 +140,9 @@ def lag_bounds(
         lag of all. One of length 0 has no delay, and so its length has a gradient of 0. [steps]
 
     Raises:
-        ValueError: if `lengths` is empty, the length of an edge is negative or not finite (with
-            `weights`: of an edge whose weight is not 0), or speed or dt is not positive.
+        ValueError: if `lengths` or `speed` is empty, the length of an edge is negative or not finite
+            (with `weights`: of an edge whose weight is not 0), speed or dt is not positive, or a lag is
+            beyond 2^31 steps.
         TypeError: if an argument is traced.
 
     Example:
@@ -153,8 +156,14 @@ def lag_bounds(
         )
     checked, weights = _checked_lengths(lengths, speed, dt, weights)
     each, speeds = np.asarray(checked), np.asarray(speed)
-    if not each.size:
-        raise ValueError("`lengths` is empty: there is nothing to bound.")
+    for name, x in (("lengths", each), ("speed", speeds)):
+        if not x.size:
+            raise ValueError(f"`{name}` is empty: there is nothing to bound.")
+    if each.ndim > 3:
+        raise ValueError(
+            "`lengths` must have shape (target, source), (edge,) or (subject, target, source), not "
+            f"{each.shape}."
+        )
     there = np.ones(each.shape, bool) if weights is None else np.asarray(weights) != 0
     if not there.any():
         return LagBounds(0, 0)
@@ -168,6 +177,7 @@ def lag_bounds(
         short, long = (np.where(there, x, 0).astype(dtype) for x in (shortest, longest))
         smallest.append(np.floor(short / fast / step))
         largest.append(np.where(long > 0, np.floor(long / slow / step) + 1, 0))
+    _require_countable(np.max(largest, 0), speeds.min())
     low, high = np.min(smallest, 0).astype(np.int64), np.max(largest, 0).astype(np.int64)
     last = high[there].max()
     low = np.where(there, low, max(last - 1, low[there].min()))
@@ -227,8 +237,15 @@ def _checked_lengths(lengths, speed, dt, weights) -> tuple[Array | np.ndarray, A
         if known(weights)
         else ", but these weights are traced: not known yet."
     )
-    require_lengths(lengths, weights != 0, hint)
+    require_lengths(lengths, nonzero(weights), hint)
     return lengths, weights
+
+
+def _require_countable(lags: Any, speed: Any) -> None:
+    """Refuse lags that int32 cannot hold, such as those of a speed in another unit."""
+    largest = np.max(lags, initial=0)
+    if largest > _MOST_STEPS:
+        raise ValueError(f"`speed` of {speed} mm/ms makes lags of {largest:.3g} steps.")
 
 
 def _warn_of_lost_delays(lengths, lost, speed, dt) -> None:
@@ -276,11 +293,11 @@ def checked_bounds(
             )
         values = np.asarray(lags)  # `np.min` of an array of JAX would be traced inside `jit`
         return (int(values.min()), int(values.max())), None
-    pair = isinstance(bounds, Sequence) and len(bounds) == 2
+    pair = isinstance(bounds, tuple | list) and len(bounds) == 2
     if not pair or not all(known(b) and _is_whole(b) for b in bounds):
         raise TypeError(
             "`lag_bounds` must be whole numbers (smallest, largest), or an array of them for each, not "
-            f"{bounds!r}: use lag_bounds(lengths, speed, dt)."
+            f"{_shown(bounds)}: use lag_bounds(lengths, speed, dt)."
         )
     smallest, largest = (np.asarray(b) for b in bounds)
     if smallest.shape != largest.shape or smallest.ndim > 2 or not smallest.size:
@@ -289,10 +306,11 @@ def checked_bounds(
             f"shapes {smallest.shape} and {largest.shape}."
         )
     if not ((smallest >= 0) & (smallest <= largest)).all():
-        shown = (
-            bounds if not smallest.ndim else f"{smallest.min()} and more, {largest.min()} and more"
-        )
+        at = np.argwhere((smallest < 0) | (smallest > largest))[0]
+        shown = f"({smallest[tuple(at)]}, {largest[tuple(at)]}){_at(at)}"
         raise ValueError(f"`lag_bounds` must be 0 ≤ smallest ≤ largest, not {shown}.")
+    if largest.max() > _MOST_STEPS:
+        raise ValueError(f"`lag_bounds` must be at most {_MOST_STEPS} steps, not {largest.max()}.")
     if lags is not None and smallest.ndim and lags.shape != smallest.shape:
         raise ValueError(
             f"`lag_bounds` has one pair per edge, {smallest.shape}, and `lags` have the shape "
@@ -300,6 +318,21 @@ def checked_bounds(
         )
     span = int(smallest.min()), int(largest.max())
     return span, ((smallest.astype(np.int32), largest.astype(np.int32)) if smallest.ndim else None)
+
+
+def _at(index: np.ndarray) -> str:
+    """Return where an edge is, in words; nothing for the one value that holds for all."""
+    place = index.tolist()
+    return f" at {tuple(place) if len(place) > 1 else place[0]}" if place else ""
+
+
+def _shown(bounds: Any) -> str:
+    """Return what was given as bounds: a few numbers as they are, arrays by shape and dtype."""
+    if isinstance(bounds, tuple | list) and len(bounds) <= 3:
+        return f"({', '.join(map(_shown, bounds))})"
+    if isinstance(bounds, Array | np.ndarray) and bounds.ndim:
+        return f"an array of {bounds.dtype} of shape {bounds.shape}"
+    return in_short(bounds)
 
 
 def _is_whole(x: Any) -> bool:
@@ -326,17 +359,25 @@ def within_bounds(
         arrays = (np.asarray(x) if known(x) else x for x in each)
         low, high = (x.astype(lags.dtype) for x in arrays)
     outside = ~((values >= low - slack) & (values <= high + slack))  # NaN is outside, too.
+    by_edge = jnp.ndim(low) > 0
+    bounds = f"bounds of {smallest} to {largest} steps{', or those of its own edge' * by_edge}"
     message = (
-        f"A lag leaves the network's bounds of {smallest} to {largest} steps: a speed or a length lies "
-        "outside the ranges that `lag_bounds` was given."
+        f"A lag leaves the network's {bounds}: a speed, a length or dt lies outside the ranges "
+        "that `lag_bounds` was given"
     )
+    message += ", or its `weights` were 0 on an edge that has one." * by_edge or "."
     if known(outside):
         if outside.any():
-            values, low, high = np.broadcast_arrays(lax.stop_gradient(values), low, high)
-            span = f" These lags span {values.min()} to {values.max()} steps."
-            if each is not None:
-                edge = tuple(map(int, np.argwhere(outside)[0]))
-                span = f" At {edge} it is {values[edge]}, and that edge has {low[edge]} to {high[edge]}."
-            raise ValueError(message + span)
+            raise ValueError(f"{message} {_first_outside(values, low, high, outside)}")
         return lags
     return error_if(lags, outside.any(), message)
+
+
+def _first_outside(lags: Any, low: Any, high: Any, outside: Any) -> str:
+    """Say what leaves which bounds: of bounds for each edge, where that is."""
+    lags = np.asarray(lax.stop_gradient(lags))
+    if not np.ndim(low):
+        return f"These lags span {lags.min()} to {lags.max()} steps."
+    at = np.argwhere(np.broadcast_to(outside, np.shape(low)))[0]
+    lag, first, last = (np.broadcast_to(x, np.shape(low))[tuple(at)] for x in (lags, low, high))
+    return f"The lag{_at(at)} is {lag:.6g} steps, and its bounds are {first:.6g} and {last:.6g}."

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.sharding import Mesh
 
-from .._core import by_node, known, read, require_names
+from .._core import by_node, known, read, require_names, require_shape
 from .._coupling import Coupling, SumCoupling, require_elementwise
 from .._delays import fractional_lags, nearest_lags, within_bounds
 from ._checks import require_fitting_lags, require_params
@@ -91,12 +91,16 @@ def taps_of(net: NetworkFields, name: str, params: Params) -> tuple[Tap, ...]:
     lags = net.lags[name]
     if span[1] == 0:
         return ()
+    if lags is not None and known(lags):  # `eqx.tree_at` puts in others without a check
+        lags = within_bounds(lags, *span, (smallest, largest))
     if lags is None:
         if params.lengths is None:
             raise ValueError(
                 f"The network was built with `lag_bounds` for {name!r}, so `params` must have lengths "
                 "and speed."
             )
+        hint = "It is one number: where tracts differ in speed, divide `lengths` by it."
+        require_shape("speed", params.speed, (), meaning=hint)
         lengths = _lengths_of(net, name, params.lengths)
         couplings = params.coupling
         coupling = couplings[name] if isinstance(couplings, Mapping) else couplings
@@ -136,8 +140,10 @@ def _bounds_of_edges(
     shape, wanted = jnp.shape(bounds[0]), jnp.shape(lengths)
     if shape in ((), wanted):
         return bounds
-    conn = getattr(coupling, "conn", None)
-    smallest, largest = (of_stored_edges(conn, x) for x in bounds)
+    conn: Any = getattr(coupling, "conn", None)
+    smallest, largest = bounds
+    if conn is not None and shape == jnp.shape(conn):
+        smallest, largest = (of_stored_edges(conn, x) for x in bounds)
     if smallest.shape != wanted:
         raise ValueError(
             f"`lengths` of {name!r} have the shape {wanted}, and `lag_bounds` of the network has one "

@@ -18,6 +18,8 @@ from .._core import (
     Signal,
     as_float,
     in_short,
+    keeps_known,
+    known,
     require_finite,
     require_lengths,
     require_nonnegative,
@@ -153,7 +155,9 @@ class Params(eqx.Module):
         for name, lengths in each.items():
             if lengths is not None:
                 present = present_edges(one.get(name), lengths)
-                require_lengths(lengths, present, "Where the weight is 0 any length will do.")
+                if known(present):  # else a run finds the edges whose lag leaves its bounds
+                    hint = "Where the weight is 0 any length will do."
+                    require_lengths(lengths, present, hint)
         for noise in jax.tree.leaves(self.noise, is_leaf=is_noise):
             if not is_noise(noise):
                 require_finite("noise", noise)
@@ -170,10 +174,16 @@ def present_edges(coupling: Any, lengths: Any) -> Any:
     parts = coupling.parts if isinstance(coupling, SumCoupling) else (coupling,)
     conns = [getattr(part, "conn", ()) for part in parts]
     weights = [getattr(conn, "weights", conn) for conn in conns]
-    weights = [w.todense() if isinstance(w, BCOO) else w for w in weights]
     if not np.ndim(lengths) or any(np.shape(w) != np.shape(lengths) for w in weights):
         return None
-    return functools.reduce(operator.or_, (w != 0 for w in weights))
+    return _in_one_of(weights)
+
+
+@keeps_known
+def _in_one_of(weights: list[Any]) -> Any:
+    """Mark the edges that have a weight in one of these matrices; of known ones it stays known."""
+    dense = (w.todense() if isinstance(w, BCOO) else w for w in weights)
+    return functools.reduce(operator.or_, (w != 0 for w in dense))
 
 
 def _floats(name: str, x: Any) -> Any:
