@@ -67,7 +67,7 @@ class DenseEdges(eqx.Module):
         batch: int,
     ) -> Array:
         def of_targets(starts, weights, buffer, offset):
-            return sum_windows(weights, buffer, starts, offset, width, batch)
+            return sum_windows(weights, buffer, starts, offset, width, batch, of_source=True)
 
         return on_each(
             self.mesh, of_targets, (starts, weights), (buffer, offset), axes=(1, 1), out=0

@@ -52,7 +52,14 @@ CHUNK, CHUNKS = 32, 8
 
 
 def sum_windows(
-    weights: Sequence[Array], buffer: Array, starts: Array, offset: Any, width: int, batch: int
+    weights: Sequence[Array],
+    buffer: Array,
+    starts: Array,
+    offset: Any,
+    width: int,
+    batch: int,
+    *,
+    of_source: bool = False,
 ) -> Array:
     """Return the delayed sums `(target, width)`.
 
@@ -64,17 +71,31 @@ def sum_windows(
         offset: what is added to all of them.
         width: numbers of a window.
         batch: runs.
+        of_source: whether slot n reads source n. XLA's CPU splits a sum that gathers from a large array
+            over threads, however small the sum is, and waits for them 4 us each time; one that gathers
+            from the row of a source it does not.
     """
     slots, targets = starts.shape
 
-    def few_slots(starts: Array, weights: Sequence[Array], sums: Array, flat: Array) -> Array:
+    def few_slots(
+        starts: Array, weights: Sequence[Array], sums: Array, buffer: Array, first: Any
+    ) -> Array:
+        flat = buffer.reshape(-1)
         for slot in range(len(starts)):
+            mine = starts[slot]
+            if of_source:
+                flat = lax.dynamic_index_in_dim(buffer, first + slot, 0, keepdims=False)
+                mine = mine - (first + slot) * buffer.shape[1]
             for tap, weight in enumerate(weights):
-                windows = gather_windows(flat, starts[slot] + (offset - tap * batch), width)
+                windows = gather_windows(flat, mine + (offset - tap * batch), width)
                 sums = sums + weighted_windows(weight[slot], windows, batch)
         return sums
 
-    def many_slots(starts: Array, weights: Sequence[Array], sums: Array, flat: Array) -> Array:
+    def many_slots(
+        starts: Array, weights: Sequence[Array], sums: Array, buffer: Array, first: Any
+    ) -> Array:
+        del first
+        flat = buffer.reshape(-1)
         for tap, weight in enumerate(weights):
             windows = gather_windows(flat, starts + (offset - tap * batch), width)
             windows = windows.reshape(*starts.shape, width // batch, batch)
@@ -85,29 +106,32 @@ def sum_windows(
             sums = sums + contracted.reshape(sums.shape)
         return sums
 
-    def over_slots(add: Callable[..., Array], per_turn: int, flat: Array, starts: Array, *weights):
+    def over_slots(
+        add: Callable[..., Array], per_turn: int, buffer: Array, starts: Array, *weights: Array
+    ) -> Array:
         # Where JAX differentiates this, it keeps no windows.
         add = jax.checkpoint(add, prevent_cse=False)
         turns, rest = divmod(slots, per_turn)
 
         def turn(sums: Array, n: Any) -> tuple[Array, None]:
             mine = [_slots(x, n * per_turn, per_turn) for x in (starts, *weights)]
-            return add(mine[0], mine[1:], sums, flat), None
+            return add(mine[0], mine[1:], sums, buffer, n * per_turn), None
 
-        sums = jnp.zeros((targets, width), jnp.result_type(flat, *weights))
+        sums = jnp.zeros((targets, width), jnp.result_type(buffer, *weights))
         if rest:
             last = [_slots(x, turns * per_turn, rest) for x in (starts, *weights)]
-            sums = add(last[0], last[1:], sums, flat)
+            first = jnp.asarray(turns * per_turn, starts.dtype)
+            sums = add(last[0], last[1:], sums, buffer, first)
         if turns > 1:
             return scan(turn, sums, jnp.arange(turns, dtype=starts.dtype))[0]
-        return turn(sums, 0)[0] if turns else sums
+        return turn(sums, jnp.zeros((), starts.dtype))[0] if turns else sums
 
     few = _slots_per_turn(slots, width)
     many = max(1, min(slots, AT_ONCE // max(1, targets * width)))
     return by_platform(
         partial(over_slots, few_slots, few),
         partial(over_slots, many_slots, many),
-        buffer.reshape(-1),
+        buffer,
         starts,
         *weights,
     )
