@@ -231,6 +231,7 @@ class _Loop(NamedTuple):
             size,
             layout,
             plan.at_level(level),
+            plan.depth,
         )
         messages_bar = jax.tree.map(lambda x: layout.time_major(x[:, ::-1]), messages_bar)
         messages_bar = added(given, messages_bar)

@@ -129,7 +129,7 @@ def sums_at_present(edges, weights, messages: PyTree, plan: RunPlan) -> tuple[Py
     sums = (None,) * len(edges)
     for level, size in enumerate(plan.sizes):
         chosen = plan.at_level(level)
-        new = sums_of_block(edges, weights, buffers, starts, 0, size, layout, chosen)
+        new = sums_of_block(edges, weights, buffers, starts, 0, size, layout, chosen, depth)
         sums = added(sums, jax.tree.map(lambda x: x[:, 0, 0], new))
     return sums
 

@@ -116,20 +116,28 @@ def arranged_weights(edges, weights) -> PyTree:
 
 
 def sums_of_block(
-    edges, weights, buffers, starts, offset: Any, size: int, layout: RunLayout, chosen: PyTree
+    edges,
+    weights,
+    buffers,
+    starts,
+    offset: Any,
+    size: int,
+    layout: RunLayout,
+    chosen: PyTree,
+    present: int | None = None,
 ) -> tuple[PyTree, ...]:
     """Return the delayed sums `(target, step, batch)` of the next `size` steps, per coupling.
 
     `weights` are arranged; `starts` are those of a buffer into which `offset` more steps have been
     written by now. `chosen` says for each coupling which of its groups of edges count; where none does,
-    its sums are None.
+    its sums are None. `present` is how many times the buffer held at first, if all windows end by now.
     """
     offset = jnp.asarray(offset * layout.size, jnp.int32)
 
     def of_coupling(edges, weights, buffers, starts, chosen):
         def of_message(buffer):
             sums = [
-                group.sums(taps, buffer, start, offset, size * layout.size, layout.size)
+                group.sums(taps, buffer, start, offset, size * layout.size, layout.size, present)
                 for group, taps, start, counts in zip(edges, weights, starts, chosen, strict=True)
                 if counts
             ]

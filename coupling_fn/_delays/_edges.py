@@ -65,6 +65,7 @@ class DenseEdges(eqx.Module):
         offset: Any,
         width: int,
         batch: int,
+        present: int | None = None,
     ) -> Array:
         def of_targets(starts, weights, buffer, offset):
             return sum_windows(weights, buffer, starts, offset, width, batch, of_source=True)
@@ -114,6 +115,7 @@ class UniformEdges(eqx.Module):
         offset: Any,
         width: int,
         batch: int,
+        present: int | None = None,
     ) -> Array:
         def of_tap(tap, weights):
             window = lax.dynamic_slice_in_dim(buffer, starts + (offset - tap * batch), width, 1)
@@ -145,6 +147,9 @@ class PaddedEdges(eqx.Module):
     lags: Array  # (edge,) or ()
     by_target: Layout
     by_source: Layout
+    reach: int | None = eqx.field(
+        default=None, static=True
+    )  # how far back they read, if it is near
     ndim = 1
 
     @property
@@ -156,7 +161,7 @@ class PaddedEdges(eqx.Module):
         return self.shape[0]
 
     def transposed(self) -> "PaddedEdges":
-        return PaddedEdges(self.lags, self.by_source, self.by_target)
+        return PaddedEdges(self.lags, self.by_source, self.by_target, self.reach)
 
     def starts(self, length: int, present: int, batch: int) -> Array:
         lags = take(self.lags, self.by_target.edges) if self.lags.ndim else self.lags
@@ -173,7 +178,14 @@ class PaddedEdges(eqx.Module):
         offset: Any,
         width: int,
         batch: int,
+        present: int | None = None,
     ) -> Array:
+        if self.reach is not None and present is not None:
+            # From a copy of the newest times: see `of_source` in `sum_windows`.
+            first = (present - self.reach) * batch + offset
+            buffer = lax.dynamic_slice_in_dim(buffer, first, self.reach * batch, 1)
+            starts, offset = self.starts(self.reach, self.reach, batch), jnp.zeros_like(offset)
+
         def of_buckets(rows, starts, weights, buffer, offset):
             each = zip(rows.split(starts), zip(*map(rows.split, weights), strict=True), strict=True)
             return rows.join([sum_windows(w, buffer, s, offset, width, batch) for s, w in each])
@@ -227,6 +239,7 @@ class StoredEdges(eqx.Module):
         offset: Any,
         width: int,
         batch: int,
+        present: int | None = None,
     ) -> Array:
         def products(tap, weights):
             windows = gather_windows(buffer.reshape(-1), starts + (offset - tap * batch), width)
@@ -251,9 +264,12 @@ DelayedEdges: TypeAlias = DenseEdges | UniformEdges | PaddedEdges | StoredEdges
 
 
 def delayed_edges(
-    conns: Sequence[Weights], lags: Array, mesh: Mesh | None = None
+    conns: Sequence[Weights], lags: Array, mesh: Mesh | None = None, reach: int | None = None
 ) -> tuple[tuple[Array, ...], DelayedEdges]:
-    """Return the stored weights of each tap, and the edges that they stand on, of connections alike."""
+    """Return the stored weights of each tap, and the edges that they stand on, of connections alike.
+
+    `reach` is the largest lag that is read, if it is known to be small.
+    """
     conn = conns[0]
     if mesh is not None and conn.shape[0] % mesh.size:
         mesh = (
@@ -261,7 +277,7 @@ def delayed_edges(
         )
     if isinstance(conn, SparseConnection):
         weights = tuple(conn.by_target.filled(each.weights) for each in conns)
-        return weights, PaddedEdges(lags, conn.by_target, conn.by_source)
+        return weights, PaddedEdges(lags, conn.by_target, conn.by_source, reach)
     if isinstance(conn, BCOO):
         target, source = conn.indices.T
         return tuple(each.data for each in conns), StoredEdges(lags, target, source, conn.shape)

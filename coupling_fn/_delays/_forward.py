@@ -107,7 +107,7 @@ def forward(
         state, (messages, sources) = carry
         size, filled = plan.sizes[level], done % plan.stretch
         sums = sums_of_block(
-            run.edges, weights, messages, starts, filled, size, layout, plan.at_level(level)
+            run.edges, weights, messages, starts, filled, size, layout, plan.at_level(level), depth
         )
         sums = added(given, jax.tree.map(layout.time_major, sums))
         if level + 1 < len(plan.sizes):

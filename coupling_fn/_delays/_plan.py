@@ -25,7 +25,7 @@ from .._core import constant
 COST_BLOCKED = {4: 0.27, 8: 0.12, 16: 0.08, 32: 0.06}
 # What edges that go step by step cost, and each of them [ns per step]. Every target pays for as
 # many as the target with the most has. A gradient pays twice that.
-COST_OF_STEPS, COST_STEPWISE = 600.0, 0.7
+COST_OF_STEPS, COST_STEPWISE = 1200.0, 0.7
 # The same for each edge of a `SparseConnection` [ns per step].
 COST_STEPWISE_SPARSE = 10.0
 # What a block costs, whatever happens in it, and the sums of one more size of block. [ns]
@@ -37,6 +37,8 @@ NOMINAL = 84**2
 # The block size where edges are stepwise, since a block then keeps what each edge carried for its
 # derivative.
 STEPWISE_BLOCK = 8
+# Up to how many of the newest times are copied for the sums over near edges.
+FEW_TIMES = 64
 # How many steps a buffer has room for, beside the history: a stretch. Moving the history back to
 # the front for every block (250 kB with 84 regions) would be a fifth of the cost of a step (2.4
 # against 3.1 us); once per stretch it cannot be measured. From 2048 sources on, a stretch is as
@@ -49,6 +51,7 @@ class NearEdges(eqx.Module):
 
     edges: SparseConnection | Array
     block_size: int = eqx.field(static=True)
+    reach: int | None = eqx.field(static=True)  # the largest lag that they may have, if it is small
 
 
 class EdgeSplit(eqx.Module):
@@ -185,12 +188,16 @@ def split_edges(smallest: np.ndarray, largest: np.ndarray, sizes: tuple[int, ...
     return EdgeSplit(
         instantaneous=pick(smallest == 0),
         stepwise=pick(short),
-        near=tuple(NearEdges(_pattern(mask), size) for size, mask in near),
+        near=tuple(NearEdges(_pattern(mask), size, _reach(largest[mask])) for size, mask in near),
         far=constant(far) if far.any() and not far.all() else None,
         any_far=bool(far.any()),
         stepwise_lag=int(largest[short].max(initial=0)),
         ndim=smallest.ndim,
     )
+
+
+def _reach(largest: np.ndarray) -> int | None:
+    return int(largest.max()) if largest.max() <= FEW_TIMES else None
 
 
 def _pattern(mask: np.ndarray) -> Any:

@@ -51,6 +51,7 @@ class BlockedWeights(eqx.Module):
     conns: tuple[Weights, ...]
     lags: Array
     block_size: int = eqx.field(static=True)
+    reach: int | None = eqx.field(default=None, static=True)  # the largest lag, if it is small
 
 
 class EdgeGroups(NamedTuple):
@@ -127,7 +128,8 @@ def _split_by_index(
         blocked.append(BlockedWeights(conns, far_lags, size))
     for near in split.near:
         picks = tuple(near_edges(weights, near.edges) for _, weights in each)
-        blocked.append(BlockedWeights(picks, near_lags(lags, near.edges), near.block_size))
+        near_by = near_lags(lags, near.edges)
+        blocked.append(BlockedWeights(picks, near_by, near.block_size, near.reach))
     return EdgeGroups(instantaneous, stepwise, tuple(blocked), split.stepwise_lag)
 
 

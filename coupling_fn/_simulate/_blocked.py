@@ -69,7 +69,7 @@ def run_network(
     packed, unpack = pack(state.node)
     blocked = _blocked_links(links)
     groups = [
-        [delayed_edges(group.conns, group.lags, net.mesh) for group in link.blocked]
+        [delayed_edges(group.conns, group.lags, net.mesh, group.reach) for group in link.blocked]
         for _, link in blocked
     ]
     weights = tuple(tuple(weights for weights, _ in each) for each in groups)
