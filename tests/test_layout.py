@@ -65,7 +65,7 @@ ROOMS = {
     "transforms": "_transforms | _arrays",
     "_fit": (
         "_leaves _sweep | "
-        "_derivatives | "
+        "_curvature _derivatives | "
         "_descent _log_density | "
         "_loop | "
         "_fit | "
