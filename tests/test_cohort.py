@@ -39,6 +39,17 @@ def test_subjects_are_stacked_and_come_back():
     assert_close(sums, np.array([64.0, 31.0, 99.0]) * W.sum())
 
 
+def test_a_sweep_goes_over_subjects():
+    cohort = cf.cohort.stack({f"sub-{i}": connectome(i) for i in (2, 1, 3)})
+
+    def total(sc):
+        return jnp.sum(sc.weights @ sc.lengths[0])
+
+    wanted = [i * (W @ (10 * W[0])).sum() for i in (2, 1, 3)]
+    for chunk in (None, 2):
+        assert_close(cf.sweep(total, cohort.data, chunk=chunk, progress=False), np.array(wanted))
+
+
 def test_files_that_subjects_were_read_from_may_differ(tmp_path):
     for name in ("one", "two"):
         cf.save_connectome(tmp_path / f"{name}.npz", connectome())
@@ -325,6 +336,23 @@ def test_the_penalty_finds_how_far_subjects_differ(spread, low, high):
     assert low <= found.penalty <= high  # the truth is 1 / spread²
 
 
+@pytest.mark.parametrize("penalty", [0.0, 2.0, [0.5, 4.0, 30.0]])
+def test_the_scale_is_the_unit_of_what_is_fitted(penalty):
+    """A value in another unit, with its scale, is the same fit."""
+    units = np.array([1e-3, 50.0])
+
+    def converted(params, subject):
+        return line({"u": params["u"] * units}, subject)
+
+    options = {"where": lambda p: p["u"], "noise": SIGMA, "penalty": penalty}
+    other = cf.cohort.fit(converted, START, LINEAR, scale=1 / units, **options)
+    found = fit_lines(penalty=penalty)
+    np.testing.assert_allclose(other.estimate * units, found.estimate, rtol=1e-6)
+    np.testing.assert_allclose(other.error * units, found.error, rtol=1e-6)
+    np.testing.assert_allclose(other.held_out, found.held_out, rtol=1e-6)
+    assert other.penalty == found.penalty
+
+
 def test_the_order_of_subjects_does_not_matter():
     backwards = LINEAR.subset(LINEAR.ids[::-1])
     for penalty in (0.0, 3.0, [1.0, 8.0]):
@@ -346,8 +374,9 @@ def decay(params, data):
     return jnp.exp(-params["rate"] * TIMES.astype(data.dtype)) - data
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("penalty", [0.0, 9.0, np.inf])
+@pytest.mark.parametrize("penalty", [9.0, 0.0, np.inf])
 def test_a_fit_within_a_range_ends_where_the_slope_is_zero(penalty, dtype):
     """The slope of the objective, by `jax.grad` of its formula in float64."""
     positive = cf.transforms.positive()
@@ -371,6 +400,16 @@ def test_a_fit_within_a_range_ends_where_the_slope_is_zero(penalty, dtype):
     curvature = float(jax.hessian(objective)(u).max())
     assert np.abs(slope).max() < {"float32": 3e-2, "float64": 1e-4}[dtype] * curvature**0.5
     assert (np.ptp(found.estimate) == 0) == np.isinf(penalty)
+
+
+def test_each_subject_has_its_own_noise_also_where_others_have_converged():
+    start, options = {"rate": jnp.asarray(0.4)}, {"where": lambda p: p["rate"]}  # near the first
+    equal = cf.cohort.fit(decay, start, DECAYING, noise=1.0, **options)
+    noise = np.array([0.02, 0.3, 7.0])
+    found = cf.cohort.fit(decay, start, DECAYING, noise=noise, **options)
+    np.testing.assert_allclose(found.error, equal.error * noise, rtol=1e-6)
+    np.testing.assert_allclose(found.estimate, equal.estimate, rtol=1e-7)
+    np.testing.assert_allclose(found.loss, equal.loss, rtol=1e-7)
 
 
 # --- tables ----------------------------------------------------------------------------------------
@@ -404,6 +443,14 @@ def test_several_leaves_come_back_as_where_returns_them():
     found = cf.cohort.fit(residuals, start, cohort, **options)
     assert found.names == ("at", "slope")
     np.testing.assert_allclose(found.estimate, [[0.0, 1.0], [1.0, 2.0]], atol=1e-7)
+    with refuses(r"`scale` is needed where .* one number for each of params\['at'\], params"):
+        cf.cohort.fit(residuals, start, cohort, penalty=1.0, **options)
+    with refuses("`scale` must be one number per fitted leaf", TypeError):
+        cf.cohort.fit(residuals, start, cohort, scale=1.0, **options)
+    pulled = cf.cohort.fit(residuals, start, cohort, penalty=1.0, scale=(1e-4, 1e4), **options)
+    # Tightly at first, hardly at the second: one height, and the slopes that then fit best.
+    np.testing.assert_allclose(pulled.estimate[0], [0.5, 0.5], atol=1e-6)
+    np.testing.assert_allclose(pulled.estimate[1], [1 - 3 / 14, 2 + 3 / 14], atol=1e-6)
 
 
 # --- refusals and warnings -------------------------------------------------------------------------
@@ -421,6 +468,8 @@ REFUSED = {
         ValueError,
         "has one alone",
     ),
+    "scale": ({"scale": -1.0}, ValueError, "`scale` must be"),
+    "scales": ({"scale": np.ones(3)}, ValueError, r"`scale` must have shape \(\) or \(2,\)"),
     "chunk": ({"chunk": 0}, ValueError, "`chunk` must be at least 1"),
     "no cohort": ({"cohort": {"a": 1.0}}, TypeError, "must come from cf.cohort.stack"),
     "derivative": ({"derivative": "sideways"}, ValueError, "`derivative` must be"),
@@ -505,6 +554,7 @@ def icc_by_hand(x, kind):
     return (r - e) / (r + (k - 1) * e + shift)
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize("kind", ["ICC(2,1)", "ICC(3,1)"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @given(seed=st.integers(0, 99), shape=st.sampled_from([(2, 2), (5, 2), (4, 3)]))

@@ -14,6 +14,7 @@ from ._fit import Starts as Starts
 from ._fit import fit as fit
 from ._least_squares import least_squares as least_squares
 from ._leaves import Fitted as Fitted
+from ._leaves import Unconstrained as Unconstrained
 from ._leaves import at_least_one as at_least_one
 from ._leaves import fitted_leaves as fitted_leaves
 from ._leaves import flatten as flatten

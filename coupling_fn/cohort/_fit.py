@@ -25,13 +25,13 @@ from .._fit import (
     DEPENDENT,
     DERIVATIVES,
     Derivative,
+    Fitted,
     at_least_one,
     curvature_of,
     fitted_leaves,
     judge,
     reads_pairs,
     told,
-    unflatten,
 )
 from ..transforms import Transform
 from ._pooling import Minimum, alone, as_one, held_out, in_part
@@ -48,6 +48,7 @@ def fit(
     where: Where,
     penalty: Any = 0.0,
     noise: Any = None,
+    scale: Any = None,
     transform: Transform | tuple[Transform, ...] | list[Transform] | None = None,
     steps: int = 50,
     chunk: int = 1,
@@ -60,9 +61,9 @@ def fit(
 
     - for a penalty of 0 each $f_s(u_s)$: no pooling, each subject alone;
     - for an infinite one $\sum_s f_s(u)$: complete pooling, one value for all;
-    - for a $\lambda$ between $\sum_s f_s(u_s) + \frac\lambda2 \sum_s |u_s - \bar u|^2$: partial pooling,
-      in which subjects with little data are drawn to the mean. $1/\sqrt\lambda$ is how far subjects are
-      expected to lie from it.
+    - for a $\lambda$ between $\sum_s f_s(u_s) + \frac\lambda2 \sum_s |(u_s - \bar u) / c|^2$: partial
+      pooling, in which subjects with little data are drawn to the mean. With the `scale` $c$ and the
+      noise known, $c/\sqrt\lambda$ is how far subjects are expected to lie from it.
 
     Of several penalties it takes the one for which subjects are best predicted by the others: the
     likelihood of a subject's data given the fit of all others, for residuals that are linear around the
@@ -77,14 +78,17 @@ def fit(
         cohort: the subjects, from `stack`.
         where: returns the leaves to fit, one or a tuple of them, as in `fit`.
         penalty: 0, infinity or a number between; or several, at least one and without 0, of which one is
-            chosen. [1 / unconstrained value squared]
+            chosen. [1]
         noise: standard deviation of the residuals, one or one per subject; 1 if they are divided by it
             already. Partial pooling needs it. If None, it is estimated from the residuals, of each
             subject alone or of all as one. [unit of the residuals]
+        scale: in which unit the penalty measures each leaf, as `where` returns them: a number, or an
+            array of the shape of the unconstrained leaf. Partial pooling of several leaves needs it; 1
+            for a leaf alone if None. [unit of the unconstrained values]
         transform: as in `fit`. Means, penalties and intervals are those of unconstrained values.
         steps: how often each subject may be measured after the start. [1]
-        chunk: number of subjects that run at once, by `jax.vmap`; a last chunk is filled up. Networks
-            with lags of each subject's own run no faster together on a CPU, and do on a GPU. [1]
+        chunk: number of subjects that run at once, by `jax.vmap`; a last chunk is filled up. On a CPU,
+            networks with lags of each subject's own run faster one by one. [1]
         derivative: as in `least_squares`.
 
     Returns:
@@ -96,7 +100,8 @@ def fit(
             `fit`.
         ValueError: if the residuals of a subject are not finite at the start, a penalty is negative or
             one of several is 0, there is one subject to be drawn to a mean, partial pooling has no
-            `noise`, or without it there are no more residuals than fitted values; otherwise as `fit`.
+            `noise` or `scale`, or without `noise` there are no more residuals than fitted values;
+            otherwise as `fit`.
 
     Warns:
         RuntimeWarning: if the fit of a subject did not converge.
@@ -128,7 +133,8 @@ def fit(
     fitted = fitted_leaves("cohort.fit", params, where, transform)
     penalties = _checked_penalties(penalty, len(cohort))
     sigma = _checked_noise(noise, len(cohort), penalties)
-    runs = Runs(residuals, fitted, cohort, chunk, derivative, sigma)
+    units = _checked_scale(scale, fitted, penalties)
+    runs = Runs(residuals, fitted, cohort, chunk, derivative, sigma, units)
     count, doubts = _looked_at(runs)
     if noise is None and count <= len(runs.start):
         raise ValueError(
@@ -182,6 +188,30 @@ def _checked_noise(noise: Any, subjects: int, penalties: np.ndarray) -> np.ndarr
     require_shape("noise", noise, (), (subjects,), meaning="It is one, or one per subject.")
     require_positive("noise", noise)
     return np.broadcast_to(noise, (subjects,))
+
+
+def _checked_scale(scale: Any, fitted: Fitted, penalties: np.ndarray) -> np.ndarray:
+    """Return the unit of each unconstrained value, (value,)."""
+    like = fitted.start()
+    if scale is None:
+        if len(like) > 1 and (penalties.ndim or 0 < penalties < np.inf):
+            raise ValueError(
+                "`scale` is needed where a `penalty` draws several leaves to their means: it says, as "
+                f"one number for each of {', '.join(fitted.names)}, in which unit to measure them."
+            )
+        return np.ones(sum(u.size for u in like))
+    leaves, shape = jax.tree.flatten(scale, is_leaf=lambda x: not isinstance(x, tuple | list))
+    if shape != fitted.shape:
+        raise TypeError(
+            f"`scale` must be one number per fitted leaf, as `where` returns them, not {scale!r}."
+        )
+    parts = []
+    for x, u in zip(leaves, like, strict=True):
+        x = _on_host("scale", x)
+        require_shape("scale", x, (), u.shape, meaning="It is one, or one per value of the leaf.")
+        require_positive("scale", x)
+        parts.append(np.broadcast_to(x, u.shape).ravel())
+    return np.concatenate(parts)
 
 
 def _looked_at(runs: Runs) -> tuple[int, list[str]]:
@@ -238,13 +268,13 @@ def _judged(runs: Runs, found: _Found, count: int | None) -> tuple[CohortFit, np
     half = minimum.squares.half
     if count is not None:
         covariances = covariances * _variances(half, found.penalty, count, len(runs.start))
-    at = [unflatten(jnp.asarray(row, runs.dtype), runs.like) for row in minimum.values]
+    covariances = covariances * runs.scale * runs.scale[:, None]
+    at = [runs.unconstrained(row) for row in minimum.values]
     judged = [judge(fitted, *of) for of in zip(at, covariances, lost, strict=True)]
     parts = [
         fitted.as_where([*map(np.stack, zip(*part, strict=True))])
         for part in zip(*judged, strict=True)
     ]
-    mean = unflatten(jnp.asarray(minimum.values.mean(0), runs.dtype), runs.like)
     result = CohortFit(
         cohort.ids,
         names_in_tables(fitted, judged[0].values),
@@ -254,7 +284,7 @@ def _judged(runs: Runs, found: _Found, count: int | None) -> tuple[CohortFit, np
         penalty=found.penalty,
         penalties=found.penalties,
         held_out=found.held_out,
-        params=fitted.at(mean),
+        params=fitted.at(runs.unconstrained(minimum.values.mean(0))),
         fitted=fitted,
     )
     return result, lost

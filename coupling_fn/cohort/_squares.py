@@ -14,7 +14,7 @@ import numpy as np
 from jax import Array
 
 from .._core import PyTree, triangular_factor
-from .._fit import Fitted, flatten, is_float, unflatten, value_and_jacobian, widest
+from .._fit import Fitted, Unconstrained, flatten, is_float, unflatten, value_and_jacobian, widest
 from ._stack import Cohort
 
 
@@ -36,6 +36,7 @@ class Runs:
         chunk: how many subjects the program takes.
         derivative: the mode of the Jacobian, as in `least_squares`.
         noise: the standard deviation that the residuals of each subject are divided by, (subject,).
+        scale: the unit in which each unconstrained value is measured here, (value,).
     """
 
     def __init__(
@@ -46,27 +47,33 @@ class Runs:
         chunk: int,
         derivative: str,
         noise: np.ndarray,
+        scale: np.ndarray,
     ):
         self.residuals, self.fitted, self.cohort = residuals, fitted, cohort
         self.chunk, self.derivative, self.noise = chunk, derivative, noise
+        self.scale = scale
         self.like = fitted.start()
-        self.start = np.asarray(flatten(self.like), np.float64)
+        self.start = np.asarray(flatten(self.like), np.float64) / scale
         self.dtype = widest(self.like)
         self.begun = False
 
+    def unconstrained(self, row: np.ndarray) -> Unconstrained:
+        """Return the unconstrained values of a subject."""
+        return unflatten(jnp.asarray(row * self.scale, self.dtype), self.like)
+
     def __call__(self, values: np.ndarray, which: np.ndarray) -> Squares:
-        """Measure some subjects, each at a row of unconstrained values."""
+        """Measure some subjects, each at a row of unconstrained values over `scale`."""
         factors = []
         for first in range(0, len(which), self.chunk):
             # The last chunk is filled up with its last subject, so that all have one shape.
             rows = np.minimum(np.arange(first, first + self.chunk), len(which) - 1)
-            part, at = self.cohort.rows(which[rows]), values[rows].astype(self.dtype)
+            part, at = self.cohort.rows(which[rows]), (values[rows] * self.scale).astype(self.dtype)
             found = _factors(self.residuals, self.fitted, part, at, self.like, self.derivative)
             factors.append(np.asarray(found, np.float64)[: len(which) - first])
         if not self.begun:  # all of them at the start
             self._require_finite(np.concatenate(factors))
         upper = np.concatenate(factors) / self.noise[which][:, None, None]
-        jacobian, r = upper[..., :-1], upper[..., -1]
+        jacobian, r = upper[..., :-1] * self.scale, upper[..., -1]
         return Squares(
             half=(r**2).sum(1) / 2,
             slope=np.einsum("srp,sr->sp", jacobian, r),
