@@ -2,6 +2,7 @@
 
 __version__ = "0.1.0"
 
+from . import cohort as cohort
 from . import nodes as nodes
 from . import noise as noise
 from . import observe as observe

@@ -65,12 +65,13 @@ ROOMS = {
     "transforms": "_transforms | _arrays",
     "_fit": (
         "_leaves _sweep | "
-        "_derivatives | "
+        "_curvature _derivatives | "
         "_descent _log_density | "
         "_loop | "
         "_fit | "
         "_find_k _least_squares _profile_likelihood _resampling _uncertainty"
     ),
+    "cohort": "_stack | _squares | _pooling _result | _fit | _reliability",
     "_diagnose": (
         "_dimensions _report _signals | "
         "_lengths _orientation _rule _weights | "

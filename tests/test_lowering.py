@@ -20,6 +20,7 @@ from test_layout import handed_out
 
 import coupling_fn as cf
 from coupling_fn._fit import _least_squares, _loop, _profile_likelihood, _sweep, _uncertainty
+from coupling_fn.cohort import _squares
 
 PLATFORMS = ("cuda", "tpu")
 N, STEPS = 4, 48
@@ -294,6 +295,7 @@ FEATURES = {
     "noise by state": lambda k: hopf(k, noise={"x": STATE_NOISE}),
     "coloured noise": lambda k: hopf(k, noise=COLOURED, options={"noise_step": 0.25}),
     "coloured input": lambda k: hopf(k, external={"x": COLOURED["x"]}),
+    "reliability": lambda k: cf.cohort.icc(k + jnp.asarray(W)),
     "clipping": lambda k: hopf(k, options={"bounds": {"x": (-1.0, 1.0)}, "clip": "stages"}),
     "every": lambda k: hopf(k, record="x", every=4),
     "a record of histories": lambda k: hopf(k, record=lambda s: s.history["x"][0]),
@@ -405,6 +407,10 @@ def residuals(p):
     return (hopf(p["k"], record="x")[1] - p["b"]).ravel()
 
 
+def misfits(p, level):
+    return residuals(p) - level
+
+
 def decay(p):
     return p["b"] * jnp.exp(-p["k"] * T) - jnp.exp(-T)
 
@@ -416,6 +422,7 @@ def run_of_k(k):
 AT = {"k": jnp.float32(0.1), "b": jnp.float32(0.0)}
 T = jnp.arange(4.0)
 LONG = {"k": jnp.asarray(0.1), "b": jnp.asarray(0.0)}  # with x64, its solver takes no float32
+COHORT = cf.cohort.stack({"a": jnp.float32(0.1), "b": jnp.float32(0.2)})
 BOTH, K, B = (lambda p: (p["k"], p["b"])), (lambda p: p["k"]), (lambda p: p["b"])
 KEY, POSITIVE = jax.random.key(0), cf.transforms.positive()
 QUIET = {"steps": 1, "progress": False}
@@ -449,6 +456,10 @@ FITS = {
     "uncertainty": (
         (_uncertainty, "_jacobian"),
         lambda: cf.uncertainty(residuals, AT, where=BOTH),
+    ),
+    "cohort": (
+        (_squares, "_factors"),
+        lambda: cf.cohort.fit(misfits, AT, COHORT, where=BOTH, chunk=2),
     ),
     "uncertainty of a loss": (
         (_uncertainty, "_hessian"),
@@ -507,6 +518,7 @@ NO_PROGRAM = {
     *("stimuli.Time", "transforms.Transform", "nodes.Node", "nodes.node", "nodes.catalog"),
     *("load_connectome", "save_connectome", "load_params", "save_params", "load_state"),
     *("save_state", "check_units", "name_regime"),
+    *("cohort.Cohort", "cohort.CohortFit", "cohort.reliability"),
 }
 
 

@@ -1,5 +1,11 @@
 """Sweeps over parameters, fits of them, and how sure a fit is."""
 
+from ._curvature import curvature_of as curvature_of
+from ._curvature import judge as judge
+from ._derivatives import DERIVATIVES as DERIVATIVES
+from ._derivatives import Derivative as Derivative
+from ._derivatives import reads_pairs as reads_pairs
+from ._derivatives import value_and_jacobian as value_and_jacobian
 from ._find_k import KSearch as KSearch
 from ._find_k import find_k as find_k
 from ._find_k import name_regime as name_regime
@@ -7,6 +13,15 @@ from ._fit import FitResult as FitResult
 from ._fit import Starts as Starts
 from ._fit import fit as fit
 from ._least_squares import least_squares as least_squares
+from ._leaves import Fitted as Fitted
+from ._leaves import Unconstrained as Unconstrained
+from ._leaves import at_least_one as at_least_one
+from ._leaves import fitted_leaves as fitted_leaves
+from ._leaves import flatten as flatten
+from ._leaves import is_float as is_float
+from ._leaves import told as told
+from ._leaves import unflatten as unflatten
+from ._leaves import widest as widest
 from ._log_density import LogDensity as LogDensity
 from ._log_density import log_density as log_density
 from ._profile_likelihood import ProfileLikelihood as ProfileLikelihood
@@ -17,5 +32,6 @@ from ._resampling import bootstrap as bootstrap
 from ._resampling import minibatches as minibatches
 from ._sweep import grid as grid
 from ._sweep import sweep as sweep
+from ._uncertainty import DEPENDENT as DEPENDENT
 from ._uncertainty import Uncertainty as Uncertainty
 from ._uncertainty import uncertainty as uncertainty

@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float
 
 from .._core import PyTree, Where, as_float, compiled, require_choice, require_positive
 from ..transforms import Transform
+from ._curvature import Curvature, curvature_of, judge, names_of_values
 from ._derivatives import DERIVATIVES, Derivative, reads_pairs, value_and_jacobian
 from ._leaves import (
     Fitted,
@@ -25,7 +26,6 @@ from ._leaves import (
     one_float,
     size_of,
     told,
-    unflatten,
 )
 
 
@@ -182,14 +182,14 @@ def uncertainty(
             "look at what the loss computes there."
         )
     precision = float(jnp.finfo(shape.dtype).eps) ** 0.5
-    doubts = [_DEPENDENT] if _depend(loss, fitted, at, shape, found) else []
+    doubts = [DEPENDENT] if _depend(loss, fitted, at, shape, found) else []
     judged = _judged(fitted, at, found, precision, doubts)
     for message in judged.warned:
         warnings.warn(message, UserWarning, stacklevel=2)
     return judged
 
 
-_DEPENDENT = (
+DEPENDENT = (
     "These residuals are entries of a matrix such as FC, and not independent: the errors are too small. "
     "Whiten them: cf.observe.fc_residuals(fc, target, samples), with noise=1.0."
 )
@@ -252,72 +252,15 @@ def _jacobian(loss: Any, fitted: Fitted, at: Unconstrained, derivative: str) -> 
     return value_and_jacobian(lambda u: loss(fitted.at(u)), at, derivative)
 
 
-@eqx.filter_jit
-def _leaf_slopes(fitted: Fitted, at: Unconstrained) -> Array:
-    """Return how the leaves move with the unconstrained values, with one column per value."""
-
-    def leaves(unconstrained: Unconstrained) -> Array:
-        return flatten(fitted.values(unconstrained))
-
-    def along(direction: Unconstrained) -> Array:
-        return jax.jvp(leaves, (at,), (direction,))[1]
-
-    return jax.vmap(along, out_axes=1)(basis(at))
-
-
-class _Curvature(NamedTuple):
-    """The information, taken apart.
-
-    Attributes:
-        information: the matrix, made symmetric.
-        eigenvalues: those of the matrix scaled to a diagonal of 1, the smallest first.
-        vectors: their unit vectors, one per column.
-        weak: which of them are not identified.
-        bent: which of the weak ones are negative beyond rounding, so that there is no minimum.
-        covariance: the inverse of the matrix without the weak directions.
-        lost: which unconstrained values have a part in a weak direction.
-    """
-
-    information: np.ndarray
-    eigenvalues: np.ndarray
-    vectors: np.ndarray
-    weak: np.ndarray
-    bent: np.ndarray
-    covariance: np.ndarray
-    lost: np.ndarray
-
-
-def _curvature(information: np.ndarray, precision: float) -> _Curvature:
-    information = (information + information.T) / 2
-    diagonal = np.diagonal(information)
-    unit = np.where(diagonal > 0, np.sqrt(np.abs(diagonal)), 1.0)
-    eigenvalues, vectors = np.linalg.eigh(information / unit / unit[:, None])
-    smallest = precision * max(eigenvalues[-1], 0.0)
-    weak = eigenvalues <= smallest
-    inverse = np.where(weak, 0.0, 1 / np.where(weak, 1.0, eigenvalues))
-    covariance = (vectors * inverse) @ vectors.T / unit / unit[:, None]
-    # A value is lost if a tenth of its unit lies along what the data do not see.
-    lost = (vectors[:, weak] ** 2).sum(1) > 0.01
-    bent = eigenvalues < -smallest
-    return _Curvature(information, eigenvalues, vectors, weak, bent, covariance, lost)
-
-
 def _judged(
     fitted: Fitted, at: Unconstrained, found: _Information, precision: float, doubts: list[str]
 ) -> Uncertainty:
     slope = np.asarray(found.slope, np.float64)
-    curvature = _curvature(np.asarray(found.matrix, np.float64), precision)
+    curvature = curvature_of(np.asarray(found.matrix, np.float64), precision)
     covariance, lost = curvature.covariance, curvature.lost
-    slopes = np.asarray(_leaf_slopes(fitted, at), np.float64)
     distance = float(np.sqrt(max(slope @ covariance @ slope, 0.0)))
-    names = _names(fitted, at)
-
-    spread = np.sqrt(np.maximum(np.diagonal(covariance), 0.0))
-    error = np.sqrt(np.maximum(np.einsum("pi,ij,pj->p", slopes, covariance, slopes), 0.0))
-    error = np.where((np.abs(slopes) > 0) @ lost, np.inf, error)
-    values = [np.asarray(x) for x in fitted.values(at)]
-    errors = [np.asarray(x) for x in unflatten(jnp.asarray(error), tuple(map(jnp.asarray, values)))]
-    lower, upper = _interval(fitted, at, np.where(lost, np.inf, spread), slopes, errors)
+    names = names_of_values(fitted, at)
+    values, errors, lower, upper = judge(fitted, at, covariance, lost)
     return Uncertainty(
         estimate=fitted.as_where(values),
         error=fitted.as_where(errors),
@@ -334,7 +277,7 @@ def _judged(
     )
 
 
-def _doubts(curvature: _Curvature, distance: float, names: tuple[str, ...]) -> list[str]:
+def _doubts(curvature: Curvature, distance: float, names: tuple[str, ...]) -> list[str]:
     """Return in words what is wrong with a minimum."""
     doubts = []
     weak = curvature.weak
@@ -350,42 +293,6 @@ def _doubts(curvature: _Curvature, distance: float, names: tuple[str, ...]) -> l
             f"The fit has not arrived: a minimum lies {distance:.2g} standard errors off."
         )
     return doubts
-
-
-def _interval(
-    fitted: Fitted,
-    at: Unconstrained,
-    spread: np.ndarray,
-    slopes: np.ndarray,
-    errors: list[np.ndarray],
-) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Return both ends for each leaf; `spread` holds the errors of the unconstrained values."""
-    away = unflatten(jnp.asarray(1.96 * spread), at)
-    ends = [
-        [np.asarray(x) for x in fitted.values(tuple(map(move, at, away)))]
-        for move in (jnp.subtract, jnp.add)
-    ]
-    values = [np.asarray(x) for x in fitted.values(at)]
-    lower, upper, row, column = [], [], 0, 0
-    for value, error, u, a, b in zip(values, errors, at, *ends, strict=True):
-        part = slopes[row : row + value.size, column : column + u.size]
-        if value.shape == u.shape and (part == np.diag(np.diagonal(part))).all():
-            low, high = np.minimum(a, b), np.maximum(a, b)
-        else:
-            low, high = value - 1.96 * error, value + 1.96 * error
-        lower.append(np.asarray(low))
-        upper.append(np.asarray(high))
-        row, column = row + value.size, column + u.size
-    return lower, upper
-
-
-def _names(fitted: Fitted, at: Unconstrained) -> tuple[str, ...]:
-    names = []
-    for name, u, value in zip(fitted.names, at, fitted.values(at), strict=True):
-        name = name if u.shape == value.shape else f"unconstrained {name}"
-        places = np.ndindex(u.shape)
-        names += [name + (f"[{', '.join(map(str, place))}]" if place else "") for place in places]
-    return tuple(names)
 
 
 def _in_words(row: np.ndarray, names: tuple[str, ...]) -> str:
