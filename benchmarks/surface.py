@@ -1,8 +1,8 @@
 """How far is a run on a cortical surface from The Virtual Brain's own, and how long is it next to it?
 
-16,384 vertices with local coupling, 76 regions coupled over tracts with delays; averages over regions and
-EEG of 63 sensors come out. Both take turns in one process, once for each precision of ours. Answers are
-compared before there is a time. It needs tvb-data and tvb-library (the extras `data` and `reference`).
+16,384 vertices with local coupling, 76 regions coupled over tracts with delays; averages over regions
+and EEG of 63 sensors come out. Both take turns in one process, once for each precision of ours. Answers
+are compared before there is a time. It needs tvb-data and tvb-library (the extras `data`, `reference`).
 """
 
 import importlib.util

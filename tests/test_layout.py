@@ -22,7 +22,9 @@ ROOMS = {
         "_check _devices _progress _units | _types | _varying | "
         "_arguments _batching _checkpoint _named _packing _schemes | _linalg"
     ),
-    "_formats": ("_record _text | _archives _edges _hdf5 | _graphs _matlab _tables _tvb | _read | _cortex"),
+    "_formats": (
+        "_record _text | _archives _edges _hdf5 | _graphs _matlab _tables _tvb | _read | _cortex"
+    ),
     "_connectome": (
         "_padded_rows _regions | "
         "_layout | "

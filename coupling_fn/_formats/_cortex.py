@@ -50,6 +50,8 @@ def read_cortex(name: str) -> CortexRecord:
     folder = tvb_data(f"The cortex of {name!r} is one")
 
     def read(path: str, how: Callable[[bytes], Any]) -> Any:
+        if not (folder / path).is_file():
+            raise FileNotFoundError(f"There is no file {folder / path}.")
         with naming(folder / path, "a part of a cortex"):
             return how(_bytes_of(folder / path))
 

@@ -22,7 +22,11 @@ def bundled(name: str) -> Path:
     size = name.removeprefix("tvb:")
     if size not in map(str, SIZES):
         raise ValueError(f"{name!r} is none of {', '.join(f'tvb:{n}' for n in SIZES)}.")
-    return tvb_data(f"{name!r} is one of the connectomes") / "connectivity" / f"connectivity_{size}.zip"
+    return (
+        tvb_data(f"{name!r} is one of the connectomes")
+        / "connectivity"
+        / f"connectivity_{size}.zip"
+    )
 
 
 def tvb_data(what: str) -> Path:

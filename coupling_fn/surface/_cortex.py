@@ -74,10 +74,12 @@ class Cortex(eqx.Module):
             )
         require_shape("local_connectivity", local_connectivity, (n, n), meaning="As `vertices`.")
         self.local_connectivity = local_connectivity
-        self.parcellation = Parcellation(region_mapping)
-        mapping = np.asarray(region_mapping)
-        require_shape("region_mapping", mapping, (n,), meaning="Give one per vertex.")
-        self.region_mapping = constant(mapping.astype(np.int32))
+        try:
+            self.parcellation = Parcellation(region_mapping)
+        except (TypeError, ValueError) as error:
+            raise type(error)(str(error).replace("labels", "region_mapping")) from None
+        require_shape("region_mapping", region_mapping, (n,), meaning="Give one per vertex.")
+        self.region_mapping = constant(np.asarray(region_mapping, np.int32))
         self.gain = None
         if gain is not None:
             self.gain = _as_matrix("gain", gain, "Give one column per vertex.", columns=n)
@@ -134,13 +136,15 @@ def load_cortex(name: str) -> Cortex:
     read = read_cortex(name)
     n = len(read.vertices)
     local = sparse_from_edges(read.target, read.source, read.weight, (n, n))
-    require_shape("the gain", read.gain, (len(read.sensors), n), meaning="In the files of tvb-data.")
+    require_shape(
+        "the gain", read.gain, (len(read.sensors), n), meaning="In the files of tvb-data."
+    )
     unknown = np.isnan(read.gain).all(axis=1)
     sensors = np.array(read.sensors, dtype=str)
     if unknown.any():
         warnings.warn(
-            f"{name}: the gain of {', '.join(sensors[unknown])} is NaN in the file; `gain` and `sensors` "
-            "leave out what is not known.",
+            f"{name}: the gain of {', '.join(sensors[unknown])} is NaN in the file; `gain` and "
+            "`sensors` leave out what is not known.",
             UserWarning,
             stacklevel=2,
         )
@@ -157,18 +161,24 @@ def load_cortex(name: str) -> Cortex:
 def _as_matrix(name: str, x: object, meaning: str, columns: int) -> Array:
     """Convert to a matrix of finite floats with so many columns."""
     x = as_float(name, x)
-    require_shape(name, x, (x.shape[0] if x.ndim else 0, columns), meaning=meaning)
+    if not x.ndim or not len(x):
+        raise ValueError(f"`{name}` must have at least one row; its shape is {x.shape}. {meaning}")
+    require_shape(name, x, (x.shape[0], columns), meaning=meaning)
     require_finite(name, x)
     return x
 
 
 def _as_triangles(x: object, vertices: int) -> Array:
     if not known(x):
-        raise TypeError("`triangles` must be known, not traced: make the `Cortex` outside of `jit`.")
+        raise TypeError(
+            "`triangles` must be known, not traced: make the `Cortex` outside of `jit`."
+        )
     x = np.asarray(x)
+    if x.ndim != 2:
+        raise ValueError(f"`triangles` must have shape (triangle, 3), not {x.shape}.")
     if not np.issubdtype(x.dtype, np.integer):
         raise TypeError(f"`triangles` must be whole numbers; got {x.dtype}.")
-    require_shape("triangles", x, (len(x) if x.ndim else 0, 3), meaning="Three per triangle.")
+    require_shape("triangles", x, (len(x), 3), meaning="Three per triangle.")
     if x.size and (x.min() < 0 or x.max() >= vertices):
         raise ValueError(
             f"`triangles` must name vertices from 0 to {vertices - 1}; they span {x.min()} … {x.max()}."

@@ -48,9 +48,7 @@ def ours(cortex, connectome, *, local=LOCAL, long=LONG):
     means = cortex.parcellation.mean
     wires = {"local": cf.Wire("V", "V"), "long": cf.Wire(lambda state: means(state.V), "V")}
     lags = {"local": None, "long": cf.lags(connectome.lengths, SPEED, DT, weights=weights)}
-    net = cf.Network(
-        cf.nodes.generic_2d_oscillator, DT, couplings=wires, lags=lags, scheme="euler"
-    )
+    net = cf.Network(cf.nodes.generic_2d_oscillator, DT, couplings=wires, lags=lags, scheme="euler")
     tracts = cf.AdditiveCoupling(weights, long)
     couplings = {
         "local": cf.AdditiveCoupling(cortex.local_connectivity, local),
