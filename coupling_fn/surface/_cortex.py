@@ -23,7 +23,7 @@ class Cortex(eqx.Module):
 
     Args:
         vertices: where each vertex is, (vertex, 3). [mm]
-        triangles: the three vertices of each triangle, counted from 0, (triangle, 3).
+        triangles: the three vertices of each triangle, counted from 0, (triangle, 3). [1]
         local_connectivity: over short distances: from which vertex onto which, and how strongly.
         region_mapping: the region of each vertex, counted from 0; -1 for a vertex in no region. [1]
         gain: what each sensor measures per unit of each vertex, (sensor, vertex), or None. [sensor
@@ -174,7 +174,7 @@ def _as_triangles(x: object, vertices: int) -> Array:
             "`triangles` must be known, not traced: make the `Cortex` outside of `jit`."
         )
     x = np.asarray(x)
-    if x.ndim != 2:
+    if x.ndim != 2 or not len(x):
         raise ValueError(f"`triangles` must have shape (triangle, 3), not {x.shape}.")
     if not np.issubdtype(x.dtype, np.integer):
         raise TypeError(f"`triangles` must be whole numbers; got {x.dtype}.")
