@@ -115,6 +115,7 @@ def load_cortex(name: str) -> Cortex:
 
     Raises:
         ValueError: if there is no such cortex, or a file, which the error names, is damaged.
+        FileNotFoundError: if a file is missing from tvb-data.
         ImportError: if tvb-data is not installed.
 
     Warns:
