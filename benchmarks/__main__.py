@@ -27,6 +27,7 @@ from . import (
     recovery,
     scaling,
     sparse,
+    surface,
     traced,
 )
 from ._harness import EVERYONE, compare, machine, pin, table
@@ -34,12 +35,13 @@ from ._machine import Watch, describe
 
 COMPARED = ("instantaneous", "delayed", "gradient", "sweep")
 ALONE = ("sparse", "fit", "nodes", "accuracy", "recovery", "posterior", "analytic", "empirical")
-ALONE += ("finite", "kill", "hang", "diagnose", "scaling", "traced", "length")
+ALONE += ("finite", "kill", "hang", "diagnose", "scaling", "traced", "length", "surface")
 APART = ("gpu",)  # only where it is asked for
 QUESTIONS = (*COMPARED, *ALONE)
 REPEATED = (
     "traced",
     "length",
+    "surface",
 )  # those of them that are measured again where they must not be published
 
 
@@ -108,6 +110,7 @@ def main():
         "analytic": lambda: [analytic.main(args.connectome)],
         "empirical": lambda: [empirical.main(args.connectome)],
         "traced": lambda: traced.main(options, args.repeats),
+        "surface": lambda: surface.main(options, args.repeats, args.timeout),
         "gpu": lambda: gpu.main(options, args.budget),
         "length": lambda: length.main(options, args.repeats),
     }

@@ -72,9 +72,9 @@ def apart(command, timeout, *, x64):
         return None
 
 
-def ask(name, command, timeout):
+def ask(name, command, timeout, *, x64=False):
     """Return what a process printed last, as JSON, or why there is no answer."""
-    done = apart(command, timeout, x64=False)
+    done = apart(command, timeout, x64=x64)
     if done is None:
         return {"name": name, "failed": f"took more than {timeout} s"}
     if done.returncode:

@@ -8,6 +8,7 @@ from . import noise as noise
 from . import observe as observe
 from . import plot as plot
 from . import stimuli as stimuli
+from . import surface as surface
 from . import transforms as transforms
 from ._analysis import BalancedInhibition as BalancedInhibition
 from ._analysis import Bifurcation as Bifurcation

@@ -74,6 +74,19 @@ def test_the_compared_and_the_traced_tables_have_their_columns(tmp_path):
         assert isinstance(words, list) and table["machine"]["attempts"]
 
 
+@pytest.mark.thorough
+def test_the_table_of_a_surface_says_how_far_apart_both_are_or_what_is_missing(tmp_path):
+    told, (table,) = benchmark(
+        tmp_path, "surface", "--repeats", "5", "--attempts", "1", "--steps", "500"
+    )
+    assert "500 steps" in told and {row["name"] for row in table["rows"]} == {"float32", "float64"}
+    for row in table["rows"]:
+        if "skipped" in row:
+            assert row["skipped"].startswith("not installed: tvb")
+        else:
+            assert row["ratio"] > 0 and max(row["errors"].values()) < 2e-5
+
+
 JUDGED = """
 from benchmarks._machine import Watch
 quiet = {"load": 0.1, "others": 0.0, "loop_ms": 10.0}

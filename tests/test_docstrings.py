@@ -29,13 +29,16 @@ EXAMPLES = [
     for example in doctest.DocTestFinder(exclude_empty=True).find(importlib.import_module(name))
     if example.examples
 ]
-NEEDS = {"coupling_fn._fit._least_squares.least_squares": "optimistix"}  # extras
+NEEDS = {  # extras
+    "coupling_fn._fit._least_squares.least_squares": "optimistix",
+    "coupling_fn.surface._cortex.load_cortex": "tvb_data",
+}
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_example_runs(example, tmp_path, monkeypatch):
     if example.name in NEEDS:
-        pytest.importorskip(NEEDS[example.name])
+        pytest.importorskip(NEEDS[example.name], exc_type=ImportError)
     monkeypatch.chdir(tmp_path)
     example.globs.update(cf=cf, jax=jax, jnp=jnp, np=np)
     flags = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS

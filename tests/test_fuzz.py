@@ -171,6 +171,14 @@ CALLS = {
     "noise.Pink": {**NOISE, "low": 0.1, "high": 100.0},
     "noise.correlation_factor": {"correlation": FC},
     "Parcellation": {"labels": np.array([0, 1, 1])},
+    "surface.Cortex": {
+        "vertices": LENGTHS,
+        "triangles": np.array([[0, 1, 2], [0, 2, 1]]),
+        "local_connectivity": cf.to_sparse(W),
+        "region_mapping": np.array([0, 1, 1]),
+        "gain": SIGNALS,
+        "sensors": [f"E{i}" for i in range(TIMES)],
+    },
     "synthetic_connectome": {"regions": 5, "key": jax.random.key(0)},
     "transforms.bounded": {"lower": 0.0, "upper": 1.0},
     "grid": {"k": np.array([0.1, 0.2]), "speed": np.array([1.0, 2.0])},
@@ -349,6 +357,7 @@ RIGHT = {
     "mask": {"an entry less", "a column less"},
     "maps": {"an entry less", "a column less", "empty", "a row"},
     "at": {"None"},
+    "triangles": {"an entry less"},
     "low": {"0", "a negative number"},  # a k; of noise it is above 0
 }
 # Arguments of which only a part is read, or only the shape.

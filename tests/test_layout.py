@@ -22,7 +22,9 @@ ROOMS = {
         "_check _devices _progress _units | _types | _varying | "
         "_arguments _batching _checkpoint _named _packing _schemes | _linalg"
     ),
-    "_formats": ("_record _text | _archives _edges _hdf5 | _graphs _matlab _tables _tvb | _read"),
+    "_formats": (
+        "_record _text | _archives _edges _hdf5 | _graphs _matlab _tables _tvb | _read | _cortex"
+    ),
     "_connectome": (
         "_padded_rows _regions | "
         "_layout | "
@@ -32,6 +34,7 @@ ROOMS = {
         "_files"
     ),
     "_coupling": "_rule | _custom _kuramoto _linear _sigmoidal _surface",
+    "surface": "_cortex",
     "nodes": (
         "_angles _node | "
         "_chaotic _epileptor _hopf _jansen_rit _linear _phase _quadratic _relaxation "

@@ -517,7 +517,7 @@ NO_PROGRAM = {
     "observe.BANDS",
     *("stimuli.Time", "transforms.Transform", "nodes.Node", "nodes.node", "nodes.catalog"),
     *("load_connectome", "save_connectome", "load_params", "save_params", "load_state"),
-    *("save_state", "check_units", "name_regime"),
+    *("save_state", "check_units", "name_regime", "surface.Cortex", "surface.load_cortex"),
     *("cohort.Cohort", "cohort.CohortFit", "cohort.reliability"),
 }
 

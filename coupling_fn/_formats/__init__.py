@@ -1,5 +1,6 @@
 """What files hold: from bytes of each format to a plain record of arrays."""
 
+from ._cortex import read_cortex as read_cortex
 from ._read import name_of as name_of
 from ._read import naming as naming
 from ._read import read_record as read_record

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ._hdf5 import Matlab73, open_hdf5
-from ._record import Keys, Record, inflate, require_size, sort_out
+from ._record import Keys, Record, inflate, listed, require_size, sort_out
 
 _HEADER, _COMPRESSED = 128, 15
 
@@ -28,17 +28,18 @@ class Matlab:
         self._fields: dict[str, Any] = {}
         for name, shape, kind in kinds:
             if kind == "struct" and tuple(shape) == (1, 1):
-                self._fields |= _fields(name, self._load(name), 2)
+                self._fields |= _fields(name, self.load(name), 2)
         self.shapes |= {name: np.shape(x) for name, x in self._fields.items()}
 
-    def _load(self, name: str) -> Any:
+    def load(self, name: str) -> Any:
+        """Return a variable as scipy reads it."""
         return self._io.loadmat(io.BytesIO(self._data), variable_names=[name])[name]
 
     def __getitem__(self, name: str) -> Any:
         if name in self._fields:
             return _plain(self._fields[name])
         require_size(f"its {name}", int(np.prod(self.shapes[name], dtype=float)))
-        return _plain(self._load(name))
+        return _plain(self.load(name))
 
 
 def _fields(name: str, x: Any, depth: int) -> dict[str, Any]:
@@ -79,6 +80,23 @@ def _unpacked(data: bytes) -> bytes:
         parts.append(element)
         at += 8 + length
     return b"".join(parts)
+
+
+def sparse_in_mat(data: bytes) -> Any:
+    """Return the only variable of a `.mat` before version 7.3, a sparse matrix, as scipy's COO.
+
+    It is not made dense, as it is for everyone else: of a surface that would take gigabytes.
+    """
+    held = Matlab(data)
+    if len(held.shapes) != 1:
+        raise ValueError(f"it must hold one sparse matrix; it holds: {listed(held.shapes)}.")
+    (name,) = held.shapes
+    x = held.load(name)
+    if not hasattr(x, "tocsc"):
+        raise ValueError(f"its {name} must be a sparse matrix.")
+    x = x.tocsc()
+    x.check_format(full_check=True)  # Damaged indices would be read from anywhere.
+    return x.tocoo()
 
 
 def held_in_mat(data: bytes) -> Any:

@@ -22,12 +22,19 @@ def bundled(name: str) -> Path:
     size = name.removeprefix("tvb:")
     if size not in map(str, SIZES):
         raise ValueError(f"{name!r} is none of {', '.join(f'tvb:{n}' for n in SIZES)}.")
+    return (
+        tvb_data(f"{name!r} is one of the connectomes")
+        / "connectivity"
+        / f"connectivity_{size}.zip"
+    )
+
+
+def tvb_data(what: str) -> Path:
+    """Return the folder of tvb-data, which is found without being imported; `what` is for the error."""
     found = importlib.util.find_spec("tvb_data")
     if found is None or not found.submodule_search_locations:
-        raise ImportError(
-            f'{name!r} is one of the connectomes of tvb-data: pip install "coupling_fn[data]".'
-        )
-    return Path(found.submodule_search_locations[0]) / "connectivity" / f"connectivity_{size}.zip"
+        raise ImportError(f'{what} of tvb-data: pip install "coupling_fn[data]".')
+    return Path(found.submodule_search_locations[0])
 
 
 def from_tvb(data: bytes, keys: Keys | None) -> Record:

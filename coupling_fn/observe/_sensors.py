@@ -24,7 +24,8 @@ def load_lead_field(path: str | os.PathLike[str]) -> Float[Array, "sensor region
     - `.npz`, `.mat` (needs scipy): its array `lead_field` (or `gain`), or the only one it holds.
     - `.csv`, `.txt`: text without a header, with columns separated by commas or by blanks.
 
-    Sum the lead field of a cortical surface over the vertices of each region beforehand.
+    Where the columns are the vertices of a cortical surface, the sources are vertices, too: simulate
+    these (`surface.Cortex`), or sum the lead field over the vertices of each region beforehand.
 
     Args:
         path: where the file is.
