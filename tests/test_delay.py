@@ -163,7 +163,7 @@ def test_an_edge_of_length_0_is_read_at_the_present_alone_and_has_no_gradient_of
 def test_a_lag_outside_the_bounds_of_its_edge_is_named():
     bounds = cf.lag_bounds(jnp.array([[0.0, 100.0], [40.0, 0.0]]), 1.0, 1.0, weights=1 - jnp.eye(2))
     lags = jnp.array([[100, 100], [99, 100]])
-    with refuses(r"At \(1, 0\) it is 99, and that edge has 40 to 41"):
+    with refuses(r"The lag at \(1, 0\) is 99 steps, and its bounds are 40 and 41"):
         cf.Network(cf.nodes.linear, 1.0, lags=lags, lag_bounds=bounds)
 
 
