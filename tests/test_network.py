@@ -345,7 +345,11 @@ KNOWN = {
         cf.lags(cf.Connectome(CONN, LENGTHS).lengths, 5.0, 0.1),
         cf.to_sparse(cf.threshold(cf.symmetrize(CONN), keep=0.5)).todense(),
     ),
-    "with bounds": lambda: (MIXED, CONN, cf.lag_bounds(LENGTHS, (0.5, 50.0), 0.1)),
+    "with bounds": lambda: (
+        cf.lags(LENGTHS, 5.0, 0.1),
+        CONN,
+        cf.lag_bounds(LENGTHS, (0.5, 50.0), 0.1),
+    ),
 }
 
 
