@@ -43,6 +43,20 @@ def pytest_collection_modifyitems(items):
                 item.add_marker(pytest.mark.thorough)
 
 
+TESTS_PER_CLEARING = 50
+
+
+def pytest_runtest_teardown(item, nextitem):
+    """Forget compiled programs now and then.
+
+    Each keeps some 30 memory maps, and Linux gives a process 65,530 of them: after a thousand tests
+    that compile as for a user, LLVM finds no memory for the next program.
+    """
+    item.session.tests_run = getattr(item.session, "tests_run", 0) + 1
+    if nextitem is None or item.session.tests_run % TESTS_PER_CLEARING == 0:
+        jax.clear_caches()
+
+
 def pytest_runtest_setup(item):
     """Leave XLA's optimisations off, except where a test or the environment asks for them."""
     optimised = AS_USER or item.get_closest_marker("optimised") is not None
