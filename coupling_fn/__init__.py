@@ -3,12 +3,14 @@
 __version__ = "0.1.0"
 
 from . import cohort as cohort
+from . import graph as graph
 from . import nodes as nodes
 from . import noise as noise
 from . import observe as observe
 from . import plot as plot
 from . import stimuli as stimuli
 from . import surface as surface
+from . import surgery as surgery
 from . import transforms as transforms
 from ._analysis import BalancedInhibition as BalancedInhibition
 from ._analysis import Bifurcation as Bifurcation
@@ -25,24 +27,16 @@ from ._analysis import search_inhibition as search_inhibition
 from ._analysis import stationary_covariance as stationary_covariance
 from ._connectome import Connectome as Connectome
 from ._connectome import SparseConnection as SparseConnection
-from ._connectome import clustering as clustering
-from ._connectome import degree as degree
 from ._connectome import edge_values as edge_values
 from ._connectome import from_source_target as from_source_target
-from ._connectome import isolated_nodes as isolated_nodes
 from ._connectome import laplacian_connectivity as laplacian_connectivity
 from ._connectome import load_connectome as load_connectome
-from ._connectome import modularity as modularity
 from ._connectome import normalize as normalize
 from ._connectome import save_connectome as save_connectome
 from ._connectome import sparse_from_edges as sparse_from_edges
-from ._connectome import strength as strength
-from ._connectome import symmetrize as symmetrize
 from ._connectome import synthetic_connectome as synthetic_connectome
-from ._connectome import threshold as threshold
 from ._connectome import to_sparse as to_sparse
 from ._connectome import weighted_sum as weighted_sum
-from ._connectome import without_self_connections as without_self_connections
 from ._core import Interrupted as Interrupted
 from ._coupling import AdditiveCoupling as AdditiveCoupling
 from ._coupling import Coupling as Coupling

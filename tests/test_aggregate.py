@@ -52,14 +52,14 @@ def test_weighted_sum_is_its_loop(form, messages, dtype):
 
 @pytest.mark.parametrize("form", FORMS)
 def test_in_strength_is_the_row_sums(form):
-    assert_close(cf.strength(FORMS[form](CONN)), by_hand(CONN, np.ones(5)), ulps=8)
+    assert_close(cf.graph.strength(FORMS[form](CONN)), by_hand(CONN, np.ones(5)), ulps=8)
 
 
 def test_connection_without_edges_gives_nothing():
     none = BCOO.fromdense(np.zeros((4, 5)), nse=0)
     for messages in MESSAGES.values():
         assert cf.weighted_sum(none, messages).tolist() == [0.0] * 4
-    assert cf.strength(none).tolist() == [0.0] * 4
+    assert cf.graph.strength(none).tolist() == [0.0] * 4
 
 
 @pytest.mark.parametrize("messages", MESSAGES)

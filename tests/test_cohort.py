@@ -35,7 +35,7 @@ def test_subjects_are_stacked_and_come_back():
         assert eqx.tree_equal(cohort.subject(id), jax.tree.map(jnp.asarray, subject))
     some = cohort.subset(["sub-3", "sub-2"])
     assert some.ids == ("sub-3", "sub-2") and some.data["age"].tolist() == [33.0, 32.0]
-    sums = jax.vmap(lambda s: s["age"] * cf.strength(s["sc"].weights).sum())(cohort.data)
+    sums = jax.vmap(lambda s: s["age"] * cf.graph.strength(s["sc"].weights).sum())(cohort.data)
     assert_close(sums, np.array([64.0, 31.0, 99.0]) * W.sum())
 
 

@@ -33,10 +33,10 @@ EVERY = {
     "column": lambda w: cf.normalize(w, by="column"),
     "symmetric": lambda w: cf.normalize(w, by="symmetric"),
     "spectral": lambda w: cf.normalize(w, by="spectral"),
-    "minimum": lambda w: cf.threshold(w, 0.6),
-    "keep": lambda w: cf.threshold(w, keep=0.4),
-    "symmetrize": cf.symmetrize,
-    "without_self_connections": cf.without_self_connections,
+    "minimum": lambda w: cf.surgery.threshold(w, 0.6),
+    "keep": lambda w: cf.surgery.threshold(w, keep=0.4),
+    "symmetrize": cf.surgery.symmetrize,
+    "without_self_connections": cf.surgery.without_self_connections,
     "from_source_target": cf.from_source_target,
     "laplacian": cf.laplacian_connectivity,
     "laplacian sym": lambda w: cf.laplacian_connectivity(w, True),
@@ -165,7 +165,7 @@ def test_the_other_orientation_turns_lengths_too():
 def test_symmetrize_takes_the_length_of_the_direction_that_has_a_tract():
     lengths = np.array([[0.0, 80.0, 10.0], [0.0, 0.0, 5.0], [30.0, 7.0, 0.0]])
     tracts = np.array([[0.0, 1.0, 2.0], [0.0, 0.0, 0.0], [1.0, 0.0, 0.0]])
-    got = cf.symmetrize(cf.Connectome(tracts, lengths))
+    got = cf.surgery.symmetrize(cf.Connectome(tracts, lengths))
     assert got.lengths.tolist() == [[0.0, 80.0, 20.0], [80.0, 0.0, 6.0], [20.0, 6.0, 0.0]]
 
 
@@ -250,16 +250,16 @@ def test_symmetric_weights_have_radius_1_and_isolated_regions_stay_at_0():
 
 def test_keep_counts_the_weights_that_stay():
     w = np.arange(25.0).reshape(5, 5)  # 24 weights other than 0
-    assert np.count_nonzero(cf.threshold(w, keep=0.25)) == 6
-    assert np.count_nonzero(cf.threshold(w, keep=1)) == 24
-    assert np.count_nonzero(cf.threshold(w, keep=1e-9)) == 1
-    fractions = jax.vmap(lambda keep: cf.threshold(w, keep=keep))(jnp.array([0.25, 0.5]))
+    assert np.count_nonzero(cf.surgery.threshold(w, keep=0.25)) == 6
+    assert np.count_nonzero(cf.surgery.threshold(w, keep=1)) == 24
+    assert np.count_nonzero(cf.surgery.threshold(w, keep=1e-9)) == 1
+    fractions = jax.vmap(lambda keep: cf.surgery.threshold(w, keep=keep))(jnp.array([0.25, 0.5]))
     assert np.count_nonzero(fractions, axis=(1, 2)).tolist() == [6, 12]
 
 
 @given(w=weights())
 def test_keep_leaves_a_symmetric_matrix_symmetric(w):
-    kept = np.asarray(cf.threshold(w + w.T, keep=0.3))
+    kept = np.asarray(cf.surgery.threshold(w + w.T, keep=0.3))
     assert (kept == kept.T).all()
 
 
@@ -267,10 +267,10 @@ def test_isolated_regions():
     w = DIRECTED.copy()
     w[5, 5] = 3.0  # connected to itself alone
     wanted = [False, False, False, False, False, True]
-    assert cf.isolated_nodes(w).tolist() == wanted
-    assert cf.isolated_nodes(cf.Connectome(w)).tolist() == wanted
-    assert jax.jit(cf.isolated_nodes)(w).tolist() == wanted
-    assert cf.isolated_nodes(np.array([[0, -1, 0], [0, 0, 0], [0, 0, 0]])).tolist() == [
+    assert cf.graph.isolated_nodes(w).tolist() == wanted
+    assert cf.graph.isolated_nodes(cf.Connectome(w)).tolist() == wanted
+    assert jax.jit(cf.graph.isolated_nodes)(w).tolist() == wanted
+    assert cf.graph.isolated_nodes(np.array([[0, -1, 0], [0, 0, 0], [0, 0, 0]])).tolist() == [
         False,
         False,
         True,
@@ -332,7 +332,7 @@ def test_a_subset_takes_along_what_belongs_to_its_regions(chosen):
 
 
 def test_a_subset_by_a_mask_keeps_the_order():
-    connected = ~cf.isolated_nodes(whole())
+    connected = ~cf.graph.isolated_nodes(whole())
     for mask in (connected, np.asarray(connected)):
         assert_belongs(whole().subset(mask), [0, 1, 2, 3, 4])
 
@@ -498,8 +498,8 @@ def test_over_edges_each_function_does_the_same(slopes):
     positive = BCOO.fromdense(DIRECTED)
     for name in ("laplacian sym", "laplacian rw", "spectral"):
         assert_close(EVERY[name](positive).todense(), np.asarray(EVERY[name](DIRECTED)), ulps=64)
-    assert cf.isolated_nodes(positive).tolist() == cf.isolated_nodes(DIRECTED).tolist()
-    kept = cf.threshold(conn, 0.6)
+    assert cf.graph.isolated_nodes(positive).tolist() == cf.graph.isolated_nodes(DIRECTED).tolist()
+    kept = cf.surgery.threshold(conn, 0.6)
     assert kept.edges == conn.edges  # so that lengths still fit
     assert not kept.weights.all()
 
@@ -517,7 +517,7 @@ def test_the_spectral_radius_of_many_regions_is_that_of_the_matrix():
 
 @pytest.mark.parametrize("name", [*EVERY, "isolated_nodes"])
 def test_each_function_refuses(name):
-    f = {**EVERY, "isolated_nodes": cf.isolated_nodes}[name]
+    f = {**EVERY, "isolated_nodes": cf.graph.isolated_nodes}[name]
     with refuses("`conn` must be square"):
         f(cf.to_sparse(np.ones((2, 3))))
     with refuses(r"`conn` must be square"):
@@ -531,14 +531,26 @@ def test_each_function_refuses(name):
 @pytest.mark.parametrize(
     ("call", "match", "error"),
     [
-        (lambda: cf.threshold(SQUARE), "exactly one of", TypeError),
-        (lambda: cf.threshold(SQUARE, 1.0, keep=0.5), "exactly one of", TypeError),
-        (lambda: cf.threshold(SQUARE, -1.0), "`minimum` must be ≥ 0; it is -1.0", ValueError),
-        (lambda: cf.threshold(SQUARE, np.nan), "`minimum` must be finite", ValueError),
-        (lambda: cf.threshold(SQUARE, SQUARE), r"`minimum` must have shape \(\)", ValueError),
-        (lambda: cf.threshold(SQUARE, keep=0), "`keep` must be a fraction above 0", ValueError),
-        (lambda: cf.threshold(SQUARE, keep=1.5), "`keep` .* not 1.5", ValueError),
-        (lambda: cf.threshold(SQUARE, keep=np.nan), "`keep` .* not nan", ValueError),
+        (lambda: cf.surgery.threshold(SQUARE), "exactly one of", TypeError),
+        (lambda: cf.surgery.threshold(SQUARE, 1.0, keep=0.5), "exactly one of", TypeError),
+        (
+            lambda: cf.surgery.threshold(SQUARE, -1.0),
+            "`minimum` must be ≥ 0; it is -1.0",
+            ValueError,
+        ),
+        (lambda: cf.surgery.threshold(SQUARE, np.nan), "`minimum` must be finite", ValueError),
+        (
+            lambda: cf.surgery.threshold(SQUARE, SQUARE),
+            r"`minimum` must have shape \(\)",
+            ValueError,
+        ),
+        (
+            lambda: cf.surgery.threshold(SQUARE, keep=0),
+            "`keep` must be a fraction above 0",
+            ValueError,
+        ),
+        (lambda: cf.surgery.threshold(SQUARE, keep=1.5), "`keep` .* not 1.5", ValueError),
+        (lambda: cf.surgery.threshold(SQUARE, keep=np.nan), "`keep` .* not nan", ValueError),
         (lambda: cf.normalize(SQUARE, by="rows"), "`by` must be one of 'max', 'row'", ValueError),
         (lambda: cf.laplacian_connectivity(SQUARE, "l1"), "`normalize` must be one", ValueError),
         (lambda: cf.laplacian_connectivity(SQUARE, 1), "`normalize` must be one", ValueError),

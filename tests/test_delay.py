@@ -109,9 +109,9 @@ def test_lengths_where_the_weight_is_0_do_not_matter():
         assert cf.lag_bounds(lengths, (1.0, 2.0), 1.0, weights=0 * MATTER) == (0, 0)
         conn = cf.Connectome(MATTER, lengths)
         np.testing.assert_array_equal(conn.lengths, TRACTS)  # kept as given
-        both = cf.symmetrize(conn)
+        both = cf.surgery.symmetrize(conn)
         assert np.asarray(both.lengths)[edges].tolist() == [30.0, 30.0, 30.0, 80.0]
-        assert cf.threshold(conn, 1.0).weights.tolist()[0] == [0.0, 1.0, 0.0]
+        assert cf.surgery.threshold(conn, 1.0).weights.tolist()[0] == [0.0, 1.0, 0.0]
         assert (
             cf.diagnose(conn, speed=3.0, dt=0.1).codes
             == cf.diagnose(cf.Connectome(MATTER, filled), speed=3.0, dt=0.1).codes

@@ -30,7 +30,7 @@ OMEGA = jnp.asarray(0.3 + 0.05 * RNG.normal(size=N))
 
 
 def pushing(source, target, conn, k):
-    return k * (cf.strength(conn) * target - cf.weighted_sum(conn, source))
+    return k * (cf.graph.strength(conn) * target - cf.weighted_sum(conn, source))
 
 
 def turned(source, target, conn, k):

@@ -30,9 +30,11 @@ ROOMS = {
         "_layout | "
         "_sparse | "
         "_aggregate _connectome | "
-        "_edge_list _graph _laplacian _normalize _surgery _synthetic | "
+        "_edge_list _laplacian _normalize _synthetic | "
         "_files"
     ),
+    "surgery": "_weights",
+    "graph": "_measures",
     "_coupling": "_rule | _custom _kuramoto _linear _sigmoidal _surface",
     "surface": "_cortex",
     "nodes": (

@@ -540,7 +540,7 @@ def test_half_a_matrix_warns_and_is_filled_in(tmp_path):
     ):
         conn = cf.load_connectome(tmp_path / "c.csv")
     assert np.array_equal(conn.weights, half)  # nothing is mended
-    assert np.array_equal(cf.symmetrize(conn).weights, (W + W.T) / 2)
+    assert np.array_equal(cf.surgery.symmetrize(conn).weights, (W + W.T) / 2)
     np.save(tmp_path / "lower.npy", half.T)
     with pytest.warns(UserWarning, match="one triangle"):
         cf.load_connectome(tmp_path / "lower.npy")

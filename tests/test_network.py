@@ -343,7 +343,7 @@ KNOWN = {
     ),
     "of a connectome": lambda: (
         cf.lags(cf.Connectome(CONN, LENGTHS).lengths, 5.0, 0.1),
-        cf.to_sparse(cf.threshold(cf.symmetrize(CONN), keep=0.5)).todense(),
+        cf.to_sparse(cf.surgery.threshold(cf.surgery.symmetrize(CONN), keep=0.5)).todense(),
     ),
     "with bounds": lambda: (
         cf.lags(LENGTHS, 5.0, 0.1),

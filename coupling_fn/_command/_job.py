@@ -251,7 +251,8 @@ def main(arguments: list[str] | None = None) -> None:
         parser.error(" ".join(str(error).split()))
     print(f"{'Connectome' if options.connectome else 'Synthetic connectome'}: {task.connectome}")
     for warning in told:
-        way_out = " The option is --symmetrize." if "cf.symmetrize" in str(warning.message) else ""
+        half = "cf.surgery.symmetrize" in str(warning.message)
+        way_out = " The option is --symmetrize." if half else ""
         print(f"Warning: {warning.message}{way_out}")
     print(f"Target FC: {options.target_fc or f'simulated at k = {task.preset.true_k:g}'}.")
     try:
@@ -323,9 +324,9 @@ def load(options: argparse.Namespace) -> cf.Connectome:
         keys[part] = name or None
     with warnings.catch_warnings():
         if options.symmetrize:
-            warnings.filterwarnings("ignore", ".*cf.symmetrize", UserWarning)
+            warnings.filterwarnings("ignore", ".*cf.surgery.symmetrize", UserWarning)
         connectome = cf.load_connectome(options.connectome, options.lengths, keys=keys)
-    return cf.symmetrize(connectome) if options.symmetrize else connectome
+    return cf.surgery.symmetrize(connectome) if options.symmetrize else connectome
 
 
 def load_fc(path: Path, connectome: cf.Connectome) -> jax.Array:

@@ -1,17 +1,24 @@
-"""Weights as values, dense or sparse: files, surgery, graph measures, and the undelayed weighted sum."""
+"""Weights as values, dense or sparse: files, orientation, scale, and the undelayed weighted sum."""
 
 from ._aggregate import Padded as Padded
 from ._aggregate import as_conn as as_conn
 from ._aggregate import at_edges as at_edges
 from ._aggregate import edgewise as edgewise
 from ._aggregate import in_strength as in_strength
+from ._aggregate import matrix_shape as matrix_shape
 from ._aggregate import padded as padded
 from ._aggregate import prepared as prepared
 from ._aggregate import row_sums as row_sums
+from ._aggregate import stored as stored
 from ._aggregate import weighted as weighted
 from ._aggregate import weighted_sum as weighted_sum
 from ._connectome import Connectome as Connectome
+from ._connectome import Dense as Dense
+from ._connectome import Matrix as Matrix
+from ._connectome import Sparse as Sparse
 from ._connectome import from_source_target as from_source_target
+from ._connectome import reweigh as reweigh
+from ._connectome import weights_of as weights_of
 from ._edge_list import EdgeList as EdgeList
 from ._edge_list import connected_parts as connected_parts
 from ._edge_list import edge_list as edge_list
@@ -21,10 +28,6 @@ from ._edge_list import spectral_radius as spectral_radius
 from ._files import load_connectome as load_connectome
 from ._files import read_matrix as read_matrix
 from ._files import save_connectome as save_connectome
-from ._graph import clustering as clustering
-from ._graph import degree as degree
-from ._graph import modularity as modularity
-from ._graph import strength as strength
 from ._laplacian import laplacian_connectivity as laplacian_connectivity
 from ._layout import make_layout as make_layout
 from ._normalize import normalize as normalize
@@ -39,11 +42,8 @@ from ._sparse import edge_sums as edge_sums
 from ._sparse import edge_values as edge_values
 from ._sparse import over_devices as over_devices
 from ._sparse import pick_edges as pick_edges
+from ._sparse import source_sums as source_sums
 from ._sparse import sparse_from_edges as sparse_from_edges
 from ._sparse import to_sparse as to_sparse
 from ._sparse import with_weights as with_weights
-from ._surgery import isolated_nodes as isolated_nodes
-from ._surgery import symmetrize as symmetrize
-from ._surgery import threshold as threshold
-from ._surgery import without_self_connections as without_self_connections
 from ._synthetic import synthetic_connectome as synthetic_connectome

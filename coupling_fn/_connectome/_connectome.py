@@ -1,6 +1,6 @@
 """The connectome as a value, and the only way in for data of the other orientation.
 
-Functions that change connectomes are in `_surgery.py`, `_normalize.py` and `_laplacian.py`: each takes a
+Functions that change connectomes are in `cf.surgery`, `_normalize.py` and `_laplacian.py`: each takes a
 `Connectome` or bare weights, dense or sparse, with the help of `weights_of` and `reweigh`.
 """
 
@@ -156,7 +156,7 @@ class Connectome(eqx.Module):
 
         Args:
             regions: indices or labels, or a mask as an array of booleans, such as
-                `~cf.isolated_nodes(connectome)`.
+                `~cf.graph.isolated_nodes(connectome)`.
 
         Raises:
             ValueError: if there is no such region, a region is asked for twice, none is left, or a

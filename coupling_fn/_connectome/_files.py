@@ -29,7 +29,8 @@ from ._regions import Origin
 _TRIANGLE = (
     "all its weights are in one triangle of the matrix, as tractography writes them that counts each "
     "tract once: read so, every tract runs in one direction alone. Fill in the other half: "
-    "cf.Connectome(W + W.T, ...), or cf.symmetrize(connectome), which keeps the sum of both directions."
+    "cf.Connectome(W + W.T, ...), or cf.surgery.symmetrize(connectome), which keeps the sum of both "
+    "directions."
 )
 
 

@@ -94,7 +94,7 @@ def diagnose(
         warning: 1 region has no connection, neither in nor out. [isolated]
             where: 2 (A1)
             why: Coupling does not reach an isolated region: at no k does it synchronise with others.
-            1. Leave isolated regions out of the network; cf.isolated_nodes(conn) marks them.
+            1. Leave isolated regions out of the network; cf.graph.isolated_nodes(conn) marks them.
             2. Check whether a threshold or a mask cut them off.
     """
     if not known(conn, lengths, lags, compare_with, params):

@@ -208,7 +208,9 @@ class Context:
             return Cause(
                 "isolated",
                 f"{int(alone.sum())} of {len(alone)} regions have no connection.",
-                ("Leave out those that cf.isolated_nodes(conn) marks, or lower the threshold.",),
+                (
+                    "Leave out those that cf.graph.isolated_nodes(conn) marks, or lower the threshold.",
+                ),
             )
         if parts_apart:
             return Cause(
@@ -239,7 +241,7 @@ class Context:
                 )
         return (
             increase,
-            "Check the topology: cf.isolated_nodes(conn), and whether a few edges have most weight.",
+            "Check the topology: cf.graph.isolated_nodes(conn), and whether few edges have most weight.",
             "Run longer.",
             "Reduce the noise, or the spread of frequencies.",
         )

@@ -198,7 +198,7 @@ def quiet(name: str, x: np.ndarray, dt: float, context: Context) -> Iterator[Fin
             why="Nothing reaches them: no noise, input or coupling."
             if isolated
             else "They rest while others move; their correlations mean nothing.",
-            remedy=("Check cf.isolated_nodes(conn).", "Give noise to every region."),
+            remedy=("Check cf.graph.isolated_nodes(conn).", "Give noise to every region."),
             cause="isolated" if isolated else None,
         )
 

@@ -73,7 +73,8 @@ def _looks_like_something_else(edges: EdgeList, apart: EdgeList) -> Iterator[Fin
             why="A coupling forms the Laplacian from the weights itself."
             + (" With the opposite sign, every neighbour pushes away." if turned else ""),
             remedy=(
-                f"Set the diagonal to 0: cf.without_self_connections({'-L' if turned else 'L'}).",
+                "Set the diagonal to 0: "
+                f"cf.surgery.without_self_connections({'-L' if turned else 'L'}).",
             ),
         )
     yield from _correlations(edges, apart, own)
@@ -102,8 +103,8 @@ def _looks_like_something_else(edges: EdgeList, apart: EdgeList) -> Iterator[Fin
             why="Tractography that counts each tract once writes half of a symmetric matrix. Read as "
             "conn[i, j] from j onto i, every tract runs in one direction alone, and nothing comes back.",
             remedy=(
-                "Fill in the other half: cf.symmetrize(connectome), which halves the weights and takes "
-                "the lengths over, or W + W.T.",
+                "Fill in the other half: cf.surgery.symmetrize(connectome), which halves the weights "
+                "and takes the lengths over, or W + W.T.",
                 "Of a network that is meant to be feedforward, this is no fault.",
             ),
         )
@@ -187,7 +188,7 @@ def _connections(edges: EdgeList, apart: EdgeList) -> Iterator[Finding]:
             **regions(alone, edges.labels),
             why="Coupling does not reach an isolated region: at no k does it synchronise with others.",
             remedy=(
-                "Leave isolated regions out of the network; cf.isolated_nodes(conn) marks them.",
+                "Leave isolated regions out of the network; cf.graph.isolated_nodes(conn) marks them.",
                 "Check whether a threshold or a mask cut them off.",
             ),
         )
@@ -264,7 +265,7 @@ def _self_connections(edges: EdgeList, apart: EdgeList) -> Iterator[Finding]:
         why="Additive coupling then adds k times the weight times a region's own state to its rate of "
         "change; in a connectome, the diagonal mostly counts streamlines within a region.",
         remedy=(
-            "Use cf.without_self_connections(conn), unless the node lacks its own recurrence.",
+            "Use cf.surgery.without_self_connections(conn), unless the node lacks its own recurrence.",
         ),
     )
 

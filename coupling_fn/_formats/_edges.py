@@ -103,7 +103,8 @@ def one_way(graph: Graph) -> tuple[str, ...]:
         return ()
     return (
         "every pair of regions has an edge in one direction alone. If the edges have no direction, add "
-        "the other ones: cf.Connectome(W + W.T, ...), or cf.symmetrize(connectome) at half the weight.",
+        "the other ones: cf.Connectome(W + W.T, ...), or cf.surgery.symmetrize(connectome) at half the "
+        "weight.",
     )
 
 

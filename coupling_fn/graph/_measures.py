@@ -1,4 +1,4 @@
-"""Graph measures of connectomes and functional connectivities.
+"""Graph measures of connectomes and of functional connectivity.
 
 Clustering and communities come from networkx (the extra `coupling_fn[graph]`), and run on the host.
 """
@@ -9,8 +9,22 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.experimental.sparse import BCOO
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
+from .._connectome import (
+    Connectome,
+    Dense,
+    Sparse,
+    SparseConnection,
+    Weights,
+    edge_sums,
+    in_strength,
+    matrix_shape,
+    source_sums,
+    stored,
+    to_sparse,
+    weights_of,
+)
 from .._core import (
     as_float,
     keeps_known,
@@ -20,8 +34,7 @@ from .._core import (
     require_nonnegative,
     require_square,
 )
-from ._aggregate import in_strength, matrix_shape, stored
-from ._sparse import SparseConnection, Weights, edge_sums, source_sums, to_sparse
+from ..surgery._weights import off_diagonal
 
 Direction = Literal["in", "out"]
 
@@ -48,7 +61,7 @@ def degree(conn: Weights, direction: Direction = "in") -> Int[Array, " region"]:
 
     Example:
         >>> conn = jnp.array([[0.0, 2.0, 1.0], [0.0, 0.0, 0.0], [0.0, 3.0, 0.0]])
-        >>> cf.degree(conn).tolist(), cf.degree(conn, "out").tolist()
+        >>> cf.graph.degree(conn).tolist(), cf.graph.degree(conn, "out").tolist()
         ([2, 0, 1], [0, 2, 1])
     """
     conn, axis = _conn(conn), _axis(direction)
@@ -79,7 +92,7 @@ def strength(conn: Weights, direction: Direction = "in") -> Float[Array, " regio
 
     Example:
         >>> conn = jnp.array([[0.0, 2.0, 1.0], [0.0, 0.0, 0.0], [0.0, 3.0, 0.0]])
-        >>> cf.strength(conn).tolist(), cf.strength(conn, "out").tolist()
+        >>> cf.graph.strength(conn).tolist(), cf.graph.strength(conn, "out").tolist()
         ([3.0, 0.0, 3.0], [0.0, 5.0, 1.0])
     """
     axis = _axis(direction)
@@ -115,7 +128,7 @@ def clustering(conn: Weights) -> Float[Array, " region"]:
 
     Example:
         >>> triangle = jnp.ones((3, 3)) - jnp.eye(3)
-        >>> cf.clustering(jnp.pad(triangle, (0, 1))).tolist()  # and a region on its own
+        >>> cf.graph.clustering(jnp.pad(triangle, (0, 1))).tolist()  # and a region on its own
         [1.0, 1.0, 1.0, 0.0]
     """
     networkx, graph, matrix = _graph(conn)
@@ -151,7 +164,7 @@ def modularity(
 
     Example:
         >>> two = jax.scipy.linalg.block_diag(jnp.ones((3, 3)), jnp.ones((2, 2)))
-        >>> value, community = cf.modularity(cf.without_self_connections(two))
+        >>> value, community = cf.graph.modularity(cf.surgery.without_self_connections(two))
         >>> community.tolist(), round(float(value), 3)  # 1 - (6² + 2²) / 8²
         ([0, 0, 0, 1, 1], 0.375)
     """
@@ -210,3 +223,36 @@ def _graph(conn: Any) -> tuple[Any, Any, Any]:
     require_nonnegative("conn", values, hint)
     kind = networkx.DiGraph if directed else networkx.Graph
     return networkx, getattr(networkx, build)(matrix.T, create_using=kind), matrix
+
+
+@keeps_known
+def isolated_nodes(conn: Connectome | Dense | Sparse) -> Bool[Array, " region"]:
+    """Mark the regions that have no connection, neither in nor out.
+
+    Self-connections do not count: a region that is only connected to itself is isolated.
+
+    Args:
+        conn: weights, or a connectome. [any unit]
+
+    Returns:
+        True for each isolated region.
+
+    Raises:
+        ValueError: if the weights are not square or not finite.
+
+    Example:
+        >>> conn = jnp.array([[0.0, 1.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 9.0]])
+        >>> cf.graph.isolated_nodes(conn).tolist()
+        [False, False, True]
+    """
+    linked = off_diagonal(weights_of(conn))
+    if isinstance(linked, SparseConnection):
+        return ~_linked(linked)
+    linked = linked != 0
+    return ~(linked.any(axis=0) | linked.any(axis=1))
+
+
+def _linked(conn: SparseConnection) -> Array:
+    """Mark the regions with a weight other than 0, in or out."""
+    there = (conn.weights != 0).astype(conn.dtype)
+    return (edge_sums(conn, there) + source_sums(conn, there)) > 0

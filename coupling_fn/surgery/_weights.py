@@ -12,8 +12,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jaxtyping import Bool
 
+from .._connectome import (
+    Connectome,
+    Dense,
+    Matrix,
+    Sparse,
+    SparseConnection,
+    reweigh,
+    sparse_from_edges,
+    weights_of,
+    with_weights,
+)
 from .._core import (
     Scalar,
     keeps_known,
@@ -22,8 +32,6 @@ from .._core import (
     require_nonnegative,
     require_shape,
 )
-from ._connectome import Connectome, Dense, Matrix, Sparse, reweigh, weights_of
-from ._sparse import SparseConnection, edge_sums, source_sums, sparse_from_edges, with_weights
 
 
 @overload
@@ -49,7 +57,7 @@ def symmetrize(conn: Connectome | Dense | Sparse) -> Connectome | Matrix | Spars
         ValueError: if the weights are not square or not finite.
 
     Example:
-        >>> cf.symmetrize(jnp.array([[0.0, 3.0], [1.0, 0.0]])).tolist()
+        >>> cf.surgery.symmetrize(jnp.array([[0.0, 3.0], [1.0, 0.0]])).tolist()
         [[0.0, 2.0], [2.0, 0.0]]
     """
     weights = weights_of(conn)
@@ -96,13 +104,13 @@ def without_self_connections(
         ValueError: if the weights are not square or not finite.
 
     Example:
-        >>> cf.without_self_connections(jnp.array([[5.0, 3.0], [1.0, 7.0]])).tolist()
+        >>> cf.surgery.without_self_connections(jnp.array([[5.0, 3.0], [1.0, 7.0]])).tolist()
         [[0.0, 3.0], [1.0, 0.0]]
     """
-    return reweigh(conn, _off_diagonal)
+    return reweigh(conn, off_diagonal)
 
 
-def _off_diagonal(weights: Any) -> Any:
+def off_diagonal(weights: Any) -> Any:
     if isinstance(weights, SparseConnection):
         return with_weights(
             weights, jnp.where(weights.target == weights.source, 0, weights.weights)
@@ -148,9 +156,9 @@ def threshold(
 
     Example:
         >>> conn = jnp.array([[0.0, 3.0], [-4.0, 1.0]])
-        >>> cf.threshold(conn, 3.0).tolist()
+        >>> cf.surgery.threshold(conn, 3.0).tolist()
         [[0.0, 3.0], [-4.0, 0.0]]
-        >>> cf.threshold(conn, keep=1 / 3).tolist()
+        >>> cf.surgery.threshold(conn, keep=1 / 3).tolist()
         [[0.0, 0.0], [-4.0, 0.0]]
     """
     if (minimum is None) == (keep is None):
@@ -183,36 +191,3 @@ def _strong(weights: Array, minimum: Any, keep: Any) -> Array:
         descending = -jnp.sort(-jax.lax.stop_gradient(strength), axis=None)
         lowest = descending[jnp.maximum(count, 1) - 1]
     return jnp.where(strength >= lowest, weights, 0)
-
-
-@keeps_known
-def isolated_nodes(conn: Connectome | Dense | Sparse) -> Bool[Array, " region"]:
-    """Mark the regions that have no connection, neither in nor out.
-
-    Self-connections do not count: a region that is only connected to itself is isolated.
-
-    Args:
-        conn: weights, or a connectome. [any unit]
-
-    Returns:
-        True for each isolated region.
-
-    Raises:
-        ValueError: if the weights are not square or not finite.
-
-    Example:
-        >>> conn = jnp.array([[0.0, 1.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 9.0]])
-        >>> cf.isolated_nodes(conn).tolist()
-        [False, False, True]
-    """
-    linked = _off_diagonal(weights_of(conn))
-    if isinstance(linked, SparseConnection):
-        return ~_linked(linked)
-    linked = linked != 0
-    return ~(linked.any(axis=0) | linked.any(axis=1))
-
-
-def _linked(conn: SparseConnection) -> Array:
-    """Mark the regions with a weight other than 0, in or out."""
-    there = (conn.weights != 0).astype(conn.dtype)
-    return (edge_sums(conn, there) + source_sums(conn, there)) > 0

@@ -1,0 +1,12 @@
+"""Surgery on connectomes: pure functions from weights to weights."""
+
+from ._weights import symmetrize as symmetrize
+from ._weights import threshold as threshold
+from ._weights import without_self_connections as without_self_connections
+
+# What `dir` and `help` show: the public names alone.
+__all__ = [name for name in globals() if not name.startswith("_")]  # pyright: ignore
+
+
+def __dir__() -> list[str]:
+    return __all__
