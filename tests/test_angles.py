@@ -8,7 +8,7 @@ from helpers import assert_close, refuses
 from strategies import directed
 
 import coupling_fn as cf
-from coupling_fn.nodes._angles import wrapped
+from coupling_fn._node import wrapped
 
 N = 4
 CONN = np.asarray(directed(N, N))

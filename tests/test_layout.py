@@ -37,12 +37,10 @@ ROOMS = {
     "graph": "_measures",
     "_coupling": "_rule | _custom _kuramoto _linear _sigmoidal _surface",
     "surface": "_cortex",
-    "nodes": (
-        "_angles _node | "
-        "_chaotic _epileptor _hopf _jansen_rit _linear _phase _quadratic _relaxation "
-        "_wilson_cowan _wong_wang | "
-        "_catalog"
-    ),
+    "_node": "_angles _node",
+    "_neural_masses": "_jansen_rit _wilson_cowan _wong_wang",
+    "_mean_fields": "_quadratic",
+    "nodes": "_chaotic _epileptor _hopf _linear _phase _relaxation | _catalog",
     "noise": "_factor | _coloured _white | _draw | _increments",
     "stimuli": "_time | _stimulus | _pulses _signals",
     "_delays": (

@@ -58,7 +58,15 @@ def lower(function, *args, platforms=PLATFORMS, **given):
 # --- public functions, by the calls that `test_fuzz.py` has -----------------------------------------
 
 # What looks at values has no program: it refuses arrays that are traced, and runs on the host.
-HOST = {"clustering", "modularity", "diagnose", "diagnose_run", "lag_bounds", "to_sparse", "fit"}
+HOST = {
+    "graph.clustering",
+    "graph.modularity",
+    "diagnose",
+    "diagnose_run",
+    "lag_bounds",
+    "to_sparse",
+    "fit",
+}
 
 
 @pytest.mark.every(9)

@@ -28,9 +28,9 @@ from .._core import (
     scan,
 )
 from .._network import Network, Params
+from .._neural_masses import excitatory_rest, inhibitory_rest
 from .._simulate import simulate
 from ..nodes import WongWangExcInhParams, WongWangExcInhState, wong_wang_exc_inh
-from ..nodes._wong_wang import excitatory_rest, inhibitory_rest
 from ..noise._draw import is_noise
 from ._fixed_point import fixed_point_or_nan
 from ._linear import eigenvalue_scale, jacobians

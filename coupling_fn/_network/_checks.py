@@ -26,8 +26,8 @@ from .._core import (
     wider,
 )
 from .._coupling import require_k
+from .._node import TURN
 from ..nodes import Node, catalog
-from ..nodes._angles import TURN
 from ..noise._increments import check_external, noises_of
 from ._fields import NetworkFields
 from ._link import Link

@@ -33,7 +33,7 @@ from .._coupling import (
     messages_of,
 )
 from .._delays import EdgeSplit
-from ..nodes._angles import wrapped
+from .._node import wrapped
 from ._edge_forms import gather_edges, of_stored_edges, sum_edges
 from ._edge_groups import BlockedWeights, DelayedWeights, Tap, grouped
 

@@ -33,8 +33,8 @@ from .._delays import (
     split_edges,
     within_bounds,
 )
+from .._node import wrapped
 from ..nodes import Node
-from ..nodes._angles import wrapped
 from ..noise._draw import restarted_key
 from ..noise._increments import noises_of
 from ._checks import (

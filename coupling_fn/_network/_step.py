@@ -25,7 +25,7 @@ from .._core import (
     require_one_or_each,
     require_shape,
 )
-from ..nodes._angles import wrapped
+from .._node import wrapped
 from ..noise._increments import NoiseIncrement, external_of, noises_of
 from ..stimuli import Time
 from ..stimuli._time import at_time, time_of_step

@@ -1,5 +1,28 @@
 """Node models: the dynamics of one region, with their parameters and states."""
 
+from .._mean_fields import CoombesByrneParams as CoombesByrneParams
+from .._mean_fields import CoombesByrneState as CoombesByrneState
+from .._mean_fields import MontbrioPazoRoxinParams as MontbrioPazoRoxinParams
+from .._mean_fields import MontbrioPazoRoxinState as MontbrioPazoRoxinState
+from .._mean_fields import coombes_byrne as coombes_byrne
+from .._mean_fields import montbrio_pazo_roxin as montbrio_pazo_roxin
+from .._neural_masses import JansenRitParams as JansenRitParams
+from .._neural_masses import JansenRitState as JansenRitState
+from .._neural_masses import ReducedWongWangParams as ReducedWongWangParams
+from .._neural_masses import ReducedWongWangState as ReducedWongWangState
+from .._neural_masses import WendlingParams as WendlingParams
+from .._neural_masses import WendlingState as WendlingState
+from .._neural_masses import WilsonCowanParams as WilsonCowanParams
+from .._neural_masses import WilsonCowanState as WilsonCowanState
+from .._neural_masses import WongWangExcInhParams as WongWangExcInhParams
+from .._neural_masses import WongWangExcInhState as WongWangExcInhState
+from .._neural_masses import jansen_rit as jansen_rit
+from .._neural_masses import reduced_wong_wang as reduced_wong_wang
+from .._neural_masses import wendling as wendling
+from .._neural_masses import wilson_cowan as wilson_cowan
+from .._neural_masses import wong_wang_exc_inh as wong_wang_exc_inh
+from .._node import Node as Node
+from .._node import node as node
 from ._catalog import catalog as catalog
 from ._chaotic import LarterBreakspearParams as LarterBreakspearParams
 from ._chaotic import LarterBreakspearState as LarterBreakspearState
@@ -19,12 +42,6 @@ from ._hopf import StuartLandauParams as StuartLandauParams
 from ._hopf import StuartLandauState as StuartLandauState
 from ._hopf import hopf as hopf
 from ._hopf import stuart_landau as stuart_landau
-from ._jansen_rit import JansenRitParams as JansenRitParams
-from ._jansen_rit import JansenRitState as JansenRitState
-from ._jansen_rit import WendlingParams as WendlingParams
-from ._jansen_rit import WendlingState as WendlingState
-from ._jansen_rit import jansen_rit as jansen_rit
-from ._jansen_rit import wendling as wendling
 from ._linear import HornParams as HornParams
 from ._linear import HornState as HornState
 from ._linear import LinearParams as LinearParams
@@ -34,20 +51,12 @@ from ._linear import ThresholdLinearState as ThresholdLinearState
 from ._linear import horn as horn
 from ._linear import linear as linear
 from ._linear import threshold_linear as threshold_linear
-from ._node import Node as Node
-from ._node import node as node
 from ._phase import KuramotoParams as KuramotoParams
 from ._phase import KuramotoState as KuramotoState
 from ._phase import XYParams as XYParams
 from ._phase import XYState as XYState
 from ._phase import kuramoto as kuramoto
 from ._phase import xy as xy
-from ._quadratic import CoombesByrneParams as CoombesByrneParams
-from ._quadratic import CoombesByrneState as CoombesByrneState
-from ._quadratic import MontbrioPazoRoxinParams as MontbrioPazoRoxinParams
-from ._quadratic import MontbrioPazoRoxinState as MontbrioPazoRoxinState
-from ._quadratic import coombes_byrne as coombes_byrne
-from ._quadratic import montbrio_pazo_roxin as montbrio_pazo_roxin
 from ._relaxation import FitzHughNagumoParams as FitzHughNagumoParams
 from ._relaxation import FitzHughNagumoState as FitzHughNagumoState
 from ._relaxation import Generic2dOscillatorParams as Generic2dOscillatorParams
@@ -57,15 +66,6 @@ from ._relaxation import VanDerPolState as VanDerPolState
 from ._relaxation import fitzhugh_nagumo as fitzhugh_nagumo
 from ._relaxation import generic_2d_oscillator as generic_2d_oscillator
 from ._relaxation import van_der_pol as van_der_pol
-from ._wilson_cowan import WilsonCowanParams as WilsonCowanParams
-from ._wilson_cowan import WilsonCowanState as WilsonCowanState
-from ._wilson_cowan import wilson_cowan as wilson_cowan
-from ._wong_wang import ReducedWongWangParams as ReducedWongWangParams
-from ._wong_wang import ReducedWongWangState as ReducedWongWangState
-from ._wong_wang import WongWangExcInhParams as WongWangExcInhParams
-from ._wong_wang import WongWangExcInhState as WongWangExcInhState
-from ._wong_wang import reduced_wong_wang as reduced_wong_wang
-from ._wong_wang import wong_wang_exc_inh as wong_wang_exc_inh
 
 # What `dir` and `help` show: the public names alone.
 __all__ = [name for name in globals() if not name.startswith("_")]  # pyright: ignore

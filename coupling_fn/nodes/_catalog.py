@@ -1,28 +1,16 @@
-"""The catalog of all node models, collected from the modules of this room."""
+"""The catalog of all node models, collected from this room and those whose nodes it hands out."""
 
-from . import (
-    _chaotic,
-    _epileptor,
-    _hopf,
-    _jansen_rit,
-    _linear,
-    _phase,
-    _quadratic,
-    _relaxation,
-    _wilson_cowan,
-    _wong_wang,
-)
-from ._node import Node
+from .. import _mean_fields, _neural_masses
+from .._node import Node
+from . import _chaotic, _epileptor, _hopf, _linear, _phase, _relaxation
 
 MODULES = (
     _linear,
     _phase,
     _hopf,
     _relaxation,
-    _wilson_cowan,
-    _jansen_rit,
-    _wong_wang,
-    _quadratic,
+    _neural_masses,
+    _mean_fields,
     _epileptor,
     _chaotic,
 )

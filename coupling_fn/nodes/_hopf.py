@@ -6,7 +6,7 @@ import equinox as eqx
 from jax import Array
 
 from .._core import PerTarget, Scalar, parameter
-from ._node import node
+from .._node import node
 
 
 class HopfState(NamedTuple):

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from .._core import PerTarget, Scalar, parameter
-from ._node import node
+from .._node import node
 
 
 class LinearState(NamedTuple):

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from .._core import PerTarget, Scalar, parameter
-from ._node import node
+from .._node import node
 
 TURN = (0.0, 2 * 3.141592653589793)
 

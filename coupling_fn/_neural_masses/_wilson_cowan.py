@@ -7,7 +7,7 @@ import jax
 from jax import Array
 
 from .._core import PerTarget, Scalar, parameter
-from ._node import node
+from .._node import node
 
 
 class WilsonCowanState(NamedTuple):

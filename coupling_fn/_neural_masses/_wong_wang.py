@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from .._core import PerTarget, Scalar, parameter
-from ._node import node
+from .._node import node
 
 # The coefficients of the even part of x / (1 - exp(-x)) in powers of x^2, B_2n / (2n)!, with the
 # Bernoulli numbers B_2n.

@@ -1,0 +1,11 @@
+"""Mean fields of spiking neurons, derived from the equations of one neuron.
+
+The public names are those of `cf.nodes`.
+"""
+
+from ._quadratic import CoombesByrneParams as CoombesByrneParams
+from ._quadratic import CoombesByrneState as CoombesByrneState
+from ._quadratic import MontbrioPazoRoxinParams as MontbrioPazoRoxinParams
+from ._quadratic import MontbrioPazoRoxinState as MontbrioPazoRoxinState
+from ._quadratic import coombes_byrne as coombes_byrne
+from ._quadratic import montbrio_pazo_roxin as montbrio_pazo_roxin
