@@ -6,6 +6,7 @@ import inspect
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -93,11 +94,16 @@ NAMESPACES = [room for room in ROOMS if not room.startswith("_")]
 LONGEST, MOST_MODULES, LONGEST_PAGE = 400, 13, 100
 
 
+@cache
 def imports(path):
-    """Yield what a module imports from the package: `(room or None, module or None, name)`.
+    """Return what a module imports from the package: `(room or None, module or None, name)`.
 
     The room is None for its own, and the module is None where the way in is the room itself.
     """
+    return tuple(_imports(path))
+
+
+def _imports(path):
     for statement in ast.walk(ast.parse(path.read_text())):
         if isinstance(statement, ast.Import):
             assert not any(a.name.startswith("coupling_fn.") for a in statement.names)

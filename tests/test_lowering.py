@@ -69,7 +69,7 @@ HOST = {
 }
 
 
-@pytest.mark.every(9)
+@pytest.mark.every(19)
 @pytest.mark.parametrize("name", sorted(CALLS))
 def test_public_functions_lower(name):
     call = used(name) if name in USED else attrgetter(name)(cf)
@@ -326,7 +326,7 @@ FEATURES = {
 }
 
 
-@pytest.mark.every(7)
+@pytest.mark.every(13)
 @pytest.mark.parametrize("name", FEATURES)
 def test_features_lower(name):
     """With a gradient, for several k at once."""
@@ -338,7 +338,7 @@ def test_features_lower(name):
     lower(lambda k: jax.vmap(jax.value_and_grad(total))(k * MANY), GIVEN[0])
 
 
-@pytest.mark.every(7)
+@pytest.mark.every(13)
 @pytest.mark.parametrize("lags", ["mixed", "no", "far"])
 @pytest.mark.parametrize("rule", ["dense", "sparse"])
 def test_nodes_over_devices_lower(rule, lags):
@@ -384,7 +384,7 @@ ANALYSES = {
 }
 
 
-@pytest.mark.every(5)
+@pytest.mark.every(9)
 @pytest.mark.parametrize("name", ANALYSES)
 @pytest.mark.parametrize("lags", ["mixed", "no"])
 def test_analyses_lower(name, lags):
@@ -480,7 +480,7 @@ class Lowered(Exception):
     """The program of a fit was lowered, and is not to be run."""
 
 
-@pytest.mark.every(4)
+@pytest.mark.every(7)
 @pytest.mark.parametrize("name", FITS)
 def test_fits_lower(monkeypatch, name):
     (module, place), call = FITS[name]
