@@ -97,6 +97,8 @@ from ._network import load_state as load_state
 from ._network import save_params as save_params
 from ._network import save_state as save_state
 from ._network import vector_field as vector_field
+from ._plasticity import Adapted as Adapted
+from ._plasticity import adapt as adapt
 from ._simulate import shard as shard
 from ._simulate import simulate as simulate
 

@@ -227,6 +227,7 @@ CALLS = {
     },
     "Params": {"noise": 0.1, "lengths": LENGTHS, "speed": 3.0},
     "simulate": {**WORK, "steps": 4, "every": 2, "derivative": "reverse"},
+    "adapt": {**WORK, "steps": 4, "rule": lambda p, x: p, "stretch": 2},
     "fit": {
         "loss": lambda p: jnp.sum((p["x"] - 1.0) ** 2),
         "params": {"x": jnp.asarray(X)},

@@ -53,6 +53,7 @@ ROOMS = {
         "_files _vector_field"
     ),
     "_simulate": "_clock _finite _records _shard _stepwise | _blocked | _simulate",
+    "_plasticity": "_adapt",
     "_signals": "_series | _analytic _average _cleaning _filter _spectrum",
     "_connectivity": "_coherence _correlation _phases | _envelopes _partial",
     "_states": "_avalanches _complexity _kmeans _leading _sequences | _ignition",

@@ -286,6 +286,18 @@ def solver(k):
     return cf.vector_field(net, params)(0.0, cf.nodes.LinearState(GIVEN[2]), None)
 
 
+def plastic(k):
+    """Let k grow with what the regions do."""
+    net = cf.Network(cf.nodes.linear, 1.0)
+    params = cf.Params(cf.nodes.LinearParams(a=-0.5), cf.AdditiveCoupling(W, k))
+    state = net.init(cf.nodes.LinearState(GIVEN[2]), params)
+
+    def rule(p, x):
+        return eqx.tree_at(lambda p: p.coupling.k, p, p.coupling.k + x.mean())
+
+    return cf.adapt(net, state, params, 8, rule=rule, stretch=4, record="x").params.coupling.k
+
+
 def transformed(k):
     positive, same = cf.transforms.positive(), cf.transforms.identity()
     return positive.inverse(positive.forward(k)), same.forward(k)
@@ -320,6 +332,7 @@ FEATURES = {
     "FC of a run in parts": online_fc,
     "weighted objective": mixed_objective,
     "vector field": solver,
+    "plasticity": plastic,
     "transforms": transformed,
     "sweep": lambda k: cf.sweep(lambda k: hopf(k)[1].x, k * MANY, chunk=2, progress=False),
     "minibatches": lambda k: cf.minibatches(k * MANY, size=2, key=jax.random.key(0))(1),
@@ -516,7 +529,16 @@ def test_the_spectral_radius_of_traced_weights_does_not_lower_for_a_tpu():
 
 # Public names without a program: types that hold something, and what reads or writes files, or words.
 NO_PROGRAM = {
-    *("Interrupted", "Coupling", "Finding", "Report", "State", "VectorField", "SparseConnection"),
+    *(
+        "Adapted",
+        "Interrupted",
+        "Coupling",
+        "Finding",
+        "Report",
+        "State",
+        "VectorField",
+        "SparseConnection",
+    ),
     *("BalancedInhibition", "Bifurcation", "Jacobians", "Bootstrap", "FitResult", "KSearch"),
     *("LogDensity", "Minibatches", "ProfileLikelihood", "Starts", "Uncertainty"),
     *("noise.Coloured", "noise.White", "observe.BalloonState", "observe.KernelState"),
