@@ -60,6 +60,12 @@ class Cohort(eqx.Module):
         return jax.tree.map(lambda x: x[rows], self.data)
 
 
+def require_cohort(cohort: Any) -> None:
+    """Refuse anything but a cohort."""
+    if not isinstance(cohort, Cohort):
+        raise TypeError(f"`cohort` must come from cf.cohort.stack, not {in_short(cohort)}.")
+
+
 def stack(subjects: Mapping[str, PyTree]) -> Cohort:
     """Stack what is known of each subject into one pytree with an axis of subjects.
 
