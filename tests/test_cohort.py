@@ -419,6 +419,22 @@ def left_out(penalty):
     return found
 
 
+def test_a_penalty_at_an_end_of_those_given_is_said():
+    small, large = fit_lines(penalty=[500.0, 1e4]), fit_lines(penalty=[1e-3, 1e-2])
+    assert str(small).endswith("it is the smallest that was given, and a smaller one may be better")
+    assert str(large).endswith("it is the largest that was given, and a larger one may be better")
+    assert str(fit_lines(penalty=[0.5, 4.0, 30.0, np.inf])).endswith("leaving subjects out")
+
+
+def test_a_table_in_a_cohort_is_refused_since_its_labels_would_be_lost():
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame(W, [*"abc"], [*"abc"])
+    with refuses(
+        r"`subjects\['a'\]\['sc'\]` must be an array, not DataFrame.*load_connectome", TypeError
+    ):
+        cf.cohort.stack({"a": {"sc": table}})
+
+
 def test_the_penalty_is_the_one_that_predicts_subjects_left_out_best():
     penalties = [0.5, 4.0, 30.0, np.inf]
     found = fit_lines(penalty=penalties)

@@ -96,6 +96,14 @@ class CohortFit(eqx.Module):
             ) from error
         return pandas.DataFrame(self.to_dict()).set_index("id")
 
+    def _end(self) -> str:
+        """Say whether the penalty is at an end of those that it was chosen from."""
+        if len(self.penalties) > 1 and self.penalty == self.penalties[-1]:
+            return "; it is the smallest that was given, and a smaller one may be better"
+        if len(self.penalties) > 1 and self.penalty == self.penalties[0] != np.inf:
+            return "; it is the largest that was given, and a larger one may be better"
+        return ""
+
     def __str__(self) -> str:
         columns = self.to_dict()
         lines = []
@@ -112,7 +120,7 @@ class CohortFit(eqx.Module):
             ]
             lines.append("  ".join([id, *numbers, f"loss {self.loss[i]:.4g}"]))
         if len(self.penalties):
-            lines.append(f"penalty {self.penalty:.4g}, chosen by leaving subjects out")
+            lines.append(f"penalty {self.penalty:.4g}, chosen by leaving subjects out{self._end()}")
         return "\n".join(lines)
 
 

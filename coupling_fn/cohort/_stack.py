@@ -116,6 +116,12 @@ def _as_numbers(id: str, subject: PyTree) -> PyTree:
             raise TypeError(
                 f"`{name}` is traced: call `stack` outside of `jit`, `vmap` and `grad`."
             )
+        if hasattr(x, "columns") and hasattr(x, "to_numpy"):
+            raise TypeError(
+                f"`{name}` must be an array, not {type(x).__name__}, whose labels nobody would compare: "
+                "cf.load_connectome takes a table of weights with its labels, and table.to_numpy() is "
+                "the array alone."
+            )
         made = x if isinstance(x, jax.Array) else np.asarray(x)
         if is_key(made):
             raise TypeError(
