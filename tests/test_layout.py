@@ -76,7 +76,7 @@ ROOMS = {
         "_fit | "
         "_find_k _least_squares _profile_likelihood _resampling _uncertainty"
     ),
-    "cohort": "_stack | _squares | _pooling _result | _fit | _reliability",
+    "cohort": "_stack | _squares | _pooling _descent _result | _fit _fit_loss | _reliability",
     "_diagnose": (
         "_dimensions _report _signals | "
         "_lengths _orientation _rule _weights | "

@@ -432,6 +432,10 @@ def misfits(p, level):
     return residuals(p) - level
 
 
+def squared(p, level):
+    return jnp.sum(misfits(p, level) ** 2)
+
+
 def decay(p):
     return p["b"] * jnp.exp(-p["k"] * T) - jnp.exp(-T)
 
@@ -481,6 +485,10 @@ FITS = {
     "cohort": (
         (_squares, "_factors"),
         lambda: cf.cohort.fit(misfits, AT, COHORT, where=BOTH, chunk=2),
+    ),
+    "losses of a cohort": (
+        (_squares, "_losses"),
+        lambda: cf.cohort.fit_loss(squared, AT, COHORT, where=BOTH, chunk=2, steps=50),
     ),
     "uncertainty of a loss": (
         (_uncertainty, "_hessian"),

@@ -335,5 +335,8 @@ def load_fc(path: Path, connectome: cf.Connectome) -> jax.Array:
     fc = read_matrix(path, "functional connectivity", names, connectome.labels or ())
     fc = require_fc(str(path), jnp.asarray(fc, float), len(connectome))
     if not (jnp.abs(fc) <= 1).all():
-        raise ValueError(f"{path} must hold correlations, from -1 to 1; some are beyond.")
+        raise ValueError(
+            f"{path} must hold correlations, from -1 to 1; some are beyond. If they are Fisher's z, "
+            "take tanh of them."
+        )
     return fc

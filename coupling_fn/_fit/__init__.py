@@ -5,6 +5,7 @@ from ._curvature import judge as judge
 from ._derivatives import DERIVATIVES as DERIVATIVES
 from ._derivatives import Derivative as Derivative
 from ._derivatives import reads_pairs as reads_pairs
+from ._derivatives import value_and_gradient as value_and_gradient
 from ._derivatives import value_and_jacobian as value_and_jacobian
 from ._find_k import KSearch as KSearch
 from ._find_k import find_k as find_k
@@ -19,6 +20,7 @@ from ._leaves import at_least_one as at_least_one
 from ._leaves import fitted_leaves as fitted_leaves
 from ._leaves import flatten as flatten
 from ._leaves import is_float as is_float
+from ._leaves import one_float as one_float
 from ._leaves import told as told
 from ._leaves import unflatten as unflatten
 from ._leaves import widest as widest
