@@ -74,6 +74,7 @@ ROOMS = {
         "_fit | "
         "_find_k _least_squares _profile_likelihood _resampling _uncertainty"
     ),
+    "_evolution": "_method | _generations | _evolve",
     "cohort": "_stack | _squares | _pooling _result | _fit | _reliability",
     "_diagnose": (
         "_dimensions _report _signals | "
