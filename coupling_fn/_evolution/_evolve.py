@@ -168,9 +168,7 @@ def evolve(
 
     watch = Watch(len(origins[0]), retries, patience, tolerance)
     trial = Trial(loss, fitted)
-    search = Evolution(
-        trial, made, start, origins, spread, searching, generations, watch, callback
-    )
+    search = Evolution(trial, made, start, origins, spread, searching, generations, watch, callback)
     disk = None if save is None else Disk(Path(save), search)
     if disk is not None:
         disk.resume(search)

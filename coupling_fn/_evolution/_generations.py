@@ -22,8 +22,8 @@ from .._core import (
     write_checkpoint,
 )
 from .._fit import (
-    Fitted,
     FitResult,
+    Fitted,
     Unconstrained,
     flatten,
     one_float,
@@ -172,9 +172,7 @@ class Evolution:
         if not many:
             losses, path = losses[:, 0], [x[:, 0] for x in path]
         failures = self.watch.failures.tolist()
-        return result_of(
-            self.trial.fitted, many, losses[..., None], path, failures, self.stopped
-        )
+        return result_of(self.trial.fitted, many, losses[..., None], path, failures, self.stopped)
 
     def _call_back(self, row: Row) -> None:
         if self.callback is None or np.isnan(row.losses).all():
@@ -228,7 +226,9 @@ def ask(
 
 
 @eqx.filter_jit
-def tell(method: Method, key: Array, asked: Asked, losses: Float[ArrayLike, "start member"]) -> PyTree:
+def tell(
+    method: Method, key: Array, asked: Asked, losses: Float[ArrayLike, "start member"]
+) -> PyTree:
     """Return the states that know the losses; a start of which none is finite is not told."""
     _, _, telling = _three(key)
     losses = jnp.asarray(losses, asked.members.dtype)
@@ -297,7 +297,10 @@ class Disk:
         traced, self.like = jax.make_jaxpr(two, return_shape=True)(arrays)
         numbers = (arrays, evolution.origins, evolution.spread, evolution.key, method.population)
         self.marks = fingerprint(
-            "loss or method", traced, "params, transforms, starts, spread, population or key", numbers
+            "loss or method",
+            traced,
+            "params, transforms, starts, spread, population or key",
+            numbers,
         )
 
     def resume(self, evolution: Evolution) -> None:
@@ -324,7 +327,9 @@ class Disk:
         leaves = [np.stack(x) for x in zip(*(row.leaves for row in rows), strict=True)]
         arrays = as_arrays("state", states)
         arrays |= {f"path_{i}": x for i, x in enumerate(leaves)}
-        arrays |= {name: np.stack([getattr(row, name) for row in rows]) for name in ("losses", "failed")}
+        arrays |= {
+            name: np.stack([getattr(row, name) for row in rows]) for name in ("losses", "failed")
+        }
         write_checkpoint(self.file, arrays, self.marks)
         self._forget(len(rows) - 1)
 

@@ -82,7 +82,9 @@ def method_of(method: Callable[..., Any] | None, population: int, length: int) -
             ) from error
         method = CMA_ES
     if not callable(method):
-        raise TypeError(f"`method` must be a class of evosax.algorithms, or a function, not {method!r}.")
+        raise TypeError(
+            f"`method` must be a class of evosax.algorithms, or a function, not {method!r}."
+        )
     made = _made if isinstance(method, Hashable) else _made.__wrapped__
     return made(method, population, length, jnp.result_type(float))
 
