@@ -38,7 +38,7 @@ def test_trade_offs_between_two_losses():
     assert len(front.F) > 20
     assert np.abs(np.sqrt(front.F).sum(1) - 1.0).max() < 0.05
     assert front.X[:, 0].min() < 0.1 and front.X[:, 0].max() > 0.9
-    assert np.abs(front.X[:, 1]).max() < 0.3  # of 3: where one loss is 0, the other is flat in y
+    assert np.abs(front.X[:, 1]).max() < 0.3  # they are drawn from -3 to 3
 
 
 def test_simulation_based_inference(tmp_path, monkeypatch):
