@@ -131,9 +131,9 @@ def evolve(
         >>> t = jnp.arange(0.0, 100.0)
         >>> def crossings(p):
         ...     x = jnp.sin(p["rate"] * t + 0.1)
-        ...     return jnp.sum(x[1:] * x[:-1] < 0)
+        ...     return jnp.sum(jnp.where(x[1:] * x[:-1] < 0, 1.0, 0.0))
         >>> def loss(p):
-        ...     return jnp.abs(crossings(p) - 20) + 0.0 * p["rate"]
+        ...     return jnp.abs(crossings(p) - 20.0)
         >>> result = cf.evolve(
         ...     loss,
         ...     {"rate": jnp.asarray(0.1)},
