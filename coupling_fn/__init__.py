@@ -68,6 +68,7 @@ from ._diagnose import Report as Report
 from ._diagnose import check_units as check_units
 from ._diagnose import diagnose as diagnose
 from ._diagnose import diagnose_run as diagnose_run
+from ._evolution import evolve as evolve
 from ._fit import Bootstrap as Bootstrap
 from ._fit import FitResult as FitResult
 from ._fit import KSearch as KSearch

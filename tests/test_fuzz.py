@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import jaxtyping
 import numpy as np
 import pytest
+from helpers import Compass
 
 import coupling_fn as cf
 
@@ -237,6 +238,20 @@ CALLS = {
         "tolerance": 0.1,
         "retries": 3,
         "derivative": "reverse",
+    },
+    "evolve": {
+        "loss": lambda p: jnp.sum((p["x"][:2] - 1.0) ** 2),
+        "params": {"x": jnp.asarray(X[:2])},
+        "where": lambda p: p["x"],
+        "key": jax.random.key(0),
+        "method": Compass,
+        "population": 5,
+        "generations": 2,
+        "spread": 0.5,
+        "patience": 2,
+        "tolerance": 0.1,
+        "retries": 3,
+        "chunk": 2,
     },
     "critical_k": {"net": REST[0], "params": REST[1], "x0": REST[2], "low": 0.001, "high": 9.0},
     "bifurcation": {"net": REST[0], "params": REST[1], "x0": REST[2], "start": 0.001, "end": 9.0},

@@ -77,6 +77,7 @@ ROOMS = {
         "_find_k _least_squares _profile_likelihood _resampling _uncertainty"
     ),
     "cohort": "_stack | _squares | _pooling _descent _result | _fit _fit_loss | _reliability",
+    "_evolution": "_method | _generations | _evolve",
     "_diagnose": (
         "_dimensions _report _signals | "
         "_lengths _orientation _rule _weights | "

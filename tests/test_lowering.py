@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers import Compass
 from test_fuzz import CALLS, USED, used
 from test_layout import handed_out
 
@@ -66,6 +67,7 @@ HOST = {
     "lag_bounds",
     "to_sparse",
     "fit",
+    "evolve",
 }
 
 
@@ -465,6 +467,12 @@ FITS = {
     "find_k": (
         (_sweep, "_batch"),
         lambda: cf.find_k(run_of_k, FC, ks=MANY, progress=False),
+    ),
+    "evolve": (
+        (_sweep, "_batch"),
+        lambda: cf.evolve(
+            misfit, AT, where=BOTH, key=KEY, method=Compass, generations=1, progress=False
+        ),
     ),
     "sweep over devices": (
         (_sweep, "_batch"),
