@@ -66,6 +66,7 @@ HOST = {
     "lag_bounds",
     "to_sparse",
     "fit",
+    "observe.to_frame",
 }
 
 

@@ -233,7 +233,8 @@ def draw(path: Path, task: Task, solution: Solution) -> None:
     apart = max(1, x.shape[1] // 12)
     stretch = x[: min(200, len(x) // RUNS), ::apart]
     times = task.net.dt * steps_per_sample(task) * np.arange(1, len(stretch) + 1)
-    cf.plot.signals(times, stretch, signals, labels and labels[::apart])
+    names = labels or [str(region) for region in range(x.shape[1])]
+    cf.plot.signals(times, stretch, signals, names[::apart])
     signals.set(title=f"Signals of 1 in {apart} regions" if apart > 1 else "Signals")
     figure.savefig(path, dpi=90)
 
