@@ -10,7 +10,7 @@ from jaxtyping import Bool, Num
 from .._core import require_shape
 from ._canvas import ACCENT, NOTHING, Axes, legend_above, on_axes
 
-Contours = Mapping[str, tuple[Num[ArrayLike, "k speed"], Sequence[float]]]
+Contours = Mapping[str, tuple[Num[ArrayLike, "k speed"], Sequence[int | float]]]
 
 
 def heat_map(
