@@ -80,6 +80,9 @@ def test_what_cannot_be_a_frame_is_refused():
         cf.observe.to_frame(X[:, 0], 1.0, LABELS)
     with refuses("no quantity in `units` 'rate'; there are: E"):
         cf.observe.to_frame({"E": X}, 1.0, units={"rate": "kHz"})
+    for units in (3, {"E": 3}):
+        with refuses("`units` must be a string, or strings by quantity", TypeError):
+            cf.observe.to_frame({"E": X}, 1.0, units=units)
     with refuses("`record` must be real", TypeError):
         cf.observe.to_frame(1j * X, 1.0)
     with refuses("`dt` must be positive"):

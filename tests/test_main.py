@@ -69,7 +69,7 @@ def test_it_writes_a_result_and_a_picture(monkeypatch, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("labels", [None, [f"area {i}" for i in range(30)]])
-def test_the_report_has_the_labels_of_the_connectome(labels, monkeypatch):
+def test_the_report_has_the_labels_of_the_connectome(labels, monkeypatch, tmp_path):
     figures = []
     monkeypatch.setattr(
         "matplotlib.figure.Figure.savefig", lambda self, *_, **__: figures.append(self)
@@ -79,7 +79,13 @@ def test_the_report_has_the_labels_of_the_connectome(labels, monkeypatch):
     task = job.Task(connectome, job.PRESETS["hopf"], None, net, params, 2000.0, 0)
     x, ks = np.random.default_rng(0).normal(size=(640, 30)), np.array([0.1, 0.2])
     search = cf.KSearch(0.1, (0.1, 0.2), (), ks, ("working range",) * 2, *[ks] * 6, fit=None)
-    job.draw("", task, job.Solution(np.corrcoef(x.T), search, x, {"fc_correlation": 0.5}))
+    job.draw(
+        tmp_path / "report.png",
+        task,
+        job.Solution(
+            jnp.asarray(np.corrcoef(x.T)), search, jnp.asarray(x), {"fc_correlation": 0.5}
+        ),
+    )
     target, simulated, _, signals, *_ = figures[0].axes
     names = labels or [*map(str, range(30))]
     assert [t.get_text() for t in signals.get_yticklabels()] == names[::2]

@@ -39,7 +39,8 @@ def to_frame(
         ValueError: if a part of the record is not (time, region) or (time,), parts are of different
             lengths, there is not one label per region, a label comes twice, or `units` names no
             quantity of the record.
-        TypeError: if the record does not hold real numbers, or is traced.
+        TypeError: if the record does not hold real numbers or is traced, or labels or units are no
+            strings.
         ImportError: if pandas is missing.
 
     Example:
@@ -58,6 +59,9 @@ def to_frame(
     parts = _parts(record)
     require_positive_number("dt", dt, "ms")
     labels = _labels(labels, max(x.shape[1] if x.ndim == 2 else 0 for x in parts.values()))
+    written = list(units.values()) if isinstance(units, Mapping) else [units or ""]
+    if not all(isinstance(unit, str) for unit in written):
+        raise TypeError(f"`units` must be a string, or strings by quantity; got {units!r}.")
     if isinstance(units, Mapping):
         require_names("quantity in `units`", units, [name for name in parts if name])
     columns: dict[str, np.ndarray] = {}
