@@ -140,6 +140,8 @@ CALLS = {
         "polarity": "both",
     },
     "observe.lempel_ziv_complexity": {"signals": SIGNALS, "threshold": "median"},
+    "observe.arrival_times": {"signals": SIGNALS, "dt": 1.0, "onset": 20.0, "fraction": 0.4},
+    "observe.to_frame": {"record": SIGNALS, "dt": 1.0, "labels": ["a", "b", "c"]},
     "observe.kmeans": {
         "patterns": SIGNALS,
         "states": 2,

@@ -54,11 +54,11 @@ ROOMS = {
     ),
     "_simulate": "_clock _finite _records _shard _stepwise | _blocked | _simulate",
     "_plasticity": "_adapt",
-    "_signals": "_series | _analytic _average _cleaning _filter _spectrum",
+    "_signals": "_series | _analytic _arrival _average _cleaning _filter _spectrum",
     "_connectivity": "_coherence _correlation _phases | _envelopes _partial",
     "_states": "_avalanches _complexity _kmeans _leading _sequences | _ignition",
     "observe": (
-        "_balloon_params _fc_objectives _fcd_objectives _moments _sensors _synchrony | "
+        "_balloon_params _fc_objectives _fcd_objectives _frames _moments _sensors _synchrony | "
         "_bold _fc_residuals _kernels | "
         "_objectives"
     ),
@@ -87,7 +87,9 @@ ROOMS = {
         "_symptoms | "
         "_after"
     ),
-    "plot": "_canvas | _matrices _searches _signals",
+    "plot": (
+        "_canvas | _labels | _groups | _brain _cohort _evoked _heat_map _matrices _searches _signals"
+    ),
     "_command": "_presets | _options | _job",
 }
 FLOORS = {room: [floor.split() for floor in floors.split("|")] for room, floors in ROOMS.items()}

@@ -68,6 +68,7 @@ HOST = {
     "to_sparse",
     "fit",
     "evolve",
+    "observe.to_frame",
 }
 
 
