@@ -126,3 +126,13 @@ def test_too_few_regions(n):
 def test_a_number_of_regions_is_whole():
     with refuses("`regions` must be a whole number, not 5.0", TypeError):
         cf.synthetic_connectome(5.0, KEY)
+
+
+def test_lengths_are_distances_between_the_centres_with_a_bend():
+    conn = cf.synthetic_connectome(9, KEY)
+    places = np.asarray(conn.centres)
+    for i in range(9):
+        for j in range(i):
+            distance = np.sqrt(((places[i] - places[j]) ** 2).sum())
+            assert 1.05 * distance <= conn.lengths[i, j] - 10 <= 1.25 * distance
+    assert (places[:4, 0] < 0).all() and (places[4:8, 0] > 0).all() and places[8, 0] == 0

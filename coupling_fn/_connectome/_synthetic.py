@@ -46,7 +46,8 @@ def synthetic_connectome(regions: int, key: PRNGKeyArray, symmetric: bool = True
             has its own, off by a factor of about 1.6. Both directions always have the same length.
 
     Returns:
-        Weights [1], lengths [mm] and labels ("L.R01", "R.R01", "M.R01"); the diagonals are 0.
+        Weights [1], lengths [mm], labels ("L.R01", "R.R01", "M.R01") and centres [mm], whose axes point
+        to the right, to the front and upwards; the diagonals are 0.
 
     Raises:
         ValueError: if `regions` is below 2.
@@ -67,12 +68,13 @@ def synthetic_connectome(regions: int, key: PRNGKeyArray, symmetric: bool = True
     regions = as_count("regions", regions)
     if regions < 2:
         raise ValueError(f"`regions` must be 2 or more, one per hemisphere, not {regions}.")
-    weights, lengths = _weights_and_lengths(regions, key, symmetric)
-    return Connectome(weights, lengths, _labels(regions))
+    weights, lengths, places = _synthetic(regions, key, symmetric)
+    return Connectome(weights, lengths, _labels(regions), places)
 
 
 @functools.partial(jax.jit, static_argnames=("n", "symmetric"))
-def _weights_and_lengths(n: int, key: PRNGKeyArray, symmetric: bool) -> tuple[Array, Array]:
+def _synthetic(n: int, key: PRNGKeyArray, symmetric: bool) -> tuple[Array, Array, Array]:
+    """Return weights, lengths and centres."""
     places_key, bend_key, weights_key, direction_key = jax.random.split(key, 4)
     places = _places(n, places_key)
     apart = ((places[:, None, :] - places[None, :, :]) ** 2).sum(axis=2)
@@ -89,7 +91,7 @@ def _weights_and_lengths(n: int, key: PRNGKeyArray, symmetric: bool) -> tuple[Ar
     weights = _symmetric(jnp.exp(log + _HOMOTOPIC * mirror))
     if not symmetric:
         weights = weights * jnp.exp(_DIRECTION * jax.random.normal(direction_key, (n, n)))
-    return weights / weights.max(), lengths
+    return weights / weights.max(), lengths, places
 
 
 def _places(n: int, key: PRNGKeyArray) -> Float[Array, "region 3"]:
