@@ -20,6 +20,8 @@ from .._connectivity import ledoit_wolf_shrinkage as ledoit_wolf_shrinkage
 from .._connectivity import partial_correlation as partial_correlation
 from .._connectivity import phase_locking_value as phase_locking_value
 from .._connectivity import weighted_phase_lag_index as weighted_phase_lag_index
+from .._measure import Measured as Measured
+from .._measure import Measurement as Measurement
 from .._signals import BANDS as BANDS
 from .._signals import amplitude_envelope as amplitude_envelope
 from .._signals import analytic_signal as analytic_signal
@@ -80,6 +82,13 @@ from ._objectives import lagged_covariance_distance as lagged_covariance_distanc
 from ._objectives import phase_locking_distance as phase_locking_distance
 from ._objectives import power_spectrum_distance as power_spectrum_distance
 from ._objectives import weighted_objective as weighted_objective
+from ._running import Averaged as Averaged
+from ._running import AverageState as AverageState
+from ._running import RunningMoments as RunningMoments
+from ._running import Sampled as Sampled
+from ._running import Sensors as Sensors
+from ._running_bold import BalloonBold as BalloonBold
+from ._running_bold import KernelBold as KernelBold
 from ._sensors import load_lead_field as load_lead_field
 from ._sensors import sensor_signals as sensor_signals
 from ._synchrony import chance_synchrony as chance_synchrony
