@@ -200,7 +200,7 @@ def simulate(
     if measuring is not None:
         measuring.timing(options)
     if save is None:
-        result = _simulate(step, begun, params, options)
+        result: tuple[Any, Any] = _simulate(step, begun, params, options)
     else:
         if traced(step, state, params) or checkpoint is not None:
             raise ValueError(

@@ -10,7 +10,15 @@ import numpy as np
 from jax import Array
 from jaxtyping import Float
 
-from .._core import SCHEMES, Scalar, as_float, require_choice, require_one_or_each, require_positive
+from .._core import (
+    SCHEMES,
+    Scalar,
+    as_float,
+    require_choice,
+    require_finite,
+    require_one_or_each,
+    require_positive_number,
+)
 from .._measure import Measurement
 from .._signals import warn_of_seconds
 from ._balloon_params import BalloonParams
@@ -35,6 +43,13 @@ class _Bold(Measurement):
             raise ValueError(
                 f"`period` of {kind} must be the time from one sample to the next, TR."
             )
+        for name in ("rest", "scale"):
+            value = getattr(self, name)
+            require_finite(name, value)
+            if value.ndim > 1:
+                raise ValueError(
+                    f"`{name}` must be one number or one per region; its shape is {value.shape}."
+                )
         if self.period < SHORTEST_TR:
             warn_of_seconds("period", self.period, SHORTEST_TR, "a TR", stacklevel=4)
 
@@ -180,7 +195,7 @@ class KernelBold(_Bold):
                 "`kernel` must be a function of the time since the activity, not "
                 f"{type(self.kernel).__name__}: give the values of an array to `bold_from_kernel`."
             )
-        require_positive("length", self.length, "ms")
+        require_positive_number("length", self.length, "ms")
 
     def prepared(self, dt, part):
         """Return this with the kernel tabulated for parts of so many readings."""
