@@ -194,8 +194,9 @@ def test_gradients_with_checkpoint_are_those_of_differences(lags):
     parts, slopes_of_parts = jax.value_and_grad(lambda *x: loss(*x, checkpoint=120), (0, 1))(*at)
     assert_close((parts, slopes_of_parts), (value, slopes), ulps=2**12)
     for i, slope in enumerate(slopes):
-        h = 1e-5 * at[i]
-        up, down = (loss(*(x + s * h * (i == j) for j, x in enumerate(at))) for s in (1, -1))
+        h = 1e-5 * float(at[i])
+        moved = [tuple(x + s * h if i == j else x for j, x in enumerate(at)) for s in (1, -1)]
+        up, down = (loss(*x) for x in moved)
         assert abs(slope * at[i]) > 1e-3
         np.testing.assert_allclose(slope, (up - down) / (2 * h), rtol=1e-5)
     forward = jax.jvp(lambda k: loss(k, at[1], derivative="forward"), at[:1], (jnp.ones(()),))[1]
