@@ -16,6 +16,7 @@ import numpy as np
 import coupling_fn as cf
 
 MINUTES, TR, DT, STRENGTHS, REGIONS, RATE = 10, 720.0, 1.0, 20, 84, 0.003
+RESOLUTION = 5.0  # of the Balloon model [ms]
 SCALE = 5.0  # what makes the noise of S_e a usual activity
 
 
@@ -35,7 +36,7 @@ def main(connectome, dt=DT, minutes=MINUTES, regions=REGIONS, strengths=STRENGTH
     starts, params = balanced(net, W, strengths)
     print(f"inhibition of {len(strengths)} G: {time.perf_counter() - begin:.1f} s", flush=True)
     vessels = cf.observe.BalloonParams()
-    resolution = max(dt, 1.0)
+    resolution = max(dt, RESOLUTION)
 
     def nothing(start, params):
         return cf.simulate(net, start, params, trs * steps_of_tr, record=None)[0].node.S_e

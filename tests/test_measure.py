@@ -44,7 +44,7 @@ def all_measures():
     """Return one of each, with periods that do not divide each other."""
     kernel = {"kernel": gamma, "length": 110.0, "resolution": 1.0}
     return {
-        "balloon": cf.observe.BalloonBold("x", 60.0, rest=0.1, scale=50.0),
+        "balloon": cf.observe.BalloonBold("x", 60.0, rest=0.1, scale=50.0, resolution=1.0),
         "kernel": cf.observe.KernelBold("x", 60.0, scale=2.0, **kernel),
         "eeg": cf.observe.Sensors("input.x", 1.5, lead_field=LEAD, reference="average"),
         "mean": cf.observe.Averaged(("x", "input.x"), 20.0),
@@ -276,7 +276,9 @@ def test_memory_does_not_grow_with_the_run_and_not_with_a_smaller_dt():
 
 def test_activity_that_is_too_strong_is_named():
     net, state, params = started("none")
-    strong = cf.observe.BalloonBold(lambda s: s.node.x * 0 - jnp.arange(N) / 2, 60.0)
+    strong = cf.observe.BalloonBold(
+        lambda s: s.node.x * 0 - jnp.arange(N) / 2, 60.0, resolution=1.0
+    )
     steps = 20 * 120  # 1.2 s, in which the flow falls to 0 in region 2 alone
     measure = {"bold": eqx.tree_at(lambda m: m.scale, strong, jnp.asarray(2.0))}
     with pytest.raises(
@@ -383,7 +385,7 @@ REFUSED = {
     "a name": (lambda: run(measure=Peak("z")), "no state, input or auxiliary 'z'", ValueError),
     "a checkpoint": (
         lambda: run(measure=BOLD, checkpoint=3),
-        "`checkpoint` must be a multiple of the 2 steps",
+        "`checkpoint` must be a multiple of the 10 steps",
         ValueError,
     ),
     "another dt": (
