@@ -223,7 +223,7 @@ def simulate(
         seen = None if unseen else result[1]
         require_finite_run(again, step, state, params, steps, (last, seen))
     if measuring is not None and not traced(result):
-        measuring.require_no_trouble(*result, options)
+        measuring.require_no_trouble(result[0], result[1], options)
     return result
 
 
