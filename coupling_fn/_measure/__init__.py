@@ -2,3 +2,4 @@
 
 from ._measurement import Measured as Measured
 from ._measurement import Measurement as Measurement
+from ._measurement import as_milliseconds as as_milliseconds

@@ -7,6 +7,7 @@ place of them. Periods and parts are whole numbers of steps, counted from the st
 import math
 from abc import abstractmethod
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -31,7 +32,8 @@ def _as_reading(of: Any) -> Any:
     return of
 
 
-def _as_time(name: str, x: Any) -> float:
+def as_milliseconds(name: str, x: Any) -> float:
+    """Return a time that fixes a program as a float above 0, or refuse it. [ms]."""
     if isinstance(x, bool) or not isinstance(x, int | float | np.number):
         raise TypeError(f"`{name}` must be a number [ms], known beforehand, not {in_short(x)}.")
     if not x > 0:
@@ -40,7 +42,7 @@ def _as_time(name: str, x: Any) -> float:
 
 
 def _as_period(x: Any) -> float | None:
-    if x is not None and _as_time("period", x) == math.inf:
+    if x is not None and as_milliseconds("period", x) == math.inf:
         raise ValueError("`period` must be finite [ms]; None is that of the whole run.")
     return None if x is None else float(x)
 
@@ -90,10 +92,12 @@ class Measurement(eqx.Module):
 
     of: Reading = eqx.field(converter=_as_reading)
     period: float | None = eqx.field(default=None, static=True, converter=_as_period)
-    resolution: float = eqx.field(default=math.inf, static=True, kw_only=True)
-
-    def __check_init__(self):
-        _as_time("resolution", self.resolution)
+    resolution: float = eqx.field(
+        default=math.inf,
+        static=True,
+        kw_only=True,
+        converter=partial(as_milliseconds, "resolution"),
+    )
 
     @abstractmethod
     def init(self, reading: PyTree) -> PyTree:

@@ -17,9 +17,9 @@ from .._core import (
     require_choice,
     require_finite,
     require_one_or_each,
-    require_positive_number,
+    require_positive,
 )
-from .._measure import Measurement
+from .._measure import Measurement, as_milliseconds
 from .._signals import warn_of_seconds
 from ._balloon_params import BalloonParams
 from ._bold import BalloonState, balloon_bold, balloon_init, balloon_step
@@ -35,7 +35,9 @@ class _Bold(Measurement):
 
     rest: Scalar = eqx.field(default=0.0, kw_only=True, converter=partial(as_float, "rest"))
     scale: Scalar = eqx.field(default=1.0, kw_only=True, converter=partial(as_float, "scale"))
-    resolution: float = eqx.field(default=1.0, static=True, kw_only=True)
+    resolution: float = eqx.field(
+        default=1.0, static=True, kw_only=True, converter=partial(as_milliseconds, "resolution")
+    )
 
     def __check_init__(self):
         kind = type(self).__name__
@@ -114,7 +116,9 @@ class BalloonBold(_Bold):
         default=None, kw_only=True, converter=lambda x: BalloonParams() if x is None else x
     )
     scheme: Literal["euler", "heun", "rk4"] = eqx.field(default="heun", static=True, kw_only=True)
-    resolution: float = eqx.field(default=5.0, static=True, kw_only=True)
+    resolution: float = eqx.field(
+        default=5.0, static=True, kw_only=True, converter=partial(as_milliseconds, "resolution")
+    )
 
     def __check_init__(self):
         require_choice("scheme", self.scheme, SCHEMES)
@@ -190,7 +194,9 @@ class KernelBold(_Bold):
     """
 
     kernel: Callable[[Any], Any] = eqx.field(kw_only=True)
-    length: float = eqx.field(default=32_000.0, static=True, kw_only=True)
+    length: float = eqx.field(
+        default=32_000.0, static=True, kw_only=True, converter=partial(as_milliseconds, "length")
+    )
     weights: Float[Array, "part sample"] | None = eqx.field(default=None, kw_only=True, repr=False)
 
     def __check_init__(self):
@@ -199,7 +205,7 @@ class KernelBold(_Bold):
                 "`kernel` must be a function of the time since the activity, not "
                 f"{type(self.kernel).__name__}: give the values of an array to `bold_from_kernel`."
             )
-        require_positive_number("length", self.length, "ms")
+        require_positive("length", self.length, "ms")
 
     def prepared(self, dt, part):
         """Return this with the kernel tabulated for parts of so many readings."""
