@@ -74,7 +74,7 @@ class BalloonBold(_Bold):
     during each: sample for sample it is `bold_from_balloon(temporal_average(z, dt, part), dt=part,
     period=period)`, to rounding. So the model takes a step per 5 ms, not per dt: its times are near
     1000 ms. Of 10 Hz and slow noise, BOLD by steps of 1, 5 and 10 ms was 6e-7, 6e-6 and 3e-5 of its
-    size from BOLD by steps of 0.2 ms; steps of 1 ms take a third of the time of a network at dt 1 ms.
+    size from BOLD by steps of 0.2 ms.
 
     Outside of `jit`, `vmap` and `grad`, `simulate` refuses activity that is so strong that the flow
     falls to 0, and says where; inside, the samples of that region are NaN from then on.
