@@ -115,7 +115,7 @@ class Measuring(eqx.Module):
             raise ValueError(f"`warm_up` must be at most `steps`, {steps}, not {warm_up}.")
         periods = self.periods(steps, warm_up)
         parts = tuple(
-            _part(period or math.gcd(steps, warm_up), each.resolution, self.dt)
+            _part(period or math.gcd(steps, warm_up), each.resolution, self.dt, checkpoint or 0)
             for period, each in zip(periods, self.measures, strict=True)
         )
         unit = math.lcm(*parts)
@@ -256,9 +256,12 @@ def _same(one: Any, other: Any) -> bool:
     return one is other or (named and one == other)
 
 
-def _part(length: int, resolution: float, dt: float) -> int:
+def _part(length: int, resolution: float, dt: float, checkpoint: int) -> int:
     """Return the largest number of steps that divides `length` and is within the resolution."""
-    most = PART if math.isinf(resolution) else max(math.floor(resolution / dt + 1e-6), 1)
+    if math.isinf(resolution):  # the numbers do not depend on it
+        most, length = PART, math.gcd(length, checkpoint)
+    else:
+        most = max(math.floor(resolution / dt + 1e-6), 1)
     return next(n for n in range(min(most, length) or 1, 0, -1) if length % n == 0)
 
 
