@@ -102,7 +102,9 @@ def timed(run, *args):
     begin, cpu = time.perf_counter(), time.process_time()
     result = np.asarray(jax.block_until_ready(program(*args)))
     wall, cpu = time.perf_counter() - begin, time.process_time() - cpu
-    return wall, cpu, compiled, program.memory_analysis().temp_size_in_bytes / 1e6, result
+    memory = program.memory_analysis()
+    assert memory is not None
+    return wall, cpu, compiled, memory.temp_size_in_bytes / 1e6, result
 
 
 if __name__ == "__main__":
