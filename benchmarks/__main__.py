@@ -14,6 +14,7 @@ import numpy as np
 from . import (
     accuracy,
     analytic,
+    bold,
     diagnose,
     empirical,
     finite,
@@ -35,7 +36,7 @@ from ._machine import Watch, describe
 
 COMPARED = ("instantaneous", "delayed", "gradient", "sweep")
 ALONE = ("sparse", "fit", "nodes", "accuracy", "recovery", "posterior", "analytic", "empirical")
-ALONE += ("finite", "kill", "hang", "diagnose", "scaling", "traced", "length", "surface")
+ALONE += ("finite", "kill", "hang", "diagnose", "scaling", "traced", "length", "surface", "bold")
 APART = ("gpu",)  # only where it is asked for
 QUESTIONS = (*COMPARED, *ALONE)
 REPEATED = (
@@ -108,6 +109,7 @@ def main():
         "diagnose": lambda: [diagnose.main()],
         "posterior": lambda: [posterior.main()],
         "analytic": lambda: [analytic.main(args.connectome)],
+        "bold": lambda: [bold.main(args.connectome, *options.dts(bold.DT)[:1])],
         "empirical": lambda: [empirical.main(args.connectome)],
         "traced": lambda: traced.main(options, args.repeats),
         "surface": lambda: surface.main(options, args.repeats, args.timeout),

@@ -654,11 +654,6 @@ PROBLEMS |= {
         "`record` asks for 'x', which the state of the run, .*Names in the state of the run: node,",
         TypeError,
     ),
-    "a total that is no pair": (
-        lambda: run(reduce=max, checkpoint=3),
-        r"`reduce` must be a pair \(start, add\)",
-        TypeError,
-    ),
     "a sweep in NumPy": (lambda: cf.sweep(np.sin, X, progress=False), f"`fn` {NUMPY}", TypeError),
     "a sweep the other way round": (
         lambda: cf.sweep(X, jnp.sin, progress=False),

@@ -17,7 +17,7 @@ from helpers import assert_close, refuses
 import coupling_fn as cf
 from coupling_fn._core import read_checkpoint, write_checkpoint
 from coupling_fn._fit import _loop, _sweep
-from coupling_fn._simulate import _simulate
+from coupling_fn._simulate import _saving
 
 TARGET = jnp.asarray([0.3, -2.0])
 
@@ -240,7 +240,7 @@ def test_a_killed_run_goes_on_to_the_bit(tmp_path, monkeypatch):
     whole = keyless(long(tmp_path / "whole"))
     plain = long(None, save_every=None)
     assert_close(whole[1], plain[1], ulps=64)
-    write, calls = _simulate.write_checkpoint, []
+    write, calls = _saving.write_checkpoint, []
 
     def killed(*args):
         calls.append(1)
@@ -248,7 +248,7 @@ def test_a_killed_run_goes_on_to_the_bit(tmp_path, monkeypatch):
             raise KeyboardInterrupt
         write(*args)
 
-    monkeypatch.setattr(_simulate, "write_checkpoint", killed)
+    monkeypatch.setattr(_saving, "write_checkpoint", killed)
     with pytest.raises(cf.Interrupted) as interrupted:
         long(tmp_path / "half")
     state, record = interrupted.value.partial
@@ -389,7 +389,7 @@ def test_a_folder_that_vanishes_or_is_none(tmp_path, monkeypatch, work):
         return call
 
     whole = do(tmp_path / "whole")
-    for module in (_loop, _sweep, _simulate):
+    for module in (_loop, _sweep, _saving):
         monkeypatch.setattr(module, "write_checkpoint", vanishing(write))
     for result in (do(folder), do(folder)):  # the second one computes again what is gone
         same(

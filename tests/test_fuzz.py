@@ -27,6 +27,7 @@ STATES = RNG.integers(0, 3, TIMES)
 WINDOWED = {"signals": SIGNALS, "dt": 1.0, "window": 20.0}
 AVERAGED = {"signals": SIGNALS, "dt": 1.0, "period": 5.0}
 BOLD = {"activity": np.abs(SIGNALS), "dt": 100.0, "period": 500.0}
+ALONG = {"of": "S_e", "period": 720.0, "resolution": 2.0}
 TIMED = {"amplitude": 2.0, "onset": 1.0, "pattern": X}
 NOISE = {"sigma": 0.5, "factor": np.eye(N)}
 
@@ -196,6 +197,15 @@ CALLS = {
         "scheme": "heun",
     },
     "observe.BalloonParams": {"kappa": 0.6, "rho": 0.3},
+    "observe.BalloonBold": {**ALONG, "rest": 0.2, "scale": 2.0, "scheme": "heun"},
+    "observe.KernelBold": {
+        **ALONG,
+        "kernel": cf.observe.gamma_kernel,
+        "rest": X,
+        "scale": 2.0,
+        "length": 900.0,
+    },
+    "observe.Averaged": ALONG,
     "observe.kernel_weights": {"kernel": np.array([0.5, 0.3, 0.2]), "dt": 1.0, "period": 2.0},
     "observe.gamma_kernel": {"t": 100.0, "tau": 1000.0},
     "observe.fcd_wasserstein": {"fcd": FC, "target": FC_2},
@@ -365,6 +375,10 @@ RIGHT = {
     "dt": {"None"},
     "noise": {"one in an array", "a column"},  # which `init` refuses
     "kappa": {"one in an array", "a column"},
+    "of": {"another word"},  # a name that a network may have
+    "rest": {"one in an array", "an entry less", "empty", "a row"},  # which a run refuses
+    "scale": {"one in an array"},
+    "resolution": {"infinity"},
     "t": {"one in an array", "a column", "infinity"},
     "tau": {"one in an array", "a column", "infinity"},
     "sigma": {"infinity"},  # where a rule is flat or a step

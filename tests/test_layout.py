@@ -52,15 +52,18 @@ ROOMS = {
         "_edge_forms _params | _edge_groups _fields | _link | _checks | _links | _step | _network | "
         "_files _vector_field"
     ),
-    "_simulate": "_clock _finite _records _shard _stepwise | _blocked | _simulate",
+    "_measure": "_measurement",
+    "_simulate": (
+        "_clock _finite _records _saving _shard _stepwise | _blocked _measured | _simulate"
+    ),
     "_plasticity": "_adapt",
-    "_signals": "_series | _analytic _arrival _average _cleaning _filter _spectrum",
+    "_signals": "_series | _analytic _arrival _average _cleaning _filter _frames _spectrum",
     "_connectivity": "_coherence _correlation _phases | _envelopes _partial",
     "_states": "_avalanches _complexity _kmeans _leading _sequences | _ignition",
     "observe": (
-        "_balloon_params _fc_objectives _fcd_objectives _frames _moments _sensors _synchrony | "
-        "_bold _fc_residuals _kernels | "
-        "_objectives"
+        "_balloon_params _fc_objectives _fcd_objectives _moments _sensors _synchrony | "
+        "_bold _fc_residuals _kernels _running | "
+        "_objectives _running_bold"
     ),
     "_analysis": (
         "_linear | _fixed_point _response | _inhibition _integrals _stretch | "

@@ -189,7 +189,7 @@ def test_the_check_of_traced_lags_needs_the_device(monkeypatch):
 def simulated(net, params, x0, steps=STEPS, key=None, history=None, **options):
     state = net.init(x0, params, key=key, history=history)
     last, seen = cf.simulate(net, state, params, steps, **options)
-    return last.node, seen
+    return getattr(last, "state", last).node, seen
 
 
 def hopf(k=0.1, lags=None, noise=None, external=None, options=None, **run):
@@ -237,13 +237,19 @@ def wong_wang(k, record=("S_e", "input.S_e", "rate_e"), **options):
 
 
 def online_bold(k):
-    """Carry the balloon through a run of which nothing is kept."""
+    """Measure a run of which nothing is kept."""
+    measure = {
+        "bold": cf.observe.BalloonBold("S_e", 64.0, resolution=4.0),
+        "eeg": cf.observe.Sensors("S_e", 2.0, lead_field=W, reference="average"),
+        "last": cf.observe.Sampled("rate_e", 8.0),
+        "mean": cf.observe.Averaged("input.S_e"),
+    }
+    return wong_wang(k, None, steps=128, checkpoint=32, measure=measure, warm_up=64)
 
-    def add(state, activity):
-        return cf.observe.bold_from_balloon(activity, 1.0, 16.0, state=state)[0]
 
-    start = cf.observe.balloon_init(jnp.zeros(N, "float32"))
-    return wong_wang(k, "S_e", checkpoint=16, reduce=(start, add))
+def kernel_bold(k):
+    bold = cf.observe.KernelBold("S_e", 64.0, kernel=cf.observe.gamma_kernel, length=640.0)
+    return wong_wang(k, None, steps=64, measure=bold)
 
 
 def online_kernel(k):
@@ -258,8 +264,10 @@ def online_kernel(k):
 
 
 def online_fc(k):
-    reduce = cf.observe.moments_init(jnp.zeros(N, "float32")), cf.observe.moments_step
-    _, moments = hopf(k, record="x", checkpoint=16, reduce=reduce)
+    measure = cf.observe.RunningMoments("x")
+    _, moments = hopf(k, record=None, checkpoint=16, measure=measure)
+    start = cf.observe.moments_init(moments.reference)
+    moments = cf.observe.moments_step(start, moments.comoment)
     return cf.observe.fc_from_moments(moments)
 
 
@@ -328,8 +336,9 @@ FEATURES = {
     "angles": phases,
     "angles that grow": partial(phases, angles="grow"),
     "inputs and rates": wong_wang,
-    "BOLD of a run in parts": online_bold,
+    "what runs along with a run": online_bold,
     "BOLD by kernel, step by step": online_kernel,
+    "BOLD by kernel, along with a run": kernel_bold,
     "BOLD by kernels": of_kernels,
     "balloon": balloon,
     "FC of a run in parts": online_fc,
@@ -559,6 +568,7 @@ NO_PROGRAM = {
     *("BalancedInhibition", "Bifurcation", "Jacobians", "Bootstrap", "FitResult", "KSearch"),
     *("LogDensity", "Minibatches", "ProfileLikelihood", "Starts", "Uncertainty"),
     *("noise.Coloured", "noise.White", "observe.BalloonState", "observe.KernelState"),
+    *("observe.AverageState", "observe.Measured", "observe.Measurement"),
     *("observe.Moments", "observe.load_lead_field", "stimuli.Stimulus", "stimuli.Sum"),
     *("observe.Avalanches", "observe.Histogram", "observe.Ignition", "observe.KMeans"),
     "observe.BANDS",

@@ -55,34 +55,27 @@ def test_a_still_region_has_correlation_and_slope_0():
 N, STEPS, PART = 4, 96, 24
 NET = cf.Network(cf.nodes.hopf, 1.0, lags=np.random.default_rng(1).integers(8, 14, (N, N)))
 CONN = jnp.asarray(directed(N, N, seed=2))
-LIKE = jnp.zeros(N)
 
 
 def run(k, steps=STEPS, **options):
     params = cf.Params(cf.nodes.HopfParams(a=-0.1), cf.DiffusiveCoupling(CONN, 0.3 * k), noise=0.1)
     start = cf.nodes.HopfState(jnp.linspace(0.1, 0.4, N), jnp.zeros(N))
     state = NET.init(start, params, key=jax.random.key(0))
-    return cf.simulate(NET, state, params, steps, record="x", every=2, **options)
-
-
-def bold_and_moments(total, x):
-    blood, moments = total
-    blood, bold = cf.observe.bold_from_balloon(x, dt=2.0, period=12.0, state=blood)
-    return blood, cf.observe.moments_step(moments, bold)
+    return cf.simulate(NET, state, params, steps, **options)
 
 
 @pytest.mark.thorough
-def test_a_reduced_run_has_the_values_and_slopes_of_one_that_is_kept():
-    rest = cf.observe.balloon_init(LIKE), cf.observe.moments_init(LIKE)
+def test_moments_along_with_a_run_have_the_values_and_slopes_of_its_record():
+    measure = {"fc": cf.observe.RunningMoments("x"), "bold": cf.observe.BalloonBold("x", 96.0)}
 
     def online(k):
-        last, (_, moments) = run(k, checkpoint=PART, reduce=(rest, bold_and_moments))
-        return cf.observe.fc_from_moments(moments)[0].sum(), last
+        last, seen = run(k, checkpoint=PART, measure=measure)
+        return cf.observe.fc_from_moments(seen["fc"])[0].sum() + seen["bold"].sum(), last.state
 
     def kept(k):
-        last, x = run(k)
-        _, bold = cf.observe.bold_from_balloon(x, dt=2.0, period=12.0)
-        return cf.observe.functional_connectivity(bold)[0].sum(), last
+        last, x = run(k, record="x")
+        _, bold = cf.observe.bold_from_balloon(x, dt=1.0, period=96.0)
+        return cf.observe.functional_connectivity(x)[0].sum() + bold.sum(), last
 
     ks = jnp.array([0.7, 1.0])
     both = lambda f: jax.jit(jax.vmap(jax.value_and_grad(f, has_aux=True)))(ks)
@@ -94,27 +87,16 @@ def test_a_reduced_run_has_the_values_and_slopes_of_one_that_is_kept():
     assert abs(wanted_slope).min() > 1e-3
 
 
-def test_memory_does_not_grow_with_a_reduced_run():
-    def reduced(k, parts):
-        return run(
-            k,
-            parts * PART,
-            checkpoint=PART,
-            reduce=(cf.observe.moments_init(LIKE), cf.observe.moments_step),
-        )
+def test_memory_does_not_grow_with_a_run_whose_moments_are_taken():
+    def measured(k, parts):
+        return run(k, parts * PART, checkpoint=PART, measure=cf.observe.RunningMoments("x"))
 
     used = [
-        jax.jit(reduced, static_argnums=1).lower(1.0, parts).compile().memory_analysis()
+        jax.jit(measured, static_argnums=1).lower(1.0, parts).compile().memory_analysis()
         for parts in (3, 300)
     ]
     few, many = (m.temp_size_in_bytes + m.output_size_in_bytes for m in used)
-    assert many <= few + 64
-
-
-def test_a_reduced_run_needs_its_parts_and_may_be_of_no_steps():
-    with refuses("`reduce` is given the record of `checkpoint` steps at a time"):
-        run(1.0, reduce=(0.0, lambda total, x: total))
-    assert run(1.0, 0, checkpoint=PART, reduce=(0.5, lambda total, x: x.sum()))[1] == 0.5
+    assert many <= few + 8 * 300
 
 
 def test_regions_must_be_those_so_far():

@@ -15,6 +15,7 @@ from ._cleaning import detrend as detrend
 from ._cleaning import global_signal_regression as global_signal_regression
 from ._cleaning import zscore as zscore
 from ._filter import bandpass as bandpass
+from ._frames import to_frame as to_frame
 from ._series import as_series as as_series
 from ._series import as_time as as_time
 from ._series import as_windows as as_windows

@@ -43,7 +43,7 @@ from .._network import (
     update_noise,
 )
 from ..noise._increments import NoiseIncrement
-from ._records import QuantitiesByName, Record, Unread, reads_history
+from ._records import Quantities, Record, Unread, reads_history
 from ._stepwise import Buffers, StepwiseEdges, stepwise_lags
 
 
@@ -284,7 +284,7 @@ class _Block(NamedTuple):
         """Return what is recorded of the state after a step, given the delayed sums that arrive then."""
         history = Unread() if history is None else history
         state = self.start._replace(node=x, noise=noise, step=step, history=history)
-        if not isinstance(self.record, QuantitiesByName):
+        if not isinstance(self.record, Quantities):
             return self.record(state)
         if self.plan.excess:  # external input may not be defined after the end of the run
             state = state._replace(step=jnp.minimum(step, self.start.step + self.plan.steps))
@@ -313,7 +313,7 @@ class _Block(NamedTuple):
         if plan.excess:
             moved = self._masked(block_step + inputs.number < end, moved, carry)
         node, noise = moved
-        recorded = after if isinstance(self.record, QuantitiesByName) else {}
+        recorded = after if isinstance(self.record, Quantities) else {}
         buffers = stepwise.with_state(carry.buffers, x, times)
         return _Carry(node, noise, after, buffers), (moved, recorded)
 

@@ -4,6 +4,7 @@ States are read off; the other quantities are computed from what drives the node
 where a record asks for them.
 """
 
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -33,14 +34,12 @@ class StatesByName(eqx.Module):
         return _by_name(self.names, partial(get, state.node))
 
 
-class QuantitiesByName(eqx.Module):
-    """Record by name quantities of which some depend on what drives the nodes."""
+class Quantities(eqx.Module):
+    """Record what depends on what drives the nodes."""
 
-    names: str | tuple[str, ...] = eqx.field(static=True)
-
+    @abstractmethod
     def of(self, net: Network, params: Params, state: State, inputs: Any) -> PyTree:
         """Return the record of a state, given what drives the nodes in it."""
-        return _by_name(self.names, partial(_quantity, net, params, state, inputs))
 
     def at(self, net: Network, params: Params, state: State) -> PyTree:
         """Return the record of a state, whose history tells what drives the nodes in it."""
@@ -48,7 +47,45 @@ class QuantitiesByName(eqx.Module):
         return self.of(net, params, state, inputs)
 
 
-Record = Callable[[State], PyTree] | QuantitiesByName
+class QuantitiesByName(Quantities):
+    """Record by name quantities of which some depend on what drives the nodes."""
+
+    names: str | tuple[str, ...] = eqx.field(static=True)
+
+    def of(self, net: Network, params: Params, state: State, inputs: Any) -> PyTree:
+        return _by_name(self.names, partial(_quantity, net, params, state, inputs))
+
+
+Record = Callable[[State], PyTree] | Quantities
+
+
+class Together(eqx.Module):
+    """Record what several recorders do, in a tuple."""
+
+    recorders: tuple[Callable[[Any], PyTree], ...]
+
+    def __call__(self, state: Any) -> tuple[PyTree, ...]:
+        return tuple(record(state) for record in self.recorders)
+
+
+class QuantitiesTogether(Quantities):
+    """Record what several recorders do, of which some depend on what drives the nodes."""
+
+    recorders: tuple[Record, ...]
+
+    def of(self, net: Network, params: Params, state: State, inputs: Any) -> tuple[PyTree, ...]:
+        return tuple(
+            record.of(net, params, state, inputs)
+            if isinstance(record, Quantities)
+            else record(state)
+            for record in self.recorders
+        )
+
+
+def together(recorders: tuple[Any, ...]) -> Together | QuantitiesTogether:
+    """Return one recorder of what several record."""
+    quantities = any(isinstance(record, Quantities) for record in recorders)
+    return (QuantitiesTogether if quantities else Together)(recorders)
 
 
 def recorder_by_name(
@@ -124,7 +161,9 @@ jax.tree_util.register_pytree_node(Unread, Unread._raise, Unread._raise)
 
 def reads_history(record: Record, state: State) -> bool:
     """Return whether a record looks at the history, which blocks then hand to it, or returns it."""
-    if isinstance(record, QuantitiesByName):  # it takes the delayed sums, which the block has
+    if isinstance(record, Together | QuantitiesTogether):
+        return any(reads_history(each, state) for each in record.recorders)
+    if isinstance(record, Quantities):  # it takes the delayed sums, which the block has
         return False
     look: Callable[[State], PyTree] = record
 

@@ -6,39 +6,28 @@ A `Network` with delays takes the road of `_blocked.py`, a block of steps at a t
 import os
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
-import numpy as np
 
 from .._core import (
-    Interrupted,
     PyTree,
     Told,
     as_arguments,
-    as_arrays,
     as_count,
-    as_tree,
     by_node,
-    fingerprint,
-    in_short,
-    is_key,
     known,
     pack,
-    read_checkpoint,
     repack,
     require_callable,
     require_choice,
-    require_no_keys,
     scan,
     traced,
     vary_floats,
     varying_axes,
-    write_checkpoint,
 )
+from .._measure import Measured
 from .._network import (
     Network,
     check_lags,
@@ -50,10 +39,11 @@ from .._network import (
 from ._blocked import run_network
 from ._clock import check_clock
 from ._finite import require_finite_run, require_known
-from ._records import QuantitiesByName, StatesByName, recorder_by_name
+from ._measured import Measuring, as_measuring, require_no_record, time_step
+from ._records import Quantities, StatesByName, recorder_by_name
+from ._saving import saved
 
 Record = str | tuple[str, ...] | list[str] | Callable[[Any], PyTree] | None
-Reduce = tuple[PyTree, Callable[[PyTree, PyTree], PyTree]]
 
 
 def _node(state: Any) -> PyTree:
@@ -70,7 +60,9 @@ def simulate(
     every: int = 1,
     derivative: Literal["reverse", "forward"] = "reverse",
     checkpoint: int | None = None,
-    reduce: Reduce | None = None,
+    measure: PyTree = None,
+    warm_up: int = 0,
+    dt: float | None = None,
     save: str | os.PathLike[str] | None = None,
     save_every: int | None = None,
     check: Literal["finite"] | None = None,
@@ -106,11 +98,14 @@ def simulate(
             (with their histories), at the cost of one more run. `steps` must be a multiple of it,
             and it must be a multiple of `every`. About the square root of `steps`, but not less than the
             largest lag, is best. [1]
-        reduce: keep a running total in place of the record, so that memory does not grow with the
-            run: a pair `(start, add)`. `add(total, record)` returns the next total from the last one
-            and the record of `checkpoint` steps, with time in front; `start` is the first total. For a
-            functional connectivity, a mean or an order parameter see `observe.moments_step`; for BOLD
-            see `observe.bold_from_balloon`, whose state goes on from one part to the next.
+        measure: measurements that run along in place of a record, such as `observe.BalloonBold`: one,
+            or a dict of several, each with its own period. Memory is that of their states and samples,
+            and of some thousand steps, however short dt and long the run; with `checkpoint` that of a
+            gradient, too. They begin with the run, whatever its clock says. `steps` and `warm_up` must
+            be whole numbers of each period. [`observe.Measurement`]
+        warm_up: how many of the steps are left out at the start by what is measured: averages and
+            moments begin after them, and BOLD has its onset within them. [1]
+        dt: time step of a `step` of your own, for `measure`; a network has its own. [ms]
         save: a folder, made if it does not exist, to which the state and the record are written now and
             then. If the call was killed, the same call goes on from there with the same numbers to the
             bit; a call with more `steps` goes on from a finished run. Another step, state, record or
@@ -128,17 +123,20 @@ def simulate(
         names, the node's state with such leaves by default, and what a function returns with time in
         front. `record[n]` is of the state after step
         `(n + 1) * every`, at time `(n + 1) * every * dt`. The initial state is not in it. With
-        `save` the record consists of NumPy arrays, because finished parts leave the device. With
-        `reduce` the last total stands in place of the record.
+        `save` the record consists of NumPy arrays, because finished parts leave the device.
+        With `measure` the first is an `observe.Measured`, which goes on in a further run with the same
+        `measure`, and the second the samples, in the structure of `measure`: sample m of each, with
+        time in front, is at time `warm_up * dt + (m + 1) * period` of this run.
 
     Raises:
         TypeError: if `steps` or `every` is not a whole number.
         ValueError: if they are negative, or `steps` is not a multiple of `every` and `checkpoint`; if
             `record` names nothing that the node has; if `save` holds another run or a damaged one; if
-            `check` or `save` is used inside `jit`, `vmap` or `grad`; if `reduce` comes without
-            `checkpoint`; or if a network's `state` was made at another dt, or its steps would be more
-            than can be counted. Where the count is traced, the states are then NaN.
-        FloatingPointError: if `check` finds NaN or infinity.
+            `check` or `save` is used inside `jit`, `vmap` or `grad`; if a network's `state` was made at
+            another dt, or measured by another `measure`; or its steps would be more than can be
+            counted. Where the count is traced, the states are then NaN.
+        FloatingPointError: if `check` finds NaN or infinity, or a measurement of the library has no
+            value, such as BOLD where activity is too strong; not inside `jit`, `vmap` or `grad`.
         OSError: if `save` cannot be written; what was written before stays as it was.
         Interrupted: on Ctrl-C with `save`, with the last state and the record so far.
 
@@ -158,16 +156,43 @@ def simulate(
         >>> _, seen = cf.simulate(net, state, params, 5, record=("S_e", "input.S_e", "rate_e"))
         >>> seen["rate_e"].shape, bool((seen["input.S_e"] == seen["S_e"]).all())
         ((5, 2), True)
+
+        A minute of BOLD and the mean rate, without the first 7.2 s, and with no record:
+
+        >>> rest = net.init(cf.nodes.WongWangExcInhState(jnp.full(2, 0.16), jnp.zeros(2)), params)
+        >>> measure = {
+        ...     "bold": cf.observe.BalloonBold("S_e", period=720.0, rest=0.16),
+        ...     "rate": cf.observe.Averaged("rate_e"),
+        ... }
+        >>> _, seen = cf.simulate(net, rest, params, 60_480, measure=measure, warm_up=7200)
+        >>> seen["bold"].shape, seen["rate"].shape
+        ((74, 2), (2,))
     """
     require_callable(
         "step", step, "simulate(step, state, params, steps), step a Network or your own"
     )
     steps, every = _checked_steps(steps, every)
-    step, state, params, record, reduce = as_arguments((step, state, params, record, reduce))
-    recorder = _recorder(step, state, record)
+    step, state, params, record, measure = as_arguments((step, state, params, record, measure))
+    measuring, begun = None, state
+    if measure is not None:
+        require_no_record(record is None or record is _node, every)
+        measuring = as_measuring(measure, time_step(step, dt))
+    elif dt is not None or warm_up:
+        raise ValueError("`warm_up` and `dt` are for `measure`, which is missing.")
+    if isinstance(state, Measured):
+        state = state.state
+        if measuring is None:
+            raise ValueError(
+                "`state` is that of a run of which something is measured: give the same `measure`, or, "
+                "for a run without, `state.state`."
+            )
+    if measuring is None:
+        recorder = _recorder(step, state, record)
+    else:
+        recorder = measuring.recorder(partial(_recorder, step, state))
     require_choice("derivative", derivative, ("reverse", "forward"))
     require_choice("check", check, (None, "finite"))
-    checkpoint = _checked_checkpoint(checkpoint, steps, every, reduce)
+    checkpoint = _checked_checkpoint(checkpoint, steps, every)
     if check is not None:
         require_known(step, state, params)
     if isinstance(step, Network) and steps:
@@ -177,29 +202,36 @@ def simulate(
         check_clock(step, state, params, steps, wait=check is not None)
     if save is None and save_every is not None:
         raise ValueError("`save_every` says how often to write to `save`, which is missing.")
-    options = _Options(steps, recorder, every, derivative == "reverse", checkpoint)
+    warm_up = as_count("warm_up", warm_up)
+    reverse = derivative == "reverse"
+    options = _Options(steps, recorder, every, reverse, checkpoint, measuring, warm_up)
+    if measuring is not None:
+        measuring.timing(options)
     if save is None:
-        result = _simulate(step, state, params, options, reduce)
+        result: tuple[Any, Any] = _simulate(step, begun, params, options)
     else:
         if traced(step, state, params) or checkpoint is not None:
             raise ValueError(
                 "`save` writes files, so it cannot be used inside `jit`, `vmap` or `grad`, nor together "
                 "with `checkpoint`."
             )
-        result = _saved(
-            Path(save), _checked_save_every(save, save_every, options), step, state, params, options
-        )
+        begun = begun if measuring is None else _begin(step, begun, params, options)
+        result = saved(_simulate, save, save_every, step, begun, params, options)
     if isinstance(step, Network) and steps and known(state.step):
         # The clock is known before the run has been computed, so that a run that continues this one can
         # look at it without waiting.
-        result = (result[0]._replace(step=state.step + steps), result[1])
+        result = _at_step(result[0], state.step + steps), result[1]
     if check is not None:
         # What is recorded of states by name is finite where they are; only what else is recorded is
         # looked at.
         states_only = recorder in (_node, _nothing) or isinstance(recorder, StatesByName)
-        seen = None if (isinstance(step, Network) and states_only) or reduce else result[1]
+        unseen = measuring is not None or (isinstance(step, Network) and states_only)
+        last = result[0].state if isinstance(result[0], Measured) else result[0]
         again = partial(_run_again, reverse=options.reverse)
-        require_finite_run(again, step, state, params, steps, (result[0], seen))
+        seen = None if unseen else result[1]
+        require_finite_run(again, step, state, params, steps, (last, seen))
+    if measuring is not None and not traced(result):
+        measuring.require_no_trouble(result[0], result[1], options)
     return result
 
 
@@ -212,13 +244,17 @@ class _Options(NamedTuple):
         every: how many steps lie between two records.
         reverse: whether a network with delays has a reverse mode, or a forward mode.
         checkpoint: how many steps a checkpointed segment has, or None.
+        measuring: what is measured in place of a record, or None.
+        warm_up: how many steps are left out of what is measured.
     """
 
     steps: int
-    record: Callable[[Any], PyTree] | QuantitiesByName
+    record: Callable[[Any], PyTree] | Quantities
     every: int
     reverse: bool
     checkpoint: int | None = None
+    measuring: Measuring | None = None
+    warm_up: int = 0
 
 
 def _checked_steps(steps: Any, every: Any) -> tuple[int, int]:
@@ -232,13 +268,14 @@ def _checked_steps(steps: Any, every: Any) -> tuple[int, int]:
     return steps, every
 
 
-def _checked_checkpoint(checkpoint: Any, steps: int, every: int, reduce: Any) -> int | None:
-    if reduce is not None and not (isinstance(reduce, tuple) and len(reduce) == 2):
-        raise TypeError(f"`reduce` must be a pair (start, add), not {in_short(reduce)}.")
-    if reduce is not None and checkpoint is None and steps:
-        raise ValueError(
-            "`reduce` is given the record of `checkpoint` steps at a time: pass that, some thousands."
-        )
+def _at_step(last: Any, step: Any) -> Any:
+    """Return the last state with this number of steps done."""
+    if isinstance(last, Measured):
+        return eqx.tree_at(lambda m: m.state.step, last, step)
+    return last._replace(step=step)
+
+
+def _checked_checkpoint(checkpoint: Any, steps: int, every: int) -> int | None:
     if checkpoint is None:
         return None
     segment = as_count("checkpoint", checkpoint)
@@ -250,27 +287,13 @@ def _checked_checkpoint(checkpoint: Any, steps: int, every: int, reduce: Any) ->
     return segment if steps else None
 
 
-def _checked_save_every(save: Any, save_every: Any, options: _Options) -> int:
-    """Return the steps between two writes: as the run in `save` began, or a tenth of the run."""
-    steps, every = options.steps, options.every
-    if save_every is None:
-        begun = sorted(Path(save).glob(f"simulate-{0:010d}-*.npz"))
-        if begun:
-            save_every = int(begun[-1].stem.split("-")[-1])
-        else:
-            save_every = max(-(-steps // (10 * every)), 1) * every
-    length = as_count("save_every", save_every)
-    if length % every or not length:
-        raise ValueError(f"`save_every` must be a multiple of `every`, {every}, not {length}.")
-    return length
-
-
-def _recorder(step: Any, state: Any, record: Record) -> Callable[..., PyTree] | QuantitiesByName:
+def _recorder(step: Any, state: Any, record: Record, what: str = "`record`") -> Any:
+    """Return the recorder of names or of a function, which errors call `what`."""
     if record is None:
         return _nothing
     if callable(record):
-        hint = "`record` is called with the state alone; its states are in `state.node`."
-        return _node if record is _node else Told(record, "`record`", "the state of the run", hint)
+        hint = f"{what} is called with the state alone; its states are in `state.node`."
+        return _node if record is _node else Told(record, what, "the state of the run", hint)
     names = record if isinstance(record, str) else tuple(record)
     return recorder_by_name(step, state, names)
 
@@ -279,64 +302,49 @@ def _nothing(state: Any) -> None:
     return None
 
 
-def _saved(folder, length, step, state, params, options):
-    """Run parts of `length` steps, and keep each in a file of its own."""
-    program, (after, like), _ = eqx.filter_make_jaxpr(_simulate)(
-        step, state, params, options._replace(steps=length)
-    )
-    require_no_keys("record", like)
-    after = jax.tree.map(lambda then, now: now if is_key(then) else then, after, state)
-    arrays = eqx.filter((step, state, params), eqx.is_array_like)
-    marks = fingerprint("step, record or `save_every`", program, "state or params", arrays)
-    seen = []
-    try:
-        for first in range(0, options.steps, length):
-            last = min(first + length, options.steps)
-            path = folder / f"simulate-{first:010d}-{last:010d}.npz"
-            if found := read_checkpoint(path, marks, "run"):
-                then = jax.tree.map(jnp.asarray, as_tree("state", found, after))
-                rows = as_tree("record", found, like)
-            else:
-                part = options._replace(steps=last - first)
-                then, rows = jax.block_until_ready(_simulate(step, state, params, part))
-                rows = jax.tree.map(np.asarray, rows)
-                write_checkpoint(path, as_arrays("state", then) | as_arrays("record", rows), marks)
-            state, seen = (
-                then,
-                [*seen, rows],
-            )  # in one statement, so that no interrupt comes between
-    except KeyboardInterrupt:
-        raise Interrupted((state, _joined(seen)) if seen else None) from None
-    if not seen:
-        return state, _simulate(step, state, params, options._replace(steps=0))[1]
-    return state, _joined(seen)
-
-
-def _joined(parts: list[PyTree]) -> PyTree:
-    """Return the records of consecutive parts of a run as one."""
-    return jax.tree.map(lambda *rows: np.concatenate(rows), *parts)
-
-
 @eqx.filter_jit
-def _simulate(step, state, params, options, reduce=None):
+def _simulate(step, state, params, options):
+    if options.measuring is not None:
+        return _measured(step, state, params, options)
     if isinstance(step, Network) and options.steps:
         state = within_count(step, state, options.steps)
     if options.checkpoint is None:
-        state, seen = _run(step, state, params, options)
-        return state, seen if reduce is None else reduce[0]
-    total, add = (None, lambda total, seen: total) if reduce is None else reduce
+        return _run(step, state, params, options)
 
     @partial(jax.checkpoint, prevent_cse=False)
-    def segment(carry, _):
-        state, total = carry
-        state, seen = _run(step, state, params, options._replace(steps=options.checkpoint))
-        return (state, add(total, seen)), seen if reduce is None else None
+    def segment(state, _):
+        return _run(step, state, params, options._replace(steps=options.checkpoint))
 
-    segments = options.steps // options.checkpoint
-    (state, total), seen = scan(segment, (state, total), None, length=segments)
-    if reduce is not None:
-        return state, total
+    state, seen = scan(segment, state, None, length=options.steps // options.checkpoint)
     return state, jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), seen)
+
+
+def _measured(step, start, params, options):
+    """Run in segments, of which what is measured is given the record."""
+    measured = _begun(step, start, params, options)
+    state = measured.state
+    if isinstance(step, Network) and options.steps:
+        state = within_count(step, state, options.steps)
+
+    def run(state, steps):
+        return _run(step, state, params, options._replace(steps=steps))
+
+    return options.measuring.run(run, eqx.tree_at(lambda m: m.state, measured, state), options)
+
+
+def _begun(step, start, params, options):
+    """Return where a run and what is measured of it stand, at the start if that is not known yet."""
+    state = start.state if isinstance(start, Measured) else start
+
+    def read(state, params):
+        record = options.record
+        return record.at(step, params, state) if isinstance(record, Quantities) else record(state)
+
+    readings = eqx.filter_eval_shape(read, state, params)
+    return options.measuring.begun(start, readings, options)
+
+
+_begin = eqx.filter_jit(_begun)
 
 
 def _run_again(step, state, params, steps, record, *, reverse):
@@ -351,7 +359,7 @@ def _run(step, state, params, options):
         if state.history:
             return run_network(step, state, params, steps, record, every, reverse=options.reverse)
         return _run_packed(step, state, params, steps, record, every)
-    if isinstance(record, QuantitiesByName):
+    if isinstance(record, Quantities):
         record = partial(record.at, step, params)
 
     def one(state, _):
@@ -363,7 +371,7 @@ def _run(step, state, params, options):
 def _run_packed(net, state, params, steps, record, every):
     """Run a network step by step, with its state variables in one array."""
     step = prepare_step(net, params)
-    if isinstance(record, QuantitiesByName):
+    if isinstance(record, Quantities):
         record = partial(record.at, net, params)
     packed, unpack = pack(state.node)
     packed = by_node(net.mesh, packed)

@@ -20,6 +20,8 @@ from .._connectivity import ledoit_wolf_shrinkage as ledoit_wolf_shrinkage
 from .._connectivity import partial_correlation as partial_correlation
 from .._connectivity import phase_locking_value as phase_locking_value
 from .._connectivity import weighted_phase_lag_index as weighted_phase_lag_index
+from .._measure import Measured as Measured
+from .._measure import Measurement as Measurement
 from .._signals import BANDS as BANDS
 from .._signals import amplitude_envelope as amplitude_envelope
 from .._signals import analytic_signal as analytic_signal
@@ -33,6 +35,7 @@ from .._signals import instantaneous_phase as instantaneous_phase
 from .._signals import power_spectrum as power_spectrum
 from .._signals import subsample as subsample
 from .._signals import temporal_average as temporal_average
+from .._signals import to_frame as to_frame
 from .._signals import zscore as zscore
 from .._states import Avalanches as Avalanches
 from .._states import Ignition as Ignition
@@ -64,7 +67,6 @@ from ._fc_residuals import fc_residuals as fc_residuals
 from ._fcd_objectives import Histogram as Histogram
 from ._fcd_objectives import fcd_ks as fcd_ks
 from ._fcd_objectives import fcd_wasserstein as fcd_wasserstein
-from ._frames import to_frame as to_frame
 from ._kernels import KernelState as KernelState
 from ._kernels import bold_from_kernel as bold_from_kernel
 from ._kernels import double_exponential_kernel as double_exponential_kernel
@@ -82,6 +84,13 @@ from ._objectives import lagged_covariance_distance as lagged_covariance_distanc
 from ._objectives import phase_locking_distance as phase_locking_distance
 from ._objectives import power_spectrum_distance as power_spectrum_distance
 from ._objectives import weighted_objective as weighted_objective
+from ._running import Averaged as Averaged
+from ._running import AverageState as AverageState
+from ._running import RunningMoments as RunningMoments
+from ._running import Sampled as Sampled
+from ._running import Sensors as Sensors
+from ._running_bold import BalloonBold as BalloonBold
+from ._running_bold import KernelBold as KernelBold
 from ._sensors import load_lead_field as load_lead_field
 from ._sensors import sensor_signals as sensor_signals
 from ._synchrony import chance_synchrony as chance_synchrony

@@ -91,20 +91,13 @@ def moments_step(moments: Moments, signals: Num[ArrayLike, "time region"]) -> Mo
         T. Chan, G. Golub, R. LeVeque, The American Statistician 37, 242 (1983), eq. 2.1.
 
     Example:
-        The functional connectivity of a run of which no record is kept:
+        In a run of which no record is kept, `RunningMoments` does this:
 
-        >>> net = cf.Network(cf.nodes.linear, dt=0.1)
-        >>> coupling = cf.AdditiveCoupling(jnp.array([[0.0, 0.5], [0.0, 0.0]]))
-        >>> params = cf.Params(cf.nodes.LinearParams(a=-1.0), coupling, noise=0.1)
-        >>> start = net.init(cf.nodes.LinearState(jnp.zeros(2)), params, key=jax.random.key(0))
-        >>> online = (cf.observe.moments_init(jnp.zeros(2)), cf.observe.moments_step)
-        >>> _, moments = cf.simulate(
-        ...     net, start, params, steps=6000, record="x", checkpoint=1000, reduce=online
-        ... )
-        >>> _, x = cf.simulate(net, start, params, steps=6000, record="x")
-        >>> kept = cf.observe.functional_connectivity(x)
-        >>> bool(jnp.allclose(cf.observe.fc_from_moments(moments), kept, atol=1e-5))
-        True
+        >>> signals = jnp.array([[1.0, 4.0], [3.0, 0.0], [5.0, 2.0]])
+        >>> first = cf.observe.moments_step(cf.observe.moments_init(signals[0]), signals[:1])
+        >>> both = cf.observe.moments_step(first, signals[1:])
+        >>> int(both.count), both.mean.tolist()
+        (3, [3.0, 2.0])
     """
     signals = as_series("signals", signals, samples=1)
     regions = moments.reference.shape

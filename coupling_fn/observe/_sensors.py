@@ -89,18 +89,24 @@ def sensor_signals(
         [[1.0, -1.0, 0.0], [0.0, 1.5, 0.0]]
     """
     sources = as_series("sources", sources, samples=1)
+    # The reference is subtracted from the lead field once, rather than from every sample.
+    channels = projection(lead_field, reference, sources.shape[1])
+    return jnp.matmul(sources, channels.T, precision=lax.Precision.HIGHEST)
+
+
+def projection(
+    lead_field: Any, reference: Any, regions: int | None
+) -> Float[Array, "channel region"]:
+    """Return what each channel measures per unit of each region, or refuse lead field or reference."""
     lead_field = _lead_field(lead_field)
-    regions = sources.shape[1]
-    if lead_field.shape[1] != regions:
+    if regions is not None and lead_field.shape[1] != regions:
         turned = lead_field.shape[0] == regions
         way_out = " If its rows are regions, pass `lead_field.T`." if turned else ""
         raise ValueError(
             f"`lead_field` must have shape (sensor, {regions}), one column per region of "
-            f"`sources`; got {lead_field.shape}.{way_out}"
+            f"the sources; got {lead_field.shape}.{way_out}"
         )
-    # The reference is subtracted from the lead field once, rather than from every sample.
-    referenced = _referenced(lead_field, reference)
-    return jnp.matmul(sources, referenced.T, precision=lax.Precision.HIGHEST)
+    return _referenced(lead_field, reference)
 
 
 def _lead_field(lead_field: Any) -> Array:
