@@ -33,7 +33,7 @@ ROOMS = {
         "_edge_list _laplacian _normalize _synthetic | "
         "_files"
     ),
-    "surgery": "_weights",
+    "surgery": "_chosen _weights | _lesions _new_edge",
     "graph": "_measures",
     "_coupling": "_rule | _custom _kuramoto _linear _sigmoidal _surface",
     "surface": "_cortex",

@@ -21,7 +21,7 @@ from ._orientation import look_at_orientation
 from ._report import Finding, Report, report
 from ._rule import edges_of_part, look_at_rule, parts
 from ._stability import Stability, look_at_rests, look_at_stability, stability, states_of
-from ._weights import facts_of, finite, look_at_weights
+from ._weights import after_surgery, facts_of, finite, look_at_weights
 
 # Fields of stimuli and noises that are a time, which a step must resolve, or a frequency.
 TIMED = ("duration", "width", "period", "rise", "tau", "dt", "frequency")
@@ -59,7 +59,7 @@ def diagnose(
       whose balance is unstable or is not the state of rest that is found from `x0`.
 
     A finding rests on the numbers alone: what it describes may be intended. Notes are true of many good
-    connectomes.
+    connectomes. What `cf.surgery` did to a connectome is a fact, and stands beside what is cut off in it.
 
     Args:
         conn: a `Connectome`, or bare weights, `conn[i, j]` from source `j` onto target `i`: an array
@@ -126,9 +126,11 @@ def diagnose(
         weights = conn if of_connectome is None else of_connectome.weights
         looked_at = [_Connection("", weights, edge_list(conn))]
     findings, facts = [], {}
+    operated = () if of_connectome is None else of_connectome.origin.surgery
+    facts |= {"surgery": "; ".join(operated)} if operated else {}
     for connection in looked_at:
         edges, found = finite(connection.stored)
-        found += look_at_weights(edges)
+        found += after_surgery(look_at_weights(edges), operated)
         found += look_at_orientation(edges, compare_with, drivers)
         found += _look_at_delays(connection, edges, delays)
         prefix = connection.name if len(looked_at) > 1 else ""
