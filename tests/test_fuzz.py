@@ -229,6 +229,7 @@ CALLS = {
         "scheme": "heun",
         "hold": "stage",
     },
+    "schemes.RungeKutta": {"a": [[0.5], [0.0, 0.75]], "b": [2 / 9, 1 / 3, 4 / 9]},
     "Params": {"noise": 0.1, "lengths": LENGTHS, "speed": 3.0},
     "simulate": {**WORK, "steps": 4, "every": 2, "derivative": "reverse"},
     "fit": {

@@ -59,7 +59,7 @@ def diagnose(
       whose balance is unstable or is not the state of rest that is found from `x0`.
 
     A finding rests on the numbers alone: what it describes may be intended. Notes are true of many good
-    connectomes. What `cf.surgery` did to a connectome is a fact, and stands beside what is cut off in it.
+    connectomes. What `cf.surgery` did to a connectome is among the facts, and beside what is cut off.
 
     Args:
         conn: a `Connectome`, or bare weights, `conn[i, j]` from source `j` onto target `i`: an array

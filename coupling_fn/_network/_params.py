@@ -28,7 +28,6 @@ from .._core import (
 from .._coupling import SumCoupling
 from ..noise._draw import is_noise
 
-Scheme = Literal["euler", "heun", "rk4"]
 Hold = Literal["stage", "coupling", "step"]
 Clip = Literal["step", "stages"]
 Angles = Literal["wrap", "grow"]
