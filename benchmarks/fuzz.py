@@ -15,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-SUFFIXES = (".zip", ".npz", ".csv", ".txt", ".npy")
+SUFFIXES = (".zip", ".npz", ".csv", ".tsv", ".txt", ".npy", ".graphml")
+MARKS = {".csv": ",", ".tsv": "\t", ".txt": " "}
 LIMITS = ["-rss_limit_mb=4096", "-timeout=20", "-print_final_stats=1"]
 
 
@@ -40,16 +41,35 @@ def begin(suffix, corpus):
     """Write two sound files to begin with."""
     import coupling_fn as cf
 
-    weights = np.array([[0.0, 0.5], [0.25, 0.0]])
-    named = cf.Connectome(weights, 10 * weights, ["a", "b"])
+    weights, nodes = np.array([[0.0, 0.5], [0.25, 0.0]]), ["a", "b"]
+    named = cf.Connectome(weights, 10 * weights, nodes)
     for name, conn in (("plain", cf.Connectome(weights)), ("named", named)):
         path = corpus / f"{name}{suffix}"
         if suffix in (".zip", ".npz"):
             cf.save_connectome(path, conn)
         elif suffix == ".npy":
             np.save(path, np.asarray(conn.weights))
+        elif suffix == ".graphml":
+            path.write_text(_graphml(nodes, {"weight": conn.weights, "length": conn.lengths}))
+        elif conn.labels is None:
+            np.savetxt(path, np.asarray(conn.weights), delimiter=MARKS[suffix])
         else:
-            np.savetxt(path, np.asarray(conn.weights), delimiter="," if suffix == ".csv" else " ")
+            header = MARKS[suffix].join(nodes)
+            np.savetxt(
+                path, np.asarray(conn.weights), delimiter=MARKS[suffix], header=header, comments=""
+            )
+
+
+def _graphml(nodes, matrices):
+    """Write the edges between two nodes with what is known of them."""
+    known = {name: x for name, x in matrices.items() if x is not None}
+    lines = ["<graphml>"]
+    lines += [f'<key id="{k}" for="edge" attr.name="{k}" attr.type="double"/>' for k in known]
+    lines += ['<graph edgedefault="directed">', *(f'<node id="{node}"/>' for node in nodes)]
+    for i, j in ((0, 1), (1, 0)):
+        values = "".join(f'<data key="{k}">{float(x[i, j])}</data>' for k, x in known.items())
+        lines.append(f'<edge source="{nodes[j]}" target="{nodes[i]}">{values}</edge>')
+    return "\n".join([*lines, "</graph>", "</graphml>"])
 
 
 def fuzz(suffix, corpus, seconds):
@@ -71,8 +91,9 @@ def fuzz(suffix, corpus, seconds):
             if path.name not in str(error):
                 raise AssertionError(f"the file is not named: {error}") from error
         else:
-            for part in (conn.weights, conn.lengths):
-                assert part is None or np.isfinite(part).all()
+            weights = np.asarray(conn.weights)
+            assert np.isfinite(weights).all()
+            assert conn.lengths is None or np.isfinite(np.asarray(conn.lengths)[weights != 0]).all()
 
     where = [f"-artifact_prefix={corpus}/", f"-max_total_time={seconds}", str(corpus)]
     atheris.Setup([sys.argv[0], *LIMITS, *where], one)

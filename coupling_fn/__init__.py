@@ -69,6 +69,7 @@ from ._diagnose import Report as Report
 from ._diagnose import check_units as check_units
 from ._diagnose import diagnose as diagnose
 from ._diagnose import diagnose_run as diagnose_run
+from ._evolution import evolve as evolve
 from ._fit import Bootstrap as Bootstrap
 from ._fit import FitResult as FitResult
 from ._fit import KSearch as KSearch
@@ -98,6 +99,8 @@ from ._network import load_state as load_state
 from ._network import save_params as save_params
 from ._network import save_state as save_state
 from ._network import vector_field as vector_field
+from ._plasticity import Adapted as Adapted
+from ._plasticity import adapt as adapt
 from ._simulate import shard as shard
 from ._simulate import simulate as simulate
 

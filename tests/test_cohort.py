@@ -11,6 +11,7 @@ import pytest
 from helpers import TRANSFORMS, Compilations, assert_close, refuses
 from hypothesis import example, given
 from hypothesis import strategies as st
+from scipy.optimize import minimize_scalar
 from scipy.stats import multivariate_normal
 
 import coupling_fn as cf
@@ -215,6 +216,113 @@ def test_chunks_change_nothing(delayed):
     np.testing.assert_allclose(one.error, two.error, rtol=1e-9)
 
 
+# --- a loss of each subject ------------------------------------------------------------------------
+
+
+def test_a_loss_of_each_subject_is_minimised_by_one_program(delayed, caplog):
+    """The same k as by a search without derivatives, of the rmse of FC that no residuals give."""
+    d = delayed
+
+    def loss(params, subject):
+        fc = cf.observe.functional_connectivity(d.residuals(params, subject) + subject["x"])
+        return cf.observe.fc_rmse(fc, cf.observe.functional_connectivity(subject["x"]))
+
+    caplog.set_level(logging.WARNING)
+    with jax.log_compiles():
+        six = cf.cohort.fit_loss(loss, d.start, d.cohort.subset(d.cohort.ids[:6]), where=where)
+    assert sum("Compiling jit(_losses)" in x.getMessage() for x in caplog.records) == 1
+    with Compilations() as compilations:
+        seven = cf.cohort.fit_loss(loss, d.start, d.cohort, where=where)
+        one = cf.cohort.fit_loss(loss, d.start, d.cohort, where=where, together=True)
+    assert compilations.count == 0 and seven.converged.all() and one.converged.all()
+    assert_close(six.estimate, seven.estimate[:6], ulps=4)
+    assert np.ptp(one.estimate) == 0 and one.penalty == np.inf and np.ptp(seven.estimate) > 0.01
+
+    measured = jax.jit(lambda k, s: loss(eqx.tree_at(where, d.start, k), s))
+    subjects = [d.cohort.subject(id) for id in d.cohort.ids]
+
+    def searched(of, k):
+        return minimize_scalar(of, bounds=(0.8 * k, 1.2 * k), method="bounded").x
+
+    for i in (0, 4):
+        found = searched(lambda k, i=i: float(measured(k, subjects[i])), seven.estimate[i])
+        np.testing.assert_allclose(seven.estimate[i], found, rtol=1e-3)
+        np.testing.assert_allclose(seven.loss[i], measured(seven.estimate[i], subjects[i]))
+    found = searched(lambda k: sum(float(measured(k, s)) for s in subjects), one.estimate[0])
+    np.testing.assert_allclose(one.estimate[0], found, rtol=1e-3)
+
+
+def valley(params, subject):
+    """A curved valley with its end at (a, a^2), and its values in units of 0.01 and 100."""
+    x, y = 100.0 * params["x"], params["y"] / 100.0
+    return (subject - x) ** 2 + 10.0 * (y - x**2) ** 2
+
+
+ENDS = cf.cohort.stack({"a": 1.0, "b": -0.5, "c": 2.0})
+VALLEY = {"where": lambda p: (p["x"], p["y"]), "steps": 200}
+
+
+@pytest.mark.parametrize(("dtype", "chunk"), [("float32", 1), ("float64", 2)])
+def test_each_subject_goes_down_its_own_valley(dtype, chunk):
+    cohort = jax.tree.map(lambda x: x.astype(dtype), ENDS)
+    start = {"x": jnp.asarray(0.003, dtype), "y": jnp.asarray(40.0, dtype)}
+    found = cf.cohort.fit_loss(valley, start, cohort, chunk=chunk, **VALLEY)
+    x, y = found.estimate
+    ends, near = np.array([1.0, -0.5, 2.0]), {"float32": 2e-2, "float64": 1e-5}[dtype]
+    assert x.dtype == dtype and found.converged.all() and found.names == ("x", "y")
+    np.testing.assert_allclose(x, ends / 100, rtol=near)
+    np.testing.assert_allclose(y, ends**2 * 100, rtol=2 * near)
+
+
+def test_one_value_for_all_is_where_the_slopes_cancel():
+    start = {"x": jnp.asarray(0.003), "y": jnp.asarray(40.0)}
+    found = cf.cohort.fit_loss(valley, start, ENDS, together=True, **VALLEY)
+    mean = (1.0 - 0.5 + 2.0) / 3
+    np.testing.assert_allclose(found.estimate[0], np.full(3, mean / 100), rtol=1e-5)
+    np.testing.assert_allclose(found.loss, (np.array([1.0, -0.5, 2.0]) - mean) ** 2, rtol=1e-4)
+    np.testing.assert_allclose(found.params["x"], mean / 100, rtol=1e-5)
+
+
+@pytest.mark.parametrize("derivative", ["forward", "reverse"])
+def test_a_loss_within_a_range_goes_round_what_is_not_finite(derivative):
+    def loss(p, data):  # not finite beyond 3, and with a hump between the start and the minimum
+        return jnp.where(p > 3.0, jnp.nan, jnp.cos(data * p))
+
+    cohort = cf.cohort.stack({"a": 1.5, "b": 2.5})
+    how = {"where": lambda p: p, "transform": cf.transforms.positive(), "derivative": derivative}
+    found = cf.cohort.fit_loss(loss, jnp.asarray(0.2), cohort, **how)
+    assert found.converged.all()
+    np.testing.assert_allclose(found.estimate, np.pi / np.array([1.5, 2.5]), rtol=1e-6)
+
+
+def test_a_fit_of_losses_is_a_table_without_errors():
+    start = {"x": jnp.asarray(0.003), "y": jnp.asarray(40.0)}
+    found = cf.cohort.fit_loss(valley, start, ENDS, **VALLEY)
+    assert [*found.to_dict()] == ["id", "x", "y", "loss", "converged"]
+    assert found.error is None and str(found).startswith("a  x 0.01") and "±" not in str(found)
+    assert_close(found.params_of("c")["x"], found.estimate[0][2])
+    again = cf.cohort.fit_loss(valley, start, ENDS, **VALLEY)
+    reliable = cf.cohort.reliability(found, again)
+    assert reliable == {"x": pytest.approx(1.0), "y": pytest.approx(1.0)}
+
+
+def test_what_is_no_loss_is_refused_and_a_fit_that_is_not_over_is_said():
+    start = {"x": jnp.asarray(0.003), "y": jnp.asarray(40.0)}
+    with refuses("`loss` must return one float", TypeError):
+        cf.cohort.fit_loss(line, START, LINEAR, where=lambda p: p["u"])
+    with refuses("must come from cf.cohort.stack", TypeError):
+        cf.cohort.fit_loss(valley, start, {"a": 1.0}, **VALLEY)
+    with refuses("`together` must be"):
+        cf.cohort.fit_loss(valley, start, ENDS, together="all", **VALLEY)
+    bad = cf.cohort.stack({"a": 1.0, "bad": jnp.nan})
+    with refuses("The loss of subject 'bad' and its derivatives must be finite at the start"):
+        cf.cohort.fit_loss(valley, start, bad, **VALLEY)
+    with pytest.warns(RuntimeWarning, match="The fit did not converge of a, b, c"):
+        cf.cohort.fit_loss(valley, start, ENDS, **VALLEY | {"steps": 2})
+    with refuses("not their sum.* cf.cohort.fit_loss takes a loss, such as fc_rmse", TypeError):
+        cf.cohort.fit(valley, start, ENDS, where=VALLEY["where"])
+
+
 # --- linear residuals: closed forms ----------------------------------------------------------------
 
 RNG = np.random.default_rng(7)
@@ -309,6 +417,22 @@ def left_out(penalty):
         likelihood = multivariate_normal(DESIGN[s] @ mean, covariance).logpdf(DATA[s])
         found.append(-likelihood - SAMPLES * np.log(2 * np.pi * SIGMA[s] ** 2) / 2)
     return found
+
+
+def test_a_penalty_at_an_end_of_those_given_is_said():
+    small, large = fit_lines(penalty=[500.0, 1e4]), fit_lines(penalty=[1e-3, 1e-2])
+    assert str(small).endswith("it is the smallest that was given, and a smaller one may be better")
+    assert str(large).endswith("it is the largest that was given, and a larger one may be better")
+    assert str(fit_lines(penalty=[0.5, 4.0, 30.0, np.inf])).endswith("leaving subjects out")
+
+
+def test_a_table_in_a_cohort_is_refused_since_its_labels_would_be_lost():
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame(W, [*"abc"], [*"abc"])
+    with refuses(
+        r"`subjects\['a'\]\['sc'\]` must be an array, not DataFrame.*load_connectome", TypeError
+    ):
+        cf.cohort.stack({"a": {"sc": table}})
 
 
 def test_the_penalty_is_the_one_that_predicts_subjects_left_out_best():

@@ -418,6 +418,8 @@ def test_lags_put_in_by_tree_at_are_held_to_the_bounds():
     for slow in (put_in(net, 1.0), put_in(fixed, 1.0)):
         with refuses("leaves the network's bounds"):
             started(slow)
+    with refuses("leaves the network's bounds"):  # the state is that of the network before
+        cf.simulate(put_in(fixed, 1.0), *started(fixed), 30)
 
 
 def test_bounds_per_subject_do_not_pass_for_those_of_stored_edges():

@@ -30,6 +30,7 @@ EXAMPLES = [
     if example.examples
 ]
 NEEDS = {  # extras
+    "coupling_fn._evolution._evolve.evolve": "evosax",
     "coupling_fn._fit._least_squares.least_squares": "optimistix",
     "coupling_fn.surface._cortex.load_cortex": "tvb_data",
 }

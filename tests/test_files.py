@@ -319,6 +319,7 @@ def test_missing_files_and_lengths(folder):
 
 @pytest.mark.parametrize("suffix", [".npz", ".zip"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.filterwarnings("ignore:.*(only negative weight|in one triangle|for weights)")
 @given(data=st.data())
 def test_what_is_saved_comes_back(suffix, dtype, data):
     n = data.draw(st.sampled_from([1, 2, 5]))

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import jaxtyping
 import numpy as np
 import pytest
+from helpers import Compass
 
 import coupling_fn as cf
 
@@ -143,6 +144,8 @@ CALLS = {
         "polarity": "both",
     },
     "observe.lempel_ziv_complexity": {"signals": SIGNALS, "threshold": "median"},
+    "observe.arrival_times": {"signals": SIGNALS, "dt": 1.0, "onset": 20.0, "fraction": 0.4},
+    "observe.to_frame": {"record": SIGNALS, "dt": 1.0, "labels": ["a", "b", "c"]},
     "observe.kmeans": {
         "patterns": SIGNALS,
         "states": 2,
@@ -232,6 +235,7 @@ CALLS = {
     "schemes.RungeKutta": {"a": [[0.5], [0.0, 0.75]], "b": [2 / 9, 1 / 3, 4 / 9]},
     "Params": {"noise": 0.1, "lengths": LENGTHS, "speed": 3.0},
     "simulate": {**WORK, "steps": 4, "every": 2, "derivative": "reverse"},
+    "adapt": {**WORK, "steps": 4, "rule": lambda p, x: p, "stretch": 2},
     "fit": {
         "loss": lambda p: jnp.sum((p["x"] - 1.0) ** 2),
         "params": {"x": jnp.asarray(X)},
@@ -241,6 +245,20 @@ CALLS = {
         "tolerance": 0.1,
         "retries": 3,
         "derivative": "reverse",
+    },
+    "evolve": {
+        "loss": lambda p: jnp.sum((p["x"][:2] - 1.0) ** 2),
+        "params": {"x": jnp.asarray(X[:2])},
+        "where": lambda p: p["x"],
+        "key": jax.random.key(0),
+        "method": Compass,
+        "population": 5,
+        "generations": 2,
+        "spread": 0.5,
+        "patience": 2,
+        "tolerance": 0.1,
+        "retries": 3,
+        "chunk": 2,
     },
     "critical_k": {"net": REST[0], "params": REST[1], "x0": REST[2], "low": 0.001, "high": 9.0},
     "bifurcation": {"net": REST[0], "params": REST[1], "x0": REST[2], "start": 0.001, "end": 9.0},

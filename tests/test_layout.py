@@ -6,6 +6,7 @@ import inspect
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -53,11 +54,12 @@ ROOMS = {
         "_files _vector_field"
     ),
     "_simulate": "_clock _finite _records _shard _stepwise | _blocked | _simulate",
-    "_signals": "_series | _analytic _average _cleaning _filter _spectrum",
+    "_plasticity": "_adapt",
+    "_signals": "_series | _analytic _arrival _average _cleaning _filter _spectrum",
     "_connectivity": "_coherence _correlation _phases | _envelopes _partial",
     "_states": "_avalanches _complexity _kmeans _leading _sequences | _ignition",
     "observe": (
-        "_balloon_params _fc_objectives _fcd_objectives _moments _sensors _synchrony | "
+        "_balloon_params _fc_objectives _fcd_objectives _frames _moments _sensors _synchrony | "
         "_bold _fc_residuals _kernels | "
         "_objectives"
     ),
@@ -75,7 +77,8 @@ ROOMS = {
         "_fit | "
         "_find_k _least_squares _profile_likelihood _resampling _uncertainty"
     ),
-    "cohort": "_stack | _squares | _pooling _result | _fit | _reliability",
+    "cohort": "_stack | _squares | _pooling _descent _result | _fit _fit_loss | _reliability",
+    "_evolution": "_method | _generations | _evolve",
     "_diagnose": (
         "_dimensions _report _signals | "
         "_lengths _orientation _rule _weights | "
@@ -85,7 +88,9 @@ ROOMS = {
         "_symptoms | "
         "_after"
     ),
-    "plot": "_canvas | _matrices _searches _signals",
+    "plot": (
+        "_canvas | _labels | _groups | _brain _cohort _evoked _heat_map _matrices _searches _signals"
+    ),
     "_command": "_presets | _options | _job",
 }
 FLOORS = {room: [floor.split() for floor in floors.split("|")] for room, floors in ROOMS.items()}
@@ -94,11 +99,16 @@ NAMESPACES = [room for room in ROOMS if not room.startswith("_")]
 LONGEST, MOST_MODULES, LONGEST_PAGE = 400, 13, 100
 
 
+@cache
 def imports(path):
-    """Yield what a module imports from the package: `(room or None, module or None, name)`.
+    """Return what a module imports from the package: `(room or None, module or None, name)`.
 
     The room is None for its own, and the module is None where the way in is the room itself.
     """
+    return tuple(_imports(path))
+
+
+def _imports(path):
     for statement in ast.walk(ast.parse(path.read_text())):
         if isinstance(statement, ast.Import):
             assert not any(a.name.startswith("coupling_fn.") for a in statement.names)

@@ -74,6 +74,15 @@ def tvb(folder="", prefix="", packed=False, **members):
     return write
 
 
+def capitals(path):
+    with zipfile.ZipFile(path) as old:
+        members = {name: old.read(name) for name in old.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name.upper(), data)
+    return path
+
+
 def text(content, name="c.csv"):
     def write(path):
         (path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -138,11 +147,15 @@ def mat73(path):
             references[0, n] = cell.ref
         labels = file.create_dataset("labels", data=references, dtype=h5py.ref_dtype)
         labels.attrs["MATLAB_class"] = np.bytes_("cell")
-    whole = bytearray((path / "c.mat").read_bytes())
+    return with_header_73(path / "c.mat")
+
+
+def with_header_73(path):
+    whole = bytearray(path.read_bytes())
     begin = b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(124) + b"\0\2IM"
     whole[: len(begin)] = begin
-    (path / "c.mat").write_bytes(whole)
-    return path / "c.mat"
+    path.write_bytes(whole)
+    return path
 
 
 def table(mark=",", corner="", index=NAMES, header=NAMES, form=repr, end="", x=W):
@@ -213,7 +226,28 @@ def german(x):
     return repr(x).replace(".", ",")
 
 
+def counted_edge_frame(path):
+    """A frame of edges whose columns have numbers in place of names, and numbers of regions."""
+    ends = [(i, j) for i, j in np.argwhere(W.T).tolist()]
+    values = [[i + 1.0, j + 1.0, W[j, i], L[j, i]] for i, j in ends]
+    return pytest.importorskip("pandas").DataFrame(values)
+
+
+def sparse73(path):
+    """Write a sparse matrix as MATLAB does in version 7.3: a group of values, rows and columns."""
+    h5py = pytest.importorskip("h5py")
+    columns = scipy.sparse.csc_matrix(W)
+    with h5py.File(path / "c.mat", "w", userblock_size=512) as file:
+        group = file.create_group("SC")
+        group.attrs["MATLAB_sparse"] = np.uint64(len(W))
+        group["data"], group["ir"] = columns.data, columns.indices.astype(np.uint64)
+        group["jc"] = columns.indptr.astype(np.uint64)
+    return with_header_73(path / "c.mat")
+
+
 IDS = [1, 2, 3, 4]
+CODES = np.array([[312782546.0, 312782547, 5, 1016]])  # of the Allen Institute's atlas
+SYMMETRIC = "a,b,1\nb,a,1\nb,c,2.5\nc,b,2.5\n"
 ROWS = [["c", *NAMES], *([n, *row] for n, row in zip(NAMES, W.tolist(), strict=True))]
 
 # Layout: how it is written, and what is read beside the weights.
@@ -235,6 +269,10 @@ LAYOUTS = {
     "TVB, zip, a fifth column": (tvb(centres=places(" None")), "lengths labels centres rest"),
     "TVB, zip, a fifth column of numbers": (
         tvb(centres=places(" 1")),
+        "lengths labels centres rest",
+    ),
+    "TVB, zip, names in capitals": (
+        lambda path: capitals(tvb()(path)),
         "lengths labels centres rest",
     ),
     "TVB, zip, tracts.txt": (
@@ -295,6 +333,12 @@ LAYOUTS = {
     "mat, in a struct": (mat(data={"SC": W, "len": L, "age": 30}), "lengths"),
     "mat, one only matrix": (mat(A=W, age=30), ""),
     "mat, version 7.3": (mat73, "lengths labels"),
+    "mat, version 7.3, sparse": (sparse73, ""),
+    "mat, numbers for labels": (
+        mat(SC=W, labels=CODES),
+        "other labels 312782546 312782547 5 1016",
+    ),
+    "mat, empty lengths": (mat(SC=W, len=np.zeros((0, 0))), ""),
     # --- text
     "csv": (text(lines(W, ",")), ""),
     "csv with blanks": (text(lines(W, " , ")), ""),
@@ -330,6 +374,30 @@ LAYOUTS = {
     "txt, minus as a sign of its own": (text(lines(W).replace("0.25", "2.5e\u22121"), "c.txt"), ""),
     "tsv, relmat of BIDS": (text(table("\t", index=None), "sub-01_relmat.dense.tsv"), "labels"),
     "tsv, relmat of BIDS with an index": (text(table("\t"), "sub-01_relmat.tsv"), "labels"),
+    "csv, a name for the index, header of numbers": (
+        text(table(corner="id", index=IDS, header=IDS)),
+        "",
+    ),
+    "csv, a comma before each line": (
+        text("," + lines(W, ",").replace("\n", "\n,").rstrip(",")),
+        "",
+    ),
+    "csv, names with underscores": (
+        text(table(index=None, header=("1_1", "1_2", "2_1", "2_2"))),
+        "other labels 1_1 1_2 2_1 2_2",
+    ),
+    "csv, names that are also words for missing numbers": (
+        text(table(index=None, header=("NA", "PUT", "INF", "CAU"))),
+        "other labels NA PUT INF CAU",
+    ),
+    "csv, index of such names": (
+        text(table(index=("NA", "PUT", "INF", "CAU"), header=None)),
+        "other labels NA PUT INF CAU",
+    ),
+    "npy, of the other byte order": (
+        lambda path: np.save(path / "c.npy", W.astype(">f8")) or path / "c.npy",
+        "",
+    ),
     "npy": (lambda path: np.save(path / "c.npy", W) or path / "c.npy", ""),
     # --- edges and graphs
     "edges, csv": (text(edges()), "lengths labels in order of edges"),
@@ -342,6 +410,10 @@ LAYOUTS = {
         text(edges(" ", "", range(4), lengths=False), "c.txt"),
         "",
     ),
+    "edges, i and j, the same both ways": (
+        text("i,j,weight\n" + SYMMETRIC),
+        "symmetric other labels a b c",
+    ),
     "edges, names, no header": (text(edges("\t", "")), "lengths labels in order of edges"),
     "GraphML": (graphml, "lengths labels"),
     "GraphML (Connectome Mapper)": (mapped, "lengths labels centres"),
@@ -351,6 +423,11 @@ LAYOUTS = {
     "a frame": (frame(index=NAMES, columns=NAMES), "labels"),
     "a frame, labels in its columns": (frame(columns=NAMES), "labels"),
     "a frame without labels": (frame(), ""),
+    "a frame, its index of numbers with a point": (
+        frame(index=[10.0, 20.0, 30.0, 40.0], columns=[10, 20, 30, 40]),
+        "other labels 10 20 30 40",
+    ),
+    "a frame of edges without names": (counted_edge_frame, "lengths"),
     "a frame of edges": (edge_frame, "lengths labels in order of edges"),
 }
 
@@ -362,11 +439,16 @@ def test_every_layout_holds_the_same_connectome(layout, tmp_path):
     if "in order of edges" in held:  # regions come as they are named
         assert sorted(conn.labels) == sorted(NAMES)
         conn = conn.subset(NAMES)
+    if "symmetric" in held:
+        wanted = [[0, 1, 0], [1, 0, 2.5], [0, 2.5, 0]]
+        assert np.array_equal(conn.weights, wanted) and conn.labels == ("a", "b", "c")
+        return
     there = W != 0
     assert np.array_equal(conn.weights, W)
     assert (conn.lengths is not None) == ("lengths" in held)
     assert conn.lengths is None or np.array_equal(np.asarray(conn.lengths)[there], L[there])
-    assert conn.labels == (NAMES if "labels" in held else None)
+    held, _, others = held.partition("other labels ")
+    assert conn.labels == (tuple(others.split()) or (NAMES if "labels" in held else None))
     assert (conn.centres is not None) == ("centres" in held)
     assert conn.centres is None or np.array_equal(conn.centres, CENTRES)
     if "rest" in held:
@@ -387,6 +469,9 @@ def test_every_layout_holds_the_same_connectome(layout, tmp_path):
         ("mat, connectivity and name (DSI Studio)", "atlas"),
         ("csv, comments (MRtrix)", "1 line of comments"),
         ("TVB, h5", "parent_connectivity"),
+        ("TVB, zip, a fifth column", "info.txt, what follows z in centres.txt"),
+        ("TVB, zip, a fifth column of numbers", "info.txt, what follows z in centres.txt"),
+        ("mat, empty lengths", "len"),
     ],
 )
 def test_what_is_not_taken_is_said(layout, left, tmp_path):
@@ -437,7 +522,7 @@ REFUSED = {
     ),
     "an archive of two subjects": (
         tvb(weights=None, a_weights=lines(W), b_weights=lines(W)),
-        "more than one of a kind: a_weights.txt, b_weights.txt",
+        "more than one of a kind: a_weights.txt, b_weights.txt. Say which .*'a_weights.txt'",
     ),
     "two matrices that differ": (npz(weights=W, SC=W + 1), r"weights and SC may .*differ.*'SC'"),
     "two matrices without a name": (
@@ -472,6 +557,79 @@ REFUSED = {
         text(table(x=np.where(W == 0, -1, W))),
         r"-1 at \(0, 0\) \(from lV1 onto lV1\) and 7 more places .* write 0 there",
     ),
+    "empty cells between tabs, beside an index": (
+        text("1\t\t1.5\t0\n2\t3\t\t5\n3\t1\t6\t\n", "c.txt"),
+        "line 1, column 2 is empty: write 0 where there is no tract",
+    ),
+    "an empty cell at the end of a line of tabs": (
+        text("1\t0\t5\t\n2\t3\t\t4\n3\t\t1\t0\n", "c.tsv"),
+        "line 1, column 4 is empty",
+    ),
+    "an empty first weight": (
+        text(",1,2\n3,0,4\n5,6,0\n"),
+        "line 1, column 1 is empty: write 0 if it is a weight",
+    ),
+    "commas that may mark thousands": (
+        text("0;1,500\n2;0\n"),
+        "line 1, column 2 is '1,500', which is 1.500 if .* and 1500 if it marks thousands",
+    ),
+    "commas and points": (text("0;1,5\n2.5;0\n"), "'1,5', which is 1.5 .* one kind of decimals"),
+    "numbers with underscores": (text("0,1_000\n1,0\n"), "column 2 is '1_000', not a number"),
+    "codes for a header that do not ascend": (
+        text("2001,1002,1001,2002\n" + lines(W, ",")),
+        "the first row of it looks like the numbers of the regions, .* such as r2001",
+    ),
+    "UTF-16 without a mark": (text(lines(W, ",").encode("utf-16-le")), "NUL .*Save it as UTF-8"),
+    "edges from i to j or from j to i": (
+        text("i,j,weight\na,b,1\nb,a,2\n"),
+        "'i' and 'j' do not say which region sends .* call them source and target",
+    ),
+    "edges of a matrix's rows and columns": (
+        text("row,col,weight\n1,2,1\n2,1,2\n"),
+        "'row' and 'col' do not say which region sends",
+    ),
+    "Fisher's z": (
+        lambda path: np.save(path / "c.npy", np.where(np.eye(3), np.inf, 0.5)) or path / "c.npy",
+        "infinite on its diagonal alone: .* Fisher's z",
+    ),
+    "several matrices": (npz(SC=np.stack([W, W])), r"SC holds several .*\(2, 4, 4\).* cf.cohort"),
+    "only a mean of functional connectivities": (mat(fc_mean=W), "none of weights.* only: fc_mean"),
+    "structs of MATLAB": (
+        mat(data=np.array([(W,), (W,)], [("SC", object)])),
+        "none of weights.* only: data",
+    ),
+    "objects of Python": (
+        npz(weights=W, labels=np.array(["a", None], object)),
+        r"a pickle can run any program\. Save .*dtype=str",
+    ),
+    "GraphML with a node twice": (text(XML.format('<node id="a"/>'), "c.graphml"), "one node 'a'"),
+    "two graphs in GraphML": (
+        text("<graphml><graph/><graph/></graphml>", "c.graphml"),
+        "must hold one graph; it holds 2",
+    ),
+    "GraphML of a word for a number": (
+        text(
+            XML.format('<edge source="a" target="a"><data key="k">x</data></edge>').replace(
+                "<graph ", '<key id="k" for="edge" attr.name="weight" attr.type="double"/><graph '
+            ),
+            "c.graphml",
+        ),
+        "the edge a a has weight 'x', which is no double",
+    ),
+    "a graph of which an edge has no weight": (
+        lambda path: networkx.DiGraph([("a", "b", {"weight": 1}), ("b", "a")]),
+        "the edge from b to a has no weight. Give it one, or leave the edge out",
+    ),
+    "a graph of which an edge has no length": (
+        lambda path: networkx.DiGraph(
+            [("a", "b", {"weight": 1, "length": 2}), ("b", "a", {"weight": 1})]
+        ),
+        'the edge from b to a has no length. .* keys={"lengths": None}',
+    ),
+    "a graph without weights": (
+        lambda path: networkx.DiGraph([("a", "b")]),
+        "its edges have no weight: give each edge one",
+    ),
     "text in Latin-1": (text("Größe,b\n0,1\n1,0\n".encode("latin-1")), "no text in UTF-8.*Save it"),
     "edges without a weight": (
         text("source,target,fa,md\na,b,1,2\n"),
@@ -494,7 +652,7 @@ REFUSED = {
     ),
     "GraphML without weights": (
         text(XML.format('<edge source="a" target="a"/>'), "c.graphml"),
-        "its edges have no weight, only: nothing",
+        "its edges have no weight: give each edge one",
     ),
     "a multigraph": (
         lambda path: networkx.MultiDiGraph([("a", "b", {"weight": 1}), ("a", "b", {"weight": 2})]),
@@ -706,3 +864,56 @@ def test_files_that_lead_elsewhere_are_not_followed(tmp_path):
         file.create_dataset("weights", (10**6, 10**6), "f8", chunks=True)
     with refuses("its weights is larger than the limit"):
         cf.load_connectome(tmp_path / "c.h5")
+
+
+def test_minus_one_and_half_of_the_lengths_warn(tmp_path):
+    missing = np.where(W == 0, -1, W)
+    made = npz(weights=missing)(tmp_path)
+    with pytest.warns(UserWarning, match="the only negative weight is -1, 8 times"):
+        conn = cf.load_connectome(made)
+    assert np.array_equal(conn.weights, missing)
+    found = {x.code: x for x in cf.diagnose(conn).findings}["negative_weights"]
+    assert "stands for a missing tract, write 0" in found.remedy[0]
+    made = npz(weights=W + W.T + 1, lengths=np.triu(L + L.T + 1, 1))(tmp_path)
+    with pytest.warns(UserWarning, match=r"its lengths are in one triangle .* L \+ L\.T"):
+        cf.load_connectome(made)
+
+
+def test_codes_of_regions_around_a_matrix_warn(tmp_path):
+    codes = np.array([1001, 1002, 1003, 1005, 2001, 2002, 2003, 2005])
+    whole = np.pad(np.random.default_rng(0).random((8, 8)), ((1, 0), (1, 0)))
+    whole[0, 1:] = whole[1:, 0] = codes
+    np.savetxt(tmp_path / "c.txt", whole)
+    with pytest.warns(UserWarning, match="1001, 1002, 1003 and so on, and were taken for weights"):
+        conn = cf.load_connectome(tmp_path / "c.txt")
+    assert len(conn) == 9 and "index_as_data" in cf.diagnose(conn).codes
+
+
+def test_positions_in_a_plane_are_no_centres():
+    made = graph()
+    for n, node in enumerate(made):
+        made.nodes[node]["pos"] = (float(n), 1.0)
+    conn = cf.load_connectome(made)
+    assert conn.centres is None and conn.region_data["pos"].shape == (4, 2)
+    with refuses("`keys` asks for 'roi' as the labels, but not all of its nodes have it"):
+        made.nodes[NAMES[0]]["roi"] = "x"
+        cf.load_connectome(made, keys={"labels": "roi"})
+
+
+def test_a_frame_of_whole_numbers_is_no_list_of_edges():
+    pandas = pytest.importorskip("pandas")
+    whole = [[0, 1, 2], [3, 0, 1], [1, 1, 0]]
+    assert cf.load_connectome(pandas.DataFrame(whole)).weights.tolist() == whole
+    with refuses("its columns and its index name the regions differently"):
+        cf.load_connectome(pandas.DataFrame(W, NAMES[::-1], NAMES))
+
+
+def test_what_is_said_of_symmetrize_is_what_it_does(tmp_path):
+    half = np.triu(W + W.T)
+    np.save(tmp_path / "c.npy", half)
+    with pytest.warns(UserWarning, match="gives each direction half of the weight") as told:
+        conn = cf.load_connectome(tmp_path / "c.npy")
+    assert np.array_equal(cf.surgery.symmetrize(conn).weights, (half + half.T) / 2)
+    assert "W + W.T, ...) all of it" in str(told[0].message)
+    remedy = {x.code: x for x in cf.diagnose(conn).findings}["one_triangle"].remedy[0]
+    assert "half of the weight" in remedy and "W + W.T all of the weight" in remedy

@@ -34,7 +34,7 @@ def records(function):
 
 
 @pytest.mark.optimised
-@pytest.mark.every(8)
+@pytest.mark.every(40)
 @pytest.mark.parametrize("name", COSTS)
 def test_a_long_record_needs_a_few_times_its_memory(name):
     measure, most, with_gradient = COSTS[name]

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers import Compass
 from test_fuzz import CALLS, USED, used
 from test_layout import handed_out
 
@@ -66,10 +67,12 @@ HOST = {
     "lag_bounds",
     "to_sparse",
     "fit",
+    "evolve",
+    "observe.to_frame",
 }
 
 
-@pytest.mark.every(9)
+@pytest.mark.every(19)
 @pytest.mark.parametrize("name", sorted(CALLS))
 def test_public_functions_lower(name):
     call = used(name) if name in USED else attrgetter(name)(cf)
@@ -315,6 +318,18 @@ def solver(k):
     return cf.vector_field(net, params)(0.0, cf.nodes.LinearState(GIVEN[2]), None)
 
 
+def plastic(k):
+    """Let k grow with what the regions do."""
+    net = cf.Network(cf.nodes.linear, 1.0)
+    params = cf.Params(cf.nodes.LinearParams(a=-0.5), cf.AdditiveCoupling(W, k))
+    state = net.init(cf.nodes.LinearState(GIVEN[2]), params)
+
+    def rule(p, x):
+        return eqx.tree_at(lambda p: p.coupling.k, p, p.coupling.k + x.mean())
+
+    return cf.adapt(net, state, params, 8, rule=rule, stretch=4, record="x").params.coupling.k
+
+
 def transformed(k):
     positive, same = cf.transforms.positive(), cf.transforms.identity()
     return positive.inverse(positive.forward(k)), same.forward(k)
@@ -349,13 +364,14 @@ FEATURES = {
     "FC of a run in parts": online_fc,
     "weighted objective": mixed_objective,
     "vector field": solver,
+    "plasticity": plastic,
     "transforms": transformed,
     "sweep": lambda k: cf.sweep(lambda k: hopf(k)[1].x, k * MANY, chunk=2, progress=False),
     "minibatches": lambda k: cf.minibatches(k * MANY, size=2, key=jax.random.key(0))(1),
 }
 
 
-@pytest.mark.every(7)
+@pytest.mark.every(13)
 @pytest.mark.parametrize("name", FEATURES)
 def test_features_lower(name):
     """With a gradient, for several k at once."""
@@ -367,7 +383,7 @@ def test_features_lower(name):
     lower(lambda k: jax.vmap(jax.value_and_grad(total))(k * MANY), GIVEN[0])
 
 
-@pytest.mark.every(7)
+@pytest.mark.every(13)
 @pytest.mark.parametrize("lags", ["mixed", "no", "far"])
 @pytest.mark.parametrize("rule", ["dense", "sparse"])
 def test_nodes_over_devices_lower(rule, lags):
@@ -413,7 +429,7 @@ ANALYSES = {
 }
 
 
-@pytest.mark.every(5)
+@pytest.mark.every(9)
 @pytest.mark.parametrize("name", ANALYSES)
 @pytest.mark.parametrize("lags", ["mixed", "no"])
 def test_analyses_lower(name, lags):
@@ -448,6 +464,10 @@ def misfits(p, level):
     return residuals(p) - level
 
 
+def squared(p, level):
+    return jnp.sum(misfits(p, level) ** 2)
+
+
 def decay(p):
     return p["b"] * jnp.exp(-p["k"] * T) - jnp.exp(-T)
 
@@ -478,6 +498,12 @@ FITS = {
         (_sweep, "_batch"),
         lambda: cf.find_k(run_of_k, FC, ks=MANY, progress=False),
     ),
+    "evolve": (
+        (_sweep, "_batch"),
+        lambda: cf.evolve(
+            misfit, AT, where=BOTH, key=KEY, method=Compass, generations=1, progress=False
+        ),
+    ),
     "sweep over devices": (
         (_sweep, "_batch"),
         lambda: cf.sweep(run_of_k, MANY, devices=jax.devices()[:1], progress=False),
@@ -498,6 +524,10 @@ FITS = {
         (_squares, "_factors"),
         lambda: cf.cohort.fit(misfits, AT, COHORT, where=BOTH, chunk=2),
     ),
+    "losses of a cohort": (
+        (_squares, "_losses"),
+        lambda: cf.cohort.fit_loss(squared, AT, COHORT, where=BOTH, chunk=2, steps=50),
+    ),
     "uncertainty of a loss": (
         (_uncertainty, "_hessian"),
         lambda: cf.uncertainty(lambda p: jnp.sum((p["k"] - p["b"]) ** 2), AT, where=BOTH),
@@ -509,7 +539,7 @@ class Lowered(Exception):
     """The program of a fit was lowered, and is not to be run."""
 
 
-@pytest.mark.every(4)
+@pytest.mark.every(7)
 @pytest.mark.parametrize("name", FITS)
 def test_fits_lower(monkeypatch, name):
     (module, place), call = FITS[name]
@@ -545,7 +575,16 @@ def test_the_spectral_radius_of_traced_weights_does_not_lower_for_a_tpu():
 
 # Public names without a program: types that hold something, and what reads or writes files, or words.
 NO_PROGRAM = {
-    *("Interrupted", "Coupling", "Finding", "Report", "State", "VectorField", "SparseConnection"),
+    *(
+        "Adapted",
+        "Interrupted",
+        "Coupling",
+        "Finding",
+        "Report",
+        "State",
+        "VectorField",
+        "SparseConnection",
+    ),
     *("BalancedInhibition", "Bifurcation", "Jacobians", "Bootstrap", "FitResult", "KSearch"),
     *("LogDensity", "Minibatches", "ProfileLikelihood", "Starts", "Uncertainty"),
     *("noise.Coloured", "noise.White", "observe.BalloonState", "observe.KernelState"),

@@ -68,6 +68,32 @@ def test_it_writes_a_result_and_a_picture(monkeypatch, tmp_path, capsys):
     assert "metastability" in said.out and not said.err
 
 
+@pytest.mark.parametrize("labels", [None, [f"area {i}" for i in range(30)]])
+def test_the_report_has_the_labels_of_the_connectome(labels, monkeypatch, tmp_path):
+    figures = []
+    monkeypatch.setattr(
+        "matplotlib.figure.Figure.savefig", lambda self, *_, **__: figures.append(self)
+    )
+    connectome = cf.Connectome(np.ones((30, 30)), labels=labels)
+    net, params = job.build_network(connectome, job.PRESETS["hopf"], 1.0, None)
+    task = job.Task(connectome, job.PRESETS["hopf"], None, net, params, 2000.0, 0)
+    x, ks = np.random.default_rng(0).normal(size=(640, 30)), np.array([0.1, 0.2])
+    search = cf.KSearch(0.1, (0.1, 0.2), (), ks, ("working range",) * 2, *[ks] * 6, fit=None)
+    job.draw(
+        tmp_path / "report.png",
+        task,
+        job.Solution(
+            jnp.asarray(np.corrcoef(x.T)), search, jnp.asarray(x), {"fc_correlation": 0.5}
+        ),
+    )
+    target, simulated, _, signals, *_ = figures[0].axes
+    names = labels or [*map(str, range(30))]
+    assert [t.get_text() for t in signals.get_yticklabels()] == names[::2]
+    for ax in (target, simulated) if labels else ():
+        ticks = zip(ax.get_yticks(), ax.get_yticklabels(), strict=True)
+        assert [names[int(at)] for at, _ in ticks] == [t.get_text() for t in ax.get_yticklabels()]
+
+
 @pytest.mark.thorough
 def test_every_node_has_a_preset_that_runs():
     """Each node takes two steps on its own wires from its rest, and its signal is measured."""

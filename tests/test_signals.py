@@ -275,3 +275,70 @@ def test_what_fixes_the_filter_must_be_known():
         jax.jit(lambda low: cf.observe.bandpass(X, 2.0, low, 80.0))(20.0)
     with refuses("`bands` must be a mapping", TypeError):
         cf.observe.band_power(X, 2.0, 40.0, (8.0, 13.0))
+
+
+# --- arrival of a response
+
+
+def arrivals_by_hand(x, dt, onset, fraction):
+    found = []
+    for column in np.asarray(x, float).T:
+        times = dt * np.arange(1, len(column) + 1)
+        level = column[times <= onset + 1e-9].mean()
+        apart = np.abs(column - level)
+        wanted = fraction * apart[times > onset + 1e-9].max()
+        for n in range(len(column)):
+            if times[n] > onset + 1e-9 and apart[n] >= wanted:
+                a, b = apart[n - 1], apart[n]
+                share = (wanted - a) / (b - a) if b > a else 1.0
+                found.append(max(times[n - 1] + dt * max(share, 0) - onset, 0))
+                break
+    return np.array(found)
+
+
+def waves(noise=0.0):
+    """Responses of both signs that begin at different times, on a high level, after 10 ms."""
+    t = 0.5 * np.arange(1, 201)[:, None] - 10 - np.array([[0.0, 3.3, 20.0]])
+    x = np.array([[1.0, -2.0, 0.3]]) * np.clip(t, 0, None) * np.exp(-t / 9)
+    return -65 + x + noise * RNG.normal(size=x.shape)
+
+
+@pytest.mark.parametrize(("onset", "fraction"), [(10.0, 0.5), (9.8, 1.0), (0.5, 0.1), (30.2, 0.2)])
+@pytest.mark.parametrize("noise", [0.0, 0.05])
+def test_arrival_is_where_the_response_first_reaches_its_share(onset, fraction, noise):
+    x = waves(noise)
+    got = cf.observe.arrival_times(x, 0.5, onset, fraction)
+    near(got, arrivals_by_hand(x, 0.5, onset, fraction), 1e-10)
+
+
+@pytest.mark.every(2)
+@pytest.mark.parametrize("transform", TRANSFORMS)
+def test_arrivals_are_transformed_stay_in_float32_and_have_gradients(transform):
+    def call(x):
+        return cf.observe.arrival_times(x, 0.5, 10.0)
+
+    x = jnp.asarray(waves())
+    near(TRANSFORMS[transform](call)(x), arrivals_by_hand(x, 0.5, 10.0, 0.5), 1e-10)
+    single = call(x.astype("float32"))
+    assert single.dtype == "float32"
+    near(single, call(x), 1e-4)  # -65 in float32 leaves 4e-6 of a response of 0.3
+    check_grads(jax.jit(call), (x,), order=1, modes=("fwd", "rev"), rtol=1e-4, atol=1e-4)
+
+
+def test_a_region_without_a_response_has_no_arrival_and_no_gradient_of_nan():
+    x = jnp.asarray(waves()).at[:, 1].set(-65.0)
+    assert np.isnan(cf.observe.arrival_times(x, 0.5, 10.0)).tolist() == [False, True, False]
+    slope = jax.grad(lambda x: jnp.nansum(cf.observe.arrival_times(x, 0.5, 10.0)))(x)
+    assert jnp.isfinite(slope).all()
+    late = cf.observe.arrival_times(jnp.arange(8.0)[:, None] ** 9, 1.0, 2.0, fraction=1.0)
+    assert late.tolist() == [6.0]
+    blown = cf.observe.arrival_times(x.at[3, 0].set(jnp.nan), 0.5, 10.0)
+    assert np.isnan(blown[0]) and blown[2] > 0
+
+
+def test_an_onset_without_a_level_before_it_or_a_sample_after_it_is_refused():
+    for onset in (0.9, 3.0, 99.0):
+        with refuses(r"`onset` must leave a sample before and one after it: from 1 to below 3 ms"):
+            cf.observe.arrival_times(np.ones((3, 1)), 1.0, onset)
+    with refuses("`fraction` must be above 0 and up to 1; got 1.5"):
+        cf.observe.arrival_times(np.ones((3, 1)), 1.0, 1.0, 1.5)

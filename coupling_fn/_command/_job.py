@@ -215,9 +215,10 @@ def draw(path: Path, task: Task, solution: Solution) -> None:
     fit, k, reached = search.fit, search.k, solution.measures["fc_correlation"]
     figure = Figure(figsize=(11.5, 9), layout="constrained")
     (target, simulated), (sweep, signals) = figure.subplots(2, 2)
-    cf.plot.fc(solution.target_fc, target, title="FC, target")
+    labels = task.connectome.labels
+    cf.plot.fc(solution.target_fc, target, title="FC, target", labels=labels)
     title = f"FC, simulated at k = {k:.3g}: correlation {reached:.2f}"
-    cf.plot.fc(cf.observe.functional_connectivity(x), simulated, title=title)
+    cf.plot.fc(cf.observe.functional_connectivity(x), simulated, title=title, labels=labels)
     names = {"fc_rmse": "FC rmse", "fc_correlation": "FC correlation", "synchrony": "synchrony"}
     curves = {name: getattr(search, column) for column, name in names.items()}
     cf.plot.sweep(
@@ -232,9 +233,9 @@ def draw(path: Path, task: Task, solution: Solution) -> None:
     apart = max(1, x.shape[1] // 12)
     stretch = x[: min(200, len(x) // RUNS), ::apart]
     times = task.net.dt * steps_per_sample(task) * np.arange(1, len(stretch) + 1)
-    cf.plot.signals(times, stretch, signals)
-    signals.set(title="Signals", ylabel=f"1 in {apart} regions")
-    signals.set_yticks([])
+    names = labels or [str(region) for region in range(x.shape[1])]
+    cf.plot.signals(times, stretch, signals, names[::apart])
+    signals.set(title=f"Signals of 1 in {apart} regions" if apart > 1 else "Signals")
     figure.savefig(path, dpi=90)
 
 
@@ -335,5 +336,8 @@ def load_fc(path: Path, connectome: cf.Connectome) -> jax.Array:
     fc = read_matrix(path, "functional connectivity", names, connectome.labels or ())
     fc = require_fc(str(path), jnp.asarray(fc, float), len(connectome))
     if not (jnp.abs(fc) <= 1).all():
-        raise ValueError(f"{path} must hold correlations, from -1 to 1; some are beyond.")
+        raise ValueError(
+            f"{path} must hold correlations, from -1 to 1; some are beyond. If they are Fisher's z, "
+            "take tanh of them."
+        )
     return fc

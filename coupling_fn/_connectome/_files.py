@@ -6,7 +6,7 @@ import os
 import secrets
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from .._formats import (
     LENGTHS,
     PREFIX,
     Record,
+    minus_one_is_missing,
     name_of,
     naming,
     read_record,
@@ -29,8 +30,20 @@ from ._regions import Origin
 _TRIANGLE = (
     "all its weights are in one triangle of the matrix, as tractography writes them that counts each "
     "tract once: read so, every tract runs in one direction alone. Fill in the other half: "
-    "cf.Connectome(W + W.T, ...), or cf.surgery.symmetrize(connectome), which keeps the sum of both "
-    "directions."
+    "cf.surgery.symmetrize(connectome) gives each direction half of the weight, and "
+    "cf.Connectome(W + W.T, ...) all of it."
+)
+_LENGTHS_TRIANGLE = (
+    "its lengths are in one triangle of the matrix, but its weights are in both: half of the tracts "
+    "have a length of 0, and act without a delay. Fill in the other half: L + L.T."
+)
+_MINUS_ONE = (
+    "the only negative weight is -1, {} times, as files have it where a tract is missing. If it means "
+    "that, write 0 there: cf.Connectome(jnp.where(W == -1, 0, W), ...)."
+)
+_FISHER = (
+    "it is infinite on its diagonal alone: these look like correlations as Fisher's z, not like "
+    "weights. They are what a run is compared with (after tanh), not what couples it."
 )
 
 
@@ -82,7 +95,8 @@ def load_connectome(
         TypeError: if `source` is something else, such as an array.
 
     Warns:
-        UserWarning: if only one triangle of the weights is filled, or numbers were taken for an index.
+        UserWarning: if only one triangle of the weights or of the lengths is filled, -1 is the only
+            negative weight, or numbers were taken for an index or look like one.
 
     Source:
         P. Sanz Leon et al., Frontiers in Neuroinformatics 7 (2013) 10, for the format of TVB.
@@ -107,12 +121,26 @@ def load_connectome(
         record = _with_lengths(record, lengths, at_lengths)
     with naming(source):
         connectome = _reconciled(record, name_of(source))
-    told = record.warnings
-    if in_one_triangle(edge_list(connectome)) and not any("symmetrize" in x for x in told):
-        told = (*told, _TRIANGLE)
+    told = (*record.warnings, *_doubts(connectome))
+    if any("symmetrize" in x for x in record.warnings):
+        told = tuple(x for x in told if x != _TRIANGLE)
     for warning in dict.fromkeys(told):
         warnings.warn(f"{name_of(source)}: {warning}", UserWarning, stacklevel=2)
     return connectome
+
+
+def _doubts(connectome: Connectome) -> Iterator[str]:
+    """List what is probably wrong with a connectome that can be read."""
+    edges = edge_list(connectome)
+    if in_one_triangle(edges):
+        yield _TRIANGLE
+    elif connectome.lengths is not None:
+        lengths = np.asarray(connectome.lengths)
+        lengths = np.where((np.asarray(connectome.weights) != 0) & (lengths > 0), lengths, 0)
+        if in_one_triangle(edge_list(lengths)):
+            yield _LENGTHS_TRIANGLE
+    if minus_one_is_missing(edges.weight):
+        yield _MINUS_ONE.format(int((edges.weight == -1).sum()))
 
 
 def _with_lengths(record: Record, source: Any, key: str | None) -> Record:
@@ -137,12 +165,26 @@ def _reconciled(record: Record, file: str) -> Connectome:
     }
     if found["weights"] is None:
         raise ValueError("it holds no weights.")
+    _require_one_matrix(*found["weights"])
     parts = [(part, place) for part, one in found.items() if one for place in (one[0],)]
     data = {name: values for name, (_, values) in record.region_data.items()}
     parts += [(f"region_data[{name!r}]", place) for name, (place, _) in record.region_data.items()]
     values = {part: None if one is None else one[1] for part, one in found.items()}
     origin = Origin(file, tuple(parts), record.unread)
     return Connectome(**values, region_data=data, origin=origin)
+
+
+def _require_one_matrix(place: str, weights: np.ndarray) -> None:
+    """Refuse several matrices, and correlations as Fisher's z, which no connectome can be made of."""
+    if weights.ndim == 3:
+        raise ValueError(
+            f"{place} holds several matrices, its shape is {weights.shape}. Take one of them: "
+            "cf.Connectome(array[0]), and cf.cohort.stack for those of several subjects."
+        )
+    square = weights.ndim == 2 and len({*weights.shape}) == 1
+    endless = np.isposinf(weights) if square else np.zeros((1, 1), bool)
+    if endless.any() and not (endless & ~np.eye(len(endless), dtype=bool)).any():
+        raise ValueError(_FISHER)
 
 
 def _agreed(part: str, candidates: Mapping[str, Any]) -> tuple[str, Any] | None:

@@ -20,7 +20,7 @@ from ._types import PyTree
 
 
 class Interrupted(KeyboardInterrupt):
-    """Raised by Ctrl-C during `fit`, `sweep`, or `simulate` with `save`; holds what was finished.
+    """Raised by Ctrl-C during `fit`, `evolve`, `sweep`, or `simulate` with `save`; holds what is done.
 
     Attributes:
         partial: what the function would have returned for the part that was finished; None if

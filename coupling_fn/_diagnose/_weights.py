@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from .._connectome import EdgeList, connected_parts, in_one_triangle
-from .._formats import counts_off
+from .._formats import codes_off, counts_off, minus_one_is_missing
 from ._report import Finding, count, counted, pairs, regions
 
 OUTLIER = 30.0  # How many times the next smaller weight an outlier is,
@@ -83,10 +83,11 @@ def _looks_like_something_else(edges: EdgeList, apart: EdgeList) -> Iterator[Fin
     row, column = (
         edges.look_up(edges.weight, *ends) for ends in ((0 * others, others), (others, 0 * others))
     )
-    if counts_off(own[0], row, column):
+    counts = counts_off(own[0], row, column)
+    if counts or codes_off(own[0], row, column):
         yield Finding(
             "index_as_data",
-            "error",
+            "error" if counts else "warning",
             f"The first row and the first column are {row[0]:g}, {row[1]:g}, {row[2]:g} and so on: this "
             "looks like an index of the regions, not like weights.",
             **regions([0], edges.labels),
@@ -104,8 +105,8 @@ def _looks_like_something_else(edges: EdgeList, apart: EdgeList) -> Iterator[Fin
             why="Tractography that counts each tract once writes half of a symmetric matrix. Read as "
             "conn[i, j] from j onto i, every tract runs in one direction alone, and nothing comes back.",
             remedy=(
-                "Fill in the other half: cf.surgery.symmetrize(connectome), which halves the weights "
-                "and takes the lengths over, or W + W.T.",
+                "Fill in the other half: cf.surgery.symmetrize(connectome) gives each direction half of "
+                "the weight and the length of the tract, W + W.T all of the weight.",
                 "Of a network that is meant to be feedforward, this is no fault.",
             ),
         )
@@ -301,6 +302,11 @@ def _signs(apart: EdgeList) -> Iterator[Finding]:
         why="With diffusive coupling, a negative weight drives two regions apart, and a region whose "
         "row sum is negative runs away from the average.",
         remedy=(
+            *(
+                ("-1 is the only negative weight: if it stands for a missing tract, write 0.",)
+                if minus_one_is_missing(apart.weight)
+                else ()
+            ),
             "Structural weights are ≥ 0: check whether these are z-scores, logarithms of numbers below "
             "1 (take log(1 + w)), or correlations.",
             "For inhibition, use an additive rule, or a separate coupling with k < 0.",

@@ -5,6 +5,7 @@ from ._curvature import judge as judge
 from ._derivatives import DERIVATIVES as DERIVATIVES
 from ._derivatives import Derivative as Derivative
 from ._derivatives import reads_pairs as reads_pairs
+from ._derivatives import value_and_gradient as value_and_gradient
 from ._derivatives import value_and_jacobian as value_and_jacobian
 from ._find_k import KSearch as KSearch
 from ._find_k import find_k as find_k
@@ -12,6 +13,8 @@ from ._find_k import name_regime as name_regime
 from ._fit import FitResult as FitResult
 from ._fit import Starts as Starts
 from ._fit import fit as fit
+from ._fit import require_tolerance as require_tolerance
+from ._fit import result_of as result_of
 from ._least_squares import least_squares as least_squares
 from ._leaves import Fitted as Fitted
 from ._leaves import Unconstrained as Unconstrained
@@ -19,6 +22,11 @@ from ._leaves import at_least_one as at_least_one
 from ._leaves import fitted_leaves as fitted_leaves
 from ._leaves import flatten as flatten
 from ._leaves import is_float as is_float
+from ._leaves import one_float as one_float
+from ._leaves import require_host as require_host
+from ._leaves import size_of as size_of
+from ._leaves import start_points as start_points
+from ._leaves import strong as strong
 from ._leaves import told as told
 from ._leaves import unflatten as unflatten
 from ._leaves import widest as widest
@@ -32,6 +40,7 @@ from ._resampling import bootstrap as bootstrap
 from ._resampling import minibatches as minibatches
 from ._sweep import grid as grid
 from ._sweep import sweep as sweep
+from ._sweep import sweep_quietly as sweep_quietly
 from ._uncertainty import DEPENDENT as DEPENDENT
 from ._uncertainty import Uncertainty as Uncertainty
 from ._uncertainty import uncertainty as uncertainty

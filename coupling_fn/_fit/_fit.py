@@ -62,7 +62,7 @@ class Starts(eqx.Module):
 
 
 class FitResult(eqx.Module):
-    """What `fit` found, and how it came there.
+    """What `fit` found, and how it came there. `evolve` has a row per generation: its best member.
 
     Every row is measured: `losses[n]` is the loss at `path[n]`, and row 0 is the start. As long as
     every loss was finite, row n comes after n steps of the optimiser; a step whose loss was not finite
@@ -239,7 +239,7 @@ def fit(
             raise TypeError(f"`{name}` must be a function, not {function!r}.")
     patience = at_least_one("patience", patience)
     save_every = at_least_one("save_every", save_every)
-    _require_tolerance(tolerance, patience)
+    require_tolerance(tolerance, patience)
     fitted = fitted_leaves("fit", params, where, transform)
     unconstrained, many = start_points(fitted, starts, key, spread)
 
@@ -269,7 +269,8 @@ def require_optimizer(optimizer: Any) -> None:
         )
 
 
-def _require_tolerance(tolerance: Any, patience: int | None) -> None:
+def require_tolerance(tolerance: Any, patience: int | None) -> None:
+    """Refuse a tolerance that is no fraction, or that no `patience` asks for."""
     require_shape("tolerance", tolerance, (), meaning="It is one number.")
     require_finite("tolerance", tolerance)
     require_nonnegative("tolerance", tolerance)

@@ -226,7 +226,8 @@ def require_host(caller: str, *trees: PyTree) -> None:
     if traced(trees):
         raise TypeError(
             f"cf.{caller} runs on the host: call it outside of `jit`, `vmap` and `grad`. Inside them, "
-            "write an optax loop in jax.lax.scan."
+            "write an optax loop in jax.lax.scan. Many subjects at once fit cf.cohort.fit and "
+            "cf.cohort.fit_loss."
         )
 
 

@@ -8,4 +8,6 @@ from ._read import read_table_of as read_table_of
 from ._record import LENGTHS as LENGTHS
 from ._record import PREFIX as PREFIX
 from ._record import Record as Record
+from ._tables import minus_one_is_missing as minus_one_is_missing
+from ._text import codes_off as codes_off
 from ._text import counts_off as counts_off

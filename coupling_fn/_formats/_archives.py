@@ -7,7 +7,7 @@ from pathlib import PureWindowsPath
 
 import numpy as np
 
-from ._record import Keys, Record, checked_keys, read_all, sort_out
+from ._record import Keys, Record, as_numbers, checked_keys, read_all, sort_out
 
 
 class Archive:
@@ -78,12 +78,20 @@ def from_npz(data: bytes, keys: Keys | None) -> Record:
 def from_npy(data: bytes, keys: Keys | None) -> Record:
     """Read one array of NumPy."""
     checked_keys(keys, None)
-    return Record({"its array": read_array(data)})
+    return Record({"its array": as_numbers("array", read_array(data))})
 
 
 def read_array(data: bytes) -> np.ndarray:
     """Read the bytes of an `.npy` without pickles."""
-    x = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
+    try:
+        x = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
+    except ValueError as error:
+        if "allow_pickle" not in str(error):
+            raise
+        raise ValueError(
+            "it holds Python objects, which only a pickle brings back, and a pickle can run any "
+            "program. Save numbers as floats, and labels by np.array(labels, dtype=str)."
+        ) from error
     if x.size > len(data):  # Entries without a byte each, such as strings of length 0.
         raise ValueError(f"it claims to hold {x.size} entries in {len(data)} bytes.")
     return x

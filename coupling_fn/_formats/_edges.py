@@ -1,6 +1,7 @@
 """Edge lists and graphs: edges from a source to a target with a weight and perhaps a length."""
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -17,10 +18,13 @@ from ._record import (
     listed,
     require_size,
 )
-from ._text import Cells, comments_of, header_of, number
+from ._text import Cells, are_names, comments_of, finite, header_of, number
 
-SOURCES = ("source", "src", "from", "i", "pre", "presynaptic", "source_id", "node1", "from_id")
-TARGETS = ("target", "dst", "to", "j", "post", "postsynaptic", "target_id", "node2", "to_id")
+SOURCES = ("source", "src", "from", "pre", "presynaptic", "source_id", "from_id")
+TARGETS = ("target", "dst", "to", "post", "postsynaptic", "target_id", "to_id")
+# Names of two ends that do not say which is the source.
+ENDS = (("i", "j"), ("row", "col"), ("row", "column"), ("node1", "node2"), ("roi1", "roi2"))
+WHOLE = re.compile(r"[-+]?\d+")
 PLACES = (("x", "y", "z"), ("dn_position_x", "dn_position_y", "dn_position_z"))
 POSITIONS = (*NAMES["centres"], *SHORT["centres"], "pos", "dn_position")
 
@@ -46,13 +50,16 @@ def from_graph(graph: Graph, keys: Keys | None) -> Record:
     names = dict.fromkeys(name for edge in graph.edges for name in edge.values)
     of_nodes = dict.fromkeys(name for node in graph.nodes.values() for name in node)
     keys = checked_keys(keys, [*names, *of_nodes])
+    _require_whole(graph, keys)
     weight = _attribute("weights", names, keys)
     length = _attribute("lengths", names, keys)
     if weight is None:
-        raise ValueError(
-            f"its edges have no weight, only: {listed(names)}. Say which attribute it is: "
-            'keys={"weights": ...}.'
+        way_out = (
+            f', only: {listed(names)}. Say which attribute it is: keys={{"weights": ...}}.'
+            if names
+            else ": give each edge one, named `weight`; 1 where all count alike."
         )
+        raise ValueError(f"its edges have no weight{way_out}")
     order = _in_order(list(graph.nodes))
     place = {node: n for n, node in enumerate(order)}
     require_size(f"its matrix of {len(order)} regions", len(order) ** 2)
@@ -124,22 +131,38 @@ def _attribute(part: str, names: Mapping[str, Any], keys: Keys) -> str | None:
     return None
 
 
+def _require_whole(graph: Graph, keys: Keys) -> None:
+    """Refuse keys of labels and centres that are no attribute of all nodes."""
+    for part in ("labels", "centres"):
+        name = keys.get(part)
+        if name is not None and not all(name in values for values in graph.nodes.values()):
+            raise ValueError(
+                f"`keys` asks for {name!r} as the {part}, but not all of its nodes have it."
+            )
+
+
 def _number(edge: Edge, name: str) -> float:
     value = edge.values.get(name)
     try:
-        return float(value)  # pyright: ignore[reportArgumentType]
+        found = number(value, comma=False) if isinstance(value, str) else float(value)  # pyright: ignore
     except (TypeError, ValueError):
-        raise ValueError(
-            f"the edge from {edge.source} to {edge.target} has {name} {value!r}, not a number."
-        ) from None
+        found = None
+    if found is None:
+        has = "no " + name if value is None else f"{name} {value!r}, not a number"
+        way_out = (
+            ' Give it one, or leave all lengths out: keys={"lengths": None}.'
+            if last(name) in (*NAMES["lengths"], *SHORT["lengths"])
+            else " Give it one, or leave the edge out."
+        )
+        raise ValueError(f"the edge from {edge.source} to {edge.target} has {has}.{way_out}")
+    return found
 
 
 def _in_order(nodes: list[Any]) -> list[Any]:
     """Return nodes that are numbered from 0 or from 1 in the order of their numbers, others as given."""
-    try:
-        numbers = sorted((int(str(node)), place) for place, node in enumerate(nodes))
-    except ValueError:
+    if not all(WHOLE.fullmatch(str(node)) for node in nodes):
         return nodes
+    numbers = sorted((int(str(node)), place) for place, node in enumerate(nodes))
     counted = [number for number, _ in numbers]
     if counted in (list(range(len(nodes))), list(range(1, len(nodes) + 1))):
         return [nodes[place] for _, place in numbers]
@@ -158,8 +181,10 @@ def _of_nodes(
     if place is not None:
         centres = {", ".join(place): np.array([whole[name] for name in place], float).T}
     else:
+        # A graph that was drawn has positions in a plane: these are no centres.
         found = given.get(
-            "centres", next((name for name in whole if last(name) in POSITIONS), None)
+            "centres",
+            next((n for n in whole if last(n) in POSITIONS and _in_space(whole[n])), None),
         )
         place = () if found is None else (found,)
         centres = {} if found is None else {found: np.array(whole[found], float)}
@@ -174,6 +199,14 @@ def _of_nodes(
     return {} if labels is None else {labels: [*map(str, whole[labels])]}, centres, data
 
 
+def _in_space(places: list[Any]) -> bool:
+    """Return whether each of some values is x, y and z."""
+    try:
+        return np.shape(np.array(places, float)) == (len(places), 3)
+    except (TypeError, ValueError):
+        return False
+
+
 # --- lists ----------------------------------------------------------------------------------------
 
 
@@ -183,6 +216,7 @@ class Columns(NamedTuple):
     source: int
     target: int
     values: dict[str, int]
+    ends: tuple[str, str] | None = None  # names that do not say which is the source
 
 
 def edge_columns(cells: Cells, keys: Keys | None) -> Columns | None:
@@ -196,6 +230,9 @@ def edge_columns(cells: Cells, keys: Keys | None) -> Columns | None:
         names = [name.lower() for name in header]
         source = next((n for n, name in enumerate(names) if name in SOURCES), None)
         target = next((n for n, name in enumerate(names) if name in TARGETS), None)
+        ends = next((pair for pair in ENDS if {*pair} <= {*names}), None)
+        if ends is not None and source is None and target is None:
+            source, target = map(names.index, ends)
         if source is None or target is None or len({*names}) < len(names) or len(names) < 3:
             return None
         values = {
@@ -205,13 +242,17 @@ def edge_columns(cells: Cells, keys: Keys | None) -> Columns | None:
         }
         if len(values) == 1 and not keys and not _attribute("weights", values, {}):
             values = {"weight": next(iter(values.values()))}
-        return Columns(source, target, values)
+        unclear = (
+            (header[source], header[target]) if (names[source], names[target]) in ENDS else None
+        )
+        return Columns(source, target, values, unclear)
     width = len(cells.rows[0])
     if width not in (3, 4) or any(len(row) != width for row in cells.rows):
         return None
-    ends = [number(cell, comma=cells.comma) for row in cells.rows for cell in row[:2]]
-    named = all(end is None for end in ends)
-    numbered = all(end is not None and end == abs(round(end)) for end in map(_finite, ends))
+    ends = [cell for row in cells.rows for cell in row[:2]]
+    named = all(ends) and are_names(ends, cells)
+    ends = [finite(number(end, comma=cells.comma)) for end in ends]
+    numbered = all(end is not None and end == abs(round(end)) for end in ends)
     if named or (numbered and len(cells.rows) > width):
         first = [number(cell, comma=cells.comma) for cell in cells.rows[0]]
         if len(cells.rows) == width + 1 and first in ([*range(width)], [*range(1, width + 1)]):
@@ -221,10 +262,6 @@ def edge_columns(cells: Cells, keys: Keys | None) -> Columns | None:
             )
         return Columns(0, 1, {"weight": 2} | ({"length": 3} if width == 4 else {}))
     return None
-
-
-def _finite(x: float | None) -> float | None:
-    return x if x is not None and np.isfinite(x) else None
 
 
 def from_edge_list(cells: Cells, columns: Columns, keys: Keys | None) -> Record:
@@ -242,12 +279,18 @@ def from_edge_list(cells: Cells, columns: Columns, keys: Keys | None) -> Record:
         edges.append(Edge(_whole(row[columns.source]), _whole(row[columns.target]), values))
     names = dict.fromkeys(end for edge in edges for end in (edge.source, edge.target))
     record = from_graph(Graph({name: {} for name in _regions([*names])}, edges, True), keys)
+    if columns.ends is not None and any((w != w.T).any() for w in record.weights.values()):
+        raise ValueError(
+            f"its columns {columns.ends[0]!r} and {columns.ends[1]!r} do not say which region sends and "
+            "which receives, and the directions differ: call them source and target. In a list of "
+            "W[i, j] as this library has it, i is the target."
+        )
     return dataclasses.replace(record, unread=(*record.unread, *comments_of(cells.comments)))
 
 
 def _whole(name: str) -> str:
     """Write a number of a region without a point."""
-    found = _finite(number(name, comma=False))
+    found = finite(number(name, comma=False))
     return name if found is None or found != round(found) else f"{found:.0f}"
 
 
@@ -257,10 +300,9 @@ def _regions(names: list[str]) -> list[str]:
     Numbers from 0 or 1 on count all regions, also those without an edge, unless most numbers are left
     out: then they are codes of an atlas.
     """
-    try:
-        numbers = sorted(map(int, names))
-    except ValueError:
+    if not all(map(WHOLE.fullmatch, names)):
         return names
+    numbers = sorted(map(int, names))
     first, after = numbers[0], numbers[-1] + 1
     whole = first in (0, 1) and after - first <= 2 * len(numbers)
     return [str(n) for n in (range(first, after) if whole else numbers)]

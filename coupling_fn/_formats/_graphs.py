@@ -38,9 +38,12 @@ def from_graphml(data: bytes, keys: Keys | None) -> Record:
         root = ElementTree.fromstring(data)
     except ElementTree.ParseError as error:
         raise ValueError(f"it is no XML: {error}") from error
-    graph = next((x for x in root.iter() if _tag(x) == "graph"), None)
-    if graph is None:
-        raise ValueError("it holds no graph.")
+    graphs = [x for x in root.iter() if _tag(x) == "graph"]
+    if len(graphs) != 1:
+        raise ValueError(
+            f"it must hold one graph; it holds {len(graphs) or 'none'}. Save each alone."
+        )
+    (graph,) = graphs
     kinds = {x.get("id"): x for x in root.iter() if _tag(x) == "key"}
     directed = graph.get("edgedefault", "directed") == "directed"
     ends = [x for x in graph if _tag(x) == "edge"]
@@ -48,7 +51,12 @@ def from_graphml(data: bytes, keys: Keys | None) -> Record:
         raise ValueError(
             "some of its edges are directed, and others are not: give both directions."
         )
-    nodes = {x.get("id"): _values(x, "node", kinds) for x in graph if _tag(x) == "node"}
+    nodes = {}
+    for x in graph:
+        if _tag(x) == "node" and x.get("id") in nodes:
+            raise ValueError(f"it has more than one node {x.get('id')!r}.")
+        if _tag(x) == "node":
+            nodes[x.get("id")] = _values(x, "node", kinds)
     edges = [Edge(x.get("source"), x.get("target"), _values(x, "edge", kinds)) for x in ends]
     unknown = next((end for edge in edges for end in edge[:2] if end not in nodes), None)
     if unknown is not None or not nodes:
@@ -75,9 +83,15 @@ def _values(x: Any, of: str, kinds: dict[Any, Any]) -> dict[str, Any]:
     named = {}
     for key, text in found.items():
         kind = kinds.get(key, {})
-        named[str(kind.get("attr.name", key))] = _READ.get(kind.get("attr.type", ""), str)(
-            text or ""
-        )
+        name, read = str(kind.get("attr.name", key)), _READ.get(kind.get("attr.type", ""), str)
+        try:
+            named[name] = read(text or "")
+        except ValueError:
+            wanted = kind.get("attr.type")
+            ends = " ".join(filter(None, map(x.get, ("id", "source", "target"))))
+            raise ValueError(
+                f"the {of} {ends} has {name} {text!r}, which is no {wanted}, as its key says."
+            ) from None
     return named
 
 

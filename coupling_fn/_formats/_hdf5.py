@@ -28,7 +28,8 @@ class Hdf5:
         file.visititems(self._visit)  # Links to other files are not followed.
 
     def _visit(self, name: str, found: Any) -> None:
-        if not name.startswith("#") and hasattr(found, "shape") and found.shape is not None:
+        inside = name.rpartition("/")[0] in self._datasets  # of a sparse matrix
+        if not (name.startswith("#") or inside) and getattr(found, "shape", None) is not None:
             self._datasets[name], self.shapes[name] = found, self._shape(found)
 
     def _shape(self, dataset: Any) -> tuple[int, ...]:
@@ -56,6 +57,20 @@ def _decoded(x: np.ndarray) -> np.ndarray:
 class Matlab73(Hdf5):
     """The variables of a `.mat` of version 7.3: every array is transposed, and characters are codes."""
 
+    def _visit(self, name: str, found: Any) -> None:
+        if (
+            "MATLAB_sparse" in found.attrs and "jc" in found
+        ):  # a group; its attribute: how many rows
+            self._datasets[name] = found
+            self.shapes[name] = (int(found.attrs["MATLAB_sparse"]), found["jc"].size - 1)
+        else:
+            super()._visit(name, found)
+
+    def __getitem__(self, name: str) -> Any:
+        if "MATLAB_sparse" in self._datasets[name].attrs:
+            return _dense(name, self._datasets[name], self.shapes[name])
+        return super().__getitem__(name)
+
     def _shape(self, dataset: Any) -> tuple[int, ...]:
         return tuple(dataset.shape)[::-1]
 
@@ -78,6 +93,26 @@ class Matlab73(Hdf5):
     def _text(self, cell: Any) -> str:
         require_size("its cell", cell.size)
         return "".join(_chars(row) for row in np.atleast_2d(np.asarray(cell[()]).T))
+
+
+def _dense(name: str, group: Any, shape: tuple[int, int]) -> np.ndarray:
+    """Return a sparse matrix of MATLAB: values and rows, one column after the other."""
+    require_size(f"its {name}", shape[0] * shape[1])
+    dense = np.zeros(shape)
+    if "data" not in group or "ir" not in group:
+        return dense  # MATLAB writes neither where no entry is stored.
+    for part in ("data", "ir", "jc"):
+        if group[part].is_virtual or group[part].external:
+            raise ValueError(f"its {name} lies in another file, which is not read.")
+        require_size(f"its {name}", group[part].size)
+    values, rows, starts = (np.asarray(group[part][()]) for part in ("data", "ir", "jc"))
+    counts = np.diff(starts.astype(np.int64))
+    if (counts < 0).any() or counts.sum() != len(values) or len(rows) != len(values):
+        raise ValueError(f"its {name} is no sparse matrix: its columns do not add up.")
+    if len(rows) and rows.max() >= shape[0]:
+        raise ValueError(f"its {name} has an entry in row {rows.max()} of {shape[0]}.")
+    dense[rows.astype(np.int64), np.repeat(np.arange(shape[1]), counts)] = values
+    return dense
 
 
 def _chars(codes: np.ndarray) -> str:

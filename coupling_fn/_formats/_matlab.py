@@ -29,6 +29,8 @@ class Matlab:
         for name, shape, kind in kinds:
             if kind == "struct" and tuple(shape) == (1, 1):
                 self._fields |= _fields(name, self.load(name), 2)
+            elif kind == "struct":
+                self.shapes[name] = ()
         self.shapes |= {name: np.shape(x) for name, x in self._fields.items()}
 
     def load(self, name: str) -> Any:
@@ -38,6 +40,8 @@ class Matlab:
     def __getitem__(self, name: str) -> Any:
         if name in self._fields:
             return _plain(self._fields[name])
+        if not self.shapes[name]:
+            raise ValueError(f"its {name} is an array of structs: save what is in one of them.")
         require_size(f"its {name}", int(np.prod(self.shapes[name], dtype=float)))
         return _plain(self.load(name))
 

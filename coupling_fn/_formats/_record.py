@@ -39,6 +39,9 @@ SHORT: dict[str, tuple[str, ...]] = {
     "centres": ("xyz", "coord", "position"),
 }
 OTHER = ("fc", "functional_connectivity", "empirical_fc")  # never taken for the weights
+FUNCTIONAL = re.compile(
+    r"(^|[^a-z])s?fc([^a-z]|$)|functional|corr|bold"
+)  # nor if alone and so named
 LENGTHS = (*NAMES["lengths"], *SHORT["lengths"])
 PARTS = ("weights", "lengths", "labels", "centres")  # what `keys` may name
 PREFIX = "region_data."  # of the names that this library gives to further data of regions
@@ -112,7 +115,11 @@ def sort_out(held: Held, keys: Keys | None) -> Record:
     data |= {name[len(PREFIX) :]: (name, held[name]) for name in shapes if name.startswith(PREFIX)}
     record = Record(
         weights,
-        {name: as_numbers(name, held[name]) for name in names["lengths"] if len(shapes[name]) > 1},
+        {
+            name: as_numbers(name, held[name])
+            for name in names["lengths"]
+            if len(shapes[name]) > 1 and 0 not in shapes[name]  # [] of MATLAB: none are known
+        },
         labels,
         {name: as_numbers(name, held[name]) for name in names["centres"]},
         {part: (name, as_region_data(part, values)) for part, (name, values) in data.items()},
@@ -157,7 +164,7 @@ def only_matrix(
     """Return the name of the only matrix, unless its name says that it is something else."""
     matrices = [name for name, shape in shapes.items() if fits(shape)]
     known = {*OTHER, *(name for part in NAMES.values() for name in part)} - {*wanted}
-    if len(matrices) != 1 or last(matrices[0]) in known:
+    if len(matrices) != 1 or last(matrices[0]) in known or FUNCTIONAL.search(last(matrices[0])):
         raise ValueError(
             f"it holds none of {', '.join(wanted)}, only: {listed(shapes)}. "
             f"Say which it is: keys={{{wanted[0]!r}: ...}}."
@@ -177,19 +184,23 @@ def listed(names: Iterable[str]) -> str:
 
 
 def as_numbers(name: str, x: Any) -> np.ndarray:
-    """Refuse what is no array of real numbers."""
+    """Refuse what is no array of real numbers, and return it in the byte order of the machine."""
     x = np.asarray(x)
     if x.dtype.kind not in "fiub":
-        raise ValueError(f"its {name} must hold real numbers, not {x.dtype}.")
-    return x
+        hint = ": name one of its cells by itself" if x.dtype.kind == "O" else ""
+        raise ValueError(f"its {name} must hold real numbers, not {x.dtype}{hint}.")
+    return x.astype(x.dtype.newbyteorder("="))
 
 
 def as_labels(x: Any, regions: int | None) -> list[str]:
     """Return labels from an array of strings, from cells of MATLAB, from ids, or from characters."""
     x = np.asarray(x)
-    if x.dtype.kind in "fiu" and x.size == regions:
-        return [f"{number:g}" if x.dtype.kind == "f" else f"{number}" for number in x.ravel()]
-    if x.dtype.kind in "fiu" and x.size and x.min() >= 0 and x.max() < 0x110000:
+    characters = x.dtype.kind in "iu" or (x.dtype.kind == "f" and bool((x == np.rint(x)).all()))
+    characters = characters and x.size and x.min() >= 0 and x.max() < 0x110000 and (x == 10).any()
+    if x.dtype.kind in "fiu" and (x.size == regions or not characters):
+        numbers = x.ravel().tolist()
+        return [f"{n:.0f}" if n == np.rint(n) else repr(n) for n in numbers]
+    if x.dtype.kind in "fiu":
         codes = (chr(int(code)) for code in x.ravel() if code)  # DSI Studio: lines of characters
         return [line.strip() for line in "".join(codes).splitlines() if line.strip()]
     found = [_as_text(label) for label in x.ravel()]
@@ -211,6 +222,8 @@ def as_region_data(part: str, x: Any) -> np.ndarray:
         x = x.ravel()
     if x.dtype.kind in "SO":
         return np.array([_as_text(value) for value in x.ravel()], dtype=str)
+    if x.dtype.kind in "fiub":
+        x = x.astype(x.dtype.newbyteorder("="))
     if part in ("cortical", "hemispheres") and x.dtype.kind in "fiu" and np.isin(x, (0, 1)).all():
         return x.astype(bool)
     return x

@@ -14,7 +14,9 @@ import numpy as np
 COMMENTS = ("#", "%", "//")
 MISSING = ("nan", "na", "n/a", "null", "none", "-nan")  # read as NaN
 DECIMAL_COMMA = re.compile(r"[-+]?\d*,\d+([eE][-+]?\d+)?")
+PERHAPS_THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2},\d{3}")
 COUNTED = 4  # From so many rows on a first row and column 1, 2, 3 are an index.
+CODES = 8  # From so many on a first row and column of ascending whole numbers look like one.
 
 
 class Cells(NamedTuple):
@@ -44,6 +46,11 @@ def decode(data: bytes, what: str) -> str:
         raise ValueError(f"{what} is no text in UTF-8: {error}. Save it as UTF-8.") from error
     if not text.strip():
         raise ValueError(f"{what} is empty.")
+    if "\0" in text:
+        raise ValueError(
+            f"{what} is no text in UTF-8: it holds NUL characters, as UTF-16 does without a mark at its "
+            "begin. Save it as UTF-8."
+        )
     return text
 
 
@@ -65,6 +72,8 @@ def read_table(data: bytes, what: str = "it", *, square: bool = True) -> Table:
 def plain_numbers(text: str) -> np.ndarray | None:
     """Read numbers alone, separated by one mark or by blanks; None for any other text."""
     mark = next((mark for mark in ",;" if mark in text), None)
+    if "\t" in text and any(re.search(r"^\s*\t|\t\s*\t|\t\s*$", x) for x in text.splitlines()):
+        return None  # Between tabs nothing may be an empty cell, which blanks would swallow.
     try:
         return np.loadtxt(io.StringIO(text), delimiter=mark, ndmin=2)
     except ValueError:
@@ -93,10 +102,34 @@ def split(text: str, what: str) -> Cells:
     numbers, kept = [n for n, _ in kept], [line for _, line in kept]
     separators = [mark for mark in "\t;," if any(mark in line for line in kept)] + [" "]
     tried = [
-        Cells(_without_trailing(_cut(kept, mark)), numbers, mark != ",", comments)
+        Cells(_without_edges(_cut(kept, mark)), numbers, mark != ",", comments)
         for mark in separators
     ]
-    return next((cells for cells in tried if _is_table(cells)), tried[0])
+    found = next((cells for cells in tried if _is_table(cells)), tried[0])
+    _require_plain_commas(found, what)
+    return found
+
+
+def _require_plain_commas(cells: Cells, what: str) -> None:
+    """Refuse commas that may be marks for thousands, where cells are not separated by commas."""
+    if not cells.comma:
+        return
+    commas = [
+        (cell, line, column)
+        for row, line in zip(cells.rows, cells.lines, strict=True)
+        for column, cell in enumerate(row)
+        if DECIMAL_COMMA.fullmatch(cell)
+    ]
+    points = any(
+        "." in cell and number(cell, comma=False) is not None for row in cells.rows for cell in row
+    )
+    if commas and (points or all(PERHAPS_THOUSANDS.fullmatch(cell) for cell, *_ in commas)):
+        cell, line, column = commas[0]
+        raise ValueError(
+            f"{_place(what, line, column)} is {cell!r}, which is {cell.replace(',', '.')} if its comma "
+            f"is that of decimals, and {cell.replace(',', '')} if it marks thousands. Leave marks for "
+            "thousands out, and write one kind of decimals."
+        )
 
 
 def _cut(lines: list[str], mark: str) -> list[list[str]]:
@@ -106,12 +139,13 @@ def _cut(lines: list[str], mark: str) -> list[list[str]]:
     return [[cell.strip() for cell in row] for row in rows]
 
 
-def _without_trailing(rows: list[list[str]]) -> list[list[str]]:
-    """Drop a last column that is empty in all rows, as separators at the ends of lines make it."""
+def _without_edges(rows: list[list[str]]) -> list[list[str]]:
+    """Drop a first or last column that is empty in all rows: separators at the ends of lines make it."""
     width = max(map(len, rows))
     while width > 1 and all(len(row) < width or not row[width - 1] for row in rows):
         width -= 1
-    return [row[:width] for row in rows]
+    start = 1 if width > 1 and not any(row[0] for row in rows) else 0
+    return [row[start:width] for row in rows]
 
 
 def _is_table(cells: Cells) -> bool:
@@ -128,6 +162,8 @@ def _is_table(cells: Cells) -> bool:
 def number(cell: str, *, comma: bool) -> float | None:
     """Read a number; None if it is none. A decimal comma counts where commas do not separate cells."""
     cell = cell.replace("\N{MINUS SIGN}", "-")
+    if "_" in cell:  # Python reads 1_2 as 12, but it is a name.
+        return None
     if cell.lower() in MISSING:
         return float("nan")
     if comma and DECIMAL_COMMA.fullmatch(cell):
@@ -142,12 +178,36 @@ def number(cell: str, *, comma: bool) -> float | None:
 
 
 def header_of(cells: Cells) -> list[str] | None:
-    """Return the first row if it is a header: no number in it, or an empty corner before it."""
+    """Return the first row if it is a header.
+
+    It is one if no number is in it, if a corner before it is empty or left out, or if it numbers the
+    columns behind a name and the matrix below is square.
+    """
     first = cells.rows[0]
     wider = len(cells.rows) > 1 and len(cells.rows[1]) == len(first) + 1
-    named = all(number(cell, comma=cells.comma) is None for cell in first)
     corner = len(first) > 1 and not first[0] and any(first)
-    return first if named or wider or corner else None
+    numbers = [number(cell, comma=cells.comma) for cell in first]
+    counted = (
+        numbers[0] is None
+        and len(cells.rows) == len(first) > 2
+        and all(x is not None and x == abs(round(x)) for x in map(finite, numbers[1:]))
+        and len({*numbers}) == len(first)
+    )
+    return first if are_names(first, cells) or wider or corner or counted else None
+
+
+def are_names(words: list[str], cells: Cells) -> bool:
+    """Return whether there is no number among words; `NA` or `INF` may be a name beside others."""
+    numbers = [number(word, comma=cells.comma) for word in words]
+    others = numbers[1:] or numbers
+    return all(finite(x) is None for x in numbers) and (
+        None in others or all(x is None for x in numbers)
+    )
+
+
+def finite(x: float | None) -> float | None:
+    """Return a finite number, and None for everything else."""
+    return x if x is not None and np.isfinite(x) else None
 
 
 def to_table(cells: Cells, what: str, *, square: bool = True) -> Table:
@@ -157,10 +217,13 @@ def to_table(cells: Cells, what: str, *, square: bool = True) -> Table:
     if not rows:
         raise ValueError(f"{what} has a header, but no row of numbers.")
     width, cornered = len(rows[0]), header is not None and not header[0]
-    beside = all(row and number(row[0], comma=cells.comma) is None and row[0] for row in rows)
+    firsts = [row[0] for row in rows if row]
+    beside = len(firsts) == len(rows) and all(firsts) and are_names(firsts, cells)
     short = header is not None and len(header) == width - 1
     index = [row[0] for row in rows] if (beside or short or cornered) and width > 1 else None
     start = 0 if index is None else 1
+    if square and cornered and header is not None and index is not None:
+        _require_same_numbers(header[1:], index, cells, what)
     for line, row in zip(lines, rows, strict=True):
         if len(row) != width:
             raise ValueError(
@@ -185,11 +248,25 @@ def to_table(cells: Cells, what: str, *, square: bool = True) -> Table:
     return table
 
 
+def _require_same_numbers(header: list[str], index: list[str], cells: Cells, what: str) -> None:
+    """Refuse an empty corner between other numbers than those of an index: it may be a weight."""
+    numbered = all(number(x, comma=cells.comma) is not None for x in (*header, *index))
+    if numbered and header != index and not (_counting(header) and _counting(index)):
+        raise ValueError(
+            f"{_place(what, cells.lines[0], 0)} is empty: write 0 if it is a weight. If the first row "
+            "and the first column are an index, they must be the same."
+        )
+
+
+def _place(what: str, line: int, column: int) -> str:
+    return f"{'' if what == 'it' else what + ', '}line {line}, column {column + 1}"
+
+
 def _value(cell: str, line: int, column: int, what: str, cells: Cells) -> float:
     found = number(cell, comma=cells.comma)
     if found is not None:
         return found
-    place = f"{'' if what == 'it' else what + ', '}line {line}, column {column + 1}"
+    place = _place(what, line, column)
     if not cell:
         raise ValueError(f"{place} is empty: write 0 where there is no tract.")
     raise ValueError(
@@ -222,6 +299,26 @@ def without_ids(table: Table, what: str, *, square: bool = True) -> Table:
             "If they are weights, save the matrix as .npy.",
         )
         values = values[1:, 1:]
+    elif (
+        height == width
+        and rows is None
+        and columns is None
+        and codes_off(values[0, 0], values[0, 1:], values[1:, 0])
+    ):
+        warnings += (
+            f"the first row and the first column of {what} are the same ascending whole numbers, "
+            f"{values[0, 1]:g}, {values[0, 2]:g}, {values[0, 3]:g} and so on, and were taken for "
+            "weights. If they are an index of the regions, leave its corner empty.",
+        )
+    elif (height == width + 1 and columns is None and _distinct(values[0])) or (
+        width == height + 1 and rows is None and _distinct(values[:, 0])
+    ):
+        beside = "row" if height > width else "column"
+        raise ValueError(
+            f"the first {beside} of {what} looks like the numbers of the regions, but is not in "
+            f"ascending order. Make names of them, such as r{values[0, 0]:.0f}, or leave the {beside} "
+            "out."
+        )
     rows, columns = (None if _counting(labels) else labels for labels in (rows, columns))
     return Table(values, rows, columns, table.comments, warnings)
 
@@ -234,6 +331,21 @@ def counts_off(corner: float, row: np.ndarray, column: np.ndarray) -> bool:
     return any(
         np.array_equal(row, count + start) and np.array_equal(column, count + start)
         for start in (0, 1)
+    )
+
+
+def codes_off(corner: float, row: np.ndarray, column: np.ndarray) -> bool:
+    """Return whether the first row and the first column are the same ascending whole numbers."""
+    beside = corner == 0 or np.isnan(corner)
+    return len(row) >= CODES and bool(beside) and np.array_equal(row, column) and _ids(row)
+
+
+def _distinct(values: np.ndarray) -> bool:
+    """Return whether numbers are whole ones, each there once."""
+    return (
+        len(values) > 2
+        and len({*values.tolist()}) == len(values)
+        and bool(((values == np.rint(values)) & (values >= 0)).all())
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from ._archives import Archive
 from ._record import NAMES, PARTS, Keys, Record, as_region_data, checked_keys, listed, unread_of
-from ._text import decode, read_table
+from ._text import decode, number, read_table
 
 SIZES = (66, 68, 76, 96, 192)  # the connectomes in tvb-data
 _ENDINGS = (".txt", ".csv", ".tsv", ".bz2")
@@ -44,7 +44,12 @@ def from_tvb(data: bytes, keys: Keys | None) -> Record:
     members = {part: _members(part, archive.names, keys) for part in NAMES}
     for part, names in members.items():
         if len(names) > 1 and part not in ("labels", "centres"):  # of these, two may agree
-            raise ValueError(f"it holds more than one of a kind: {', '.join(names)}.")
+            way_out = (
+                f"Say which it is: keys={{{part!r}: {names[0]!r}}}."
+                if part in PARTS
+                else "Leave one in."
+            )
+            raise ValueError(f"it holds more than one of a kind: {', '.join(names)}. {way_out}")
     if not members["weights"] and keys.get("weights", "") is not None:
         raise ValueError(f"it holds no weights, only: {listed(archive.names)}.")
 
@@ -53,7 +58,8 @@ def from_tvb(data: bytes, keys: Keys | None) -> Record:
 
     tables = {part: read(part, read_table) for part in ("weights", "lengths")}
     placed = read("centres", _centres)
-    labels = {name: names for name, (names, _) in placed.items() if names is not None}
+    more = [f"what follows z in {name}" for name, (*_, follows) in placed.items() if follows]
+    labels = {name: names for name, (names, *_) in placed.items() if names is not None}
     labels |= read("labels", _lines)
     for table in (tables["weights"] | tables["lengths"]).items():
         labels |= _beside(*table)
@@ -63,7 +69,7 @@ def from_tvb(data: bytes, keys: Keys | None) -> Record:
         {name: table.values for name, table in tables["weights"].items()},
         {name: table.values for name, table in tables["lengths"].items()},
         {} if "labels" in keys and keys["labels"] is None else labels,
-        {name: xyz for name, (_, xyz) in placed.items() if xyz.any()},  # all at 0: not known
+        {name: xyz for name, (_, xyz, _) in placed.items() if xyz.any()},  # all at 0: not known
         {
             part: (name, as_region_data(part, values))
             for part in data_parts
@@ -72,7 +78,7 @@ def from_tvb(data: bytes, keys: Keys | None) -> Record:
         warnings=tuple(w for t in tables.values() for table in t.values() for w in table.warnings),
     )
     names = [name for name in archive.names if name not in placed]
-    return dataclasses.replace(record, unread=unread_of(record, names))
+    return dataclasses.replace(record, unread=(*unread_of(record, names), *more))
 
 
 def _beside(name: str, table: Any) -> dict[str, list[str]]:
@@ -85,7 +91,8 @@ def _members(part: str, names: list[str], keys: Keys) -> list[str]:
     """List the members that are a part: by keys, by their name, or by their name behind a prefix."""
     if part in keys:
         return [name for name in (keys[part],) if name is not None]
-    names = [name for name in names if name.endswith(_ENDINGS) and name not in keys.values()]
+    names = [name for name in names if name.lower().endswith(_ENDINGS)]
+    names = [name for name in names if name not in keys.values()]
     return [name for name in names if _stem(name) in NAMES[part]] or [
         name
         for name in names
@@ -108,20 +115,22 @@ def _lines(data: bytes, what: str) -> list[str]:
 def _values(data: bytes, what: str) -> np.ndarray:
     """Read one row per region: numbers, or else words."""
     lines = _lines(data, what)
-    try:
-        return np.array([[float(x) for x in re.split(r"[\s,;]+", line)] for line in lines])
-    except ValueError:
-        return np.array(lines)
+    rows = [_numbers(re.split(r"[\s,;]+", line)) for line in lines]
+    return np.array(rows) if all(rows) else np.array(lines)
 
 
-def _centres(data: bytes, what: str) -> tuple[list[str] | None, np.ndarray]:
-    """Read lines of `label x y z`, where labels may have blanks, or more may follow, or no label is."""
+def _centres(data: bytes, what: str) -> tuple[list[str] | None, np.ndarray, bool]:
+    """Read lines of `label x y z`, where labels may have blanks, or more may follow, or no label is.
+
+    The last of what is returned is whether more than these follows.
+    """
     lines = _lines(data, what)
     for text in (lines, [line.replace(",", " ").replace(";", " ") for line in lines]):
         read = [*_placed([line.split() for line in text])]
         unique = [way for way in read if len({*way[0]}) == len(lines)]
         for labels, xyz in unique + read:
-            return (labels if any(labels) else None), np.array(xyz)
+            more = any(labels) and len(text[0].split()) > len(labels[0].split()) + 3
+            return (labels if any(labels) else None), np.array(xyz), more
     wrong = (line for line in lines if not any(True for _ in _placed([line.split()])))
     raise ValueError(
         f"lines of {what} must be `label x y z`; one is {next(wrong, lines[0])[:80]!r}."
@@ -146,7 +155,5 @@ def _placed(cut: list[list[str]]) -> Iterator[tuple[list[str], list[list[float]]
 
 def _numbers(words: list[str]) -> list[float]:
     """Return numbers; none at all if one of the words is no number."""
-    try:
-        return [float(word) for word in words]
-    except ValueError:
-        return []
+    found = [number(word, comma=False) for word in words]
+    return [x for x in found if x is not None] if None not in found else []

@@ -12,6 +12,7 @@ from ._link import Link as Link
 from ._link import SeparableLink as SeparableLink
 from ._link import add as add
 from ._links import buffers_of as buffers_of
+from ._links import check_lags as check_lags
 from ._links import links_of as links_of
 from ._links import references_of as references_of
 from ._links import require_fitting_state as require_fitting_state

@@ -84,6 +84,17 @@ def _history_name(net: NetworkFields, name: str, wire: Wire, source: Any) -> str
     return name if alone else f"{name}.{wire.source.index(source)}"
 
 
+def check_lags(net: NetworkFields) -> None:
+    """Refuse lags that `eqx.tree_at` put in past the bounds by which edges are told apart.
+
+    Within a jitted run they are traced, and such edges would read other times in silence.
+    """
+    for name, lags in net.lags.items():
+        if lags is not None and known(lags):
+            smallest, largest = dict(net.lag_bounds)[name]
+            within_bounds(lags, smallest, largest, net.edge_bounds[name])
+
+
 def taps_of(net: NetworkFields, name: str, params: Params) -> tuple[Tap, ...]:
     """Return the reads of a coupling's past: none, one at whole lags, or two around fractional ones."""
     span = dict(net.lag_bounds)[name]

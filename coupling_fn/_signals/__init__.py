@@ -7,6 +7,7 @@ from ._analytic import amplitude_envelope as amplitude_envelope
 from ._analytic import analytic_signal as analytic_signal
 from ._analytic import centred_analytic_signal as centred_analytic_signal
 from ._analytic import instantaneous_phase as instantaneous_phase
+from ._arrival import arrival_times as arrival_times
 from ._average import global_average as global_average
 from ._average import subsample as subsample
 from ._average import temporal_average as temporal_average

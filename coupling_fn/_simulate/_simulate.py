@@ -39,7 +39,14 @@ from .._core import (
     varying_axes,
     write_checkpoint,
 )
-from .._network import Network, prepare_step, require_params, require_state, within_count
+from .._network import (
+    Network,
+    check_lags,
+    prepare_step,
+    require_params,
+    require_state,
+    within_count,
+)
 from ._blocked import run_network
 from ._clock import check_clock
 from ._finite import require_finite_run, require_known
@@ -166,6 +173,7 @@ def simulate(
     if isinstance(step, Network) and steps:
         require_state(state)
         require_params(params)
+        check_lags(step)
         check_clock(step, state, params, steps, wait=check is not None)
     if save is None and save_every is not None:
         raise ValueError("`save_every` says how often to write to `save`, which is missing.")

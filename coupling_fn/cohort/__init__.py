@@ -1,6 +1,7 @@
 """Many subjects at once: stacked, fitted alone, together or in between, and measured twice."""
 
 from ._fit import fit as fit
+from ._fit_loss import fit_loss as fit_loss
 from ._reliability import icc as icc
 from ._reliability import reliability as reliability
 from ._result import CohortFit as CohortFit

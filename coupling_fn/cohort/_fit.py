@@ -35,9 +35,9 @@ from .._fit import (
 )
 from ..transforms import Transform
 from ._pooling import Minimum, alone, as_one, held_out, in_part
-from ._result import CohortFit, names_in_tables
+from ._result import CohortFit, names_in_tables, those, warn_of_lost_ways
 from ._squares import Runs, array_of_floats
-from ._stack import Cohort
+from ._stack import Cohort, require_cohort
 
 
 def fit(
@@ -73,7 +73,8 @@ def fit(
 
     Args:
         residuals: pure function of `params` and what is known of a subject (`cohort.data` without its
-            axis), returning an array: the simulated data minus the measured data.
+            axis), returning an array: the simulated data minus the measured data. Of a loss that is one
+            number per subject take `cf.cohort.fit_loss`.
         params: any pytree, as in `fit`; all subjects start from there.
         cohort: the subjects, from `stack`.
         where: returns the leaves to fit, one or a tuple of them, as in `fit`.
@@ -128,8 +129,7 @@ def fit(
     steps, chunk = as_count("steps", steps), at_least_one("chunk", as_count("chunk", chunk))
     require_choice("derivative", derivative, DERIVATIVES)
     residuals = told("cohort.fit", "residuals", residuals)
-    if not isinstance(cohort, Cohort):
-        raise TypeError(f"`cohort` must come from cf.cohort.stack, not {in_short(cohort)}.")
+    require_cohort(cohort)
     fitted = fitted_leaves("cohort.fit", params, where, transform)
     penalties = _checked_penalties(penalty, len(cohort))
     sigma = _checked_noise(noise, len(cohort), penalties)
@@ -315,18 +315,8 @@ def _variances(half: np.ndarray, penalty: float, count: int, width: int) -> np.n
 
 def _warn_of(result: CohortFit, lost: np.ndarray, doubts: list[str]) -> None:
     """Warn of subjects whose fit did not converge or determines too little, and of all residuals."""
-    if not result.converged.all():
-        warnings.warn(
-            f"The fit did not converge of {_those(result.ids, ~result.converged)}. More `steps`, "
-            "another start, or a scan by `sweep` before, may help.",
-            RuntimeWarning,
-            stacklevel=3,
-        )
+    warn_of_lost_ways(result, stacklevel=4)
     if lost.any():
-        doubts = [*doubts, f"Not identified: a value of {_those(result.ids, lost.any(1))}."]
+        doubts = [*doubts, f"Not identified: a value of {those(result.ids, lost.any(1))}."]
     for message in doubts:
         warnings.warn(message, UserWarning, stacklevel=3)
-
-
-def _those(ids: tuple[str, ...], which: Any) -> str:
-    return ", ".join(id for id, chosen in zip(ids, which, strict=True) if chosen)

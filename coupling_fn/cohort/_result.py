@@ -1,6 +1,7 @@
 """What a fit of a cohort found: values of each subject, as a table."""
 
 import re
+import warnings
 from typing import Any
 
 import equinox as eqx
@@ -21,11 +22,12 @@ class CohortFit(eqx.Module):
         names: what each fitted number is called in tables.
         estimate: the fitted leaves as `where` returns them, with a leading axis of subjects. [unit
             of each leaf]
-        error: their standard errors, likewise; infinite where the data do not determine a value.
-            [unit of each leaf]
+        error: their standard errors, likewise; infinite where the data do not determine a value, and
+            None after `fit_loss`, which knows of none. [unit of each leaf]
         lower: the lower ends of their 95 % intervals, likewise. [unit of each leaf]
         upper: the upper ends, likewise. [unit of each leaf]
-        loss: half the sum of squares of the residuals of each subject there. [1]
+        loss: half the sum of squares of the residuals of each subject there, or after `fit_loss` its
+            loss. [1]
         converged: whether the fit of each subject ended by itself.
         penalty: the penalty of this fit: 0 if each subject was fitted alone, infinite if all were
             fitted as one. [1]
@@ -72,11 +74,13 @@ class CohortFit(eqx.Module):
         """Return a table: from the name of each column to one value per subject.
 
         The columns are `id`; of each fitted number its name, and its name with `_error`, `_lower` and
-        `_upper`; `loss` and `converged`.
+        `_upper` where these are known; `loss` and `converged`.
         """
         columns: dict[str, Any] = {"id": list(self.ids)}
         parts = {"": self.estimate, "_error": self.error, "_lower": self.lower}
         for end, part in (parts | {"_upper": self.upper}).items():
+            if part is None:
+                continue
             flat = [x.reshape(len(self.ids), -1) for x in leaves_of(part)]
             numbers = np.concatenate(flat, axis=1).T
             columns |= {name + end: x for name, x in zip(self.names, numbers, strict=True)}
@@ -92,19 +96,48 @@ class CohortFit(eqx.Module):
             ) from error
         return pandas.DataFrame(self.to_dict()).set_index("id")
 
+    def _end(self) -> str:
+        """Say whether the penalty is at an end of those that it was chosen from."""
+        if len(self.penalties) > 1 and self.penalty == self.penalties[-1]:
+            return "; it is the smallest that was given, and a smaller one may be better"
+        if len(self.penalties) > 1 and self.penalty == self.penalties[0] != np.inf:
+            return "; it is the largest that was given, and a larger one may be better"
+        return ""
+
     def __str__(self) -> str:
         columns = self.to_dict()
         lines = []
         for i, id in enumerate(self.ids):
             numbers = [
-                f"{name} {columns[name][i]:.6g} ± {columns[name + '_error'][i]:.2g} "
-                f"[{columns[name + '_lower'][i]:.4g}, {columns[name + '_upper'][i]:.4g}]"
+                f"{name} {columns[name][i]:.6g}"
+                + (
+                    f" ± {columns[name + '_error'][i]:.2g} "
+                    f"[{columns[name + '_lower'][i]:.4g}, {columns[name + '_upper'][i]:.4g}]"
+                    if self.error is not None
+                    else ""
+                )
                 for name in self.names
             ]
             lines.append("  ".join([id, *numbers, f"loss {self.loss[i]:.4g}"]))
         if len(self.penalties):
-            lines.append(f"penalty {self.penalty:.4g}, chosen by leaving subjects out")
+            lines.append(f"penalty {self.penalty:.4g}, chosen by leaving subjects out{self._end()}")
         return "\n".join(lines)
+
+
+def warn_of_lost_ways(result: CohortFit, stacklevel: int = 3) -> None:
+    """Warn of subjects whose fit did not converge."""
+    if not result.converged.all():
+        warnings.warn(
+            f"The fit did not converge of {those(result.ids, ~result.converged)}. More `steps`, "
+            "another start, or a scan by `sweep` before, may help.",
+            RuntimeWarning,
+            stacklevel=stacklevel,
+        )
+
+
+def those(ids: tuple[str, ...], which: Any) -> str:
+    """Write the names of some subjects."""
+    return ", ".join(id for id, chosen in zip(ids, which, strict=True) if chosen)
 
 
 def leaves_of(values: PyTree) -> list[np.ndarray]:

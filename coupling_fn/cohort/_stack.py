@@ -60,6 +60,12 @@ class Cohort(eqx.Module):
         return jax.tree.map(lambda x: x[rows], self.data)
 
 
+def require_cohort(cohort: Any) -> None:
+    """Refuse anything but a cohort."""
+    if not isinstance(cohort, Cohort):
+        raise TypeError(f"`cohort` must come from cf.cohort.stack, not {in_short(cohort)}.")
+
+
 def stack(subjects: Mapping[str, PyTree]) -> Cohort:
     """Stack what is known of each subject into one pytree with an axis of subjects.
 
@@ -109,6 +115,12 @@ def _as_numbers(id: str, subject: PyTree) -> PyTree:
         if not known(x):
             raise TypeError(
                 f"`{name}` is traced: call `stack` outside of `jit`, `vmap` and `grad`."
+            )
+        if hasattr(x, "columns") and hasattr(x, "to_numpy"):
+            raise TypeError(
+                f"`{name}` must be an array, not {type(x).__name__}, whose labels nobody would compare: "
+                "cf.load_connectome takes a table of weights with its labels, and table.to_numpy() is "
+                "the array alone."
             )
         made = x if isinstance(x, jax.Array) else np.asarray(x)
         if is_key(made):

@@ -23,6 +23,7 @@ from .._connectivity import weighted_phase_lag_index as weighted_phase_lag_index
 from .._signals import BANDS as BANDS
 from .._signals import amplitude_envelope as amplitude_envelope
 from .._signals import analytic_signal as analytic_signal
+from .._signals import arrival_times as arrival_times
 from .._signals import band_power as band_power
 from .._signals import bandpass as bandpass
 from .._signals import detrend as detrend
@@ -63,6 +64,7 @@ from ._fc_residuals import fc_residuals as fc_residuals
 from ._fcd_objectives import Histogram as Histogram
 from ._fcd_objectives import fcd_ks as fcd_ks
 from ._fcd_objectives import fcd_wasserstein as fcd_wasserstein
+from ._frames import to_frame as to_frame
 from ._kernels import KernelState as KernelState
 from ._kernels import bold_from_kernel as bold_from_kernel
 from ._kernels import double_exponential_kernel as double_exponential_kernel

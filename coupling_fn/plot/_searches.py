@@ -11,6 +11,9 @@ from jaxtyping import Num
 from .._core import require_shape
 from .._fit import FitResult
 from ._canvas import ACCENT, COLOURS, Axes, legend_above, on_axes, tidy
+from ._labels import Labels
+
+LINES = 6  # the most numbers of a fitted array that are drawn as a line each
 
 
 def sweep(
@@ -85,31 +88,41 @@ def sweep(
     return ax
 
 
-def fit(result: FitResult, ax: Axes = None, names: Sequence[str] | None = None) -> Axes:
+def fit(
+    result: FitResult,
+    ax: Axes = None,
+    names: Sequence[str] | None = None,
+    labels: Labels = None,
+) -> Axes:
     """Draw the course of a fit: the loss at each step, and the fitted numbers on a second axis.
 
     A star marks the best step. The axis of the loss is logarithmic where the loss is positive and
-    spans more than a decade; likewise that of the numbers, on the right. Fitted arrays are not
-    drawn.
+    spans more than a decade; likewise that of the numbers, on the right. A fitted array of up to six
+    numbers is drawn as one line per number. Of a larger one, the median is drawn, with the middle
+    half and the whole range of its numbers behind it.
 
     Args:
         result: from `fit`.
         ax: where to draw; None makes a new figure.
         names: the names of the fitted leaves, in the order of `where`.
+        labels: one name per region, for the lines of fitted arrays with one number per region; others
+            are numbered.
 
     Returns:
         The axes of the loss; those of the numbers are in the same figure.
 
     Raises:
-        ValueError: if there are more or fewer names than leaves.
+        ValueError: if there are more or fewer names than leaves, or no fitted array has one number per
+            label.
+        TypeError: if `labels` is not a sequence of strings.
         ImportError: if matplotlib is missing.
 
     Example:
-        >>> start = {"k": jnp.asarray(1.0)}
+        >>> start = {"k": jnp.asarray(1.0), "a": jnp.zeros(2)}
         >>> def loss(p):
-        ...     return (p["k"] - 0.3) ** 2
-        >>> result = cf.fit(loss, start, where=lambda p: p["k"], steps=20, progress=False)
-        >>> cf.plot.fit(result, names=["k"]).get_xlabel()
+        ...     return (p["k"] - 0.3) ** 2 + jnp.sum((p["a"] - 0.1) ** 2)
+        >>> result = cf.fit(loss, start, where=lambda p: (p["k"], p["a"]), steps=20, progress=False)
+        >>> cf.plot.fit(result, names=["k", "a"], labels=["V1", "M1"]).get_xlabel()
         'step'
     """
     leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(result.path)]
@@ -119,7 +132,8 @@ def fit(result: FitResult, ax: Axes = None, names: Sequence[str] | None = None) 
         raise ValueError(
             f"`names` must have one name per fitted leaf, {len(leaves)} in all; got {names!r}."
         )
-    numbers = {name: leaf for name, leaf in zip(names, leaves, strict=True) if leaf.ndim == 1}
+    labels = _labels_of(leaves, labels)
+    numbers = {name: x for name, x in zip(names, leaves, strict=True) if x.size}
 
     ax = on_axes(ax, 6.4, 4.2)
     losses, steps = np.asarray(result.losses), np.arange(len(result.losses))
@@ -142,15 +156,56 @@ def fit(result: FitResult, ax: Axes = None, names: Sequence[str] | None = None) 
     tidy(ax)
     if numbers:
         right = ax.twinx()
-        for i, (name, path) in enumerate(numbers.items()):
-            colour = (ACCENT, *COLOURS[1:])[i % len(COLOURS)]
-            label = f"{name} {path[best]:.3g} (right)"
-            lines += right.plot(steps, path, color=colour, lw=1.4, ls="--", label=label)
-        _set_scale(right, list(numbers.values()))
+        for name, path in numbers.items():
+            lines += _draw_numbers(right, name, path, best, labels)
+        _set_scale(right, [x.reshape(len(x), -1) for x in numbers.values()])
         right.set_ylabel(", ".join(numbers))
         right.spines[["top", "left"]].set_visible(False)
     legend_above(ax, lines)
     return ax
+
+
+def _labels_of(leaves: Sequence[np.ndarray], labels: Any) -> tuple[str, ...]:
+    """Return the labels of the numbers of fitted arrays, or none."""
+    if labels is None:
+        return ()
+    if isinstance(labels, str) or not all(isinstance(label, str) for label in labels):
+        raise TypeError(f"`labels` must be a sequence of strings, one per region, not {labels!r}.")
+    if not any(leaf.shape[1:] == (len(labels),) for leaf in leaves):
+        shapes = ", ".join(str(leaf.shape[1:]) for leaf in leaves)
+        raise ValueError(
+            f"`labels` must be one per number of a fitted array; there are {len(labels)} for shapes "
+            f"{shapes}."
+        )
+    return tuple(map(str, labels))
+
+
+def _draw_numbers(
+    ax: Axes, name: str, path: np.ndarray, best: int, labels: tuple[str, ...]
+) -> list[Any]:
+    """Draw the path of a fitted leaf, and return what belongs in a legend."""
+    drawn = len(ax.lines)
+    steps, each = np.arange(len(path)), path.reshape(len(path), -1)
+    colours = (ACCENT, *COLOURS[1:])
+    if each.shape[1] > LINES:
+        colour = colours[drawn % len(colours)]
+        levels = np.full((5, len(path)), np.nan)
+        there = np.isfinite(each).any(axis=1)
+        finite = np.where(np.isfinite(each), each, np.nan)[there]
+        levels[:, there] = np.nanquantile(finite, [0, 0.25, 0.5, 0.75, 1], axis=1)
+        for low, high, alpha in ((0, 4, 0.15), (1, 3, 0.3)):
+            ax.fill_between(steps, levels[low], levels[high], color=colour, alpha=alpha, lw=0)
+        label = f"{name}: median of {each.shape[1]} {levels[2][best]:.3g} (right)"
+        return ax.plot(steps, levels[2], color=colour, lw=1.4, ls="--", label=label)
+    lines = []
+    for i, place in enumerate(np.ndindex(path.shape[1:])):
+        within = f"[{', '.join(map(str, place))}]" if place else ""
+        if labels and path.shape[1:] == (len(labels),):
+            within = f" {labels[i]}"
+        line, colour = each[:, i], colours[(drawn + i) % len(colours)]
+        label = f"{name}{within} {line[best]:.3g} (right)"
+        lines += ax.plot(steps, line, color=colour, lw=1.4, ls="--", label=label)
+    return lines
 
 
 def _as_path(name: str, path: tuple[Any, Any]) -> tuple[np.ndarray, np.ndarray]:

@@ -1,31 +1,40 @@
 """Plots of what regions do in time: signals, spectra, phase portraits and the order parameter."""
 
+from collections.abc import Mapping
+
 import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Num
 
 from .._core import require_shape
 from ._canvas import ACCENT, COLOURS, Axes, legend_above, on_axes, tidy
+from ._labels import Labels, as_labels, name_of, write_labels
 
 
 def signals(
-    times: Num[ArrayLike, " time"], signals: Num[ArrayLike, "time region"], ax: Axes = None
+    times: Num[ArrayLike, " time"],
+    signals: Num[ArrayLike, "time region"],
+    ax: Axes = None,
+    labels: Labels = None,
 ) -> Axes:
     """Draw the signals of several regions above each other, with region 0 on top.
 
     All are on one scale, given by the bar on the right; their levels are not shown. With more than a
-    hundred regions, each is a row of colours rather than a line.
+    hundred regions, each is a row of colours rather than a line. Only as many labels are written as can
+    be read; without labels, regions are numbered.
 
     Args:
         times: time of each sample; drawn in s. [ms]
         signals: one column per region. [any unit]
         ax: where to draw; None makes a new figure.
+        labels: one name per region, such as `connectome.labels`.
 
     Returns:
         The axes drawn on.
 
     Raises:
-        ValueError: if `signals` is not (time, region), with one time per sample.
+        ValueError: if `signals` is not (time, region), with one time per sample, or there is not one
+            label per region.
         ImportError: if matplotlib is missing.
 
     Example:
@@ -38,6 +47,7 @@ def signals(
     if signals.ndim != 2 or not signals.size:
         raise ValueError(f"`signals` must be (time, region); got shape {signals.shape}.")
     require_shape("times", times, (len(signals),), meaning="It must be one time per sample, in ms.")
+    labels = as_labels(labels, signals.shape[1])
     # Values that are not finite leave a gap.
     signals = np.where(np.isfinite(signals), signals, np.nan)
     low, high = (np.nan_to_num(f.reduce(signals)) for f in (np.fmin, np.fmax))
@@ -56,6 +66,9 @@ def signals(
     ax.margins(x=0)
     ax.yaxis.get_major_locator().set_params(integer=True)
     ax.spines[["top", "right", "left"]].set_visible(False)
+    if labels:
+        write_labels(ax, labels, "y")
+        ax.set_ylabel("")  # the labels say what they are
     if rows <= 100:
         _draw_scale_bar(ax, step)
     return ax
@@ -65,6 +78,8 @@ def spectrum(
     frequencies: Num[ArrayLike, " frequency"],
     power: Num[ArrayLike, "frequency region"],
     ax: Axes = None,
+    labels: Labels = None,
+    bands: Mapping[str, tuple[float, float]] | None = None,
 ) -> Axes:
     """Draw the power of regions over frequency, on two logarithmic axes.
 
@@ -76,21 +91,27 @@ def spectrum(
         frequencies: from `observe.power_spectrum`. [Hz]
         power: from `observe.power_spectrum`, one column per region. [unit²/Hz]
         ax: where to draw; None makes a new figure.
+        labels: one name per region, such as `connectome.labels`; read where each region has a line,
+            and checked anyway.
+        bands: the lower and upper edge of each band to be marked, by name, such as `observe.BANDS`.
+            Bands beyond the frequencies are not drawn. [Hz]
 
     Returns:
         The axes drawn on.
 
     Raises:
         ValueError: if `power` is not (frequency, region), with one frequency per row, or no
-            frequency is above 0.
+            frequency is above 0, there is not one label per region, or a band has no width above 0 Hz.
+        TypeError: if `bands` does not map names to pairs of edges.
         ImportError: if matplotlib is missing.
 
     Example:
         >>> times = jnp.arange(4000.0)[:, None]
         >>> signals = jnp.sin(times / jnp.array([[9.0, 16.0]]))
         >>> frequencies, power = cf.observe.power_spectrum(signals, dt=1.0, window=1000.0)
-        >>> cf.plot.spectrum(frequencies, power).get_xscale()
-        'log'
+        >>> ax = cf.plot.spectrum(frequencies, power, labels=["V1", "M1"], bands=cf.observe.BANDS)
+        >>> ax.get_xscale(), [text.get_text() for text in ax.get_legend().get_texts()]
+        ('log', ['V1', 'M1'])
     """
     frequencies, power = np.asarray(frequencies), np.asarray(power)
     if power.ndim != 2 or not power.size:
@@ -107,12 +128,14 @@ def spectrum(
             "`frequencies` must have one above 0, because the axis is logarithmic; got none."
         )
     frequencies, power = frequencies[shown], np.where(power > 0, power, np.nan)[shown]
+    regions = power.shape[1]
+    labels, bands = as_labels(labels, regions), _checked_bands(bands)
 
     ax = on_axes(ax, 6.4, 4.2)
-    regions = power.shape[1]
     if regions <= len(COLOURS):
         for region in range(regions):
-            ax.plot(frequencies, power[:, region], color=COLOURS[region], label=f"region {region}")
+            name = name_of(region, labels)
+            ax.plot(frequencies, power[:, region], color=COLOURS[region], label=name)
     else:
         measured = np.isfinite(power).any(axis=1)
         levels = np.full((5, len(power)), np.nan)
@@ -124,6 +147,7 @@ def spectrum(
         ax.plot(frequencies, levels[2], color=COLOURS[0], lw=1.8, label="median")
     ax.set(xscale="log", yscale="log", xlabel="frequency [Hz]", ylabel="power density [unit²/Hz]")
     ax.margins(x=0)
+    _mark_bands(ax, bands, frequencies)
     tidy(ax)
     return ax
 
@@ -133,6 +157,7 @@ def phase_portrait(
     y: Num[ArrayLike, "time region"],
     ax: Axes = None,
     names: tuple[str, str] = ("x", "y"),
+    labels: Labels = None,
 ) -> Axes:
     """Draw one state variable of every region against another, as paths in their plane.
 
@@ -145,12 +170,14 @@ def phase_portrait(
         y: the variable on the vertical axis, one column per region. [any unit]
         ax: where to draw; None makes a new figure.
         names: the names of the two variables, with their units.
+        labels: one name per region, such as `connectome.labels`.
 
     Returns:
         The axes drawn on.
 
     Raises:
-        ValueError: if the two are not (time, region) with the same shape.
+        ValueError: if the two are not (time, region) with the same shape, or there is not one label per
+            region.
         ImportError: if matplotlib is missing.
 
     Example:
@@ -163,6 +190,7 @@ def phase_portrait(
     if x.ndim != 2 or not x.size:
         raise ValueError(f"`x` must be (time, region); got shape {x.shape}.")
     require_shape("y", y, x.shape, meaning="It must have the shape of `x`.")
+    labels = as_labels(labels, x.shape[1])
     x, y = (np.where(np.isfinite(v), v, np.nan) for v in (x, y))
 
     ax = on_axes(ax, 5.8, 5.0)
@@ -171,7 +199,8 @@ def phase_portrait(
         _draw_density(ax, x, y)
     for region in range(regions if regions <= len(COLOURS) else 1):
         path = x[:, region], y[:, region]
-        ax.plot(*path, color=COLOURS[region], lw=1.0, alpha=0.9, label=f"region {region}")
+        name = name_of(region, labels)
+        ax.plot(*path, color=COLOURS[region], lw=1.0, alpha=0.9, label=name)
         last = x[-1, region], y[-1, region]
         ax.plot(*last, color=COLOURS[region], marker="o", ms=7, mec="white", ls="", zorder=3)
     ax.set(xlabel=names[0], ylabel=names[1])
@@ -223,6 +252,38 @@ def order_parameter(
     tidy(ax)
     legend_above(ax, ax.get_legend_handles_labels()[0])
     return ax
+
+
+def _checked_bands(
+    bands: Mapping[str, tuple[float, float]] | None,
+) -> dict[str, tuple[float, float]]:
+    """Return the edges of the bands as numbers, or refuse them."""
+    example = 'bands={"alpha": (8.0, 13.0)}'
+    if bands is not None and not isinstance(bands, Mapping):
+        raise TypeError(f"`bands` must be a mapping, as in {example}; got {bands!r}.")
+    for name, band in (bands or {}).items():
+        if np.shape(band) != (2,):
+            raise TypeError(f"`bands[{name!r}]` must be two edges, as in {example}; got {band!r}.")
+        if not (0 <= band[0] < band[1] and band[1] > 0):
+            raise ValueError(
+                f"`bands[{name!r}]` must be a lower and a higher frequency in Hz; got {tuple(band)}."
+            )
+    return {name: (float(low), float(high)) for name, (low, high) in (bands or {}).items()}
+
+
+def _mark_bands(
+    ax: Axes, bands: Mapping[str, tuple[float, float]], frequencies: np.ndarray
+) -> None:
+    """Shade every other band, and name all within the frequencies above the axes."""
+    lowest, highest = frequencies[0], frequencies[-1]
+    inside = {name: band for name, band in bands.items() if band[0] < highest and band[1] > lowest}
+    for i, (name, (low, high)) in enumerate(sorted(inside.items(), key=lambda item: item[1])):
+        low, high = max(low, lowest), min(high, highest)
+        ax.axvspan(low, high, color="k", alpha=0.09 * (i % 2 == 0), lw=0, zorder=0)
+        place = {"ha": "center", "va": "bottom", "fontsize": 8}
+        # Bands share a logarithmic axis, so their middle is the geometric mean.
+        middle = np.sqrt(low * high)
+        ax.text(middle, 1.01, name, transform=ax.get_xaxis_transform(), **place)
 
 
 def _draw_density(ax: Axes, x: np.ndarray, y: np.ndarray) -> None:
