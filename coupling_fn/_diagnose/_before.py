@@ -5,7 +5,7 @@ them once per set of weights.
 """
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -21,7 +21,7 @@ from ._orientation import look_at_orientation
 from ._report import Finding, Report, report
 from ._rule import edges_of_part, look_at_rule, parts
 from ._stability import Stability, look_at_rests, look_at_stability, stability, states_of
-from ._weights import after_surgery, facts_of, finite, look_at_weights
+from ._weights import facts_of, finite, look_at_weights
 
 # Fields of stimuli and noises that are a time, which a step must resolve, or a frequency.
 TIMED = ("duration", "width", "period", "rise", "tau", "dt", "frequency")
@@ -130,7 +130,7 @@ def diagnose(
     facts |= {"surgery": "; ".join(operated)} if operated else {}
     for connection in looked_at:
         edges, found = finite(connection.stored)
-        found += after_surgery(look_at_weights(edges), operated)
+        found += _after_surgery(look_at_weights(edges), operated)
         found += look_at_orientation(edges, compare_with, drivers)
         found += _look_at_delays(connection, edges, delays)
         prefix = connection.name if len(looked_at) > 1 else ""
@@ -235,6 +235,17 @@ def is_driven(params: Params) -> bool:
     noises = jax.tree.leaves(params.noise, is_leaf=is_noise)
     noise = any(is_noise(x) or np.any(np.asarray(x) != 0) for x in noises)
     return noise or any(callable(x) or is_noise(x) for x in (params.external or {}).values())
+
+
+def _after_surgery(findings: Iterable[Finding], operated: Sequence[str]) -> list[Finding]:
+    """Say of regions that are cut off that surgery may have been meant to, if there was any."""
+    if not operated:
+        return [*findings]
+    cut = ("isolated", "disconnected", "no_input", "no_output", "no_edges")
+    meant = f"If the surgery was meant to do this ({'; '.join(operated)}), it is no fault."
+    return [
+        dataclasses.replace(f, remedy=(meant, *f.remedy)) if f.code in cut else f for f in findings
+    ]
 
 
 def _prefixed(name: str, findings: Iterable[Finding]) -> list[Finding]:

@@ -1,7 +1,6 @@
 """What may be wrong with the weights alone: who is connected, how, and how strongly."""
 
-import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -249,17 +248,6 @@ def _one_way(edges: EdgeList, inward: np.ndarray, outward: np.ndarray) -> Iterat
             **regions(deaf, edges.labels),
             why="No k changes what such a region does, and two of them never synchronise.",
         )
-
-
-def after_surgery(findings: Iterable[Finding], operated: Sequence[str]) -> list[Finding]:
-    """Say of regions that are cut off that surgery may have been meant to, if there was any."""
-    if not operated:
-        return [*findings]
-    cut = ("isolated", "disconnected", "no_input", "no_output", "no_edges")
-    meant = f"If the surgery was meant to do this ({'; '.join(operated)}), it is no fault."
-    return [
-        dataclasses.replace(f, remedy=(meant, *f.remedy)) if f.code in cut else f for f in findings
-    ]
 
 
 def _self_connections(edges: EdgeList, apart: EdgeList) -> Iterator[Finding]:
