@@ -8,6 +8,7 @@ from . import nodes as nodes
 from . import noise as noise
 from . import observe as observe
 from . import plot as plot
+from . import schemes as schemes
 from . import stimuli as stimuli
 from . import surface as surface
 from . import surgery as surgery

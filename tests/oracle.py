@@ -141,7 +141,7 @@ class Net:
     node: Callable  # (state, inputs) -> derivative, each a dict of floats for one region
     wires: list
     dt: float
-    scheme: str = "euler"
+    scheme: str | tuple = "euler"  # a name, or a tableau: rows below the first, and weights
     hold: str = "stage"
     noise: Callable | None = None  # step -> dict of (region,)
     external: dict = field(default_factory=dict)  # input -> f(t, region)
@@ -209,6 +209,14 @@ class Net:
             b = rate(moved(a, self.dt, increment), 1.0)
             mean = {name: (a[name] + b[name]) / 2 for name in x}
             return within(move(mean, self.dt, increment))
+        if isinstance(self.scheme, tuple):  # rows below the first, and weights
+            rows, weights = self.scheme
+            rates = [a]
+            for row in rows:
+                sums = {n: sum(w * r[n] for w, r in zip(row, rates, strict=True)) for n in x}
+                rates.append(rate(moved(sums, self.dt), sum(row)))
+            sums = {n: sum(w * r[n] for w, r in zip(weights, rates, strict=True)) for n in x}
+            return within(move(sums, self.dt, increment))
         b = rate(moved(a, self.dt / 2), 0.5)
         c = rate(moved(b, self.dt / 2), 0.5)
         d = rate(moved(c, self.dt), 1.0)

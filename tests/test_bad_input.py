@@ -340,7 +340,7 @@ PROBLEMS = {
     "dt that is NaN in a network": (lambda: net(dt=np.nan), "`dt` must be positive and finite"),
     "an unknown scheme": (
         lambda: net(scheme="Heun"),
-        "`scheme` must be one of 'euler', 'heun', 'rk4', not 'Heun'",
+        "`scheme` must be one of 'euler', 'heun', 'rk4', or a scheme of cf.schemes, not 'Heun'",
     ),
     "an unknown hold": (
         lambda: net(hold=True),

@@ -642,7 +642,7 @@ PROBLEMS = {
     "all oxygen extracted": (lambda: cf.observe.BalloonParams(rho=1.0), "`rho` must be below 1"),
     "no such scheme": (
         lambda: cf.observe.bold_from_balloon(SHORT, 1.0, 20.0, scheme="rk5"),
-        "`scheme` must be one of 'euler', 'heun', 'rk4', not 'rk5'",
+        "`scheme` must be one of 'euler', 'heun', 'rk4', or a scheme of cf.schemes, not 'rk5'",
     ),
     "a state of other regions": (
         lambda: cf.observe.bold_from_balloon(

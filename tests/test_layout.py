@@ -21,7 +21,7 @@ REPOSITORY = PACKAGE.parent
 ROOMS = {
     "_core": (
         "_check _devices _progress _units | _types | _varying | "
-        "_arguments _batching _checkpoint _named _packing _schemes | _linalg"
+        "_arguments _batching _checkpoint _named _packing | _linalg"
     ),
     "_formats": (
         "_record _text | _archives _edges _hdf5 | _graphs _matlab _tables _tvb | _read | _cortex"
@@ -34,7 +34,7 @@ ROOMS = {
         "_edge_list _laplacian _normalize _synthetic | "
         "_files"
     ),
-    "surgery": "_weights",
+    "surgery": "_chosen _weights | _lesions _new_edge",
     "graph": "_measures",
     "_coupling": "_rule | _custom _kuramoto _linear _sigmoidal _surface",
     "surface": "_cortex",
@@ -42,6 +42,7 @@ ROOMS = {
     "_neural_masses": "_jansen_rit _wilson_cowan _wong_wang",
     "_mean_fields": "_quadratic",
     "nodes": "_chaotic _epileptor _hopf _linear _phase _relaxation | _catalog",
+    "schemes": "_scheme | _exponential _runge_kutta | _shorthands",
     "noise": "_factor | _coloured _white | _draw | _increments",
     "stimuli": "_time | _stimulus | _pulses _signals",
     "_delays": (

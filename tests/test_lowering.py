@@ -171,6 +171,35 @@ def test_networks_lower(lags, rule, transformation):
     lower(TRANSFORMATIONS[transformation](network(rule, lags, mode)), *GIVEN)
 
 
+class OwnScheme(cf.schemes.Scheme):
+    """Half of an exponential step, by what such schemes are made of."""
+
+    order = 1
+    stages = (0.0,)
+
+    def step(self, rate, x, dt):
+        rates, slopes = cf.schemes.with_slopes(rate, x, 0.0)
+        return jax.tree.map(lambda x, r, s: x + dt * r / (1 - dt * s / 2), x, rates, slopes)
+
+
+SCHEMES = {
+    "own": OwnScheme(),
+    "Euler": cf.schemes.Euler(),
+    "Heun": cf.schemes.Heun(),
+    "RK4": cf.schemes.RK4(),
+    "exponential": cf.schemes.ExponentialEuler(),
+    "Ralston": cf.schemes.RungeKutta([[1 / 2], [0, 3 / 4]], [2 / 9, 1 / 3, 4 / 9]),
+}
+
+
+@pytest.mark.every(5)
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("lags", ["mixed", "no"])
+def test_schemes_lower(lags, scheme, monkeypatch):
+    monkeypatch.setitem(LAGS, lags, {**LAGS[lags], "scheme": SCHEMES[scheme]})
+    lower(slopes(network("dense", lags)), *GIVEN)
+
+
 def test_the_check_of_traced_lags_needs_the_device(monkeypatch):
     """It calls the host, which lowers only with the client of a device; elsewhere here it gives NaN."""
     monkeypatch.setattr(eqx, "error_if", partial(eqx.error_if, on_error="raise"))

@@ -282,6 +282,32 @@ def test_couplings_with_lags_of_their_own_are_the_oracle(scheme):
     check(net, params, state, judge, x0, steps=40)
 
 
+@pytest.mark.parametrize("others", ["from 11", "none"])
+def test_regions_feed_themselves_back_late_beside_what_others_send(others):
+    """A coupling on the diagonal with a lag per region, one of them 0, and the rest of the network."""
+    own, lags = -2.0 * np.eye(N), np.diag(np.array([12, 9, 3, 0, 17]))
+    wires = {"others": cf.Wire("x", into="x"), "self": cf.Wire("x", into="x")}
+    net = cf.Network(
+        cf.nodes.hopf, DT, couplings=wires, lags={"others": LAGS[others], "self": lags}
+    )
+    rules = {"others": cf.AdditiveCoupling(CONN), "self": cf.AdditiveCoupling(own, K)}
+    params = cf.Params(HOPF, rules)
+    past = PAST if others == "from 11" else past_of(17)
+    judge = oracle.Net(
+        oracle.hopf(-0.2, 0.7),
+        [
+            oracle.Wire(oracle.additive(), CONN, "x", "x", matrix(LAGS[others])),
+            oracle.Wire(oracle.additive(K), own, "x", "x", lags),
+        ],
+        DT,
+        "heun",
+        history={"x": past},
+    )
+    state = net.init(cf.nodes.HopfState(**X0), params, history=past)
+    # Lags on the diagonal alone are their own transpose.
+    check(net, params, state, judge, steps=40, broken=others != "none")
+
+
 def test_a_function_of_the_state_is_a_source():
     """A source such as Jansen and Rit's y1 - y2; its history has the name of the coupling."""
     couple, rule = RULES["Jansen-Rit"]

@@ -96,7 +96,7 @@ class Connectome(eqx.Module):
         labels: one name per region, or None.
         centres: the centre of each region, (region, 3), or None. [mm]
         region_data: further data by name, each with a row per region: areas, hemispheres, networks.
-        origin: where it was read; `load_connectome` sets it.
+        origin: where it was read, and what surgery did to it; `load_connectome` and `cf.surgery` set it.
 
     Raises:
         ValueError: if a matrix is empty or not square, the sizes differ, a weight is not finite, or
@@ -203,6 +203,8 @@ def described(conn: Connectome) -> str:
     if origin.file:
         left = f"; not taken: {', '.join(origin.unread)}" if origin.unread else ""
         lines.append(f"read from {origin.file}{left}")
+    if origin.surgery:
+        lines.append(f"surgery: {'; '.join(origin.surgery)}")
     return "\n  ".join([first, *lines])
 
 
@@ -241,10 +243,16 @@ def weights_of(conn: Any) -> Any:
     return conn
 
 
-def reweigh(conn: Any, change: Callable[[Any], Any]) -> Any:
-    """Return `change(weights)`, in a connectome that is otherwise the same if one was given."""
+def reweigh(conn: Any, change: Callable[[Any], Any], done: str = "") -> Any:
+    """Return `change(weights)`, in a connectome that is otherwise the same if one was given.
+
+    What is `done` to it, in words, is kept in its origin.
+    """
     weights = change(weights_of(conn))
-    return dataclasses.replace(conn, weights=weights) if isinstance(conn, Connectome) else weights
+    if not isinstance(conn, Connectome):
+        return weights
+    origin = conn.origin.after(done) if done else conn.origin
+    return dataclasses.replace(conn, weights=weights, origin=origin)
 
 
 @overload

@@ -65,16 +65,27 @@ def _frozen(x: Any) -> Any:
 
 @dataclasses.dataclass(frozen=True)
 class Origin:
-    """Where a connectome was read: the file, each part with its place in it, and what was left.
+    """Where a connectome was read, and what surgery did to it since.
 
     As a pytree it has no leaf, equals any other, and is lost under `jit`: a program that was compiled
     for one connectome also runs for another, and cannot tell where that one was read. Surgery outside of
     `jit` keeps it.
+
+    Attributes:
+        file: the file that it was read from.
+        parts: each part that was read, with its place in the file.
+        unread: what the file has besides.
+        surgery: what was done, the earliest first.
     """
 
     file: str = ""
     parts: tuple[tuple[str, str], ...] = ()
     unread: tuple[str, ...] = ()
+    surgery: tuple[str, ...] = ()
+
+    def after(self, done: str) -> "Origin":
+        """Return the origin after one more operation."""
+        return dataclasses.replace(self, surgery=(*self.surgery, done))
 
 
 jax.tree_util.register_pytree_node(Origin, lambda _: ((), None), lambda *_: Origin())
@@ -108,6 +119,8 @@ def _index(name: str, region: Any, labels: Sequence[str], regions: int) -> int:
         return places[0]
     if isinstance(region, bool | np.bool_):
         raise TypeError(f"`{name}` must be regions by index or label; a mask is a NumPy array.")
+    if np.ndim(region) or np.asarray(region).dtype.kind not in "iuf":
+        raise TypeError(f"`{name}` must be regions by index or label; {region!r} is neither.")
     index = int(region)
     if not 0 <= index < regions or index != region:
         raise ValueError(f"`{name}` must be indices from 0 to {regions - 1}; got {region}.")

@@ -67,8 +67,6 @@ from ._named import wider as wider
 from ._packing import pack as pack
 from ._packing import repack as repack
 from ._progress import progress_bar as progress_bar
-from ._schemes import SCHEMES as SCHEMES
-from ._schemes import STAGES as STAGES
 from ._types import PARAMETER as PARAMETER
 from ._types import PerTarget as PerTarget
 from ._types import PyTree as PyTree

@@ -5,7 +5,7 @@ them once per set of weights.
 """
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -59,7 +59,7 @@ def diagnose(
       whose balance is unstable or is not the state of rest that is found from `x0`.
 
     A finding rests on the numbers alone: what it describes may be intended. Notes are true of many good
-    connectomes.
+    connectomes. What `cf.surgery` did to a connectome is among the facts, and beside what is cut off.
 
     Args:
         conn: a `Connectome`, or bare weights, `conn[i, j]` from source `j` onto target `i`: an array
@@ -126,9 +126,11 @@ def diagnose(
         weights = conn if of_connectome is None else of_connectome.weights
         looked_at = [_Connection("", weights, edge_list(conn))]
     findings, facts = [], {}
+    operated = () if of_connectome is None else of_connectome.origin.surgery
+    facts |= {"surgery": "; ".join(operated)} if operated else {}
     for connection in looked_at:
         edges, found = finite(connection.stored)
-        found += look_at_weights(edges)
+        found += _after_surgery(look_at_weights(edges), operated)
         found += look_at_orientation(edges, compare_with, drivers)
         found += _look_at_delays(connection, edges, delays)
         prefix = connection.name if len(looked_at) > 1 else ""
@@ -233,6 +235,17 @@ def is_driven(params: Params) -> bool:
     noises = jax.tree.leaves(params.noise, is_leaf=is_noise)
     noise = any(is_noise(x) or np.any(np.asarray(x) != 0) for x in noises)
     return noise or any(callable(x) or is_noise(x) for x in (params.external or {}).values())
+
+
+def _after_surgery(findings: Iterable[Finding], operated: Sequence[str]) -> list[Finding]:
+    """Say of regions that are cut off that surgery may have been meant to, if there was any."""
+    if not operated:
+        return [*findings]
+    cut = ("isolated", "disconnected", "no_input", "no_output", "no_edges")
+    meant = f"If the surgery was meant to do this ({'; '.join(operated)}), it is no fault."
+    return [
+        dataclasses.replace(f, remedy=(meant, *f.remedy)) if f.code in cut else f for f in findings
+    ]
 
 
 def _prefixed(name: str, findings: Iterable[Finding]) -> list[Finding]:

@@ -3,7 +3,7 @@ r"""How far a network's state of rest stays stable as its k grow, and whether dt
 Rest is a fixed point: the one that the search from `x0` ends at; there may be others. It is judged by
 the eigenvalues $\lambda$ of the derivatives there, computed on the host as if nothing were delayed:
 with `_analysis`, of $A^0 + \sum_d A^d$, a matrix (m, m) over the m states of all regions. A scheme
-multiplies what grows like $e^{\lambda t}$ by a polynomial of $\lambda\, dt$ per step, which tells
+multiplies what grows like $e^{\lambda t}$ by a function of $\lambda\, dt$ per step, which tells
 whether dt is too long.
 """
 
@@ -20,6 +20,8 @@ from .._analysis import balanced_by, fixed_point_or_nan, jacobians
 from .._core import PyTree, get, names_of, refill
 from .._network import Network, Params
 from ..nodes import WongWangExcInhParams, wong_wang_exc_inh
+from ..schemes import Scheme
+from ..schemes._shorthands import name_of
 from ._report import Finding
 from ._rule import one_strength, strengths_of
 
@@ -32,8 +34,9 @@ STEPS_PER_CYCLE = 12  # With fewer, Euler and Heun are off by several per cent p
 
 NORMALISE = 'Normalise the weights: cf.normalize(conn, by="row"), or "spectral".'
 
-# What each scheme multiplies exp(lambda t) by per step: the coefficients of a polynomial in dt lambda.
-GROWTH = {"euler": (1.0, 1.0), "heun": (0.5, 1.0, 1.0), "rk4": (1 / 24, 1 / 6, 0.5, 1.0, 1.0)}
+# Rates of decay, times dt, at which it is looked whether the steps of a scheme decay, too.
+DECAYS = np.linspace(1e-3, 64, 64_000)
+ROUNDING = 1e-6  # Of a step in float32.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -226,24 +229,25 @@ def look_at_stability(net: Network, found: Stability | None, driven: bool) -> It
 def look_at_step(net: Network, found: Stability) -> Iterator[Finding]:
     """List the findings on dt."""
     values = found.eigenvalues
-    growth = np.abs(np.polyval(GROWTH[net.scheme], net.dt * values))
-    wrong = (np.real(values) < 0) & (growth > 1 + 1e-9)
+    growth = np.abs(growth_of(net.scheme, net.dt * values))
+    wrong = (np.real(values) < 0) & (growth > 1 + ROUNDING)
     if wrong.any() and not net.delayed:
         # The bound is that of a pure decay; one that oscillates little has nearly the same.
         fastest = np.abs(values[wrong]).max()
-        bound = {"rk4": 2.785}.get(net.scheme, 2.0) / fastest
+        grows = np.abs(growth_of(net.scheme, -DECAYS)) > 1 + ROUNDING
+        bound = DECAYS[grows].min(initial=DECAYS[-1]) / fastest
         overdamped = bool((np.abs(np.imag(values)) < np.abs(np.real(values)))[wrong].any())
         tail = f" dt must be below about {bound:.2g} ms." if overdamped else ""
         yield Finding(
             "long_step",
             "error",
-            f"dt = {net.dt:g} ms is too long for {net.scheme}: what decays in the network, at rates up "
-            f"to {fastest:.3g} per ms, grows in its steps.{tail}",
+            f"dt = {net.dt:g} ms is too long for {name_of(net.scheme)}: what decays in the network, at "
+            f"rates up to {fastest:.3g} per ms, grows in its steps.{tail}",
             why="The run explodes although the network does not.",
             remedy=("Take a smaller dt.", "Reduce k, or normalise the weights."),
         )
     per_cycle = 1000 / (found.frequency * net.dt) if found.frequency else np.inf
-    if per_cycle < STEPS_PER_CYCLE and net.scheme != "rk4":
+    if per_cycle < STEPS_PER_CYCLE and net.scheme.order < 4:
         yield Finding(
             "coarse_step",
             "warning",
@@ -252,6 +256,14 @@ def look_at_step(net: Network, found: Stability) -> Iterator[Finding]:
             why="Its amplitude and frequency are then distorted by the scheme.",
             remedy=(f"Take dt below {1000 / found.frequency / 40:.2g} ms.",),
         )
+
+
+def growth_of(scheme: Scheme, z: np.ndarray) -> np.ndarray:
+    """Return what a step multiplies exp(lambda t) by, for z = dt lambda: a step of x' = z x from 1.
+
+    Of an exponential scheme that is exp(z), as if all of the network were leak.
+    """
+    return np.asarray(scheme.step(lambda x, at: z * x, np.ones_like(z), 1.0))
 
 
 def look_at_rests(

@@ -6,7 +6,8 @@ from jax.sharding import Mesh
 
 from .._delays import EdgeSplit, Interpolate
 from ..nodes import Node
-from ._params import Clip, Hold, Scheme, Wire
+from ..schemes import Scheme
+from ._params import Clip, Hold, Wire
 
 
 class NetworkFields(eqx.Module):
@@ -19,13 +20,13 @@ class NetworkFields(eqx.Module):
         edge_bounds: the smallest and the largest lag that each edge of a coupling may have, or None
             where all have the same bounds. [steps]
         splits: the edges of each coupling by these, or None where they cannot be told apart.
+        scheme: how a step is integrated; numbers that one of a user's own has are leaves.
         node: the dynamics of a region.
         dt: time step. [ms]
         wires: the wire of each coupling, with its name.
         lag_bounds: the smallest and largest lag of each coupling. [steps]
         block_sizes: how many steps a block has in a delayed run, the largest first.
         interpolate: how a history is read between steps; None reads at the nearest step.
-        scheme: how a step is integrated.
         hold: which inputs are evaluated once per step in place of per stage.
         substeps: how many noise increments are drawn and summed per step.
         bounds: what states are clipped to, with the name of the state.
@@ -37,13 +38,13 @@ class NetworkFields(eqx.Module):
     lags: dict[str, Array | None]
     edge_bounds: dict[str, tuple[Array, Array] | None]
     splits: dict[str, EdgeSplit | None]
+    scheme: Scheme
     node: Node = eqx.field(static=True)
     dt: float = eqx.field(static=True)
     wires: tuple[tuple[str, Wire], ...] = eqx.field(static=True)
     lag_bounds: tuple[tuple[str, tuple[int, int]], ...] = eqx.field(static=True)
     block_sizes: tuple[int, ...] = eqx.field(static=True)
     interpolate: Interpolate = eqx.field(static=True)
-    scheme: Scheme = eqx.field(static=True)
     hold: Hold = eqx.field(static=True)
     substeps: int = eqx.field(static=True)
     bounds: tuple[tuple[str, tuple[float, float]], ...] = eqx.field(static=True)

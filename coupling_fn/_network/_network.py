@@ -8,8 +8,6 @@ import numpy as np
 from jax import Array, lax
 
 from .._core import (
-    SCHEMES,
-    STAGES,
     PyTree,
     as_arguments,
     as_float,
@@ -37,6 +35,8 @@ from .._node import wrapped
 from ..nodes import Node
 from ..noise._draw import restarted_key
 from ..noise._increments import noises_of
+from ..schemes import Scheme
+from ..schemes._shorthands import SchemeName, as_scheme
 from ._checks import (
     by_coupling,
     checked_angles,
@@ -55,7 +55,7 @@ from ._checks import (
 )
 from ._fields import NetworkFields
 from ._links import history_depths, links_of, require_same_dt
-from ._params import Angles, Clip, Hold, Params, Scheme, State, TimeStep, Wire, require_state
+from ._params import Angles, Clip, Hold, Params, State, TimeStep, Wire, require_state
 from ._step import prepare_step
 
 
@@ -82,7 +82,8 @@ class Network(NetworkFields):
         interpolate: None reads a history at the nearest step. "linear" reads between steps, so that
             `lengths` and `speed` have gradients; what is interpolated are the messages.
         scheme: "euler" (order 1), "heun" (order 2) or "rk4" (order 4; in a delayed network order 2,
-            because between steps delayed sums are interpolated linearly).
+            because between steps delayed sums are interpolated linearly); or a scheme of `cf.schemes`,
+            your own, too.
         hold: "stage" evaluates the input of the nodes, coupling and external, at the time and state of
             each stage of the scheme. "coupling" evaluates the coupling once per step, and external
             input per stage. "step" evaluates both once per step, as the field's reference simulator
@@ -132,7 +133,7 @@ class Network(NetworkFields):
         lags: Any = None,
         lag_bounds: Any = None,
         interpolate: Interpolate = None,
-        scheme: Scheme = "heun",
+        scheme: Scheme | SchemeName = "heun",
         hold: Hold = "stage",
         noise_step: float | None = None,
         bounds: Literal["node"] | Mapping[str, tuple[float | None, float | None]] | None = None,
@@ -142,7 +143,6 @@ class Network(NetworkFields):
         require_node(node)
         require_positive_number("dt", dt, "ms")
         require_choice("interpolate", interpolate, (None, "linear"))
-        require_choice("scheme", scheme, SCHEMES)
         require_choice("hold", hold, ("stage", "coupling", "step"))
         couplings = checked_wires(node, couplings)
         if interpolate is not None and (lags is not None or lag_bounds is None):
@@ -154,7 +154,7 @@ class Network(NetworkFields):
         lags = by_coupling("lags", lags, couplings)
         lag_bounds = by_coupling("lag_bounds", lag_bounds, couplings)
         require_all_lags(delays, couplings)
-        self.node, self.dt, self.scheme, self.hold = node, float(dt), scheme, hold
+        self.node, self.dt, self.scheme, self.hold = node, float(dt), as_scheme(scheme), hold
         self.substeps = checked_substeps(self.dt, noise_step)
         self.bounds = checked_limits(node, bounds)
         self.clip = checked_clip(clip, self.bounds)
@@ -233,8 +233,8 @@ class Network(NetworkFields):
             for link in links
             if link.signals.history in depths
         }
-        at_half = self.hold == "stage" and 0.5 in STAGES[self.scheme]
-        mixed = bool(depths) and (self.interpolate is not None or at_half)
+        between = self.hold == "stage" and any(0 < at < 1 for at in self.scheme.stages)
+        mixed = bool(depths) and (self.interpolate is not None or between)
         require_periodic(self.angles, links, x0, mixed)
         given = _by_source(history, list(depths))
         past = {}

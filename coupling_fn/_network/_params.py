@@ -28,7 +28,6 @@ from .._core import (
 from .._coupling import SumCoupling
 from ..noise._draw import is_noise
 
-Scheme = Literal["euler", "heun", "rk4"]
 Hold = Literal["stage", "coupling", "step"]
 Clip = Literal["step", "stages"]
 Angles = Literal["wrap", "grow"]
@@ -55,6 +54,18 @@ class Wire(eqx.Module):
         >>> wire = cf.Wire("E", into="I")
         >>> wire.target
         ('E',)
+
+        Regions that feed themselves back late have a coupling of their own for that, whose weights and
+        lags are on the diagonal:
+
+        >>> wires = {"others": cf.Wire("x", into="x"), "self": cf.Wire("x", into="x")}
+        >>> late = {"others": None, "self": jnp.diag(jnp.array([12, 5]))}
+        >>> net = cf.Network(cf.nodes.linear, dt=0.1, couplings=wires, lags=late)
+        >>> back = cf.AdditiveCoupling(jnp.eye(2), k=jnp.array([-0.5, -2.0]))
+        >>> others = cf.DiffusiveCoupling(jnp.array([[0.0, 1.0], [3.0, 0.0]]))
+        >>> params = cf.Params(cf.nodes.LinearParams(), {"others": others, "self": back})
+        >>> net.init(cf.nodes.LinearState(jnp.ones(2)), params).history["x"].shape
+        (12, 2)
     """
 
     source: tuple[Signal, ...] = eqx.field(static=True)

@@ -12,8 +12,6 @@ import jax.numpy as jnp
 from jax import Array
 
 from .._core import (
-    SCHEMES,
-    STAGES,
     PyTree,
     asking,
     container,
@@ -27,6 +25,7 @@ from .._core import (
 )
 from .._node import wrapped
 from ..noise._increments import NoiseIncrement, external_of, noises_of
+from ..schemes._scheme import Rate
 from ..stimuli import Time
 from ..stimuli._time import at_time, time_of_step
 from ._checks import require_fitting_coupling, require_fitting_params, require_kept_dtypes
@@ -88,7 +87,7 @@ def take_step(net: NetworkFields, links: tuple[Link, ...], state: State, params:
 
 def read_steps(net: NetworkFields) -> tuple[int, ...]:
     """Return when within a step the delayed sums are needed: 0 is its start, 1 its end."""
-    return (0,) if net.hold != "stage" or STAGES[net.scheme][-1] == 0 else (0, 1)
+    return (0,) if net.hold != "stage" or not any(net.scheme.stages) else (0, 1)
 
 
 def advance(
@@ -115,31 +114,52 @@ def advance(
     held_coupling = coupled(x, 0.0) if net.hold != "stage" else None
     held = all_inputs(net, x, external(0.0), held_coupling or ()) if net.hold == "step" else None
 
-    def rate(x: PyTree, at: float) -> PyTree:
-        inputs = held
+    def within(x: PyTree, at: float) -> PyTree:
+        return _clipped(net, x) if net.clip == "stages" and at > 0 else x
+
+    def own(x: PyTree, at: float) -> Callable[[PyTree], PyTree]:
+        """Return the rates by the nodes' own states, with what they receive in the state `x`."""
+        _require_stage(net, at)
+        x, inputs = within(x, at), held
         if inputs is None:
             arrived = coupled(x, at) if held_coupling is None else held_coupling
             inputs = all_inputs(net, x, external(at), arrived)
-        rates = derivative(net, x, inputs, params)
         values = _at_stage(noise_values, at)
-        if not values:
-            return rates
         added: dict[str, Any] = {n: values.get(f"noise.{n}", 0.0) for n in net.node.states}
-        return refill(rates, {name: get(rates, name) + added[name] for name in added})
 
-    increment = drive.increment
-    noise = partial(noises.added, increment) if increment.white else increment.fixed
+        def rates(x: PyTree) -> PyTree:
+            rates = derivative(net, within(x, at), inputs, params)
+            if not values:
+                return rates
+            return refill(rates, {name: get(rates, name) + added[name] for name in added})
+
+        return rates
+
+    def noise(x: PyTree, at: float) -> PyTree:
+        if not drive.increment.white:
+            return drive.increment.fixed
+        return noises.added(drive.increment, within(x, at))
+
     before = x
-    if net.clip == "stages":
-        x = SCHEMES[net.scheme](rate, x, net.dt, noise, partial(_clipped, net))
+    if drive.increment.white or drive.increment.fixed is not None:
+        x = net.scheme.noisy_step(Rate(own), x, net.dt, noise)
     else:
-        x = SCHEMES[net.scheme](rate, x, net.dt, noise)
+        x = net.scheme.step(Rate(own), x, net.dt)
     require_kept_dtypes(before, x, params)
     if net.angles:
         x = refill(
             x, {n: wrapped(get(x, n)) if n in net.angles else get(x, n) for n in names_of(x)}
         )
     return _clipped(net, x) if net.bounds else x
+
+
+def _require_stage(net: NetworkFields, at: float) -> None:
+    """Refuse a stage that the scheme does not list: what arrives then was not computed."""
+    if at not in net.scheme.stages:
+        raise ValueError(
+            f"`scheme` {type(net.scheme).__name__} asks for a rate at {at} of the step, which is not "
+            f"among its stages, {net.scheme.stages}."
+        )
 
 
 def _clipped(net: NetworkFields, x: PyTree) -> PyTree:

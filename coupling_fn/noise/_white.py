@@ -74,10 +74,10 @@ class Additive(White):
 class Multiplicative(White):
     r"""White noise whose amplitude is a function of the state: $\sigma\, g(x)\, F\, dW$.
 
-    Its meaning depends on the scheme. "euler" (Euler–Maruyama) and "rk4" take the amplitude at the
-    start of a step: they solve the Itô equation. "heun" takes the mean of the amplitudes at its two
-    stages: it solves the Stratonovich equation, whose Itô form has the further drift
-    $\sigma^2 g g' / 2$.
+    Its meaning depends on the scheme. "euler" (Euler–Maruyama), "rk4" and, unless they say otherwise,
+    other schemes take the amplitude at the start of a step: they solve the Itô equation. "heun" takes
+    the mean of the amplitudes at its two stages: it solves the Stratonovich equation, whose Itô form has
+    the further drift $\sigma^2 g g' / 2$.
 
     Args:
         function: $g$, from the state of the node to a scalar or `(region,)`. The numbers in a

@@ -4,7 +4,7 @@ The state is the distance from rest. So rest is exactly 0, and in float32 a chan
 is not lost beside a volume of 1.
 """
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -15,15 +15,15 @@ from jax.typing import ArrayLike
 from jaxtyping import Float, Num
 
 from .._core import (
-    SCHEMES,
     as_float,
     known,
-    require_choice,
     require_positive_number,
     require_shape,
     scan,
 )
 from .._signals import into_periods, warn_of_seconds
+from ..schemes import Scheme
+from ..schemes._shorthands import SchemeName, as_scheme
 from ._balloon_params import COEFFICIENTS, BalloonParams
 
 
@@ -125,7 +125,7 @@ def balloon_step(
     activity: Num[ArrayLike, " region"],
     params: BalloonParams,
     dt: float,
-    scheme: Literal["euler", "heun", "rk4"] = "heun",
+    scheme: Scheme | SchemeName = "heun",
 ) -> BalloonState:
     """Advance the state by one step, with the activity held during it: for a scan of your own.
 
@@ -134,7 +134,7 @@ def balloon_step(
         activity: how far activity is from its level at rest, at the end of the step. [1/s²]
         params: the parameters of the model.
         dt: time step. [ms]
-        scheme: scheme of integration.
+        scheme: scheme of integration, by name or from `cf.schemes`.
 
     Returns:
         The state after the step; `balloon_bold` reads it.
@@ -160,7 +160,7 @@ def balloon_step(
         >>> bold.shape
         (10, 2)
     """
-    require_choice("scheme", scheme, SCHEMES)
+    scheme = as_scheme(scheme)
     require_positive_number("dt", dt, "ms")
     activity = as_float("activity", activity)
     require_shape(
@@ -170,7 +170,7 @@ def balloon_step(
     def rate(state, at):
         return balloon_windkessel(state, activity, params)
 
-    return SCHEMES[scheme](rate, state, float(dt))
+    return scheme.step(rate, state, float(dt))
 
 
 def balloon_bold(state: BalloonState, params: BalloonParams) -> Float[Array, " region"]:
@@ -211,7 +211,7 @@ def bold_from_balloon(
     params: BalloonParams | None = None,
     *,
     state: BalloonState | None = None,
-    scheme: Literal["euler", "heun", "rk4"] = "heun",
+    scheme: Scheme | SchemeName = "heun",
 ) -> tuple[BalloonState, Float[Array, "sample region"]]:
     """Turn a record of activity into BOLD by the Balloon–Windkessel model.
 
@@ -225,7 +225,7 @@ def bold_from_balloon(
         period: time from one BOLD sample to the next (TR), a multiple of dt. [ms]
         params: from `BalloonParams` or `balloon_params`; None means those of Friston et al. (2003).
         state: state of blood and vessels before the record; None means at rest.
-        scheme: scheme of integration.
+        scheme: scheme of integration, by name or from `cf.schemes`.
 
     Returns:
         The last state, and BOLD, as a fraction of the signal at rest. [1]
@@ -250,7 +250,7 @@ def bold_from_balloon(
     """
     blocks = into_periods("activity", activity, dt, period)
     params = BalloonParams() if params is None else params
-    require_choice("scheme", scheme, SCHEMES)
+    scheme = as_scheme(scheme)
     state = balloon_init(blocks[0, 0]) if state is None else state
     for name, x in zip(state._fields, state, strict=True):
         require_shape(

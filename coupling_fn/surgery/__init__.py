@@ -1,5 +1,9 @@
 """Surgery on connectomes: pure functions from weights to weights."""
 
+from ._lesions import isolate as isolate
+from ._lesions import lesion as lesion
+from ._lesions import weaken as weaken
+from ._new_edge import add_edge as add_edge
 from ._weights import symmetrize as symmetrize
 from ._weights import threshold as threshold
 from ._weights import without_self_connections as without_self_connections

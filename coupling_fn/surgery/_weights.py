@@ -71,7 +71,8 @@ def symmetrize(conn: Connectome | Dense | Sparse) -> Connectome | Matrix | Spars
         here, back = weights != 0, weights.T != 0
         one_way = jnp.where(here, lengths, lengths.T)
         lengths = jnp.where(here == back, (lengths + lengths.T) / 2, one_way)
-    return dataclasses.replace(conn, weights=mean, lengths=lengths)
+    origin = conn.origin.after("both directions of each edge replaced by their mean")
+    return dataclasses.replace(conn, weights=mean, lengths=lengths, origin=origin)
 
 
 def _both_ways(conn: SparseConnection) -> SparseConnection:
@@ -107,7 +108,7 @@ def without_self_connections(
         >>> cf.surgery.without_self_connections(jnp.array([[5.0, 3.0], [1.0, 7.0]])).tolist()
         [[0.0, 3.0], [1.0, 0.0]]
     """
-    return reweigh(conn, off_diagonal)
+    return reweigh(conn, off_diagonal, "self-connections removed")
 
 
 def off_diagonal(weights: Any) -> Any:
@@ -177,7 +178,16 @@ def threshold(
             return with_weights(weights, _strong(weights.weights, minimum, keep))
         return _strong(weights, minimum, keep)
 
-    return reweigh(conn, cut)
+    return reweigh(conn, cut, _said(minimum, keep))
+
+
+def _said(minimum: Any, keep: Any) -> str:
+    """Say which weights stayed."""
+    if not known(minimum, keep):
+        return "weak edges removed"
+    if minimum is None:
+        return f"the strongest {100 * float(keep):.3g}% of the edges kept"
+    return f"edges below {float(minimum):.4g} removed"
 
 
 def _strong(weights: Array, minimum: Any, keep: Any) -> Array:
