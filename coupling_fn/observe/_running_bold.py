@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import equinox as eqx
 import numpy as np
@@ -11,16 +11,16 @@ from jax import Array
 from jaxtyping import Float
 
 from .._core import (
-    SCHEMES,
     Scalar,
     as_float,
-    require_choice,
     require_finite,
     require_one_or_each,
     require_positive,
 )
 from .._measure import Measurement, as_milliseconds
 from .._signals import warn_of_seconds
+from ..schemes import Scheme
+from ..schemes._shorthands import as_scheme
 from ._balloon_params import BalloonParams
 from ._bold import BalloonState, balloon_bold, balloon_init, balloon_step
 from ._kernels import KernelState, kernel_init, kernel_step, kernel_weights
@@ -87,7 +87,7 @@ class BalloonBold(_Bold):
         scale: what the rest is multiplied by; activity of 0.1 to 1 is usual. [1/s² per unit]
         params: from `BalloonParams` or `balloon_params`; None means those of Friston et al. (2003).
             [as its fields say]
-        scheme: scheme of integration.
+        scheme: scheme of integration, by name or from `cf.schemes`.
         resolution: the longest step of the model: as many steps of the run as divide the period and
             are not longer; one at least. [ms]
 
@@ -115,13 +115,12 @@ class BalloonBold(_Bold):
     params: BalloonParams = eqx.field(
         default=None, kw_only=True, converter=lambda x: BalloonParams() if x is None else x
     )
-    scheme: Literal["euler", "heun", "rk4"] = eqx.field(default="heun", static=True, kw_only=True)
+    scheme: Scheme = eqx.field(default="heun", kw_only=True, converter=as_scheme)
     resolution: float = eqx.field(
         default=5.0, static=True, kw_only=True, converter=partial(as_milliseconds, "resolution")
     )
 
     def __check_init__(self):
-        require_choice("scheme", self.scheme, SCHEMES)
         if not isinstance(self.params, BalloonParams):
             raise TypeError(f"`params` must be BalloonParams, not {type(self.params).__name__}.")
 
