@@ -38,8 +38,10 @@ ROOMS = {
     "_coupling": "_rule | _custom _kuramoto _linear _sigmoidal _surface",
     "surface": "_cortex",
     "_node": "_angles _node",
-    "_neural_masses": "_jansen_rit _wilson_cowan _wong_wang",
-    "_mean_fields": "_quadratic",
+    "_neural_masses": (
+        "_jansen_rit _wilson_cowan _wong_wang | _divisive _microcircuit _naskar _thalamus"
+    ),
+    "_mean_fields": "_izhikevich _quadratic",
     "nodes": "_chaotic _epileptor _hopf _linear _phase _relaxation | _catalog",
     "noise": "_factor | _coloured _white | _draw | _increments",
     "stimuli": "_time | _stimulus | _pulses _signals",
