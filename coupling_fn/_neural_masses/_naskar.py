@@ -35,7 +35,7 @@ class NaskarParams(eqx.Module):
         a_e: gain of the excitatory response. [kHz/nA]
         b_e: threshold of the excitatory response. [kHz]
         d_e: curvature of the excitatory response. [ms]
-        alpha_e: rate at which NMDA receptors bind glutamate, 0.072 per mM and ms. [m^3/(mol ms)]
+        alpha_e: gating that a pulse of 1 ms of glutamate opens, per mM. [m^3/mol]
         beta_e: rate at which NMDA receptors close. [1/ms]
         T_glu: concentration of glutamate, in mM. [mol/m^3]
         w_p: strength of the excitatory recurrence. [1]
@@ -43,7 +43,7 @@ class NaskarParams(eqx.Module):
         a_i: gain of the inhibitory response. [kHz/nA]
         b_i: threshold of the inhibitory response. [kHz]
         d_i: curvature of the inhibitory response. [ms]
-        alpha_i: rate at which GABA receptors bind GABA, 0.53 per mM and ms. [m^3/(mol ms)]
+        alpha_i: gating that a pulse of 1 ms of GABA opens, per mM. [m^3/mol]
         beta_i: rate at which GABA receptors close. [1/ms]
         T_gaba: concentration of GABA, in mM. [mol/m^3]
         W_i: share of the constant input that reaches the inhibitory population. [1]
@@ -61,7 +61,7 @@ class NaskarParams(eqx.Module):
     a_e: Scalar | PerTarget = parameter("a_e", 0.310, "kHz/nA")
     b_e: Scalar | PerTarget = parameter("b_e", 0.125, "kHz")
     d_e: Scalar | PerTarget = parameter("d_e", 160.0, "ms")
-    alpha_e: Scalar | PerTarget = parameter("alpha_e", 0.072, "m^3/(mol ms)")
+    alpha_e: Scalar | PerTarget = parameter("alpha_e", 0.072, "m^3/mol")
     beta_e: Scalar | PerTarget = parameter("beta_e", 0.0066, "1/ms")
     T_glu: Scalar | PerTarget = parameter("T_glu", 7.46, "mol/m^3")
     w_p: Scalar | PerTarget = parameter("w_p", 1.4, "1")
@@ -69,7 +69,7 @@ class NaskarParams(eqx.Module):
     a_i: Scalar | PerTarget = parameter("a_i", 0.615, "kHz/nA")
     b_i: Scalar | PerTarget = parameter("b_i", 0.177, "kHz")
     d_i: Scalar | PerTarget = parameter("d_i", 87.0, "ms")
-    alpha_i: Scalar | PerTarget = parameter("alpha_i", 0.53, "m^3/(mol ms)")
+    alpha_i: Scalar | PerTarget = parameter("alpha_i", 0.53, "m^3/mol")
     beta_i: Scalar | PerTarget = parameter("beta_i", 0.18, "1/ms")
     T_gaba: Scalar | PerTarget = parameter("T_gaba", 1.82, "mol/m^3")
     W_i: Scalar | PerTarget = parameter("W_i", 0.7, "1")
@@ -109,7 +109,7 @@ def _rate_i(state, inputs, p):
     coupled=[("S_e", "S_e")],
     ranges={"S_e": (0.0, 1.0), "S_i": (0.0, 0.3), "J": (0.5, 2.5)},
     bounds={"S_e": (0.0, 1.0), "S_i": (0.0, 1.0)},
-    implied=["nA", "ms"],
+    implied=["nA"],
     auxiliary={
         "current_e": _current_e,
         "current_i": _current_i,
@@ -127,11 +127,11 @@ def naskar(state: NaskarState, inputs, params: NaskarParams) -> NaskarState:
     $r_i = H_i(J_N S_e - S_i + W_i I_0 + J_N I_{S_i})$ and $H(x) = (a x - b)/(1 - e^{-d(a x - b)})$.
 
     The inputs enter inside the responses, times $J_N$. By default S_e is coupled into S_e. The
-    plasticity of J keeps every region at the rate rho, whatever it receives; it takes seconds to
-    settle, so let a run begin with them. With rates in kHz, a spike is as a pulse of transmitter of 1
-    ms: the source leaves this out, and its 1/s of the rates stand beside 1/ms of the rest. The source's
-        learning rate of 1
-    has no unit; it is read here as 1 nA ms with rates in kHz, which is what its simulations have.
+    plasticity of J keeps every region at the rate rho, whatever it receives; at the default gamma it
+    takes minutes to settle, so raise gamma or start from a J that a run ended with. The source states
+    rates of binding, alpha, per ms and rates of firing per second, and leaves out how long a spike's
+    pulse of transmitter lasts; it is 1 ms here, which is what its simulations have. Its learning rate
+    is 1 without a unit, 1 nA ms here.
 
     Args:
         state: S_e, S_i [1], J [nA].
@@ -151,9 +151,8 @@ def naskar(state: NaskarState, inputs, params: NaskarParams) -> NaskarState:
         >>> state = cf.nodes.NaskarState(jnp.ones(1), jnp.ones(1), jnp.ones(1))
         >>> no_input = cf.nodes.NaskarState(0.0, 0.0, 0.0)
         >>> params = cf.nodes.NaskarParams(gamma=0.0, beta_e=0.015625)
-        >>> rate = cf.nodes.naskar(state, no_input, params)
-        >>> rate.S_e.tolist(), rate.J.tolist()
-        ([-0.015625], [0.0])
+        >>> cf.nodes.naskar(state, no_input, params).S_e.tolist()
+        [-0.015625]
     """
     p, (S_e, S_i, _) = params, state
     rate_e, rate_i = _rate_e(state, inputs, p), _rate_i(state, inputs, p)

@@ -175,11 +175,13 @@ def _calcium_current(g, V, m_inf, h, E_Ca):
     ranges={
         "V_t": (-75.0, -50.0),
         "V_r": (-75.0, -50.0),
-        "Ca": (2e-4, 8e-4),
-        **dict.fromkeys(("h_t", "h_r"), (0.0, 0.6)),
+        "Ca": (2e-4, 1.5e-3),
+        **dict.fromkeys(("h_t", "h_r"), (0.0, 0.3)),
         **dict.fromkeys(("m_1", "m_2"), (0.0, 0.4)),
-        **dict.fromkeys(("s_et", "s_gt", "s_er", "s_gr"), (0.0, 0.3)),
-        **dict.fromkeys(("ds_et", "ds_gt", "ds_er", "ds_gr"), (-0.01, 0.01)),
+        **dict.fromkeys(("s_et", "s_gt", "s_er"), (0.0, 1.0)),
+        "s_gr": (0.0, 5.0),
+        **dict.fromkeys(("ds_et", "ds_gt", "ds_er"), (-0.03, 0.03)),
+        "ds_gr": (-0.1, 0.1),
     },
     bounds=dict.fromkeys(("h_t", "h_r", "m_1", "m_2"), (0.0, 1.0)),
     implied=["mV", "ms"],
@@ -208,7 +210,8 @@ def thalamus(state: ThalamusState, inputs, params: ThalamusParams) -> ThalamusSt
     A. Destexhe et al., Biophys. J. 65 (1993) 1538-1552, has it.
 
     Args:
-        state: see `ThalamusState`.
+        state: V_t, V_r [mV], Ca [mol/m^3], the gating h_t, h_r, m_1 and m_2 [1], the synaptic rates
+            s_et, s_gt, s_er and s_gr [kHz], and their derivatives, ds_et and so on [kHz/ms].
         inputs: ds_et, ds_er, firing rates [kHz]; V_t, V_r, currents [mV].
         params: `ThalamusParams`.
 
@@ -224,7 +227,7 @@ def thalamus(state: ThalamusState, inputs, params: ThalamusParams) -> ThalamusSt
         >>> rest = cf.nodes.ThalamusState(*jnp.zeros((15, 1)))._replace(V_t=jnp.array([-70.0]))
         >>> no_input = cf.nodes.ThalamusState(*[0.0] * 15)
         >>> params = cf.nodes.ThalamusParams(g_LK=0.02)
-        >>> round(cf.nodes.thalamus(rest, no_input, params).V_t.item(), 6)  # toward E_K
+        >>> round(cf.nodes.thalamus(rest, no_input, params).V_t.item(), 6)  # towards E_K
         -0.6
     """
     p, x = params, state
