@@ -41,7 +41,7 @@ ROOMS = {
     "_neural_masses": (
         "_jansen_rit _wilson_cowan _wong_wang | _divisive _microcircuit _naskar _thalamus"
     ),
-    "_mean_fields": "_izhikevich _quadratic",
+    "_mean_fields": "_aln_tables _izhikevich _quadratic | _aln",
     "nodes": "_chaotic _epileptor _hopf _linear _phase _relaxation | _catalog",
     "noise": "_factor | _coloured _white | _draw | _increments",
     "stimuli": "_time | _stimulus | _pulses _signals",

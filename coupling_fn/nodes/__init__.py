@@ -1,5 +1,8 @@
 """Node models: the dynamics of one region, with their parameters and states."""
 
+from .._mean_fields import AlnParams as AlnParams
+from .._mean_fields import AlnState as AlnState
+from .._mean_fields import AlnTables as AlnTables
 from .._mean_fields import CoombesByrneParams as CoombesByrneParams
 from .._mean_fields import CoombesByrneState as CoombesByrneState
 from .._mean_fields import IzhikevichParams as IzhikevichParams
@@ -8,8 +11,10 @@ from .._mean_fields import MontbrioPazoRoxinParams as MontbrioPazoRoxinParams
 from .._mean_fields import MontbrioPazoRoxinState as MontbrioPazoRoxinState
 from .._mean_fields import TsodyksMarkramParams as TsodyksMarkramParams
 from .._mean_fields import TsodyksMarkramState as TsodyksMarkramState
+from .._mean_fields import aln as aln
 from .._mean_fields import coombes_byrne as coombes_byrne
 from .._mean_fields import izhikevich as izhikevich
+from .._mean_fields import load_aln_tables as load_aln_tables
 from .._mean_fields import montbrio_pazo_roxin as montbrio_pazo_roxin
 from .._mean_fields import tsodyks_markram as tsodyks_markram
 from .._neural_masses import CanonicalMicrocircuitParams as CanonicalMicrocircuitParams
