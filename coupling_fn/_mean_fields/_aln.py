@@ -203,7 +203,7 @@ def aln(tables: AlnTables) -> Node:
 
     Example:
         >>> mu, sigma = jnp.linspace(0.0, 4.0, 5), jnp.linspace(1.0, 3.0, 3)
-        >>> rate = 0.01 * mu[:, None] * jnp.ones(3)  # a line, for the example
+        >>> rate = 0.01 * jnp.outer(mu, jnp.ones(3))  # a line, for the example
         >>> tables = cf.nodes.AlnTables(mu, sigma, rate, -60.0 + 0 * rate, 10.0 + 0 * rate)
         >>> node = cf.nodes.aln(tables)
         >>> node.inputs, node.coupled
@@ -254,6 +254,7 @@ def aln(tables: AlnTables) -> Node:
             **dict.fromkeys(AlnState._fields[9:], (0.0, 0.005)),
         },
         bounds=dict.fromkeys(AlnState._fields[9:], (0.0, None)),
+        implied=["mV", "ms"],  # of the tables, whose numbers stand in the program
         auxiliary={
             "rate_e": lambda state, inputs, p: excitatory(state, inputs, p).rate,
             "rate_i": lambda state, inputs, p: inhibitory(state, inputs, p).rate,

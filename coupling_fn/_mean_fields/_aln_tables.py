@@ -50,7 +50,7 @@ class AlnTables(eqx.Module):
     Example:
         >>> mu, sigma = jnp.linspace(0.0, 4.0, 5), jnp.linspace(1.0, 3.0, 3)
         >>> flat = jnp.ones((5, 3))
-        >>> tables = cf.nodes.AlnTables(mu, sigma, 0.01 * mu[:, None] * flat, -60 * flat, 10 * flat)
+        >>> tables = cf.nodes.AlnTables(mu, sigma, 0.01 * flat, -60 * flat, 10 * flat)
         >>> tables.rate.shape
         (5, 3)
     """
@@ -83,7 +83,7 @@ class AlnTables(eqx.Module):
             table = getattr(self, name)
             if table.shape != shape:
                 raise ValueError(
-                    f"`{name}` must have the shape (mu, sigma), {shape}; got {table.shape}."
+                    f"`{name}` must have the shape of `mu` and `sigma`, {shape}; got {table.shape}."
                 )
             if known(table) and not np.isfinite(table).all():
                 raise ValueError(f"`{name}` must be finite.")
