@@ -213,7 +213,7 @@ PRESETS = {
         {"i_ss": 0.2},
         (0.5, 10.0),
         5.0,
-        dict.fromkeys(cf.nodes.canonical_microcircuit.states, 0.0),
+        dict.fromkeys(cf.nodes.canonical_microcircuit.states, 0.0) | {"v_sp": 0.5},
         partial(cf.SigmoidalJansenRitCoupling, cmin=-0.5, cmax=0.5, midpoint=0.0, r=2 / 3),
         "v_sp",
         pace=0.5,

@@ -1,7 +1,7 @@
 """What neurons answer to a mean and a fluctuation of their input: tables, read and interpolated."""
 
 import os
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -10,6 +10,13 @@ from jax import Array
 from jaxtyping import Float
 
 from .._core import as_float, known
+
+if TYPE_CHECKING:  # A static checker does not know what a field's converter returns.
+    Grid: TypeAlias = Any
+    Table: TypeAlias = Any
+else:
+    Grid: TypeAlias = Float[Array, " _"]
+    Table: TypeAlias = Float[Array, "mu sigma"]
 
 # From the names of the fields to those of the datasets in neurolib's file.
 _DATASETS = {
@@ -55,11 +62,11 @@ class AlnTables(eqx.Module):
         (5, 3)
     """
 
-    mu: Float[Array, " mu"] = _array("mu")
-    sigma: Float[Array, " sigma"] = _array("sigma")
-    rate: Float[Array, "mu sigma"] = _array("rate")
-    V: Float[Array, "mu sigma"] = _array("V")
-    tau: Float[Array, "mu sigma"] = _array("tau")
+    mu: Grid = _array("mu")
+    sigma: Grid = _array("sigma")
+    rate: Table = _array("rate")
+    V: Table = _array("V")
+    tau: Table = _array("tau")
 
     def __check_init__(self):
         shape = *self.mu.shape, *self.sigma.shape
@@ -70,7 +77,7 @@ class AlnTables(eqx.Module):
                     f"`{name}` must be a grid of 2 values or more, (n,); got the shape {grid.shape}."
                 )
             if known(grid):
-                steps = np.diff(np.asarray(grid))
+                steps = np.diff(np.asarray(grid, float))
                 if not np.isfinite(grid).all() or not (steps > 0).all():
                     raise ValueError(
                         f"`{name}` must be finite and increase; got {np.asarray(grid)}."
