@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import equinox as eqx
-import jax
+import jax.numpy as jnp
 from jax import Array
 
 from .._core import PerTarget, Scalar, parameter
@@ -87,7 +87,7 @@ class CanonicalMicrocircuitParams(eqx.Module):
 
 def _fired(p, v):
     """Return how far the firing of a population is from its mean, as a share of the largest [1]."""
-    return jax.nn.sigmoid(p.r * v) - 0.5
+    return jnp.tanh(p.r * v / 2) / 2  # the sigmoid less 1/2, without losing digits near 0
 
 
 @node(
