@@ -165,6 +165,110 @@ def coombes_byrne(s, c, p):
     ]
 
 
+def thalamus(s, c, p):
+    V, W, Ca, h, g, m1, m2, s_et, s_gt, s_er, s_gr, d_et, d_gt, d_er, d_gr = s
+
+    def fired(v):
+        return p["Q_max"] * logistic(1.8137993642342178 * (v - p["theta"]) / p["sigma"])
+
+    def leaks(v, s_e, s_g):
+        excited = p["g_AMPA"] * s_e * (v - p["E_AMPA"])
+        return p["g_L"] * (v - p["E_L"]) + excited + p["g_GABA"] * s_g * (v - p["E_GABA"])
+
+    I_T_t = p["g_T_t"] * h * (V - p["E_Ca"]) * logistic((V + 59) / 6.2) ** 2
+    I_T_r = p["g_T_r"] * g * (W - p["E_Ca"]) * logistic((W + 52) / 7.4) ** 2
+    I_h = p["g_h"] * (m1 + p["g_inc"] * m2) * (V - p["E_h"])
+    slow_t = (p["g_LK"] * (V - p["E_K"]) + I_T_t + I_h) / p["C_m"]
+    slow_r = (p["g_LK"] * (W - p["E_K"]) + I_T_r) / p["C_m"]
+    tau_h = (30.8 + (211.4 + exp((V + 115.2) / 5)) / (1 + exp((V + 86) / 3.2))) / 3.7371928
+    tau_g = (85 + 1 / (exp((W + 48) / 4) + exp(-(W + 407) / 50))) / 3.7371928
+    tau_m = 20 + 1000 / (exp((V + 71.5) / 14.2) + exp(-(V + 89) / 11.6))
+    active = p["k1"] * Ca**4
+    bound = p["k3"] * active / (active + p["k2"]) * m1 - p["k4"] * m2
+    e, r = p["gamma_e"], p["gamma_r"]
+    return [
+        (c[2] + p["current_t"] - leaks(V, s_et, s_gt)) / p["tau"] - slow_t,
+        (c[3] + p["current_r"] - leaks(W, s_er, s_gr)) / p["tau"] - slow_r,
+        p["alpha_Ca"] * I_T_t - (Ca - p["Ca_0"]) / p["tau_Ca"],
+        (logistic(-(V + 81) / 4) - h) / tau_h,
+        (logistic(-(W + 80) / 5) - g) / tau_g,
+        (logistic(-(V + 75) / 5.5) * (1 - m2) - m1) / tau_m - bound,
+        bound,
+        d_et,
+        d_gt,
+        d_er,
+        d_gr,
+        e**2 * (c[0] - s_et) - 2 * e * d_et,
+        r**2 * (p["N_tr"] * fired(W) - s_gt) - 2 * r * d_gt,
+        e**2 * (p["N_rt"] * fired(V) + c[1] - s_er) - 2 * e * d_er,
+        r**2 * (p["N_rr"] * fired(W) - s_gr) - 2 * r * d_gr,
+    ]
+
+
+def izhikevich(s, c, p):
+    r, V, w, q = s
+    g = p["g"] * q
+    driven = p["eta"] + p["current"] + c[1] + g * (p["e_r"] - V)
+    return [
+        (p["Delta"] / (pi * p["tau"]) + r * (2 * V - p["alpha"] - g)) / p["tau"],
+        (V**2 - p["alpha"] * V - w + driven - (pi * p["tau"] * r) ** 2) / p["tau"],
+        (p["b"] * V - w) / p["tau_w"] + p["w_jump"] * r,
+        -q / p["tau_s"] + p["s_jump"] * (r + c[0]),
+    ]
+
+
+def tsodyks_markram(s, c, p):
+    r, V, x, u = s
+    tau, out = p["tau"], u * x * r
+    quenched = V**2 - (pi * tau * r) ** 2
+    return [
+        p["Delta"] / (pi * tau**2) + 2 * V * r / tau,
+        (quenched + p["eta"] + p["J"] * tau * out + p["current"] + c[0]) / tau,
+        (1 - x) / p["tau_d"] - out,
+        (p["U"] - u) / p["tau_f"] + p["facilitation"] * p["U"] * (1 - u) * r,
+    ]
+
+
+def naskar(s, c, p):
+    e, i, J = s
+    I_e = p["w_p"] * p["J_N"] * e - J * i + p["W_e"] * p["I_0"] + p["J_N"] * c[0]
+    I_i = p["J_N"] * e - i + p["W_i"] * p["I_0"] + p["J_N"] * c[1]
+    H_e = wong_wang_rate(I_e + p["I_ext"], p["a_e"], p["b_e"], p["d_e"])
+    H_i = wong_wang_rate(I_i, p["a_i"], p["b_i"], p["d_i"])
+    return [
+        -p["beta_e"] * e + p["alpha_e"] * p["T_glu"] * (1 - e) * H_e,
+        -p["beta_i"] * i + p["alpha_i"] * p["T_gaba"] * (1 - i) * H_i,
+        p["gamma"] * H_i * (H_e - p["rho"]),
+    ]
+
+
+def wilson_cowan_divisive(s, c, p):
+    def response(x, a, b):
+        return logistic(a * (x - b)) - p["shift"] / (1 + exp(a * b))
+
+    e, i = s
+    e_drive = (p["c_ee"] * e + p["P"] + c[0]) / (p["sigma_e"] + p["c_ei"] * i)
+    i_drive = (p["c_ie"] * e + p["Q"] + c[1]) / (p["sigma_i"] + p["c_ii"] * i)
+    e_free, i_free = p["k_e"] - p["r_e"] * e, p["k_i"] - p["r_i"] * i
+    return [
+        (-e + e_free * response(e_drive, p["a_e"], p["b_e"])) / p["tau_e"],
+        (-i + i_free * response(i_drive, p["a_i"], p["b_i"])) / p["tau_i"],
+    ]
+
+
+def canonical_microcircuit(s, c, p):
+    ss, sp, ii, dp = (logistic(p["r"] * v) - 0.5 for v in s[:4])
+    onto = [
+        p["drive"] + c[0] - p["g_ss_ss"] * ss - p["g_ss_sp"] * sp - p["g_ss_ii"] * ii,
+        c[1] + p["g_sp_ss"] * ss - p["g_sp_sp"] * sp,
+        c[2] + p["g_ii_ss"] * ss + p["g_ii_dp"] * dp - p["g_ii_ii"] * ii,
+        c[3] - p["g_dp_dp"] * dp - p["g_dp_ii"] * ii,
+    ]
+    taus = [p[f"tau_{name}"] for name in ("ss", "sp", "ii", "dp")]
+    rows = zip(onto, s[:4], s[4:], taus, strict=True)
+    return [*s[4:], *((u - 2 * i - v / tau) / tau for u, v, i, tau in rows)]
+
+
 def epileptor(s, c, p):
     x1, y1, z, x2, y2, g = s
     seizure = (x2 - p["slope"] - 0.6 * (z - 4) ** 2) * x1

@@ -220,6 +220,118 @@ def lorenz(s, c, p):
     return [rate / p["tau"] + drive for rate, drive in zip(rates, c, strict=True)]
 
 
+def thalamus(s, c, p):
+    V, W, Ca, h, g, m1, m2, *synapses = s
+    s_et, s_gt, s_er, s_gr, *slopes = synapses
+    into_t, into_r, current_t, current_r = c
+    warm = 3.7371928
+
+    def fired(v):
+        return p["Q_max"] / (1 + exp(-1.8137993642342178 * (v - p["theta"]) / p["sigma"]))
+
+    def leaks(v, s_e, s_g):
+        excited = p["g_AMPA"] * s_e * (v - p["E_AMPA"])
+        return p["g_L"] * (v - p["E_L"]) + excited + p["g_GABA"] * s_g * (v - p["E_GABA"])
+
+    I_T_t = p["g_T_t"] * h * (V - p["E_Ca"]) / (1 + exp(-(V + 59) / 6.2)) ** 2
+    I_T_r = p["g_T_r"] * g * (W - p["E_Ca"]) / (1 + exp(-(W + 52) / 7.4)) ** 2
+    I_h = p["g_h"] * (m1 + p["g_inc"] * m2) * (V - p["E_h"])
+    dV = (current_t + p["current_t"] - leaks(V, s_et, s_gt)) / p["tau"]
+    dV -= (p["g_LK"] * (V - p["E_K"]) + I_T_t + I_h) / p["C_m"]
+    dW = (current_r + p["current_r"] - leaks(W, s_er, s_gr)) / p["tau"]
+    dW -= (p["g_LK"] * (W - p["E_K"]) + I_T_r) / p["C_m"]
+    tau_h = (30.8 + (211.4 + exp((V + 115.2) / 5)) / (1 + exp((V + 86) / 3.2))) / warm
+    tau_g = (85 + 1 / (exp((W + 48) / 4) + exp(-(W + 407) / 50))) / warm
+    tau_m = 20 + 1000 / (exp((V + 71.5) / 14.2) + exp(-(V + 89) / 11.6))
+    P = p["k1"] * Ca**4 / (p["k1"] * Ca**4 + p["k2"])
+    bind, leave = p["k3"] * P * m1, p["k4"] * m2
+    rates = [dV, dW, p["alpha_Ca"] * I_T_t - (Ca - p["Ca_0"]) / p["tau_Ca"]]
+    rates += [(1 / (1 + exp((V + 81) / 4)) - h) / tau_h, (1 / (1 + exp((W + 80) / 5)) - g) / tau_g]
+    rates += [((1 - m2) / (1 + exp((V + 75) / 5.5)) - m1) / tau_m - bind + leave, bind - leave]
+    rates += slopes
+    arrived = [
+        into_t,
+        p["N_tr"] * fired(W),
+        p["N_rt"] * fired(V) + into_r,
+        p["N_rr"] * fired(W),
+    ]
+    gammas = [p["gamma_e"], p["gamma_r"]] * 2
+    for x, dx, q, gamma in zip(synapses[:4], slopes, arrived, gammas, strict=True):
+        rates.append(gamma**2 * (q - x) - 2 * gamma * dx)
+    return rates
+
+
+def izhikevich(s, c, p):
+    """Compute the rates from the source's dimensionless equations, in its time t / tau."""
+    r, V, w, q = p["tau"] * s[0], *s[1:]
+    a, slow = p["tau"] / p["tau_w"], p["tau_s"] / p["tau"]
+    rates = [
+        p["Delta"] / pi + 2 * r * V - r * (p["g"] * q + p["alpha"]),
+        V**2 - p["alpha"] * V - w + p["eta"] + p["current"] + c[1]
+        + p["g"] * q * (p["e_r"] - V) - pi**2 * r**2,
+        a * (p["b"] * V - w) + p["w_jump"] * r,
+        -q / slow + p["s_jump"] * (r + p["tau"] * c[0]),
+    ]  # fmt: skip
+    return [rates[0] / p["tau"] ** 2, *(x / p["tau"] for x in rates[1:])]
+
+
+def tsodyks_markram(s, c, p):
+    r, V, x, u = s
+    f, tau = p["facilitation"], p["tau"]
+    return [
+        p["Delta"] / (pi * tau**2) + 2 * V * r / tau,
+        (V**2 - (pi * tau * r) ** 2 + p["eta"] + p["current"] + c[0]) / tau + p["J"] * u * x * r,
+        (1 - x) / p["tau_d"] - u * x * r,
+        (p["U"] - u) / p["tau_f"] + f * p["U"] * (1 - u) * r,
+    ]
+
+
+def naskar(s, c, p):
+    e, i, J = s
+    I_e = p["w_p"] * p["J_N"] * e - J * i + p["W_e"] * p["I_0"] + p["J_N"] * c[0]
+    I_i = p["J_N"] * e - i + p["W_i"] * p["I_0"] + p["J_N"] * c[1]
+    H_e = wong_wang_rate(I_e + p["I_ext"], p["a_e"], p["b_e"], p["d_e"])
+    H_i = wong_wang_rate(I_i, p["a_i"], p["b_i"], p["d_i"])
+    return [
+        -p["beta_e"] * e + p["alpha_e"] * p["T_glu"] * (1 - e) * H_e,
+        -p["beta_i"] * i + p["alpha_i"] * p["T_gaba"] * (1 - i) * H_i,
+        p["gamma"] * H_i * (H_e - p["rho"]),
+    ]
+
+
+def wilson_cowan_divisive(s, c, p):
+    rates = []
+    active, outer = dict(zip("ei", s, strict=True)), dict(zip("ei", c, strict=True))
+    constant = {"e": p["P"], "i": p["Q"]}
+    for x, me in active.items():
+        drive = p[f"c_{x}e"] * active["e"] + constant[x] + outer[x]
+        drive /= p[f"sigma_{x}"] + p[f"c_{x}i"] * active["i"]
+        a, b = p[f"a_{x}"], p[f"b_{x}"]
+        response = logistic(a * (drive - b)) - p["shift"] / (1 + exp(a * b))
+        rates.append((-me + (p[f"k_{x}"] - p[f"r_{x}"] * me) * response) / p[f"tau_{x}"])
+    return rates
+
+
+def canonical_microcircuit(s, c, p):
+    names = ("ss", "sp", "ii", "dp")
+    v, i = dict(zip(names, s[:4], strict=True)), dict(zip(names, s[4:], strict=True))
+    signs = {
+        "ss": {"ss": -1, "sp": -1, "ii": -1},
+        "sp": {"ss": 1, "sp": -1},
+        "ii": {"ss": 1, "dp": 1, "ii": -1},
+        "dp": {"dp": -1, "ii": -1},
+    }
+    bends = []
+    for name, outer in zip(names, c, strict=True):
+        u = outer + (p["drive"] if name == "ss" else 0)
+        for source, sign in signs[name].items():
+            fired = logistic(p["r"] * v[source]) - logistic(0)
+            u += sign * p[f"g_{name}_{source}"] * fired
+        tau = p[f"tau_{name}"]
+        bends.append((u - 2 * i[name] - v[name] / tau) / tau)
+    return [*s[4:], *bends]
+
+
 # Auxiliary quantities of one region, by node: functions of its states, inputs and parameters.
 
 
@@ -293,6 +405,28 @@ AUXILIARY = {
         "synchrony": lambda s, c, p: order_parameter(complex(pi * p["tau"] * s[0], s[1]))
     },
     "coombes_byrne": {"synchrony": lambda s, c, p: order_parameter(complex(pi * s[0], s[1]))},
+    "thalamus": {
+        f"rate_{x}": lambda s, c, p, i=i: (
+            p["Q_max"] / (1 + exp(-1.8137993642342178 * (s[i] - p["theta"]) / p["sigma"]))
+        )
+        for i, x in enumerate("tr")
+    },
+    "naskar": {
+        "current_e": lambda s, c, p: excitatory_current(s, c, p | {"J_i": s[2]}),
+        "current_i": inhibitory_current,
+        "rate_e": lambda s, c, p: ramp(
+            excitatory_current(s, c, p | {"J_i": s[2]}), p["a_e"], p["b_e"], p["d_e"]
+        ),
+        "rate_i": lambda s, c, p: ramp(inhibitory_current(s, c, p), p["a_i"], p["b_i"], p["d_i"]),
+    },
+    "wilson_cowan_divisive": {
+        "drive_e": lambda s, c, p: (
+            (p["c_ee"] * s[0] + p["P"] + c[0]) / (p["sigma_e"] + p["c_ei"] * s[1])
+        ),
+        "drive_i": lambda s, c, p: (
+            (p["c_ie"] * s[0] + p["Q"] + c[1]) / (p["sigma_i"] + p["c_ii"] * s[1])
+        ),
+    },
     "epileptor": {"lfp": lambda s, c, p: s[3] - s[0]},
     "larter_breakspear": {
         "rate_V": lambda s, c, p: p["Q_V_max"] * (1 + tanh((s[0] - p["V_T"]) / p["d_V"])) / 2,

@@ -188,6 +188,13 @@ CALLS = {
         "sensors": [f"E{i}" for i in range(TIMES)],
     },
     "synthetic_connectome": {"regions": 5, "key": jax.random.key(0)},
+    "nodes.AlnTables": {
+        "mu": np.arange(4.0),
+        "sigma": np.arange(1.0, 4.0),
+        "rate": np.ones((4, 3)),
+        "V": -np.ones((4, 3)),
+        "tau": np.ones((4, 3)),
+    },
     "transforms.bounded": {"lower": 0.0, "upper": 1.0},
     "grid": {"k": np.array([0.1, 0.2]), "speed": np.array([1.0, 2.0])},
     "diagnose": {"conn": W, "lengths": LENGTHS, "speed": 3.0, "dt": 0.1},

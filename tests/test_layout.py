@@ -39,8 +39,10 @@ ROOMS = {
     "_coupling": "_rule | _custom _kuramoto _linear _sigmoidal _surface",
     "surface": "_cortex",
     "_node": "_angles _node",
-    "_neural_masses": "_jansen_rit _wilson_cowan _wong_wang",
-    "_mean_fields": "_quadratic",
+    "_neural_masses": (
+        "_jansen_rit _wilson_cowan _wong_wang | _divisive _microcircuit _naskar _thalamus"
+    ),
+    "_mean_fields": "_aln_tables _izhikevich _quadratic | _aln",
     "nodes": "_chaotic _epileptor _hopf _linear _phase _relaxation | _catalog",
     "schemes": "_scheme | _exponential _runge_kutta | _shorthands",
     "noise": "_factor | _coloured _white | _draw | _increments",

@@ -257,6 +257,16 @@ def phases(k, **options):
     return cf.observe.kuramoto_order_parameter(seen)
 
 
+def tabulated(k):
+    mu, sigma = jnp.linspace(0.0, 2.0, 5, dtype="float32"), jnp.linspace(1.0, 2.0, 3)
+    flat = jnp.ones((5, 3), "float32")
+    tables = cf.nodes.AlnTables(mu, sigma, 0.01 * flat, -60.0 * flat, 9.0 * flat)
+    net = cf.Network(cf.nodes.aln(tables), 0.5, lags=LAGS["mixed"]["lags"])
+    params = cf.Params(cf.nodes.AlnParams(), cf.AdditiveCoupling(W, k))
+    x0 = cf.nodes.AlnState(*[0.1 + 0 * GIVEN[2]] * 13)
+    return simulated(net, params, x0, record="r_e")
+
+
 def wong_wang(k, record=("S_e", "input.S_e", "rate_e"), **options):
     net = cf.Network(cf.nodes.wong_wang_exc_inh, 1.0, lags=LAGS["far"]["lags"])
     coupling = cf.HyperbolicTangentCoupling(W, k)
@@ -362,6 +372,7 @@ FEATURES = {
     "checkpoint": lambda k: hopf(k, checkpoint=16),
     "surface": surface,
     "several couplings": several_couplings,
+    "tables": tabulated,
     "angles": phases,
     "angles that grow": partial(phases, angles="grow"),
     "inputs and rates": wong_wang,
@@ -602,6 +613,7 @@ NO_PROGRAM = {
     *("observe.Avalanches", "observe.Histogram", "observe.Ignition", "observe.KMeans"),
     "observe.BANDS",
     *("stimuli.Time", "transforms.Transform", "nodes.Node", "nodes.node", "nodes.catalog"),
+    "nodes.load_aln_tables",
     *("load_connectome", "save_connectome", "load_params", "save_params", "load_state"),
     *("save_state", "check_units", "name_regime", "surface.Cortex", "surface.load_cortex"),
     *("cohort.Cohort", "cohort.CohortFit", "cohort.reliability"),

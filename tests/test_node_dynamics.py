@@ -304,6 +304,108 @@ def test_the_wong_wang_response_is_smooth_where_its_fraction_is_not(gap, dtype):
     assert float(slope) == pytest.approx(0.270 * rise, rel=1e-3, abs=1e-9)
 
 
+def resting(node, **values):
+    """Return a state of one region, 0 but for some values."""
+    return node.State(*[jnp.array([float(values.get(name, 0))]) for name in node.states])
+
+
+def test_the_thalamus_makes_spindle_waves_that_need_its_calcium_channels():
+    """Waves of 11 to 15 Hz; g_LK hyperpolarises, as sleep does."""
+    node = cf.nodes.thalamus
+    start = resting(node, V_t=-65, V_r=-65, Ca=2.4e-4, m_1=0.08, m_2=0.1)
+
+    def late(**given):
+        return run(node, start, node.Params(g_LK=0.036, **given), 0.1, 20000).V_t[10000:]
+
+    wave = late()
+    assert np.ptp(wave) > 10  # mV
+    assert 11 < 1000 / np.diff(upcrossings(wave, 0.1)).mean() < 15  # Hz
+    assert np.ptp(late(g_T_t=0.0)) < 0.5
+
+
+def test_izhikevich_bursts_where_it_adapts_and_fires_steadily_where_it_does_not():
+    """The source's bursting network, whose bursts follow each other at some Hz."""
+    node = cf.nodes.izhikevich
+    start = resting(node, r=0.01, V=0.1)
+    late = lambda **given: run(node, start, node.Params(**given), 0.1, 20000).r[8000:]
+    bursts = late()
+    assert bursts.max() > 10 * bursts.min()
+    assert 1000 / np.diff(upcrossings(bursts, 0.1)).mean() == pytest.approx(2.86, abs=0.1)  # Hz
+    assert np.ptp(late(w_jump=0.0)) < 1e-4
+
+
+def test_izhikevich_without_threshold_adaptation_and_synapse_is_montbrio_pazo_roxin():
+    r, V, zero = jnp.array([0.03, 0.1]), jnp.array([-1.0, 0.5]), jnp.zeros(2)
+    node, other = cf.nodes.izhikevich, cf.nodes.montbrio_pazo_roxin
+    bare = node.Params(tau=3.0, alpha=0.0, g=0.0, eta=0.7, Delta=0.4)
+    got = node(node.State(r, V, zero, zero), none(node), bare)
+    wanted = other(other.State(r, V), none(other), other.Params(3.0, 0.4, 0.7, 0.0))
+    assert_close(np.array([got.r, got.V]), np.array(wanted), ulps=16)
+
+
+def test_tsodyks_markram_settles_where_release_and_recovery_meet():
+    """x = 1 / (1 + u tau_d r) and u = U (1 + tau_f r) / (1 + U tau_f r)."""
+    node, p = cf.nodes.tsodyks_markram, cf.nodes.TsodyksMarkramParams(current=0.5)
+    end = [float(x[-1, 0]) for x in run(node, resting(node, r=0.01, x=1, u=0.2), p, 0.5, 30000)]
+    r, _, x, u = end
+    assert r == pytest.approx(0.0254, abs=1e-4)
+    assert u == pytest.approx(0.2 * (1 + 1500 * r) / (1 + 0.2 * 1500 * r), rel=1e-5)
+    assert x == pytest.approx(1 / (1 + u * 200 * r), rel=1e-5)
+    # Without facilitation u stays at U.
+    p = cf.nodes.TsodyksMarkramParams(facilitation=0.0)
+    u = run(node, resting(node, r=0.01, x=1, u=0.2), p, 0.5, 200).u
+    np.testing.assert_allclose(u, 0.2, rtol=1e-12)
+
+
+def test_naskars_plasticity_keeps_a_rate_and_more_gaba_needs_less_of_it():
+    node = cf.nodes.naskar
+
+    def end(**given):
+        p = node.Params(gamma=40.0, **given)
+        state = jax.tree.map(
+            lambda x: x[-1], run(node, resting(node, S_e=0.1, S_i=0.05, J=1), p, 1.0, 40000)
+        )
+        return float(node.auxiliary["rate_e"](state, none(node), p)[0]), float(state.J[0])
+
+    for given in ({}, {"I_ext": 0.02}, {"T_glu": 9.0}):
+        assert end(**given)[0] == pytest.approx(0.003, rel=1e-3)
+    assert end(T_gaba=3.0)[1] < 0.9 * end()[1]
+    assert end(rho=0.006)[0] == pytest.approx(0.006, rel=1e-3)
+
+
+def test_divisive_normalisation_makes_the_response_depend_on_a_ratio():
+    node = cf.nodes.wilson_cowan_divisive
+    late = lambda **given: [
+        float(x[-1, 0]) for x in run(node, resting(node, E=0.1), node.Params(**given), 1.0, 1000)
+    ]
+    scaled = late(P=4.0, c_ee=16.0, sigma_e=1.0, c_ei=12.0)
+    np.testing.assert_allclose(late(P=8.0, c_ee=32.0, sigma_e=2.0, c_ei=24.0), scaled, rtol=1e-9)
+    # The more drive, the less each further unit of it adds: from a half on.
+    E = [late(P=P)[0] for P in (1.25, 2.5, 5.0, 10.0, 20.0, 40.0)]
+    assert (np.diff(E) > 0).all()
+    gain = np.diff(E) / np.diff([1.25, 2.5, 5.0, 10.0, 20.0, 40.0])
+    assert (np.diff(gain) < 0).all()
+
+
+def test_the_canonical_microcircuit_is_faster_above_than_below():
+    """Input to its stellate cells resonates at tens of Hz in superficial and below 10 in deep layers."""
+    node = cf.nodes.canonical_microcircuit
+
+    def rate(x):
+        return jnp.concatenate(node(node.State(*x[:, None]), none(node), node.Params()))
+
+    jacobian = np.asarray(jax.jacobian(rate)(jnp.zeros(8)))
+    assert np.linalg.eigvals(jacobian).real.max() < -0.03  # it rests
+    hz = np.arange(1, 100)
+    onto_ss = np.eye(8)[node.states.index("i_ss")]
+    answers = np.abs(
+        [np.linalg.solve(2j * np.pi * f / 1000 * np.eye(8) - jacobian, onto_ss) for f in hz]
+    )
+    peak = dict(zip(node.states, hz[answers.argmax(axis=0)], strict=True))
+    assert peak["v_sp"] > 20
+    assert peak["v_dp"] < 10
+
+
 @pytest.mark.parametrize("reduced", [False, True])
 def test_an_excitable_region_has_seizures_and_a_healthy_one_has_none(reduced):
     """The threshold in x0 lies at about -2.06."""

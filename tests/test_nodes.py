@@ -4,6 +4,7 @@ import inspect
 import re
 import typing
 from collections import namedtuple
+from functools import partial
 from pathlib import Path
 
 import equinox as eqx
@@ -207,6 +208,12 @@ RULES = {
     "larter_breakspear": cf.HyperbolicTangentCoupling,
     "epileptor": cf.DiffusiveCoupling,
     "epileptor_2d": cf.DiffusiveCoupling,
+    "thalamus": partial(
+        cf.SigmoidalJansenRitCoupling, cmin=0.0, cmax=0.4, midpoint=-58.5, r=0.3023
+    ),
+    "canonical_microcircuit": partial(
+        cf.SigmoidalJansenRitCoupling, cmin=-0.5, cmax=0.5, midpoint=0.0, r=2 / 3
+    ),
 }
 # Larger where the state is large beside its coupled part (rates in kHz), or the target is slow.
 STRENGTH = {"jansen_rit": 500.0, "wendling": 500.0, "epileptor": 500.0, "epileptor_2d": 500.0}

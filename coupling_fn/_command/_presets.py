@@ -1,6 +1,7 @@
 """A setting of each node model in which k decides the dynamics, for `python -m coupling_fn --node`."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -193,6 +194,67 @@ PRESETS = {
         {"r": 1.0, "V": -1.0, "g": 1.5, "q": 0.0},
         signal="r",
         pace=0.05,
+    ),
+    "thalamus": Preset(
+        cf.nodes.thalamus,
+        cf.nodes.ThalamusParams(),
+        {"ds_et": 2e-4},
+        (0.05, 3.0),
+        1.0,
+        dict.fromkeys(cf.nodes.thalamus.states, 0.0)
+        | {"V_t": -62.0, "V_r": -62.0, "Ca": 2.4e-4, "m_1": 0.08, "m_2": 0.1},
+        partial(cf.SigmoidalJansenRitCoupling, cmin=0.0, cmax=0.4, midpoint=-58.5, r=0.3023),
+        "V_t",
+        pace=0.1,
+    ),
+    "canonical_microcircuit": Preset(
+        cf.nodes.canonical_microcircuit,
+        cf.nodes.CanonicalMicrocircuitParams(),
+        {"i_ss": 0.2},
+        (0.5, 10.0),
+        5.0,
+        dict.fromkeys(cf.nodes.canonical_microcircuit.states, 0.0) | {"v_sp": 0.5},
+        partial(cf.SigmoidalJansenRitCoupling, cmin=-0.5, cmax=0.5, midpoint=0.0, r=2 / 3),
+        "v_sp",
+        pace=0.5,
+    ),
+    "naskar": Preset(
+        cf.nodes.naskar,
+        cf.nodes.NaskarParams(),
+        {"S_e": 0.005, "S_i": 0.005},
+        (0.03, 0.5),
+        0.25,
+        {"S_e": 0.2, "S_i": 0.03, "J": 1.5},
+        signal="S_e",
+    ),
+    "wilson_cowan_divisive": Preset(
+        cf.nodes.wilson_cowan_divisive,
+        cf.nodes.WilsonCowanDivisiveParams(),
+        0.01,
+        (0.2, 10.0),
+        4.0,
+        {"E": 0.12, "I": 0.02},
+        signal="E",
+    ),
+    "izhikevich": Preset(
+        cf.nodes.izhikevich,
+        cf.nodes.IzhikevichParams(),
+        {"V": 0.01},
+        (0.01, 0.5),
+        0.1,
+        {"r": 0.01, "V": 0.1, "w": 0.1, "s": 0.05},
+        signal="r",
+        pace=0.25,
+    ),
+    "tsodyks_markram": Preset(
+        cf.nodes.tsodyks_markram,
+        cf.nodes.TsodyksMarkramParams(current=1.2, Delta=0.1),
+        {"V": 0.02},
+        (5.0, 150.0),
+        60.0,
+        {"r": 0.03, "V": 0.0, "x": 0.15, "u": 0.92},
+        signal="r",
+        pace=0.5,
     ),
     "epileptor": Preset(
         cf.nodes.epileptor,
