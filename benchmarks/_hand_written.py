@@ -9,6 +9,7 @@ from math import pi
 
 import jax.numpy as jnp
 from jax.numpy import exp, sin, tanh, where
+from jax.scipy.special import erfc
 
 
 def logistic(x):
@@ -213,3 +214,91 @@ def lorenz(s, c, p):
     x, y, z = s
     rates = p["sigma"] * (y - x), x * (p["rho"] - z) - y, x * y - p["beta"] * z
     return [rate / p["tau"] + drive for rate, drive in zip(rates, c, strict=True)]
+
+
+# --- further models of The Virtual Brain ---------------------------------------------------------
+
+
+def gast_schmidt_knosche_sd(s, c, p):
+    r, V, A, B = s
+    tau = p["tau"]
+    current = p["eta"] + p["J"] * tau * r * (1 - A) + p["current"] + c[0]
+    return [
+        p["Delta"] / (pi * tau**2) + 2 * V * r / tau,
+        (V**2 - (pi * tau * r) ** 2 + current) / tau,
+        B / p["tau_A"],
+        (p["alpha"] * r - 2 * B - A) / p["tau_A"],
+    ]
+
+
+def gast_schmidt_knosche_sf(s, c, p):
+    r, V, A, B = s
+    tau = p["tau"]
+    current = p["eta"] + p["J"] * tau * r - A + p["current"] + c[0]
+    return [
+        p["Delta"] / (pi * tau**2) + 2 * V * r / tau,
+        (V**2 - (pi * tau * r) ** 2 + current) / tau,
+        B / p["tau_A"],
+        (p["alpha"] * r - 2 * B - A) / p["tau_A"],
+    ]
+
+
+def dumont_gutkin(s, c, p):
+    r_e, V_e, s_ee, s_ei, r_i, V_i, s_ie, s_ii = s
+    tau_e, tau_i, tau_s = p["tau_e"], p["tau_i"], p["tau_s"]
+    I_e = p["eta_e"] + p["I_e"] + tau_e * (s_ee - s_ei) + c[0]
+    I_i = p["eta_i"] + p["I_i"] + tau_i * (s_ie - s_ii) + c[2]
+    return [
+        p["Delta_e"] / (pi * tau_e**2) + 2 * r_e * V_e / tau_e,
+        (V_e**2 - (pi * tau_e * r_e) ** 2 + I_e) / tau_e,
+        (p["J_ee"] * r_e + c[1] - s_ee) / tau_s,
+        (p["J_ei"] * r_i - s_ei) / tau_s,
+        p["Delta_i"] / (pi * tau_i**2) + 2 * r_i * V_i / tau_i,
+        (V_i**2 - (pi * tau_i * r_i) ** 2 + I_i) / tau_i,
+        (p["J_ie"] * r_e + p["Gamma"] * c[3] - s_ie) / tau_s,
+        (p["J_ii"] * r_i - s_ii) / tau_s,
+    ]
+
+
+def coombes_byrne_2d(s, c, p):
+    r, V = s
+    g = p["kappa"] * pi * r + c[1]
+    return [
+        p["Delta"] / pi + 2 * r * V - g * r,
+        V**2 - (pi * r) ** 2 + p["eta"] + c[0] + g * (p["v_syn"] - V),
+    ]
+
+
+def adex_neuron(p, x, n_e, n_i, W):
+    g_e, g_i = p["Q_e"] * p["tau_e"] * n_e, p["Q_i"] * p["tau_i"] * n_i
+    g = g_e + g_i + p["g_L"]
+    mu = (g_e * p["E_e"] + g_i * p["E_i"] + p["g_L"] * p[f"E_L_{x}"] - W) / g
+    tau_m = p["C_m"] / g
+    u_e = n_e * (p["Q_e"] * p["tau_e"] * (p["E_e"] - mu) / g) ** 2
+    u_i = n_i * (p["Q_i"] * p["tau_i"] * (p["E_i"] - mu) / g) ** 2
+    below = u_e / (tau_m + p["tau_e"]) + u_i / (tau_m + p["tau_i"])
+    sigma, tau = jnp.sqrt(below / 2), (u_e + u_i) / below
+    a, b, t = (mu + 60) / 10, (sigma - 4) / 6, tau * p["g_L"] / p["C_m"] - 0.5
+    P = f"P_{x}_"
+    threshold = p[P + "0"] + p[P + "mu"] * a + p[P + "sigma"] * b + p[P + "tau"] * t
+    threshold += p[P + "mu_mu"] * a**2 + p[P + "sigma_sigma"] * b**2 + p[P + "tau_tau"] * t**2
+    threshold += p[P + "mu_sigma"] * a * b + p[P + "mu_tau"] * a * t + p[P + "sigma_tau"] * b * t
+    return erfc((threshold - mu) / (2**0.5 * sigma)) / (2 * tau), mu
+
+
+def zerlaut_first_order(s, c, p):
+    E, I, W_e, W_i, ou = s  # noqa: E741
+    ou_drive = p["weight_ou"] * ou
+    out_e = jnp.maximum(c[0] + ou_drive, 0) + p["nu_ee"]
+    out_i = jnp.maximum(c[1] + ou_drive, 0) + p["nu_ie"]
+    n_e, n_i = p["K_e"] * (E + 1e-6), p["K_i"] * (I + 1e-6)
+    inhibitory = p["K_ext_i"] * p["nu_ei"], p["K_ext_i"] * p["nu_ii"]
+    F_e, mu_e = adex_neuron(p, "e", n_e + p["K_ext_e"] * out_e, n_i + inhibitory[0], W_e)
+    F_i, mu_i = adex_neuron(p, "i", n_e + p["K_ext_e"] * out_i, n_i + inhibitory[1], W_i)
+    return [
+        (F_e - E) / p["T"],
+        (F_i - I) / p["T"],
+        (p["a_e"] * (mu_e - p["E_L_e"]) - W_e) / p["tau_w_e"] + p["b_e"] * E,
+        (p["a_i"] * (mu_i - p["E_L_i"]) - W_i) / p["tau_w_i"] + p["b_i"] * I,
+        -ou / p["tau_ou"],
+    ]

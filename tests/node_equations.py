@@ -6,7 +6,7 @@ numbers, that form is here. `benchmarks/_hand_written.py` has the equations once
 yardstick of speed: what must be right here must be quick there, and neither is read by the library.
 """
 
-from math import exp, pi, sin, tanh
+from math import erfc, exp, pi, sin, sqrt, tanh
 
 
 def logistic(x):
@@ -220,6 +220,97 @@ def lorenz(s, c, p):
     return [rate / p["tau"] + drive for rate, drive in zip(rates, c, strict=True)]
 
 
+# --- further models of The Virtual Brain ---------------------------------------------------------
+
+
+def adapting(s, c, p, depression, adaptation):
+    r, V, A, B = s
+    tau, current = p["tau"], p["eta"] + p["current"] + c[0] - adaptation
+    return [
+        (p["Delta"] / (pi * tau) + 2 * r * V) / tau,
+        (V**2 + current + p["J"] * tau * r * (1 - depression) - (pi * tau * r) ** 2) / tau,
+        B / p["tau_A"],
+        (p["alpha"] * r - 2 * B - A) / p["tau_A"],
+    ]
+
+
+def gast_schmidt_knosche_sd(s, c, p):
+    return adapting(s, c, p, s[2], 0)
+
+
+def gast_schmidt_knosche_sf(s, c, p):
+    return adapting(s, c, p, 0, s[2])
+
+
+def dumont_gutkin(s, c, p):
+    rates, V = {"e": s[0], "i": s[4]}, {"e": s[1], "i": s[5]}
+    synapse = {"ee": s[2], "ei": s[3], "ie": s[6], "ii": s[7]}
+    drive = {"ee": c[1], "ie": p["Gamma"] * c[3]}
+    out = []
+    for x, extra in (("e", c[0]), ("i", c[2])):
+        r, tau = rates[x], p[f"tau_{x}"]
+        current = p[f"eta_{x}"] + p[f"I_{x}"] + extra + tau * (synapse[x + "e"] - synapse[x + "i"])
+        out.append((p[f"Delta_{x}"] / (pi * tau) + 2 * r * V[x]) / tau)
+        out.append((V[x] ** 2 - (pi * tau * r) ** 2 + current) / tau)
+        for y in "ei":
+            fired = p[f"J_{x}{y}"] * rates[y] + drive.get(x + y, 0)
+            out.append((fired - synapse[x + y]) / p["tau_s"])
+    return out
+
+
+def coombes_byrne_2d(s, c, p):
+    g = p["kappa"] * pi * s[0] + c[1]
+    return coombes_byrne([*s, g, 0], [c[0], 0], {**p, "alpha": 1})[:2]
+
+
+def adex_neuron(p, kind, spikes_e, spikes_i, W):
+    """Return the rate [kHz] and the mean potential [mV] of a neuron by Zerlaut's transfer function."""
+    synapses = {
+        x: (n, p[f"Q_{x}"], p[f"tau_{x}"], p[f"E_{x}"])
+        for x, n in (("e", spikes_e), ("i", spikes_i))
+    }
+    total = sum(n * Q * tau for n, Q, tau, _ in synapses.values()) + p["g_L"]
+    reversed_ = sum(n * Q * tau * E for n, Q, tau, E in synapses.values())
+    mu = (reversed_ + p["g_L"] * p[f"E_L_{kind}"] - W) / total
+    variance = above = below = 0
+    for n, Q, tau, E in synapses.values():
+        area, both = (Q / total * (E - mu) * tau) ** 2, p["C_m"] / total + tau
+        variance += n * area / (2 * both)
+        above += n * area
+        below += n * area / both
+    sigma, tau = sqrt(variance), above / below
+    x = [1, (mu + 60) / 10, (sigma - 4) / 6, tau * p["g_L"] / p["C_m"] - 0.5]
+    names = ["", "mu", "sigma", "tau"]
+    threshold = p[f"P_{kind}_0"]
+    for i in range(4):
+        for j in range(max(i, 1), 4):
+            term = "_".join(name for name in (names[i], names[j]) if name)
+            threshold += p[f"P_{kind}_{term}"] * x[i] * x[j]
+    return erfc((threshold - mu) / (sqrt(2) * sigma)) / (2 * tau), mu
+
+
+def adex_populations(s, c, p):
+    E, I, W_e, W_i, ou = s  # noqa: E741
+    out = {}
+    for x, drive, W in (("e", c[0], W_e), ("i", c[1], W_i)):
+        outside = max(drive + p["weight_ou"] * ou, 0) + p[f"nu_{x}e"]
+        spikes_e = p["K_e"] * (E + 1e-6) + p["K_ext_e"] * outside
+        spikes_i = p["K_i"] * (I + 1e-6) + p["K_ext_i"] * p[f"nu_{x}i"]
+        out[x] = adex_neuron(p, x, spikes_e, spikes_i, W)
+    return out
+
+
+def zerlaut_first_order(s, c, p):
+    rates = []
+    fired = adex_populations(s, c, p)
+    for x, nu in zip("ei", s, strict=False):
+        rates.append((fired[x][0] - nu) / p["T"])
+    for x, nu, W in zip("ei", s, s[2:], strict=False):
+        towards = p[f"a_{x}"] * (fired[x][1] - p[f"E_L_{x}"]) - W
+        rates.append(towards / p[f"tau_w_{x}"] + p[f"b_{x}"] * nu)
+    return [*rates, -s[4] / p["tau_ou"]]
+
+
 # Auxiliary quantities of one region, by node: functions of its states, inputs and parameters.
 
 
@@ -294,6 +385,21 @@ AUXILIARY = {
     },
     "coombes_byrne": {"synchrony": lambda s, c, p: order_parameter(complex(pi * s[0], s[1]))},
     "epileptor": {"lfp": lambda s, c, p: s[3] - s[0]},
+    "coombes_byrne_2d": {"synchrony": lambda s, c, p: order_parameter(complex(pi * s[0], s[1]))},
+    "gast_schmidt_knosche_sd": {
+        "synchrony": lambda s, c, p: order_parameter(complex(pi * p["tau"] * s[0], s[1]))
+    },
+    "gast_schmidt_knosche_sf": {
+        "synchrony": lambda s, c, p: order_parameter(complex(pi * p["tau"] * s[0], s[1]))
+    },
+    "dumont_gutkin": {
+        "synchrony_e": lambda s, c, p: order_parameter(complex(pi * p["tau_e"] * s[0], s[1])),
+        "synchrony_i": lambda s, c, p: order_parameter(complex(pi * p["tau_i"] * s[4], s[5])),
+    },
+    "zerlaut_first_order": {
+        "potential_e": lambda s, c, p: adex_populations(s, c, p)["e"][1],
+        "potential_i": lambda s, c, p: adex_populations(s, c, p)["i"][1],
+    },
     "larter_breakspear": {
         "rate_V": lambda s, c, p: p["Q_V_max"] * (1 + tanh((s[0] - p["V_T"]) / p["d_V"])) / 2,
         "rate_Z": lambda s, c, p: p["Q_Z_max"] * (1 + tanh((s[2] - p["Z_T"]) / p["d_Z"])) / 2,

@@ -39,7 +39,7 @@ ROOMS = {
     "surface": "_cortex",
     "_node": "_angles _node",
     "_neural_masses": "_jansen_rit _wilson_cowan _wong_wang",
-    "_mean_fields": "_quadratic",
+    "_mean_fields": "_quadratic _zerlaut | _adaptation _dumont_gutkin",
     "nodes": "_chaotic _epileptor _hopf _linear _phase _relaxation | _catalog",
     "noise": "_factor | _coloured _white | _draw | _increments",
     "stimuli": "_time | _stimulus | _pulses _signals",

@@ -3,9 +3,24 @@
 The public names are those of `cf.nodes`.
 """
 
+from ._adaptation import GastSchmidtKnoscheSDParams as GastSchmidtKnoscheSDParams
+from ._adaptation import GastSchmidtKnoscheSDState as GastSchmidtKnoscheSDState
+from ._adaptation import GastSchmidtKnoscheSFParams as GastSchmidtKnoscheSFParams
+from ._adaptation import GastSchmidtKnoscheSFState as GastSchmidtKnoscheSFState
+from ._adaptation import gast_schmidt_knosche_sd as gast_schmidt_knosche_sd
+from ._adaptation import gast_schmidt_knosche_sf as gast_schmidt_knosche_sf
+from ._dumont_gutkin import DumontGutkinParams as DumontGutkinParams
+from ._dumont_gutkin import DumontGutkinState as DumontGutkinState
+from ._dumont_gutkin import dumont_gutkin as dumont_gutkin
+from ._quadratic import CoombesByrne2dParams as CoombesByrne2dParams
+from ._quadratic import CoombesByrne2dState as CoombesByrne2dState
 from ._quadratic import CoombesByrneParams as CoombesByrneParams
 from ._quadratic import CoombesByrneState as CoombesByrneState
 from ._quadratic import MontbrioPazoRoxinParams as MontbrioPazoRoxinParams
 from ._quadratic import MontbrioPazoRoxinState as MontbrioPazoRoxinState
 from ._quadratic import coombes_byrne as coombes_byrne
+from ._quadratic import coombes_byrne_2d as coombes_byrne_2d
 from ._quadratic import montbrio_pazo_roxin as montbrio_pazo_roxin
+from ._zerlaut import ZerlautFirstOrderParams as ZerlautFirstOrderParams
+from ._zerlaut import ZerlautFirstOrderState as ZerlautFirstOrderState
+from ._zerlaut import zerlaut_first_order as zerlaut_first_order

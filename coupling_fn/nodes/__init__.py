@@ -1,11 +1,26 @@
 """Node models: the dynamics of one region, with their parameters and states."""
 
+from .._mean_fields import CoombesByrne2dParams as CoombesByrne2dParams
+from .._mean_fields import CoombesByrne2dState as CoombesByrne2dState
 from .._mean_fields import CoombesByrneParams as CoombesByrneParams
 from .._mean_fields import CoombesByrneState as CoombesByrneState
+from .._mean_fields import DumontGutkinParams as DumontGutkinParams
+from .._mean_fields import DumontGutkinState as DumontGutkinState
+from .._mean_fields import GastSchmidtKnoscheSDParams as GastSchmidtKnoscheSDParams
+from .._mean_fields import GastSchmidtKnoscheSDState as GastSchmidtKnoscheSDState
+from .._mean_fields import GastSchmidtKnoscheSFParams as GastSchmidtKnoscheSFParams
+from .._mean_fields import GastSchmidtKnoscheSFState as GastSchmidtKnoscheSFState
 from .._mean_fields import MontbrioPazoRoxinParams as MontbrioPazoRoxinParams
 from .._mean_fields import MontbrioPazoRoxinState as MontbrioPazoRoxinState
+from .._mean_fields import ZerlautFirstOrderParams as ZerlautFirstOrderParams
+from .._mean_fields import ZerlautFirstOrderState as ZerlautFirstOrderState
 from .._mean_fields import coombes_byrne as coombes_byrne
+from .._mean_fields import coombes_byrne_2d as coombes_byrne_2d
+from .._mean_fields import dumont_gutkin as dumont_gutkin
+from .._mean_fields import gast_schmidt_knosche_sd as gast_schmidt_knosche_sd
+from .._mean_fields import gast_schmidt_knosche_sf as gast_schmidt_knosche_sf
 from .._mean_fields import montbrio_pazo_roxin as montbrio_pazo_roxin
+from .._mean_fields import zerlaut_first_order as zerlaut_first_order
 from .._neural_masses import JansenRitParams as JansenRitParams
 from .._neural_masses import JansenRitState as JansenRitState
 from .._neural_masses import ReducedWongWangParams as ReducedWongWangParams

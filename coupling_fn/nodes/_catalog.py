@@ -27,8 +27,8 @@ def catalog() -> dict[str, Node]:
     Example:
         >>> cf.nodes.catalog()["jansen_rit"].states
         ('y0', 'y1', 'y2', 'y3', 'y4', 'y5')
-        >>> [name for name, node in cf.nodes.catalog().items() if "E" in node.inputs]
-        ['wilson_cowan']
+        >>> [name for name, node in cf.nodes.catalog().items() if "y4" in node.inputs]
+        ['jansen_rit']
         >>> cf.nodes.catalog()["kuramoto"].Params().omega.shape
         ()
     """
