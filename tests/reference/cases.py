@@ -5,7 +5,7 @@ compares can both read it.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any
 
@@ -21,6 +21,8 @@ class Case:
     `theirs` and `ours` are parameters by name. `start` has the range of each state at t = 0, in the
     order of our states. `links` has (source, input, factor on k) of each of our couplings; `rule` is
     our coupling and `args` its parameters; `their_args` are those of the simulator's coupling.
+    `extra` gives states that only the simulator has, from ours. The states after every `every` steps are
+    recorded in the file named `file`.
     """
 
     simulator: str
@@ -37,10 +39,15 @@ class Case:
     ours: dict[str, float] = field(default_factory=dict)
     schemes: tuple[str, ...] = ("euler", "heun")
     note: str = ""
+    extra: Callable[[Any], Any] | None = None
+    every: int = EVERY
+    file: str = "trajectories"
 
     @property
     def name(self) -> str:
-        return f"{self.simulator}-{self.node}-{self.coupling}"
+        # Two models may be one node of ours. The first record has names by node.
+        model = self.node if self.file == "trajectories" else self.model
+        return f"{self.simulator}-{model}-{self.coupling}"
 
     @property
     def speed(self) -> float:
@@ -277,5 +284,67 @@ def _neurolib_cases():
     )  # fmt: skip
 
 
-CASES = {case.name: case for case in [*_tvb_cases(), *_neurolib_cases()]}
+def _further_tvb_cases():
+    """Yield the models that were recorded later, under fewer couplings and at fewer times."""
+    few = lambda k, b=0.05: [("Linear", k, {"b": b * k}), ("Difference", k, {})]
+    quadratic = {"tau": 1.2, "tau_A": 9.0, "Delta": 1.8}
+    depressed = quadratic | {"alpha": 0.6, "J": 20.0, "eta": -5.5}
+    adapted = quadratic | {"alpha": 9.0, "J": 19.0, "eta": 1.1}
+    for kind, given, start in (
+        ("SD", depressed, ((0.1, 0.8), (-1.5, 0.2), (0, 0.3), (-0.1, 0.1))),
+        ("SF", adapted, ((0.1, 0.8), (-1.5, 0.2), (0, 2), (-0.5, 0.5))),
+    ):
+        yield from tvb(
+            f"GastSchmidtKnosche_{kind}", f"gast_schmidt_knosche_{kind.lower()}", start,
+            (("r", "V", 1.2), ("V", "V", 0.4)), few(2.0), 0.01,
+            {**given, "I": 0.3, "cr": 1.2, "cv": 0.4}, {**given, "current": 0.3},
+            note="cr and cv as couplings of r and V into V",
+        )  # fmt: skip
+    both = {"I_e": 0.2, "Delta_e": 0.9, "eta_e": 8.0, "tau_e": 9.0, "I_i": 0.1, "Delta_i": 1.1}
+    both |= {"eta_i": -4.0, "tau_i": 8.0, "tau_s": 1.2, "J_ee": 3.0, "J_ei": 9.0, "J_ie": 8.0}
+    both |= {"J_ii": 12.0, "Gamma": 4.0}
+    yield from tvb(
+        "DumontGutkin", "dumont_gutkin",
+        ((0.01, 0.1), (-1.5, 0.5), (0, 0.3), (0, 0.3), (0.01, 0.1), (-1.5, 0.5), (0, 0.3), (0, 0.3)),
+        (("r_e", "s_ee", 1.0), ("r_e", "s_ie", 1.0)), few(4.0), 0.02, both,
+    )  # fmt: skip
+    fast = {"Delta": 1.1, "v_syn": -3.8, "eta": 2.2}
+    yield from tvb(
+        "CoombesByrne2D", "coombes_byrne_2d", ((0.1, 1.0), (-1, 1)), (("r", "V", 1.0),), few(6.0)[:1],
+        0.01, {**fast, "k": 1.1}, {**fast, "kappa": 1.1}, note="its coupling of r into V",
+    )  # fmt: skip
+    balanced = {"J_i": 1.1, "I_ext": 0.01, "w_p": 1.3}
+    gain = {"a_e": 0.310, "b_e": 0.125, "a_i": 0.615, "b_i": 0.177}
+    yield from tvb(
+        "DecoBalancedExcInh", "wong_wang_exc_inh", ((0.05, 0.6), (0.02, 0.3)),
+        (("S_e", "S_e", 2.0), ("S_e", "S_i", 1.0)), few(0.8), 0.2,
+        {**balanced, "G": 2.0, "lamda": 0.5, "M_i": 1.2},
+        {**balanced, **{name: 1.2 * value for name, value in gain.items()}},
+        note="its gain M_i as a factor of a_e, b_e, a_i and b_i; G and lambda as couplings",
+    )  # fmt: skip
+    adex = {"g_L": 11.0, "E_L_e": -64.0, "E_L_i": -66.0, "C_m": 190.0, "b_e": 20.0, "a_e": 3.0}
+    adex |= {"b_i": 1.0, "a_i": 0.5, "tau_w_e": 400.0, "tau_w_i": 50.0, "E_e": 1.0, "E_i": -79.0}
+    adex |= {"Q_e": 1.6, "Q_i": 4.8, "tau_e": 4.8, "tau_i": 5.2, "T": 15.0}
+    outside = {"nu_ee": 0.0012, "nu_ei": 0.0003, "nu_ie": 0.001, "nu_ii": 0.0002}
+    renamed = {"nu_ee": "ex_ex", "nu_ei": "ex_in", "nu_ie": "in_ex", "nu_ii": "in_in"}
+    yield from tvb(
+        "ZerlautAdaptationFirstOrder", "zerlaut_first_order",
+        ((0.005, 0.03), (0.005, 0.03), (0, 20), (0, 5), (-1e-4, 1e-4)),
+        (("E", "E", 1.0), ("E", "I", 1.0)), few(0.3, 0.001), 0.1,
+        {**adex, **{f"external_input_{renamed[x]}": nu for x, nu in outside.items()},
+         "tau_OU": 30.0, "weight_noise": 9.0, "K_ext_i": 50, "K_ext_e": 350, "p_connect_i": 0.045},
+        {**adex, **outside, "tau_ou": 30.0, "weight_ou": 9.0, "K_ext_i": 50.0, "K_ext_e": 350.0,
+         "K_i": 90.0},
+        note="K_e and K_i are its N_tot, g and p_connect; its S_i scales local coupling alone",
+    )  # fmt: skip
+
+
+def _sparsely(cases):
+    return [replace(case, every=200, file="further") for case in cases]
+
+
+CASES = {
+    case.name: case
+    for case in [*_tvb_cases(), *_neurolib_cases(), *_sparsely(_further_tvb_cases())]
+}
 RUNS = [(case.name, scheme) for case in CASES.values() for scheme in case.schemes]
