@@ -8,7 +8,7 @@ plain numbers: that judges the library, and this is what it should be as fast as
 from math import pi
 
 import jax.numpy as jnp
-from jax.numpy import exp, sin, tanh, where
+from jax.numpy import cos, exp, log, sin, tanh, where
 from jax.scipy.special import erfc
 
 
@@ -301,4 +301,107 @@ def zerlaut_first_order(s, c, p):
         (p["a_e"] * (mu_e - p["E_L_e"]) - W_e) / p["tau_w_e"] + p["b_e"] * E,
         (p["a_i"] * (mu_i - p["E_L_i"]) - W_i) / p["tau_w_i"] + p["b_i"] * I,
         -ou / p["tau_ou"],
+    ]
+
+
+def on_arc(start, towards, R, angle):
+    start = jnp.stack(start)
+    towards = jnp.stack(towards)
+    e = start / jnp.linalg.norm(start, axis=0)
+    f = towards - e * (e * towards).sum(axis=0)
+    f = f / jnp.linalg.norm(f, axis=0)
+    return [R * (a * cos(angle) + b * sin(angle)) for a, b in zip(e, f, strict=True)]
+
+
+def bursting(s, c, p, start, stop):
+    x, y, z = s
+    mu1, mu2, nu = on_arc(start, stop, p["R"], z)
+    m, out = p["branch"] * mu1, mu1**2 / 4 - mu2**3 / 27
+    three = 2 * jnp.sqrt(jnp.maximum(mu2 / 3, 0))
+    three *= cos(jnp.atan2(jnp.sqrt(jnp.maximum(-out, 0)), m / 2) / 3)
+    root = jnp.cbrt(jnp.abs(m) / 2 + jnp.sqrt(jnp.maximum(out, 0)))
+    one = root + mu2 / (3 * root)
+    rest = p["branch"] * where(out < 0, three, where(m > 0, one, one / 2))
+    distance = jnp.sqrt((x - rest) ** 2 + y**2)
+    return [
+        -y + c[0],
+        x**3 - mu2 * x - mu1 - y * (nu + p["b"] * x + x**2),
+        -p["c"] * (distance - p["dstar"] + p["restore"] * (z - 0.5) ** 7 + c[1]),
+    ]
+
+
+def sphere_point(p, where):
+    return [p[f"mu1_{where}"], p[f"mu2_{where}"], p[f"nu_{where}"]]
+
+
+def epileptor_codim3(s, c, p):
+    return bursting(s, c, p, sphere_point(p, "start"), sphere_point(p, "stop"))
+
+
+def epileptor_codim3_slow_mod(s, c, p):
+    x, y, z, uA, uB = s
+    start = on_arc(sphere_point(p, "Ain"), sphere_point(p, "Aend"), p["R"], uA)
+    stop = on_arc(sphere_point(p, "Bin"), sphere_point(p, "Bend"), p["R"], uB)
+    return [*bursting((x, y, z), c, p, start, stop), p["cA"], p["cB"]]
+
+
+def epileptor_resting_state(s, c, p):
+    x, y = s[6:]
+    cubic = p["alpha_rs"] * y - p["f_rs"] * x**3 + p["e_rs"] * x**2
+    return [
+        *epileptor(s[:6], c, p),
+        p["d_rs"] * p["tau_rs"] * (cubic + p["gamma_rs"] * (p["current_rs"] + c[3])),
+        p["d_rs"] / p["tau_rs"] * (p["a_rs"] + p["b_rs"] * x - p["beta_rs"] * y),
+    ]
+
+
+def hopfield(s, c, p):
+    return [(c[0] - s[0]) / p["tau_x"], (c[1] - s[1]) / p["tau_theta"]]
+
+
+def k_ion_ex(s, c, p):
+    x, V, n, change, buffered = s
+    beta = p["volume_i"] / p["volume_o"]
+    K_i, K_o = p["K_i0"] + change, p["K_o0"] - beta * change + buffered
+    Na_i, Na_o = p["Na_i0"] - change, p["Na_o0"] + beta * change
+    h = 1.1 - logistic(8 * (n - 0.4))
+    I_K = (p["g_K_leak"] + p["g_K"] * n) * (V - 26.64 * log(K_o / K_i))
+    g_Na = p["g_Na_leak"] + p["g_Na"] * logistic((V + 24) / 12) * h
+    I_Na = g_Na * (V - 26.64 * log(Na_o / Na_i))
+    I_Cl = p["g_Cl"] * (V + 26.64 * log(p["Cl_o0"] / p["Cl_i0"]))
+    pump = p["rho"] * logistic((Na_i - 21) / 2) * logistic(K_o - 5.5)
+    below = p["V_star"] >= V
+    R = where(below, p["R_minus"], p["R_plus"])
+    vertex = where(below, p["c_minus"], p["c_plus"])
+    weight = p["R_minus"] / pi
+    return [
+        p["Delta"] + 2 * R * (V - vertex) * x - p["J"] * weight * x**2,
+        -(I_K + I_Na + I_Cl + pump) / p["C_m"] - R * x**2 + p["eta"] + weight * c[0] * (p["E"] - V),
+        (logistic((V + 19) / 18) - n) / p["tau_n"],
+        -p["gamma"] / p["volume_i"] * (I_K - 2 * pump),
+        p["epsilon"] * (p["K_bath"] - K_o),
+    ]
+
+
+def zetterberg_jansen(s, c, p):
+    def fired(v):
+        return 2 * p["e0"] / (1 + exp(p["rho_1"] * (p["rho_2"] - v)))
+
+    v1, y1, v2, y2, v3, y3, v4, y4, v5, y5 = s
+    He, Hi, ke, ki = p["He"], p["Hi"], p["ke"], p["ki"]
+    pyramidal, inhibitory, outside = fired(v2 - v3), fired(v4 - v5), fired(c[0])
+    to_1 = p["gamma_1"] * pyramidal + p["gamma_1T"] * (p["U"] + outside)
+    to_2 = p["gamma_2"] * fired(v1) + p["gamma_2T"] * (p["P"] + outside)
+    to_4 = p["gamma_3"] * pyramidal + p["gamma_3T"] * (p["Q"] + outside)
+    return [
+        y1,
+        He * ke * to_1 - 2 * ke * y1 - ke**2 * v1,
+        y2,
+        He * ke * to_2 - 2 * ke * y2 - ke**2 * v2,
+        y3,
+        Hi * ki * p["gamma_4"] * inhibitory - 2 * ki * y3 - ki**2 * v3,
+        y4,
+        He * ke * to_4 - 2 * ke * y4 - ke**2 * v4,
+        y5,
+        Hi * ki * p["gamma_5"] * inhibitory - 2 * ki * y5 - ki**2 * v5,
     ]

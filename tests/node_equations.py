@@ -6,7 +6,9 @@ numbers, that form is here. `benchmarks/_hand_written.py` has the equations once
 yardstick of speed: what must be right here must be quick there, and neither is read by the library.
 """
 
-from math import erfc, exp, pi, sin, sqrt, tanh
+from math import cos, erfc, exp, log, pi, sin, sqrt, tanh
+
+import numpy as np
 
 
 def logistic(x):
@@ -311,6 +313,111 @@ def zerlaut_first_order(s, c, p):
     return [*rates, -s[4] / p["tau_ou"]]
 
 
+def upper_rest(mu1, mu2):
+    """Return the largest root of x^3 - mu2 x - mu1, or the real part of those that it joined."""
+    roots = np.roots([1, 0, -mu2, -mu1])
+    real = sorted(root.real for root in roots if abs(root.imag) < 1e-9)
+    return max(real) if len(real) == 3 or mu1 > 0 else max(roots.real)
+
+
+def on_arc(start, towards, radius, angle):
+    start, towards = np.array(start), np.array(towards)
+    first = start / np.linalg.norm(start)
+    across = np.cross(np.cross(start, towards), start)
+    return radius * (first * cos(angle) + across / np.linalg.norm(across) * sin(angle))
+
+
+def bursting(s, c, p, start, stop):
+    x, y, z = s
+    mu1, mu2, nu = on_arc(start, stop, p["R"], z)
+    rest = p["branch"] * upper_rest(p["branch"] * mu1, mu2)
+    low = p["restore"] * (z - 0.5) ** 7
+    return [
+        -y + c[0],
+        x**3 - mu2 * x - mu1 - y * (nu + p["b"] * x + x**2),
+        -p["c"] * (sqrt((x - rest) ** 2 + y**2) - p["dstar"] + low + c[1]),
+    ]
+
+
+def sphere_point(p, where):
+    return [p[f"{name}_{where}"] for name in ("mu1", "mu2", "nu")]
+
+
+def epileptor_codim3(s, c, p):
+    return bursting(s, c, p, sphere_point(p, "start"), sphere_point(p, "stop"))
+
+
+def epileptor_codim3_slow_mod(s, c, p):
+    start = on_arc(sphere_point(p, "Ain"), sphere_point(p, "Aend"), p["R"], s[3])
+    stop = on_arc(sphere_point(p, "Bin"), sphere_point(p, "Bend"), p["R"], s[4])
+    return [*bursting(s[:3], c, p, start, stop), p["cA"], p["cB"]]
+
+
+def epileptor_resting_state(s, c, p):
+    rs = {"tau": p["tau_rs"], "current": p["current_rs"], "c": 0, "g": 0}
+    rs |= {name: p[f"{name}_rs"] for name in ("a", "b", "d", "e", "f", "alpha", "beta", "gamma")}
+    return epileptor(s[:6], c[:3], p) + generic_2d_oscillator(s[6:], c[3:], rs)
+
+
+def hopfield(s, c, p):
+    return [(c[0] - s[0]) / p["tau_x"], (c[1] - s[1]) / p["tau_theta"]]
+
+
+def ion_currents(s, p):
+    """Return the currents of potassium, sodium, chloride and the pump, and the potassium outside."""
+    _, V, n, change, buffered = s
+    beta = p["volume_i"] / p["volume_o"]
+    K_o = p["K_o0"] - beta * change + buffered
+    nernst = lambda o, i: 26.64 * log(o / i)
+    E_K = nernst(K_o, p["K_i0"] + change)
+    E_Na = nernst(p["Na_o0"] + beta * change, p["Na_i0"] - change)
+    E_Cl = -nernst(p["Cl_o0"], p["Cl_i0"])
+    opened = logistic((V + 24) / 12) * (1.1 - logistic(8 * (n - 0.4)))
+    return (
+        (p["g_K_leak"] + p["g_K"] * n) * (V - E_K),
+        (p["g_Na_leak"] + p["g_Na"] * opened) * (V - E_Na),
+        p["g_Cl"] * (V - E_Cl),
+        p["rho"] * logistic((p["Na_i0"] - change - 21) / 2) * logistic(K_o - 5.5),
+        K_o,
+    )
+
+
+def k_ion_ex(s, c, p):
+    x, V, n, _, _ = s
+    K, Na, Cl, pump, K_o = ion_currents(s, p)
+    side = "minus" if p["V_star"] >= V else "plus"
+    R, vertex = p[f"R_{side}"], p[f"c_{side}"]
+    synapses = p["R_minus"] * c[0] / pi * (p["E"] - V)
+    return [
+        p["Delta"] + 2 * R * (V - vertex) * x - p["J"] * p["R_minus"] * x / pi * x,
+        -(K + Na + Cl + pump) / p["C_m"] - R * x**2 + p["eta"] + synapses,
+        (logistic((V + 19) / 18) - n) / p["tau_n"],
+        -p["gamma"] / p["volume_i"] * (K - 2 * pump),
+        p["epsilon"] * (p["K_bath"] - K_o),
+    ]
+
+
+def zetterberg_fires(v, p):
+    return 2 * p["e0"] / (1 + exp(p["rho_1"] * (p["rho_2"] - v)))
+
+
+def zetterberg_jansen(s, c, p):
+    v, y = s[::2], s[1::2]
+    S = lambda potential: zetterberg_fires(potential, p)
+    pulses = [
+        p["gamma_1"] * S(v[1] - v[2]) + p["gamma_1T"] * (p["U"] + S(c[0])),
+        p["gamma_2"] * S(v[0]) + p["gamma_2T"] * (p["P"] + S(c[0])),
+        p["gamma_4"] * S(v[3] - v[4]),
+        p["gamma_3"] * S(v[1] - v[2]) + p["gamma_3T"] * (p["Q"] + S(c[0])),
+        p["gamma_5"] * S(v[3] - v[4]),
+    ]
+    rates = []
+    for kind, pulse, potential, slope in zip("eeiei", pulses, v, y, strict=True):
+        H, k = p[f"H{kind}"], p[f"k{kind}"]
+        rates += [slope, H * k * pulse - 2 * k * slope - k**2 * potential]
+    return rates
+
+
 # Auxiliary quantities of one region, by node: functions of its states, inputs and parameters.
 
 
@@ -399,6 +506,17 @@ AUXILIARY = {
     "zerlaut_first_order": {
         "potential_e": lambda s, c, p: adex_populations(s, c, p)["e"][1],
         "potential_i": lambda s, c, p: adex_populations(s, c, p)["i"][1],
+    },
+    "epileptor_resting_state": {"lfp": lambda s, c, p: s[3] - s[0]},
+    "k_ion_ex": {
+        "rate": lambda s, c, p: p["R_minus"] * s[0] / pi,
+        "K_o": lambda s, c, p: ion_currents(s, p)[4],
+    },
+    "zetterberg_jansen": {
+        "psp": lambda s, c, p: s[2] - s[4],
+        "rate": lambda s, c, p: zetterberg_fires(s[2] - s[4], p),
+        "rate_e": lambda s, c, p: zetterberg_fires(s[0], p),
+        "rate_i": lambda s, c, p: zetterberg_fires(s[6] - s[8], p),
     },
     "larter_breakspear": {
         "rate_V": lambda s, c, p: p["Q_V_max"] * (1 + tanh((s[0] - p["V_T"]) / p["d_V"])) / 2,

@@ -38,9 +38,13 @@ ROOMS = {
     "_coupling": "_rule | _custom _kuramoto _linear _sigmoidal _surface",
     "surface": "_cortex",
     "_node": "_angles _node",
-    "_neural_masses": "_jansen_rit _wilson_cowan _wong_wang",
-    "_mean_fields": "_quadratic _zerlaut | _adaptation _dumont_gutkin",
-    "nodes": "_chaotic _epileptor _hopf _linear _phase _relaxation | _catalog",
+    "_neural_masses": "_jansen_rit _wilson_cowan _wong_wang _zetterberg_jansen",
+    "_mean_fields": "_ion_exchange _quadratic _zerlaut | _adaptation _dumont_gutkin",
+    "nodes": (
+        "_chaotic _epileptor _hopf _hopfield _linear _phase _relaxation | "
+        "_epileptor_codim3 _epileptor_resting | "
+        "_catalog"
+    ),
     "noise": "_factor | _coloured _white | _draw | _increments",
     "stimuli": "_time | _stimulus | _pulses _signals",
     "_delays": (

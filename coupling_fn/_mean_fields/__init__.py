@@ -12,6 +12,9 @@ from ._adaptation import gast_schmidt_knosche_sf as gast_schmidt_knosche_sf
 from ._dumont_gutkin import DumontGutkinParams as DumontGutkinParams
 from ._dumont_gutkin import DumontGutkinState as DumontGutkinState
 from ._dumont_gutkin import dumont_gutkin as dumont_gutkin
+from ._ion_exchange import KIonExParams as KIonExParams
+from ._ion_exchange import KIonExState as KIonExState
+from ._ion_exchange import k_ion_ex as k_ion_ex
 from ._quadratic import CoombesByrne2dParams as CoombesByrne2dParams
 from ._quadratic import CoombesByrne2dState as CoombesByrne2dState
 from ._quadratic import CoombesByrneParams as CoombesByrneParams

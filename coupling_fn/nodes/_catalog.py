@@ -2,7 +2,17 @@
 
 from .. import _mean_fields, _neural_masses
 from .._node import Node
-from . import _chaotic, _epileptor, _hopf, _linear, _phase, _relaxation
+from . import (
+    _chaotic,
+    _epileptor,
+    _epileptor_codim3,
+    _epileptor_resting,
+    _hopf,
+    _hopfield,
+    _linear,
+    _phase,
+    _relaxation,
+)
 
 MODULES = (
     _linear,
@@ -12,6 +22,9 @@ MODULES = (
     _neural_masses,
     _mean_fields,
     _epileptor,
+    _epileptor_codim3,
+    _epileptor_resting,
+    _hopfield,
     _chaotic,
 )
 

@@ -74,7 +74,7 @@ def start(case: Case) -> np.ndarray:
     return rng.uniform(low, high, (REGIONS, len(low))).T
 
 
-def tvb(model, node, start, links, couplings, dt, theirs=None, ours=None, note=""):
+def tvb(model, node, start, links, couplings, dt, theirs=None, ours=None, note="", extra=None):
     """Yield a model of The Virtual Brain under several couplings, each `(name, k, parameters)`."""
     for name, k, args in couplings:
         rule, their_args = {
@@ -99,6 +99,7 @@ def tvb(model, node, start, links, couplings, dt, theirs=None, ours=None, note="
             theirs=theirs or {},
             ours=(theirs if ours is None else ours) or {},
             note=note,
+            extra=extra,
         )
 
 
@@ -339,12 +340,76 @@ def _further_tvb_cases():
     )  # fmt: skip
 
 
+def _later_tvb_cases():
+    few = lambda k, b=0.05: [("Linear", k, {"b": b * k}), ("Difference", k, {})]
+    path = {"mu1_start": -0.03, "mu2_start": 0.34, "nu_start": 0.21, "mu1_stop": -0.08}
+    path |= {"mu2_stop": 0.33, "nu_stop": 0.2, "b": 1.1, "R": 0.41, "c": 0.01, "dstar": 0.28}
+    yield from tvb(
+        "EpileptorCodim3", "epileptor_codim3", ((-0.5, 0.8), (-0.3, 0.3), (0, 0.1)),
+        (("x", "z", 1.0),), few(2.0), 0.05, {**path, "Ks": 1.0}, path, note="Ks as a coupling into z",
+    )  # fmt: skip
+    ends = {f"{x}_{y}": 0.0 for x in ("mu1", "mu2", "nu") for y in ("Ain", "Bin", "Aend", "Bend")}
+    ends |= {"mu1_Ain": 0.05, "mu2_Ain": 0.28, "nu_Ain": 0.29, "mu1_Bin": -0.05, "mu2_Bin": 0.25}
+    ends |= {"nu_Bin": 0.31, "mu1_Aend": 0.06, "mu2_Aend": 0.07, "nu_Aend": -0.4}
+    ends |= {"mu1_Bend": 0.04, "mu2_Bend": -0.03, "nu_Bend": -0.39, "b": 1.1, "R": 0.41}
+    ends |= {"c": 0.01, "cA": 0.003, "cB": 0.002, "dstar": 0.28}
+    yield from tvb(
+        "EpileptorCodim3SlowMod", "epileptor_codim3_slow_mod",
+        ((-0.5, 0.8), (-0.3, 0.3), (0, 0.1), (0, 0.2), (0, 0.2)),
+        (("x", "z", 1.0),), few(2.0)[:1], 0.05, {**ends, "Ks": 1.0}, ends,
+        note="Ks as a coupling into z",
+    )  # fmt: skip
+    seizure = {"r": 0.005, "x0": -1.7, "slope": 0.1, "tt": 0.8, "a": 1.1, "b": 2.9, "c": 0.9}
+    seizure |= {"d": 4.9, "tau": 9.0, "aa": 5.8, "bb": 2.1}
+    resting = {"tau_rs": 1.2, "a_rs": -1.8, "b_rs": -9.0, "d_rs": 0.1, "e_rs": 2.8, "f_rs": 0.9}
+    resting |= {"alpha_rs": 1.1, "beta_rs": 0.9, "gamma_rs": 1.2}
+    yield from tvb(
+        "EpileptorRestingState", "epileptor_resting_state",
+        ((-1.8, 0.8), (-6, 0), (2.4, 3.2), (-1, 0), (0, 1), (-0.2, 0.2), (-1, 2), (-4, 4)),
+        (("x1", "x1", 0.3), ("x1", "z", -1.5), ("x2", "x2", 0.4), ("x_rs", "x_rs", 0.8)),
+        few(1.5), 0.05,
+        {**seizure, **resting, "Iext": 3.0, "Iext2": 0.5, "I_rs": 0.3, "Kvf": 0.3, "Ks": 1.5,
+         "Kf": 0.4, "K_rs": 0.8},
+        {**seizure, **resting, "I_1": 3.0, "I_2": 0.5, "current_rs": 0.3},
+        note="Kvf, Ks, Kf and K_rs as couplings into x1, z, x2 and x_rs; its s stays 4",
+    )  # fmt: skip
+    neuron = {"E": 1.0, "K_bath": 9.0, "J": 0.12, "eta": 0.1, "Delta": 1.1, "c_minus": -41.0}
+    neuron |= {"R_minus": 0.48, "c_plus": -21.0, "R_plus": -0.52, "tau_n": 3.8}
+    neuron |= {"gamma": 0.05, "epsilon": 0.01}
+    yield from tvb(
+        "KIonEx", "k_ion_ex", ((0.2, 2.0), (-75, -35), (0.05, 0.4), (-1, 0), (0, 3)),
+        (("x", "V", 1.0),), few(15.0), 0.01, {**neuron, "Vstar": -31.5, "Cm": 1.1},
+        {**neuron, "V_star": -31.5, "C_m": 1.1},
+    )  # fmt: skip
+    column = {"He": 3.3, "Hi": 21.0, "ke": 0.11, "ki": 0.052, "e0": 0.0026, "rho_1": 0.55}
+    column |= {"rho_2": 5.8, "gamma_1": 130.0, "gamma_2": 105.0, "gamma_3": 34.0, "gamma_4": 33.0}
+    column |= {"gamma_5": 14.0, "gamma_1T": 40.0, "gamma_2T": 30.0, "gamma_3T": 10.0, "P": 0.003}
+    column |= {"U": 0.004, "Q": 0.002}
+    potentials, slopes = (0, 8), (-0.3, 0.3)
+    yield from tvb(
+        "ZetterbergJansen", "zetterberg_jansen", (potentials, slopes) * 5,
+        ((lambda s: s.v2 - s.v3, "v", 1.0),), few(3.0), 0.1, column,
+        note="its states v6 and v7 are v2 - v3 and v4 - v5",
+        extra=lambda x: np.stack([x[2] - x[4], x[6] - x[8]]),
+    )  # fmt: skip
+    yield from tvb(
+        "Hopfield", "hopfield", ((-1, 2), (0, 1)), (("x", "x", 1.0), ("theta", "theta", 1.0)),
+        few(0.9, 0.2), 0.02, {"taux": 1.1, "tauT": 4.5, "dynamic": 1},
+        {"tau_x": 1.1, "tau_theta": 4.5}, note="with `dynamic` = 1",
+    )  # fmt: skip
+
+
 def _sparsely(cases):
     return [replace(case, every=200, file="further") for case in cases]
 
 
 CASES = {
     case.name: case
-    for case in [*_tvb_cases(), *_neurolib_cases(), *_sparsely(_further_tvb_cases())]
+    for case in [
+        *_tvb_cases(),
+        *_neurolib_cases(),
+        *_sparsely(_further_tvb_cases()),
+        *_sparsely(_later_tvb_cases()),
+    ]
 }
 RUNS = [(case.name, scheme) for case in CASES.values() for scheme in case.schemes]

@@ -21,7 +21,7 @@ from reference.cases import CASES, REGIONS, STEPS, Case, connectome, start
 
 
 def by_tvb(case: Case, scheme: str, weights: np.ndarray, lengths: np.ndarray, *, off=False):
-    """Run TVB: the states `(time, state, region)` of every so many steps; `off` uncouples the regions."""
+    """Run TVB: the states `(time, state, region)` of some steps; `off` uncouples the regions."""
     from tvb.simulator.lab import connectivity, coupling, integrators, models, monitors, simulator
 
     number = lambda x: x if isinstance(x, int) else float(x)  # counts must stay integers
@@ -39,7 +39,6 @@ def by_tvb(case: Case, scheme: str, weights: np.ndarray, lengths: np.ndarray, *,
     )
     structure.configure()
     model = getattr(models, case.model)(**arrays(case.theirs))
-    model.variables_of_interest = tuple(model.state_variables)
     horizon = int(np.rint(lengths / case.speed / case.dt).max()) + 1
     x0 = start(case)
     if case.extra:
