@@ -403,5 +403,52 @@ def zetterberg_jansen(s, c, p):
         y4,
         He * ke * to_4 - 2 * ke * y4 - ke**2 * v4,
         y5,
-        Hi * ki * p["gamma_5"] * inhibitory - 2 * ki * y5 - ki**2 * v5,
+        Hi * ki * p["gamma_5"] * inhibitory - 2 * ki * y5 - p["ki_5"] ** 2 * v5,
     ]
+
+
+def neuron_modes(p):
+    inner, outer = p["sigma"] * p["inner"], p["sigma"] * p["outer"]
+    root = jnp.sqrt(outer - inner), jnp.sqrt(2 * inner), jnp.sqrt(outer - inner)
+    centre = p["mu"] - (inner + outer) / 2, p["mu"], p["mu"] + (inner + outer) / 2
+    return root, centre, (p["share_outer"], p["share_inner"], p["share_outer"])
+
+
+def mode_fields(p, xi, alpha):
+    root, _, share = neuron_modes(p)
+    field = sum(a / r * x for a, r, x in zip(share, root, xi, strict=True))
+    turned = sum(r * x for r, x in zip(root, alpha, strict=True))
+    to_xi = [
+        p["K11"] * (r * field - x) - p["K12"] * (a / r * turned - x)
+        for r, a, x in zip(root, share, xi, strict=True)
+    ]
+    return to_xi, [p["K21"] * (r * field - x) for r, x in zip(root, alpha, strict=True)]
+
+
+def reduced_set_fitzhugh_nagumo(s, c, p):
+    root, z, _ = neuron_modes(p)
+    populations = (s[:3], s[3:6]), (s[6:9], s[9:])
+    out = []
+    for (fast, slow), received in zip(populations, mode_fields(p, s[:3], s[6:9]), strict=True):
+        for i in range(3):
+            x, drive = fast[i], root[i] * z[i] + c[0]
+            out.append(p["tau"] * (x - x**3 / (3 * root[i] ** 2) - slow[i] + drive) + received[i])
+        for i in range(3):
+            out.append((fast[i] - p["b"] * slow[i] + p["a"] * root[i]) / p["tau"])
+    return out
+
+
+def reduced_set_hindmarsh_rose(s, c, p):
+    root, z, _ = neuron_modes(p)
+    populations = (s[:3], s[3:6], s[6:9]), (s[9:12], s[12:15], s[15:])
+    out = []
+    for (fast, y, slow), received in zip(populations, mode_fields(p, s[:3], s[9:12]), strict=True):
+        for i in range(3):
+            x = fast[i]
+            own = y[i] - p["a"] * x**3 / root[i] ** 2 + p["b"] * x**2 / root[i] - slow[i]
+            out.append(own + root[i] * z[i] + c[0] + received[i])
+        for i in range(3):
+            out.append(p["c"] * root[i] - p["d"] * fast[i] ** 2 / root[i] - y[i])
+        for i in range(3):
+            out.append(p["r"] * (p["s"] * (fast[i] - p["xo"] * root[i]) - slow[i]))
+    return out

@@ -415,7 +415,46 @@ def zetterberg_jansen(s, c, p):
     for kind, pulse, potential, slope in zip("eeiei", pulses, v, y, strict=True):
         H, k = p[f"H{kind}"], p[f"k{kind}"]
         rates += [slope, H * k * pulse - 2 * k * slope - k**2 * potential]
+    rates[9] += (p["ki"] ** 2 - p["ki_5"] ** 2) * v[4]
     return rates
+
+
+def neuron_modes(p):
+    """Return the width, the mean excitability and the share of the three modes, as arrays."""
+    edges = p["sigma"] * np.array([-p["outer"], -p["inner"], p["inner"], p["outer"]])
+    shares = np.array([p["share_outer"], p["share_inner"], p["share_outer"]])
+    return np.diff(edges), p["mu"] + (edges[1:] + edges[:-1]) / 2, shares
+
+
+def mode_coupling(p, xi, alpha):
+    """Return what the excitatory and the inhibitory modes receive of one another."""
+    w, _, share = neuron_modes(p)
+    A = np.array([[share[k] * sqrt(w[i] / w[k]) for k in range(3)] for i in range(3)])
+    excitatory = p["K11"] * (A @ xi - xi) - p["K12"] * (A.T @ alpha - xi)
+    return excitatory, p["K21"] * (A @ xi - alpha)
+
+
+def reduced_set_fitzhugh_nagumo(s, c, p):
+    xi, eta, alpha, beta = np.reshape(s, (4, 3))
+    w, z, _ = neuron_modes(p)
+    rates = []
+    for x, y, received in zip((xi, alpha), (eta, beta), mode_coupling(p, xi, alpha), strict=True):
+        fast = x - x**3 / (3 * w) - y + np.sqrt(w) * z + c[0]
+        rates += [p["tau"] * fast + received, (x - p["b"] * y + p["a"] * np.sqrt(w)) / p["tau"]]
+    return np.concatenate(rates).tolist()
+
+
+def reduced_set_hindmarsh_rose(s, c, p):
+    xi, eta, tau, alpha, beta, gamma = np.reshape(s, (6, 3))
+    w, z, _ = neuron_modes(p)
+    root, rates = np.sqrt(w), []
+    received = mode_coupling(p, xi, alpha)
+    for x, y, slow, more in zip((xi, alpha), (eta, beta), (tau, gamma), received, strict=True):
+        own = y - p["a"] * x**3 / w + p["b"] * x**2 / root - slow
+        rates.append(own + root * z + c[0] + more)
+        rates.append(p["c"] * root - p["d"] * x**2 / root - y)
+        rates.append(p["r"] * p["s"] * (x - p["xo"] * root) - p["r"] * slow)
+    return np.concatenate(rates).tolist()
 
 
 # Auxiliary quantities of one region, by node: functions of its states, inputs and parameters.

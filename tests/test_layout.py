@@ -39,7 +39,7 @@ ROOMS = {
     "surface": "_cortex",
     "_node": "_angles _node",
     "_neural_masses": "_jansen_rit _wilson_cowan _wong_wang _zetterberg_jansen",
-    "_mean_fields": "_ion_exchange _quadratic _zerlaut | _adaptation _dumont_gutkin",
+    "_mean_fields": "_ion_exchange _quadratic _reduced_sets _zerlaut | _adaptation _dumont_gutkin",
     "nodes": (
         "_chaotic _epileptor _hopf _hopfield _linear _phase _relaxation | "
         "_epileptor_codim3 _epileptor_resting | "

@@ -24,6 +24,12 @@ from ._quadratic import MontbrioPazoRoxinState as MontbrioPazoRoxinState
 from ._quadratic import coombes_byrne as coombes_byrne
 from ._quadratic import coombes_byrne_2d as coombes_byrne_2d
 from ._quadratic import montbrio_pazo_roxin as montbrio_pazo_roxin
+from ._reduced_sets import ReducedSetFitzHughNagumoParams as ReducedSetFitzHughNagumoParams
+from ._reduced_sets import ReducedSetFitzHughNagumoState as ReducedSetFitzHughNagumoState
+from ._reduced_sets import ReducedSetHindmarshRoseParams as ReducedSetHindmarshRoseParams
+from ._reduced_sets import ReducedSetHindmarshRoseState as ReducedSetHindmarshRoseState
+from ._reduced_sets import reduced_set_fitzhugh_nagumo as reduced_set_fitzhugh_nagumo
+from ._reduced_sets import reduced_set_hindmarsh_rose as reduced_set_hindmarsh_rose
 from ._zerlaut import ZerlautFirstOrderParams as ZerlautFirstOrderParams
 from ._zerlaut import ZerlautFirstOrderState as ZerlautFirstOrderState
 from ._zerlaut import zerlaut_first_order as zerlaut_first_order

@@ -50,6 +50,7 @@ class ZetterbergJansenParams(eqx.Module):
         Hi: largest inhibitory postsynaptic potential. [mV]
         ke: rate of the excitatory synapses. [1/ms]
         ki: rate of the inhibitory synapses. [1/ms]
+        ki_5: rate that draws v5 back; the papers have ki here, The Virtual Brain ke. [1/ms]
         e0: half of the largest firing rate. [kHz]
         rho_1: steepness of the response. [1/mV]
         rho_2: potential at which a population fires half as much as it can. [mV]
@@ -74,6 +75,7 @@ class ZetterbergJansenParams(eqx.Module):
     Hi: Scalar | PerTarget = parameter("Hi", 22.0, "mV")
     ke: Scalar | PerTarget = parameter("ke", 0.1, "1/ms")
     ki: Scalar | PerTarget = parameter("ki", 0.05, "1/ms")
+    ki_5: Scalar | PerTarget = parameter("ki_5", 0.1, "1/ms")
     e0: Scalar | PerTarget = parameter("e0", 0.0025, "kHz")
     rho_1: Scalar | PerTarget = parameter("rho_1", 0.56, "1/mV")
     rho_2: Scalar | PerTarget = parameter("rho_2", 6.0, "mV")
@@ -134,7 +136,7 @@ def zetterberg_jansen(
     i for 3, 5, and the pulses $p_1 = \gamma_1 S(v_2 - v_3) + \gamma_{1T}(U + S(I))$,
     $p_2 = \gamma_2 S(v_1) + \gamma_{2T}(P + S(I))$, $p_3 = \gamma_4 S(v_4 - v_5)$,
     $p_4 = \gamma_3 S(v_2 - v_3) + \gamma_{3T}(Q + S(I))$, $p_5 = \gamma_5 S(v_4 - v_5)$, where
-    $S(v) = 2 e_0/(1 + e^{\rho_1(\rho_2 - v)})$.
+    $S(v) = 2 e_0/(1 + e^{\rho_1(\rho_2 - v)})$. For $v_5$ alone the last term is $-k_{i5}^2 v_5$.
 
     The input is a potential, which fires as S says and reaches all three populations. By default the
     potential of the pyramidal cells, v2 - v3, is coupled into it: couple with `AdditiveCoupling`.
@@ -154,8 +156,9 @@ def zetterberg_jansen(
     Source:
         L. H. Zetterberg, L. Kristiansson and K. Mossberg, Biol. Cybern. 31 (1978) 15-26, and B. H.
         Jansen, G. Zouridakis and M. E. Brandt, Biol. Cybern. 68 (1993) 275-283. The defaults are The
-        Virtual Brain's. It keeps v2 - v3 and v4 - v5 as states v6 and v7, which follow from the others
-        and are left out here.
+        Virtual Brain's, whose v5 returns at the excitatory rate, `ki_5` = ke; with `ki_5` = ki it is
+        a synapse like the others. The Virtual Brain keeps v2 - v3 and v4 - v5 as states v6 and v7,
+        which follow from the others and are left out here.
 
     Example:
         >>> state = cf.nodes.ZetterbergJansenState(*jnp.zeros((10, 1)))._replace(v3=jnp.array([4.0]))
@@ -181,5 +184,5 @@ def zetterberg_jansen(
         v4=s.y4,
         y4=_synapse(p.He, p.ke, to_i, s.v4, s.y4),
         v5=s.y5,
-        y5=_synapse(p.Hi, p.ki, p.gamma_5 * inhibiting, s.v5, s.y5),
+        y5=p.ki * (p.Hi * p.gamma_5 * inhibiting - 2 * s.y5) - p.ki_5**2 * s.v5,
     )

@@ -14,6 +14,10 @@ from .._mean_fields import KIonExParams as KIonExParams
 from .._mean_fields import KIonExState as KIonExState
 from .._mean_fields import MontbrioPazoRoxinParams as MontbrioPazoRoxinParams
 from .._mean_fields import MontbrioPazoRoxinState as MontbrioPazoRoxinState
+from .._mean_fields import ReducedSetFitzHughNagumoParams as ReducedSetFitzHughNagumoParams
+from .._mean_fields import ReducedSetFitzHughNagumoState as ReducedSetFitzHughNagumoState
+from .._mean_fields import ReducedSetHindmarshRoseParams as ReducedSetHindmarshRoseParams
+from .._mean_fields import ReducedSetHindmarshRoseState as ReducedSetHindmarshRoseState
 from .._mean_fields import ZerlautFirstOrderParams as ZerlautFirstOrderParams
 from .._mean_fields import ZerlautFirstOrderState as ZerlautFirstOrderState
 from .._mean_fields import coombes_byrne as coombes_byrne
@@ -23,6 +27,8 @@ from .._mean_fields import gast_schmidt_knosche_sd as gast_schmidt_knosche_sd
 from .._mean_fields import gast_schmidt_knosche_sf as gast_schmidt_knosche_sf
 from .._mean_fields import k_ion_ex as k_ion_ex
 from .._mean_fields import montbrio_pazo_roxin as montbrio_pazo_roxin
+from .._mean_fields import reduced_set_fitzhugh_nagumo as reduced_set_fitzhugh_nagumo
+from .._mean_fields import reduced_set_hindmarsh_rose as reduced_set_hindmarsh_rose
 from .._mean_fields import zerlaut_first_order as zerlaut_first_order
 from .._neural_masses import JansenRitParams as JansenRitParams
 from .._neural_masses import JansenRitState as JansenRitState

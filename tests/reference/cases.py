@@ -388,14 +388,33 @@ def _later_tvb_cases():
     potentials, slopes = (0, 8), (-0.3, 0.3)
     yield from tvb(
         "ZetterbergJansen", "zetterberg_jansen", (potentials, slopes) * 5,
-        ((lambda s: s.v2 - s.v3, "v", 1.0),), few(3.0), 0.1, column,
-        note="its states v6 and v7 are v2 - v3 and v4 - v5",
+        ((lambda s: s.v2 - s.v3, "v", 1.0),), few(3.0), 0.1, column, {**column, "ki_5": 0.11},
+        note="its states v6 and v7 are v2 - v3 and v4 - v5; it has ke for ki_5",
         extra=lambda x: np.stack([x[2] - x[4], x[6] - x[8]]),
     )  # fmt: skip
     yield from tvb(
         "Hopfield", "hopfield", ((-1, 2), (0, 1)), (("x", "x", 1.0), ("theta", "theta", 1.0)),
         few(0.9, 0.2), 0.02, {"taux": 1.1, "tauT": 4.5, "dynamic": 1},
         {"tau_x": 1.1, "tau_theta": 4.5}, note="with `dynamic` = 1",
+    )  # fmt: skip
+
+
+def _mode_cases():
+    few = lambda k, b=0.05: [("Linear", k, {"b": b * k}), ("Difference", k, {})]
+    sent = ((lambda s: s.xi0 + s.xi1 + s.xi2, "xi", 1.0),)
+    fitzhugh = {"tau": 2.8, "a": 0.5, "b": 0.85, "K11": 0.6, "K12": 0.25, "K21": 0.3}
+    fitzhugh |= {"sigma": 0.4, "mu": 0.1}
+    yield from tvb(
+        "ReducedSetFitzHughNagumo", "reduced_set_fitzhugh_nagumo", ((-2, 2),) * 12, sent,
+        few(0.2, 0.0)[1:], 0.01, fitzhugh, note="its coupling of each mode, summed over the modes",
+    )  # fmt: skip
+    hindmarsh = {"r": 0.05, "a": 1.1, "b": 2.9, "c": 0.9, "d": 4.8, "s": 3.9, "xo": -1.5}
+    hindmarsh |= {"K11": 0.6, "K12": 0.2, "K21": 0.3, "sigma": 0.35, "mu": 3.0}
+    starts = ((-1, 1), (-5, 1), (2, 4), (-1, 1), (-5, 1), (2, 4))
+    yield from tvb(
+        "ReducedSetHindmarshRose", "reduced_set_hindmarsh_rose",
+        tuple(x for x in starts for _ in range(3)), sent, few(0.5)[1:], 0.01, hindmarsh,
+        note="its coupling of each mode, summed over the modes",
     )  # fmt: skip
 
 
@@ -410,6 +429,7 @@ CASES = {
         *_neurolib_cases(),
         *_sparsely(_further_tvb_cases()),
         *_sparsely(_later_tvb_cases()),
+        *_sparsely(_mode_cases()),
     ]
 }
 RUNS = [(case.name, scheme) for case in CASES.values() for scheme in case.schemes]
