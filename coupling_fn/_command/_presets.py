@@ -248,8 +248,8 @@ PRESETS = {
         cf.nodes.zerlaut_first_order,
         cf.nodes.ZerlautFirstOrderParams(),
         {"ou": 3e-5},
-        (0.05, 0.24),
-        0.2,
+        (0.02, 0.2),
+        0.15,
         {"E": 0.001, "I": 0.002, "W_e": 5.0, "W_i": 0.0, "ou": 0.0},
         signal="E",
     ),
@@ -268,8 +268,8 @@ PRESETS = {
         cf.nodes.reduced_set_hindmarsh_rose,
         cf.nodes.ReducedSetHindmarshRoseParams(),
         0.1,
-        (0.003, 0.3),
-        0.05,
+        (0.01, 1.5),
+        0.4,
         {
             s: 3.0 if s[:-1] in ("tau", "gamma") else 0.0
             for s in cf.nodes.reduced_set_hindmarsh_rose.states
