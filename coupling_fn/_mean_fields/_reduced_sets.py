@@ -82,9 +82,9 @@ class ReducedSetFitzHughNagumoParams(eqx.Module):
         tau: ratio of the rates of potential and recovery. [1]
         a: shift of the recovery. [1]
         b: decay of the recovery. [1]
-        K11: coupling among the excitatory neurons. [1]
-        K12: coupling from the inhibitory to the excitatory neurons. [1]
-        K21: coupling from the excitatory to the inhibitory neurons. [1]
+        K11: coupling among the excitatory neurons. [1/ms]
+        K12: coupling from the inhibitory to the excitatory neurons. [1/ms]
+        K21: coupling from the excitatory to the inhibitory neurons. [1/ms]
         sigma: standard deviation of the excitability. [1]
         mu: mean of the excitability. [1]
         inner: border of the middle mode, in units of sigma from mu. [1]
@@ -100,9 +100,9 @@ class ReducedSetFitzHughNagumoParams(eqx.Module):
     tau: Scalar | PerTarget = parameter("tau", 3.0, "1")
     a: Scalar | PerTarget = parameter("a", 0.45, "1")
     b: Scalar | PerTarget = parameter("b", 0.9, "1")
-    K11: Scalar | PerTarget = parameter("K11", 0.5, "1")
-    K12: Scalar | PerTarget = parameter("K12", 0.15, "1")
-    K21: Scalar | PerTarget = parameter("K21", 0.15, "1")
+    K11: Scalar | PerTarget = parameter("K11", 0.5, "1/ms")
+    K12: Scalar | PerTarget = parameter("K12", 0.15, "1/ms")
+    K21: Scalar | PerTarget = parameter("K21", 0.15, "1/ms")
     sigma: Scalar | PerTarget = parameter("sigma", 0.35, "1")
     mu: Scalar | PerTarget = parameter("mu", 0.0, "1")
     inner: Scalar | PerTarget = parameter("inner", 0.43042211724347734, "1")
@@ -245,9 +245,9 @@ class ReducedSetHindmarshRoseParams(eqx.Module):
         d: coefficient of the square of the potential in the recovery. [1]
         s: weight of the potential in the slow current. [1]
         xo: potential at which the slow current rests. [1]
-        K11: coupling among the excitatory neurons. [1]
-        K12: coupling from the inhibitory to the excitatory neurons. [1]
-        K21: coupling from the excitatory to the inhibitory neurons. [1]
+        K11: coupling among the excitatory neurons. [1/ms]
+        K12: coupling from the inhibitory to the excitatory neurons. [1/ms]
+        K21: coupling from the excitatory to the inhibitory neurons. [1/ms]
         sigma: standard deviation of the excitability. [1]
         mu: mean of the excitability. [1]
         inner: border of the middle mode, in units of sigma from mu. [1]
@@ -267,9 +267,9 @@ class ReducedSetHindmarshRoseParams(eqx.Module):
     d: Scalar | PerTarget = parameter("d", 5.0, "1")
     s: Scalar | PerTarget = parameter("s", 4.0, "1")
     xo: Scalar | PerTarget = parameter("xo", -1.6, "1")
-    K11: Scalar | PerTarget = parameter("K11", 0.5, "1")
-    K12: Scalar | PerTarget = parameter("K12", 0.1, "1")
-    K21: Scalar | PerTarget = parameter("K21", 0.15, "1")
+    K11: Scalar | PerTarget = parameter("K11", 0.5, "1/ms")
+    K12: Scalar | PerTarget = parameter("K12", 0.1, "1/ms")
+    K21: Scalar | PerTarget = parameter("K21", 0.15, "1/ms")
     sigma: Scalar | PerTarget = parameter("sigma", 0.3, "1")
     mu: Scalar | PerTarget = parameter("mu", 3.3, "1")
     inner: Scalar | PerTarget = parameter("inner", 0.43042211724347734, "1")
