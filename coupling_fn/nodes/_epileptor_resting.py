@@ -135,6 +135,6 @@ def epileptor_resting_state(
     current = p.gamma_rs * (p.current_rs + inputs.x_rs)
     return EpileptorRestingStateState(
         *seizing,
-        p.d_rs * p.tau_rs * (cubic + current),
-        p.d_rs * (p.a_rs + p.b_rs * x - p.beta_rs * y) / p.tau_rs,
+        x_rs=p.d_rs * p.tau_rs * (cubic + current),
+        y_rs=p.d_rs * (p.a_rs + p.b_rs * x - p.beta_rs * y) / p.tau_rs,
     )
