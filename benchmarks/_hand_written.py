@@ -8,7 +8,8 @@ plain numbers: that judges the library, and this is what it should be as fast as
 from math import pi
 
 import jax.numpy as jnp
-from jax.numpy import exp, sin, tanh, where
+from jax.numpy import cos, exp, log, sin, tanh, where
+from jax.scipy.special import erfc
 
 
 def logistic(x):
@@ -317,3 +318,241 @@ def lorenz(s, c, p):
     x, y, z = s
     rates = p["sigma"] * (y - x), x * (p["rho"] - z) - y, x * y - p["beta"] * z
     return [rate / p["tau"] + drive for rate, drive in zip(rates, c, strict=True)]
+
+
+# --- further models of The Virtual Brain ---------------------------------------------------------
+
+
+def gast_schmidt_knosche_sd(s, c, p):
+    r, V, A, B = s
+    tau = p["tau"]
+    current = p["eta"] + p["J"] * tau * r * (1 - A) + p["current"] + c[0]
+    return [
+        p["Delta"] / (pi * tau**2) + 2 * V * r / tau,
+        (V**2 - (pi * tau * r) ** 2 + current) / tau,
+        B / p["tau_A"],
+        (p["alpha"] * r - 2 * B - A) / p["tau_A"],
+    ]
+
+
+def gast_schmidt_knosche_sf(s, c, p):
+    r, V, A, B = s
+    tau = p["tau"]
+    current = p["eta"] + p["J"] * tau * r - A + p["current"] + c[0]
+    return [
+        p["Delta"] / (pi * tau**2) + 2 * V * r / tau,
+        (V**2 - (pi * tau * r) ** 2 + current) / tau,
+        B / p["tau_A"],
+        (p["alpha"] * r - 2 * B - A) / p["tau_A"],
+    ]
+
+
+def dumont_gutkin(s, c, p):
+    r_e, V_e, s_ee, s_ei, r_i, V_i, s_ie, s_ii = s
+    tau_e, tau_i, tau_s = p["tau_e"], p["tau_i"], p["tau_s"]
+    I_e = p["eta_e"] + p["I_e"] + tau_e * (s_ee - s_ei) + c[0]
+    I_i = p["eta_i"] + p["I_i"] + tau_i * (s_ie - s_ii) + c[2]
+    return [
+        p["Delta_e"] / (pi * tau_e**2) + 2 * r_e * V_e / tau_e,
+        (V_e**2 - (pi * tau_e * r_e) ** 2 + I_e) / tau_e,
+        (p["J_ee"] * r_e + c[1] - s_ee) / tau_s,
+        (p["J_ei"] * r_i - s_ei) / tau_s,
+        p["Delta_i"] / (pi * tau_i**2) + 2 * r_i * V_i / tau_i,
+        (V_i**2 - (pi * tau_i * r_i) ** 2 + I_i) / tau_i,
+        (p["J_ie"] * r_e + p["Gamma"] * c[3] - s_ie) / tau_s,
+        (p["J_ii"] * r_i - s_ii) / tau_s,
+    ]
+
+
+def coombes_byrne_2d(s, c, p):
+    r, V = s
+    g = p["kappa"] * pi * r + c[1]
+    return [
+        p["Delta"] / pi + 2 * r * V - g * r,
+        V**2 - (pi * r) ** 2 + p["eta"] + c[0] + g * (p["v_syn"] - V),
+    ]
+
+
+def adex_neuron(p, x, n_e, n_i, W):
+    g_e, g_i = p["Q_e"] * p["tau_e"] * n_e, p["Q_i"] * p["tau_i"] * n_i
+    g = g_e + g_i + p["g_L"]
+    mu = (g_e * p["E_e"] + g_i * p["E_i"] + p["g_L"] * p[f"E_L_{x}"] - W) / g
+    tau_m = p["C_m"] / g
+    u_e = n_e * (p["Q_e"] * p["tau_e"] * (p["E_e"] - mu) / g) ** 2
+    u_i = n_i * (p["Q_i"] * p["tau_i"] * (p["E_i"] - mu) / g) ** 2
+    below = u_e / (tau_m + p["tau_e"]) + u_i / (tau_m + p["tau_i"])
+    sigma, tau = jnp.sqrt(below / 2), (u_e + u_i) / below
+    a, b, t = (mu + 60) / 10, (sigma - 4) / 6, tau * p["g_L"] / p["C_m"] - 0.5
+    P = f"P_{x}_"
+    threshold = p[P + "0"] + p[P + "mu"] * a + p[P + "sigma"] * b + p[P + "tau"] * t
+    threshold += p[P + "mu_mu"] * a**2 + p[P + "sigma_sigma"] * b**2 + p[P + "tau_tau"] * t**2
+    threshold += p[P + "mu_sigma"] * a * b + p[P + "mu_tau"] * a * t + p[P + "sigma_tau"] * b * t
+    return erfc((threshold - mu) / (2**0.5 * sigma)) / (2 * tau), mu
+
+
+def zerlaut_first_order(s, c, p):
+    E, I, W_e, W_i, ou = s  # noqa: E741
+    ou_drive = p["weight_ou"] * ou
+    out_e = jnp.maximum(c[0] + ou_drive, 0) + p["nu_ee"]
+    out_i = jnp.maximum(c[1] + ou_drive, 0) + p["nu_ie"]
+    n_e, n_i = p["K_e"] * (E + 1e-6), p["K_i"] * (I + 1e-6)
+    inhibitory = p["K_ext_i"] * p["nu_ei"], p["K_ext_i"] * p["nu_ii"]
+    F_e, mu_e = adex_neuron(p, "e", n_e + p["K_ext_e"] * out_e, n_i + inhibitory[0], W_e)
+    F_i, mu_i = adex_neuron(p, "i", n_e + p["K_ext_e"] * out_i, n_i + inhibitory[1], W_i)
+    return [
+        (F_e - E) / p["T"],
+        (F_i - I) / p["T"],
+        (p["a_e"] * (mu_e - p["E_L_e"]) - W_e) / p["tau_w_e"] + p["b_e"] * E,
+        (p["a_i"] * (mu_i - p["E_L_i"]) - W_i) / p["tau_w_i"] + p["b_i"] * I,
+        -ou / p["tau_ou"],
+    ]
+
+
+def on_arc(start, towards, R, angle):
+    start = jnp.stack(start)
+    towards = jnp.stack(towards)
+    e = start / jnp.linalg.norm(start, axis=0)
+    f = towards - e * (e * towards).sum(axis=0)
+    f = f / jnp.linalg.norm(f, axis=0)
+    return [R * (a * cos(angle) + b * sin(angle)) for a, b in zip(e, f, strict=True)]
+
+
+def bursting(s, c, p, start, stop):
+    x, y, z = s
+    mu1, mu2, nu = on_arc(start, stop, p["R"], z)
+    m, out = p["branch"] * mu1, mu1**2 / 4 - mu2**3 / 27
+    three = 2 * jnp.sqrt(jnp.maximum(mu2 / 3, 0))
+    three *= cos(jnp.atan2(jnp.sqrt(jnp.maximum(-out, 0)), m / 2) / 3)
+    root = jnp.cbrt(jnp.abs(m) / 2 + jnp.sqrt(jnp.maximum(out, 0)))
+    one = root + mu2 / (3 * root)
+    rest = p["branch"] * where(out < 0, three, where(m > 0, one, one / 2))
+    distance = jnp.sqrt((x - rest) ** 2 + y**2)
+    return [
+        -y + c[0],
+        x**3 - mu2 * x - mu1 - y * (nu + p["b"] * x + x**2),
+        -p["c"] * (distance - p["dstar"] + p["restore"] * (z - 0.5) ** 7 + c[1]),
+    ]
+
+
+def sphere_point(p, where):
+    return [p[f"mu1_{where}"], p[f"mu2_{where}"], p[f"nu_{where}"]]
+
+
+def epileptor_codim3(s, c, p):
+    return bursting(s, c, p, sphere_point(p, "start"), sphere_point(p, "stop"))
+
+
+def epileptor_codim3_slow_mod(s, c, p):
+    x, y, z, uA, uB = s
+    start = on_arc(sphere_point(p, "Ain"), sphere_point(p, "Aend"), p["R"], uA)
+    stop = on_arc(sphere_point(p, "Bin"), sphere_point(p, "Bend"), p["R"], uB)
+    return [*bursting((x, y, z), c, p, start, stop), p["cA"], p["cB"]]
+
+
+def epileptor_resting_state(s, c, p):
+    x, y = s[6:]
+    cubic = p["alpha_rs"] * y - p["f_rs"] * x**3 + p["e_rs"] * x**2
+    return [
+        *epileptor(s[:6], c, p),
+        p["d_rs"] * p["tau_rs"] * (cubic + p["gamma_rs"] * (p["current_rs"] + c[3])),
+        p["d_rs"] / p["tau_rs"] * (p["a_rs"] + p["b_rs"] * x - p["beta_rs"] * y),
+    ]
+
+
+def hopfield(s, c, p):
+    return [(c[0] - s[0]) / p["tau_x"], (c[1] - s[1]) / p["tau_theta"]]
+
+
+def k_ion_ex(s, c, p):
+    x, V, n, change, buffered = s
+    beta = p["volume_i"] / p["volume_o"]
+    K_i, K_o = p["K_i0"] + change, p["K_o0"] - beta * change + buffered
+    Na_i, Na_o = p["Na_i0"] - change, p["Na_o0"] + beta * change
+    h = 1.1 - logistic(8 * (n - 0.4))
+    I_K = (p["g_K_leak"] + p["g_K"] * n) * (V - 26.64 * log(K_o / K_i))
+    g_Na = p["g_Na_leak"] + p["g_Na"] * logistic((V + 24) / 12) * h
+    I_Na = g_Na * (V - 26.64 * log(Na_o / Na_i))
+    I_Cl = p["g_Cl"] * (V + 26.64 * log(p["Cl_o0"] / p["Cl_i0"]))
+    pump = p["rho"] * logistic((Na_i - 21) / 2) * logistic(K_o - 5.5)
+    below = p["V_star"] >= V
+    R = where(below, p["R_minus"], p["R_plus"])
+    vertex = where(below, p["c_minus"], p["c_plus"])
+    weight = p["R_minus"] / pi
+    return [
+        p["Delta"] + 2 * R * (V - vertex) * x - p["J"] * weight * x**2,
+        -(I_K + I_Na + I_Cl + pump) / p["C_m"] - R * x**2 + p["eta"] + weight * c[0] * (p["E"] - V),
+        (logistic((V + 19) / 18) - n) / p["tau_n"],
+        -p["gamma"] / p["volume_i"] * (I_K - 2 * pump),
+        p["epsilon"] * (p["K_bath"] - K_o),
+    ]
+
+
+def zetterberg_jansen(s, c, p):
+    def fired(v):
+        return 2 * p["e0"] / (1 + exp(p["rho_1"] * (p["rho_2"] - v)))
+
+    v1, y1, v2, y2, v3, y3, v4, y4, v5, y5 = s
+    He, Hi, ke, ki = p["He"], p["Hi"], p["ke"], p["ki"]
+    pyramidal, inhibitory, outside = fired(v2 - v3), fired(v4 - v5), fired(c[0])
+    to_1 = p["gamma_1"] * pyramidal + p["gamma_1T"] * (p["U"] + outside)
+    to_2 = p["gamma_2"] * fired(v1) + p["gamma_2T"] * (p["P"] + outside)
+    to_4 = p["gamma_3"] * pyramidal + p["gamma_3T"] * (p["Q"] + outside)
+    return [
+        y1,
+        He * ke * to_1 - 2 * ke * y1 - ke**2 * v1,
+        y2,
+        He * ke * to_2 - 2 * ke * y2 - ke**2 * v2,
+        y3,
+        Hi * ki * p["gamma_4"] * inhibitory - 2 * ki * y3 - ki**2 * v3,
+        y4,
+        He * ke * to_4 - 2 * ke * y4 - ke**2 * v4,
+        y5,
+        Hi * ki * p["gamma_5"] * inhibitory - 2 * ki * y5 - p["ki_5"] ** 2 * v5,
+    ]
+
+
+def neuron_modes(p):
+    inner, outer = p["sigma"] * p["inner"], p["sigma"] * p["outer"]
+    root = jnp.sqrt(outer - inner), jnp.sqrt(2 * inner), jnp.sqrt(outer - inner)
+    centre = p["mu"] - (inner + outer) / 2, p["mu"], p["mu"] + (inner + outer) / 2
+    return root, centre, (p["share_outer"], p["share_inner"], p["share_outer"])
+
+
+def mode_fields(p, xi, alpha):
+    root, _, share = neuron_modes(p)
+    field = sum(a / r * x for a, r, x in zip(share, root, xi, strict=True))
+    turned = sum(r * x for r, x in zip(root, alpha, strict=True))
+    to_xi = [
+        p["K11"] * (r * field - x) - p["K12"] * (a / r * turned - x)
+        for r, a, x in zip(root, share, xi, strict=True)
+    ]
+    return to_xi, [p["K21"] * (r * field - x) for r, x in zip(root, alpha, strict=True)]
+
+
+def reduced_set_fitzhugh_nagumo(s, c, p):
+    root, z, _ = neuron_modes(p)
+    populations = (s[:3], s[3:6]), (s[6:9], s[9:])
+    out = []
+    for (fast, slow), received in zip(populations, mode_fields(p, s[:3], s[6:9]), strict=True):
+        for i in range(3):
+            x, drive = fast[i], root[i] * z[i] + c[0]
+            out.append(p["tau"] * (x - x**3 / (3 * root[i] ** 2) - slow[i] + drive) + received[i])
+        for i in range(3):
+            out.append((fast[i] - p["b"] * slow[i] + p["a"] * root[i]) / p["tau"])
+    return out
+
+
+def reduced_set_hindmarsh_rose(s, c, p):
+    root, z, _ = neuron_modes(p)
+    populations = (s[:3], s[3:6], s[6:9]), (s[9:12], s[12:15], s[15:])
+    out = []
+    for (fast, y, slow), received in zip(populations, mode_fields(p, s[:3], s[9:12]), strict=True):
+        for i in range(3):
+            x = fast[i]
+            own = y[i] - p["a"] * x**3 / root[i] ** 2 + p["b"] * x**2 / root[i] - slow[i]
+            out.append(own + root[i] * z[i] + c[0] + received[i])
+        for i in range(3):
+            out.append(p["c"] * root[i] - p["d"] * fast[i] ** 2 / root[i] - y[i])
+        for i in range(3):
+            out.append(p["r"] * (p["s"] * (fast[i] - p["xo"] * root[i]) - slow[i]))
+    return out

@@ -6,7 +6,9 @@ numbers, that form is here. `benchmarks/_hand_written.py` has the equations once
 yardstick of speed: what must be right here must be quick there, and neither is read by the library.
 """
 
-from math import exp, pi, sin, tanh
+from math import cos, erfc, exp, log, pi, sin, sqrt, tanh
+
+import numpy as np
 
 
 def logistic(x):
@@ -332,6 +334,241 @@ def canonical_microcircuit(s, c, p):
     return [*s[4:], *bends]
 
 
+# --- further models of The Virtual Brain ---------------------------------------------------------
+
+
+def adapting(s, c, p, depression, adaptation):
+    r, V, A, B = s
+    tau, current = p["tau"], p["eta"] + p["current"] + c[0] - adaptation
+    return [
+        (p["Delta"] / (pi * tau) + 2 * r * V) / tau,
+        (V**2 + current + p["J"] * tau * r * (1 - depression) - (pi * tau * r) ** 2) / tau,
+        B / p["tau_A"],
+        (p["alpha"] * r - 2 * B - A) / p["tau_A"],
+    ]
+
+
+def gast_schmidt_knosche_sd(s, c, p):
+    return adapting(s, c, p, s[2], 0)
+
+
+def gast_schmidt_knosche_sf(s, c, p):
+    return adapting(s, c, p, 0, s[2])
+
+
+def dumont_gutkin(s, c, p):
+    rates, V = {"e": s[0], "i": s[4]}, {"e": s[1], "i": s[5]}
+    synapse = {"ee": s[2], "ei": s[3], "ie": s[6], "ii": s[7]}
+    drive = {"ee": c[1], "ie": p["Gamma"] * c[3]}
+    out = []
+    for x, extra in (("e", c[0]), ("i", c[2])):
+        r, tau = rates[x], p[f"tau_{x}"]
+        current = p[f"eta_{x}"] + p[f"I_{x}"] + extra + tau * (synapse[x + "e"] - synapse[x + "i"])
+        out.append((p[f"Delta_{x}"] / (pi * tau) + 2 * r * V[x]) / tau)
+        out.append((V[x] ** 2 - (pi * tau * r) ** 2 + current) / tau)
+        for y in "ei":
+            fired = p[f"J_{x}{y}"] * rates[y] + drive.get(x + y, 0)
+            out.append((fired - synapse[x + y]) / p["tau_s"])
+    return out
+
+
+def coombes_byrne_2d(s, c, p):
+    g = p["kappa"] * pi * s[0] + c[1]
+    return coombes_byrne([*s, g, 0], [c[0], 0], {**p, "alpha": 1})[:2]
+
+
+def adex_neuron(p, kind, spikes_e, spikes_i, W):
+    """Return the rate [kHz] and the mean potential [mV] of a neuron by Zerlaut's transfer function."""
+    synapses = {
+        x: (n, p[f"Q_{x}"], p[f"tau_{x}"], p[f"E_{x}"])
+        for x, n in (("e", spikes_e), ("i", spikes_i))
+    }
+    total = sum(n * Q * tau for n, Q, tau, _ in synapses.values()) + p["g_L"]
+    reversed_ = sum(n * Q * tau * E for n, Q, tau, E in synapses.values())
+    mu = (reversed_ + p["g_L"] * p[f"E_L_{kind}"] - W) / total
+    variance = above = below = 0
+    for n, Q, tau, E in synapses.values():
+        area, both = (Q / total * (E - mu) * tau) ** 2, p["C_m"] / total + tau
+        variance += n * area / (2 * both)
+        above += n * area
+        below += n * area / both
+    sigma, tau = sqrt(variance), above / below
+    x = [1, (mu + 60) / 10, (sigma - 4) / 6, tau * p["g_L"] / p["C_m"] - 0.5]
+    names = ["", "mu", "sigma", "tau"]
+    threshold = p[f"P_{kind}_0"]
+    for i in range(4):
+        for j in range(max(i, 1), 4):
+            term = "_".join(name for name in (names[i], names[j]) if name)
+            threshold += p[f"P_{kind}_{term}"] * x[i] * x[j]
+    return erfc((threshold - mu) / (sqrt(2) * sigma)) / (2 * tau), mu
+
+
+def adex_populations(s, c, p):
+    E, I, W_e, W_i, ou = s  # noqa: E741
+    out = {}
+    for x, drive, W in (("e", c[0], W_e), ("i", c[1], W_i)):
+        outside = max(drive + p["weight_ou"] * ou, 0) + p[f"nu_{x}e"]
+        spikes_e = p["K_e"] * (E + 1e-6) + p["K_ext_e"] * outside
+        spikes_i = p["K_i"] * (I + 1e-6) + p["K_ext_i"] * p[f"nu_{x}i"]
+        out[x] = adex_neuron(p, x, spikes_e, spikes_i, W)
+    return out
+
+
+def zerlaut_first_order(s, c, p):
+    rates = []
+    fired = adex_populations(s, c, p)
+    for x, nu in zip("ei", s, strict=False):
+        rates.append((fired[x][0] - nu) / p["T"])
+    for x, nu, W in zip("ei", s, s[2:], strict=False):
+        towards = p[f"a_{x}"] * (fired[x][1] - p[f"E_L_{x}"]) - W
+        rates.append(towards / p[f"tau_w_{x}"] + p[f"b_{x}"] * nu)
+    return [*rates, -s[4] / p["tau_ou"]]
+
+
+def upper_rest(mu1, mu2):
+    """Return the largest root of x^3 - mu2 x - mu1, or the real part of those that it joined."""
+    roots = np.roots([1, 0, -mu2, -mu1])
+    real = sorted(root.real for root in roots if abs(root.imag) < 1e-9)
+    return max(real) if len(real) == 3 or mu1 > 0 else max(roots.real)
+
+
+def on_arc(start, towards, radius, angle):
+    start, towards = np.array(start), np.array(towards)
+    first = start / np.linalg.norm(start)
+    across = np.cross(np.cross(start, towards), start)
+    return radius * (first * cos(angle) + across / np.linalg.norm(across) * sin(angle))
+
+
+def bursting(s, c, p, start, stop):
+    x, y, z = s
+    mu1, mu2, nu = on_arc(start, stop, p["R"], z)
+    rest = p["branch"] * upper_rest(p["branch"] * mu1, mu2)
+    low = p["restore"] * (z - 0.5) ** 7
+    return [
+        -y + c[0],
+        x**3 - mu2 * x - mu1 - y * (nu + p["b"] * x + x**2),
+        -p["c"] * (sqrt((x - rest) ** 2 + y**2) - p["dstar"] + low + c[1]),
+    ]
+
+
+def sphere_point(p, where):
+    return [p[f"{name}_{where}"] for name in ("mu1", "mu2", "nu")]
+
+
+def epileptor_codim3(s, c, p):
+    return bursting(s, c, p, sphere_point(p, "start"), sphere_point(p, "stop"))
+
+
+def epileptor_codim3_slow_mod(s, c, p):
+    start = on_arc(sphere_point(p, "Ain"), sphere_point(p, "Aend"), p["R"], s[3])
+    stop = on_arc(sphere_point(p, "Bin"), sphere_point(p, "Bend"), p["R"], s[4])
+    return [*bursting(s[:3], c, p, start, stop), p["cA"], p["cB"]]
+
+
+def epileptor_resting_state(s, c, p):
+    rs = {"tau": p["tau_rs"], "current": p["current_rs"], "c": 0, "g": 0}
+    rs |= {name: p[f"{name}_rs"] for name in ("a", "b", "d", "e", "f", "alpha", "beta", "gamma")}
+    return epileptor(s[:6], c[:3], p) + generic_2d_oscillator(s[6:], c[3:], rs)
+
+
+def hopfield(s, c, p):
+    return [(c[0] - s[0]) / p["tau_x"], (c[1] - s[1]) / p["tau_theta"]]
+
+
+def ion_currents(s, p):
+    """Return the currents of potassium, sodium, chloride and the pump, and the potassium outside."""
+    _, V, n, change, buffered = s
+    beta = p["volume_i"] / p["volume_o"]
+    K_o = p["K_o0"] - beta * change + buffered
+    nernst = lambda o, i: 26.64 * log(o / i)
+    E_K = nernst(K_o, p["K_i0"] + change)
+    E_Na = nernst(p["Na_o0"] + beta * change, p["Na_i0"] - change)
+    E_Cl = -nernst(p["Cl_o0"], p["Cl_i0"])
+    opened = logistic((V + 24) / 12) * (1.1 - logistic(8 * (n - 0.4)))
+    return (
+        (p["g_K_leak"] + p["g_K"] * n) * (V - E_K),
+        (p["g_Na_leak"] + p["g_Na"] * opened) * (V - E_Na),
+        p["g_Cl"] * (V - E_Cl),
+        p["rho"] * logistic((p["Na_i0"] - change - 21) / 2) * logistic(K_o - 5.5),
+        K_o,
+    )
+
+
+def k_ion_ex(s, c, p):
+    x, V, n, _, _ = s
+    K, Na, Cl, pump, K_o = ion_currents(s, p)
+    side = "minus" if p["V_star"] >= V else "plus"
+    R, vertex = p[f"R_{side}"], p[f"c_{side}"]
+    synapses = p["R_minus"] * c[0] / pi * (p["E"] - V)
+    return [
+        p["Delta"] + 2 * R * (V - vertex) * x - p["J"] * p["R_minus"] * x / pi * x,
+        -(K + Na + Cl + pump) / p["C_m"] - R * x**2 + p["eta"] + synapses,
+        (logistic((V + 19) / 18) - n) / p["tau_n"],
+        -p["gamma"] / p["volume_i"] * (K - 2 * pump),
+        p["epsilon"] * (p["K_bath"] - K_o),
+    ]
+
+
+def zetterberg_fires(v, p):
+    return 2 * p["e0"] / (1 + exp(p["rho_1"] * (p["rho_2"] - v)))
+
+
+def zetterberg_jansen(s, c, p):
+    v, y = s[::2], s[1::2]
+    S = lambda potential: zetterberg_fires(potential, p)
+    pulses = [
+        p["gamma_1"] * S(v[1] - v[2]) + p["gamma_1T"] * (p["U"] + S(c[0])),
+        p["gamma_2"] * S(v[0]) + p["gamma_2T"] * (p["P"] + S(c[0])),
+        p["gamma_4"] * S(v[3] - v[4]),
+        p["gamma_3"] * S(v[1] - v[2]) + p["gamma_3T"] * (p["Q"] + S(c[0])),
+        p["gamma_5"] * S(v[3] - v[4]),
+    ]
+    rates = []
+    for kind, pulse, potential, slope in zip("eeiei", pulses, v, y, strict=True):
+        H, k = p[f"H{kind}"], p[f"k{kind}"]
+        rates += [slope, H * k * pulse - 2 * k * slope - k**2 * potential]
+    rates[9] += (p["ki"] ** 2 - p["ki_5"] ** 2) * v[4]
+    return rates
+
+
+def neuron_modes(p):
+    """Return the width, the mean excitability and the share of the three modes, as arrays."""
+    edges = p["sigma"] * np.array([-p["outer"], -p["inner"], p["inner"], p["outer"]])
+    shares = np.array([p["share_outer"], p["share_inner"], p["share_outer"]])
+    return np.diff(edges), p["mu"] + (edges[1:] + edges[:-1]) / 2, shares
+
+
+def mode_coupling(p, xi, alpha):
+    """Return what the excitatory and the inhibitory modes receive of one another."""
+    w, _, share = neuron_modes(p)
+    A = np.array([[share[k] * sqrt(w[i] / w[k]) for k in range(3)] for i in range(3)])
+    excitatory = p["K11"] * (A @ xi - xi) - p["K12"] * (A.T @ alpha - xi)
+    return excitatory, p["K21"] * (A @ xi - alpha)
+
+
+def reduced_set_fitzhugh_nagumo(s, c, p):
+    xi, eta, alpha, beta = np.reshape(s, (4, 3))
+    w, z, _ = neuron_modes(p)
+    rates = []
+    for x, y, received in zip((xi, alpha), (eta, beta), mode_coupling(p, xi, alpha), strict=True):
+        fast = x - x**3 / (3 * w) - y + np.sqrt(w) * z + c[0]
+        rates += [p["tau"] * fast + received, (x - p["b"] * y + p["a"] * np.sqrt(w)) / p["tau"]]
+    return np.concatenate(rates).tolist()
+
+
+def reduced_set_hindmarsh_rose(s, c, p):
+    xi, eta, tau, alpha, beta, gamma = np.reshape(s, (6, 3))
+    w, z, _ = neuron_modes(p)
+    root, rates = np.sqrt(w), []
+    received = mode_coupling(p, xi, alpha)
+    for x, y, slow, more in zip((xi, alpha), (eta, beta), (tau, gamma), received, strict=True):
+        own = y - p["a"] * x**3 / w + p["b"] * x**2 / root - slow
+        rates.append(own + root * z + c[0] + more)
+        rates.append(p["c"] * root - p["d"] * x**2 / root - y)
+        rates.append(p["r"] * p["s"] * (x - p["xo"] * root) - p["r"] * slow)
+    return np.concatenate(rates).tolist()
+
+
 # Auxiliary quantities of one region, by node: functions of its states, inputs and parameters.
 
 
@@ -428,6 +665,32 @@ AUXILIARY = {
         ),
     },
     "epileptor": {"lfp": lambda s, c, p: s[3] - s[0]},
+    "coombes_byrne_2d": {"synchrony": lambda s, c, p: order_parameter(complex(pi * s[0], s[1]))},
+    "gast_schmidt_knosche_sd": {
+        "synchrony": lambda s, c, p: order_parameter(complex(pi * p["tau"] * s[0], s[1]))
+    },
+    "gast_schmidt_knosche_sf": {
+        "synchrony": lambda s, c, p: order_parameter(complex(pi * p["tau"] * s[0], s[1]))
+    },
+    "dumont_gutkin": {
+        "synchrony_e": lambda s, c, p: order_parameter(complex(pi * p["tau_e"] * s[0], s[1])),
+        "synchrony_i": lambda s, c, p: order_parameter(complex(pi * p["tau_i"] * s[4], s[5])),
+    },
+    "zerlaut_first_order": {
+        "potential_e": lambda s, c, p: adex_populations(s, c, p)["e"][1],
+        "potential_i": lambda s, c, p: adex_populations(s, c, p)["i"][1],
+    },
+    "epileptor_resting_state": {"lfp": lambda s, c, p: s[3] - s[0]},
+    "k_ion_ex": {
+        "rate": lambda s, c, p: p["R_minus"] * s[0] / pi,
+        "K_o": lambda s, c, p: ion_currents(s, p)[4],
+    },
+    "zetterberg_jansen": {
+        "psp": lambda s, c, p: s[2] - s[4],
+        "rate": lambda s, c, p: zetterberg_fires(s[2] - s[4], p),
+        "rate_e": lambda s, c, p: zetterberg_fires(s[0], p),
+        "rate_i": lambda s, c, p: zetterberg_fires(s[6] - s[8], p),
+    },
     "larter_breakspear": {
         "rate_V": lambda s, c, p: p["Q_V_max"] * (1 + tanh((s[0] - p["V_T"]) / p["d_V"])) / 2,
         "rate_Z": lambda s, c, p: p["Q_Z_max"] * (1 + tanh((s[2] - p["Z_T"]) / p["d_Z"])) / 2,

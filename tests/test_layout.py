@@ -40,10 +40,18 @@ ROOMS = {
     "surface": "_cortex",
     "_node": "_angles _node",
     "_neural_masses": (
-        "_jansen_rit _wilson_cowan _wong_wang | _divisive _microcircuit _naskar _thalamus"
+        "_jansen_rit _wilson_cowan _wong_wang _zetterberg_jansen | "
+        "_divisive _microcircuit _naskar _thalamus"
     ),
-    "_mean_fields": "_aln_tables _izhikevich _quadratic | _aln",
-    "nodes": "_chaotic _epileptor _hopf _linear _phase _relaxation | _catalog",
+    "_mean_fields": (
+        "_aln_tables _ion_exchange _izhikevich _quadratic _reduced_sets _zerlaut | "
+        "_adaptation _aln _dumont_gutkin"
+    ),
+    "nodes": (
+        "_chaotic _epileptor _hopf _hopfield _linear _phase _relaxation | "
+        "_epileptor_codim3 _epileptor_resting | "
+        "_catalog"
+    ),
     "schemes": "_scheme | _exponential _runge_kutta | _shorthands",
     "noise": "_factor | _coloured _white | _draw | _increments",
     "stimuli": "_time | _stimulus | _pulses _signals",

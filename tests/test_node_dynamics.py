@@ -1,5 +1,7 @@
 """What the literature reports of each model, on its own or in a small network."""
 
+from itertools import pairwise
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -438,3 +440,165 @@ def test_permittivity_coupling_recruits_a_healthy_neighbour():
 
     assert highest(0.0) < -1
     assert highest(2.0) > 0
+
+
+# --- further models of The Virtual Brain ---------------------------------------------------------
+
+
+def test_a_fast_synapse_of_coombes_byrne_is_the_slow_one_at_its_end():
+    r, V, zero = jnp.array([0.3, 1.0]), jnp.array([-1.0, 0.5]), jnp.zeros(2)
+    fast, slow = cf.nodes.coombes_byrne_2d, cf.nodes.coombes_byrne
+    shared = {"Delta": 0.7, "v_syn": -3.0, "kappa": 1.3, "eta": 4.0}
+    got = fast(fast.State(r, V), none(fast), fast.Params(**shared))
+    state = slow.State(r, V, 1.3 * jnp.pi * r, zero)
+    wanted = slow(state, none(slow), slow.Params(**shared))
+    assert_close(np.array(got), np.array(wanted[:2]), ulps=16)
+    assert_close(np.array(wanted.q), np.zeros(2), ulps=16, scale=5.0)
+
+
+@pytest.mark.parametrize("name", ["gast_schmidt_knosche_sd", "gast_schmidt_knosche_sf"])
+def test_neurons_burst_by_adaptation_and_are_montbrio_pazo_roxins_without(name):
+    node, other = cf.nodes.catalog()[name], cf.nodes.montbrio_pazo_roxin
+    p = other.Params(Delta=2.0, J=21.2132, eta=-6.0 if name.endswith("sd") else -4.0)
+    plain = {"Delta": p.Delta, "J": p.J, "eta": p.eta}
+    state = node.State(*one(0.3, -0.5, 0, 0.1))
+    got = node(state, none(node), node.Params(**plain, alpha=0.0))
+    wanted = other(other.State(state.r, state.V), none(other), p)
+    assert_close(np.array(got[:2]), np.array(wanted), ulps=16)
+
+    def late(alpha):
+        start = node.State(*one(0.1, -1.5, 0.05, 0))
+        return run(node, start, node.Params(**plain, alpha=alpha), 0.02, 10_000).r[5000:, 0]
+
+    bursting = late(node.Params().alpha)
+    if name.endswith("sf"):
+        assert np.ptp(bursting) > 1
+        assert np.diff(upcrossings(bursting, 0.02)).mean() > 20  # ms, twice tau_A; tau is 1
+    assert np.ptp(late(0.0)) < 1e-3
+
+
+def test_dumont_gutkin_makes_a_gamma_rhythm_by_its_loop_of_excitation_and_inhibition():
+    node = cf.nodes.dumont_gutkin
+
+    def late(J_ie):
+        p = node.Params(eta_e=10.0, J_ie=J_ie, J_ei=10.0)
+        return run(
+            node, node.State(*one(0.03, -1, 0, 0.1, 0.02, -1, 0.3, 0.2)), p, 0.05, 12_000
+        ).r_e
+
+    rhythm = late(10.0)[6000:, 0]
+    assert np.ptp(rhythm) > 0.1
+    assert 20 < 1000 / np.diff(upcrossings(rhythm, 0.05)).mean() < 100  # Hz
+    assert np.ptp(late(0.0)[6000:, 0]) < 1e-3
+
+
+def test_adex_neurons_fire_less_when_they_adapt_and_inhibitory_ones_fire_more():
+    node = cf.nodes.zerlaut_first_order
+
+    def rest(b_e, nu):
+        p = node.Params(b_e=b_e, nu_ee=nu, nu_ie=nu)
+        return run(node, node.State(*one(0.002, 0.005, 0, 0, 0)), p, 1.0, 4000)
+
+    awake, adapted, alone = rest(5.0, 0.002), rest(60.0, 0.002), rest(5.0, 0.0)
+    assert 0.001 < adapted.E[-1, 0] < 0.8 * awake.E[-1, 0] < 0.05  # kHz
+    assert awake.I[-1, 0] > awake.E[-1, 0] > 10 * alone.E[-1, 0]
+
+
+def test_a_burster_of_codimension_3_goes_in_and_out_of_its_seizures():
+    node = cf.nodes.epileptor_codim3
+    x = run(node, node.State(*one(0.5, 0, 0)), node.Params(c=0.003), 0.1, 40_000)
+    z, y = x.z[10_000:, 0], np.abs(x.y[10_000:, 0])
+    assert np.ptp(z) > 0.05
+    quiet = np.convolve(y, np.ones(300) / 300, "valid") < 0.02
+    assert 2 <= np.abs(np.diff(quiet.astype(int))).sum() <= 60
+    slow = cf.nodes.epileptor_codim3_slow_mod
+    p = node.Params()
+    where = {"Ain": "start", "Aend": "stop", "Bin": "stop", "Bend": "start"}
+    ends = {
+        f"{n}_{at}": getattr(p, f"{n}_{w}") for n in ("mu1", "mu2", "nu") for at, w in where.items()
+    }
+    state = node.State(*one(0.2, 0.1, 0.05))
+    moved = slow.State(*state, *one(0, 0))
+    got = slow(moved, none(slow), slow.Params(**ends, c=0.001))
+    # The defaults lie on the sphere to four digits only, and A_in is put onto it.
+    np.testing.assert_allclose(np.array(got[:3]), np.array(node(state, none(node), p)), rtol=1e-3)
+
+
+def test_the_epileptor_with_a_resting_state_is_two_other_nodes():
+    rng = np.random.default_rng(5)
+    seizing, resting = cf.nodes.epileptor, cf.nodes.generic_2d_oscillator
+    both, s = cf.nodes.epileptor_resting_state, jnp.asarray(rng.uniform(-1, 1, (8, 4)))
+    got = both(both.State(*s), none(both), both.Params())
+    first = seizing(seizing.State(*s[:6]), none(seizing), seizing.Params())
+    p = resting.Params(tau=1.0, current=0.0, a=-2.0, b=-10.0, c=0.0, d=0.02, e=3.0, f=1.0, g=0.0)
+    second = resting(resting.State(*s[6:]), none(resting), p)
+    assert_close(np.array(got), np.array([*first, *second]), ulps=16)
+
+
+def test_neurons_rest_in_little_potassium_and_burst_in_much():
+    node = cf.nodes.k_ion_ex
+
+    def late(K_bath):
+        start = node.State(*one(0.1, -75, 0.05, -0.5, K_bath - 6))
+        p = node.Params(K_bath=K_bath, epsilon=0.01)
+        return run(node, start, p, 0.05, 20_000).V[10_000:, 0]
+
+    healthy, bursting = late(5.5), late(12.0)
+    assert healthy.max() < -70 and np.ptp(healthy) < 1  # mV
+    assert np.ptp(bursting) > 30
+
+
+def test_zetterberg_jansen_without_its_further_loops_is_jansen_rit():
+    jansen, node = cf.nodes.jansen_rit, cf.nodes.zetterberg_jansen
+    y = jnp.asarray(np.random.default_rng(6).uniform(0, 5, (6, 3)))
+    p, zero = jansen.Params(), jnp.zeros(3)
+    C1, C2, C3, C4 = (p.C * c for c in (p.c1, p.c2, p.c3, p.c4))
+    off = dict.fromkeys(["gamma_5", "gamma_1T", "gamma_3T"], 0.0)
+    silent = 2 * p.e0 / (1 + jnp.exp(p.r * p.v0))  # what comes in without coupling
+    column = node.Params(gamma_1=C1, gamma_2=C2, gamma_3=C3, gamma_4=C4, P=p.p - silent, **off)
+    state = node.State(
+        C1 * y[0], C1 * y[3], y[1], y[4], y[2], y[5], C3 * y[0], C3 * y[3], zero, zero
+    )
+    got = node(state, type("Inputs", (), {"v": 0.0}), column)
+    wanted = jansen(jansen.State(*y), none(jansen), p)
+    mine = [got.v1 / C1, got.v2, got.v3, got.y1 / C1, got.y2, got.y3]
+    assert_close(np.array(mine), np.array(wanted), ulps=64)
+
+
+@pytest.mark.parametrize("kind", ["fitzhugh_nagumo", "hindmarsh_rose"])
+def test_without_coupling_each_mode_of_a_reduced_set_is_one_neuron(kind):
+    """Its variables over the root of its width follow the neuron's equation at its excitability."""
+    node = cf.nodes.catalog()[f"reduced_set_{kind}"]
+    p = node.Params(K11=0.0, K12=0.0, K21=0.0, mu=0.4)
+    rows = len(node.states) // 6  # variables of a neuron
+    state = jnp.asarray(np.random.default_rng(7).uniform(-1, 1, (len(node.states), 2)))
+    got = np.array(node(node.State(*state), type("Inputs", (), {"xi": 0.0}), p))
+    got, x = got.reshape(2, rows, 3, 2), np.array(state).reshape(2, rows, 3, 2)
+    edges = float(p.sigma) * np.array([-p.outer, -p.inner, p.inner, p.outer])
+    for mode, (low, high) in enumerate(pairwise(edges)):
+        root, z = np.sqrt(high - low), 0.4 + (low + high) / 2
+        for neurons in (0, 1):
+            u = x[neurons, :, mode] / root
+            if kind == "fitzhugh_nagumo":
+                wanted = [3 * (u[0] - u[0] ** 3 / 3 - u[1] + z), (u[0] - 0.9 * u[1] + 0.45) / 3]
+            else:
+                slow = 0.006 * (4 * (u[0] + 1.6) - u[2])
+                wanted = [
+                    u[1] - u[0] ** 3 + 3 * u[0] ** 2 - u[2] + z,
+                    1 - 5 * u[0] ** 2 - u[1],
+                    slow,
+                ]
+            np.testing.assert_allclose(got[neurons, :, mode] / root, wanted, rtol=1e-9, atol=1e-9)
+
+
+def test_a_hopfield_network_completes_a_pattern():
+    patterns = np.array([[1, 1, 1, -1, -1, 1, -1, -1], [1, -1, 1, -1, 1, -1, 1, -1.0]])
+    weights = patterns.T @ patterns / 8
+    np.fill_diagonal(weights, 0)
+    spoiled = patterns[0] * np.array([-1, 1, 1, 1, 1, 1, 1, 1])
+    node = cf.nodes.hopfield
+    wires = {"fired": cf.Wire(lambda s: jnp.tanh(4 * (s.x - s.theta)), "x")}
+    start = node.State(jnp.asarray(spoiled), jnp.zeros(8))
+    coupling = {"fired": cf.AdditiveCoupling(weights)}
+    x = run(node, start, node.Params(), 0.1, 300, coupling, couplings=wires).x[-1]
+    assert (np.sign(x) == patterns[0]).all()

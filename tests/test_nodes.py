@@ -214,9 +214,14 @@ RULES = {
     "canonical_microcircuit": partial(
         cf.SigmoidalJansenRitCoupling, cmin=-0.5, cmax=0.5, midpoint=0.0, r=2 / 3
     ),
+    "epileptor_codim3": cf.DiffusiveCoupling,
+    "epileptor_codim3_slow_mod": cf.DiffusiveCoupling,
+    "epileptor_resting_state": cf.DiffusiveCoupling,
 }
 # Larger where the state is large beside its coupled part (rates in kHz), or the target is slow.
-STRENGTH = {"jansen_rit": 500.0, "wendling": 500.0, "epileptor": 500.0, "epileptor_2d": 500.0}
+SLOW = ["epileptor", "epileptor_2d", "epileptor_codim3", "epileptor_codim3_slow_mod"]
+SLOW += ["epileptor_resting_state", "jansen_rit", "wendling", "zetterberg_jansen"]
+STRENGTH = dict.fromkeys(SLOW, 500.0)
 
 
 def run(name, k, dtype="float64", steps=60, conn=CONN):

@@ -50,19 +50,20 @@ class MontbrioPazoRoxinParams(eqx.Module):
     current: Scalar | PerTarget = parameter("current", 0.0, "1")
 
 
-def _synchrony(firing, V):
+def synchrony(firing, V):
     """Return the Kuramoto order parameter |1 - W| / |1 + W| of the neurons, W = pi r + i V [1]."""
     return jnp.sqrt(((1 - firing) ** 2 + V * V) / ((1 + firing) ** 2 + V * V))
 
 
-def _montbrio_synchrony(state, inputs, p):
+def montbrio_synchrony(state, inputs, p):
+    """Return that parameter of a state with r [kHz] and V [1]."""
     del inputs
-    return _synchrony(PI * p.tau * state.r, state.V)
+    return synchrony(PI * p.tau * state.r, state.V)
 
 
 def _coombes_synchrony(state, inputs, p):
     del inputs, p
-    return _synchrony(PI * state.r, state.V)
+    return synchrony(PI * state.r, state.V)
 
 
 @node(
@@ -73,7 +74,7 @@ def _coombes_synchrony(state, inputs, p):
     coupled=[("r", "V")],
     ranges={"r": (0.0, 2.0), "V": (-2.0, 1.5)},
     bounds={"r": (0.0, None)},
-    auxiliary={"synchrony": _montbrio_synchrony},
+    auxiliary={"synchrony": montbrio_synchrony},
 )
 def montbrio_pazo_roxin(
     state: MontbrioPazoRoxinState, inputs, params: MontbrioPazoRoxinParams
@@ -207,4 +208,91 @@ def coombes_byrne(
         V * V - (PI * r) ** 2 + p.eta + g * (p.v_syn - V) + inputs.V,
         p.alpha * q,
         p.alpha * (p.kappa * PI * r + inputs.q - g - 2 * q),
+    )
+
+
+class CoombesByrne2dState(NamedTuple):
+    """State of `coombes_byrne_2d`, one value per region each: `(region,)`.
+
+    Attributes:
+        r: firing rate. [kHz]
+        V: mean membrane potential. [1]
+
+    Example:
+        >>> cf.nodes.CoombesByrne2dState(r=jnp.zeros(2), V=jnp.zeros(2)).r.shape
+        (2,)
+    """
+
+    r: Array
+    V: Array
+
+
+class CoombesByrne2dParams(eqx.Module):
+    """Parameters of `coombes_byrne_2d`, each a scalar or one value per region, `(region,)`.
+
+    Attributes:
+        Delta: half width of the distribution of the neurons' excitabilities, a Lorentzian. [1]
+        v_syn: reversal potential of the synapse. [1]
+        kappa: strength of the synapse within the region. [1]
+        eta: centre of the distribution of the neurons' excitabilities. [1]
+
+    Example:
+        >>> cf.nodes.CoombesByrne2dParams(kappa=2.0).kappa.item()
+        2.0
+    """
+
+    Delta: Scalar | PerTarget = parameter("Delta", 1.0, "1")
+    v_syn: Scalar | PerTarget = parameter("v_syn", -4.0, "1")
+    kappa: Scalar | PerTarget = parameter("kappa", 1.0, "1")
+    eta: Scalar | PerTarget = parameter("eta", 2.0, "1")
+
+
+@node(
+    state=CoombesByrne2dState,
+    params=CoombesByrne2dParams,
+    states={"r": "kHz", "V": "1"},
+    inputs={"V": "1", "g": "1"},
+    coupled=[("r", "g")],
+    ranges={"r": (0.0, 2.0), "V": (-2.0, 1.5)},
+    bounds={"r": (0.0, None)},
+    implied=["ms"],
+    auxiliary={"synchrony": _coombes_synchrony},
+)
+def coombes_byrne_2d(
+    state: CoombesByrne2dState, inputs, params: CoombesByrne2dParams
+) -> CoombesByrne2dState:
+    r"""Compute the rates of change of quadratic integrate-and-fire neurons with fast synapses.
+
+    $\dot r = \Delta/\pi + 2 r V - g r$, $\dot V = V^2 - (\pi r)^2 + \eta + g\,(v_{syn} - V) + I_V$
+    with the conductance $g = \kappa\pi r + I_g$: `coombes_byrne` where $\alpha\to\infty$.
+
+    One unit of the paper's time is 1 ms. By default r is coupled into g, where the synapse receives
+    spikes, as in `coombes_byrne`. The Virtual Brain couples it into V instead, as a current:
+    `Wire("r", into="V")`.
+
+    Args:
+        state: r [kHz], V [1].
+        inputs: V, a current, and g, the firing that the synapse receives. [1]
+        params: `CoombesByrne2dParams`.
+
+    Auxiliary:
+        synchrony: $|z|$, the Kuramoto order parameter of the neurons. [1]
+
+    Source:
+        S. Coombes and Á. Byrne, in: Nonlinear Dynamics in Computational Neuroscience (2019), 1-16,
+        the next-generation model of one population, whose synapse is fast here. The defaults are
+        The Virtual Brain's.
+
+    Example:
+        >>> state = cf.nodes.CoombesByrne2dState(jnp.array([0.0]), jnp.array([2.0]))
+        >>> driven = type("Inputs", (), {"V": 1.0, "g": 0.5})
+        >>> rate = cf.nodes.coombes_byrne_2d(state, driven, cf.nodes.CoombesByrne2dParams(Delta=jnp.pi))
+        >>> rate.r.tolist(), rate.V.tolist()
+        ([1.0], [4.0])
+    """
+    p, (r, V) = params, state
+    g = p.kappa * PI * r + inputs.g
+    return CoombesByrne2dState(
+        p.Delta / PI + 2 * r * V - g * r,
+        V * V - (PI * r) ** 2 + p.eta + g * (p.v_syn - V) + inputs.V,
     )

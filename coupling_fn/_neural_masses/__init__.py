@@ -32,3 +32,6 @@ from ._wong_wang import excitatory_rest as excitatory_rest
 from ._wong_wang import inhibitory_rest as inhibitory_rest
 from ._wong_wang import reduced_wong_wang as reduced_wong_wang
 from ._wong_wang import wong_wang_exc_inh as wong_wang_exc_inh
+from ._zetterberg_jansen import ZetterbergJansenParams as ZetterbergJansenParams
+from ._zetterberg_jansen import ZetterbergJansenState as ZetterbergJansenState
+from ._zetterberg_jansen import zetterberg_jansen as zetterberg_jansen

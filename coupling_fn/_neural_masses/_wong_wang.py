@@ -255,6 +255,8 @@ def wong_wang_exc_inh(
 
     Source:
         G. Deco et al., J. Neurosci. 34 (2014) 7886-7898, in kHz and ms here.
+        The Virtual Brain's DecoBalancedExcInh is this node, with its gain M_i as a factor of a_e, b_e,
+        a_i and b_i.
 
     Example:
         >>> state = cf.nodes.WongWangExcInhState(jnp.ones(1), jnp.ones(1))

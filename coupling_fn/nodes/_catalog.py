@@ -2,7 +2,17 @@
 
 from .. import _mean_fields, _neural_masses
 from .._node import Node
-from . import _chaotic, _epileptor, _hopf, _linear, _phase, _relaxation
+from . import (
+    _chaotic,
+    _epileptor,
+    _epileptor_codim3,
+    _epileptor_resting,
+    _hopf,
+    _hopfield,
+    _linear,
+    _phase,
+    _relaxation,
+)
 
 MODULES = (
     _linear,
@@ -12,6 +22,9 @@ MODULES = (
     _neural_masses,
     _mean_fields,
     _epileptor,
+    _epileptor_codim3,
+    _epileptor_resting,
+    _hopfield,
     _chaotic,
 )
 
@@ -27,8 +40,8 @@ def catalog() -> dict[str, Node]:
     Example:
         >>> cf.nodes.catalog()["jansen_rit"].states
         ('y0', 'y1', 'y2', 'y3', 'y4', 'y5')
-        >>> [name for name, node in cf.nodes.catalog().items() if "E" in node.inputs]
-        ['wilson_cowan']
+        >>> [name for name, node in cf.nodes.catalog().items() if "y4" in node.inputs]
+        ['jansen_rit']
         >>> cf.nodes.catalog()["kuramoto"].Params().omega.shape
         ()
     """

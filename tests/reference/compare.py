@@ -10,20 +10,23 @@ import numpy as np
 
 import coupling_fn as cf
 
-from .cases import CASES, EVERY, STEPS, start
+from .cases import CASES, STEPS, start
 
 
 @cache
 def recorded() -> dict[str, np.ndarray]:
     """Return what the simulators computed, by case and scheme."""
-    with np.load(Path(__file__).with_name("trajectories.npz")) as file:
-        return dict(file)
+    found = {}
+    for name in {case.file for case in CASES.values()}:
+        with np.load(Path(__file__).with_name(f"{name}.npz")) as file:
+            found |= dict(file)
+    return found
 
 
 def ours(
     name: str, scheme: str, *, k: float = 1.0, weights: np.ndarray | None = None
 ) -> np.ndarray:
-    """Compute the states `(time, state, region)` after every 50 steps, in float64.
+    """Compute the states `(time, state, region)` after every `case.every` steps, in float64.
 
     `k` multiplies every coupling strength, and `weights` replaces the recorded weights: so a test
     can see that the comparison notices.
@@ -53,7 +56,7 @@ def ours(
     params = cf.Params(node.Params(**case.ours), couplings)
     # By default each region has always been where it starts.
     state = net.init(node.State(*jnp.asarray(start(case))), params)
-    x = cf.simulate(net, state, params, STEPS, every=EVERY)[1]
+    x = cf.simulate(net, state, params, STEPS, every=case.every)[1]
     return np.stack(jax.device_get(x), axis=1)
 
 

@@ -1,5 +1,7 @@
 """Record the trajectories that test_reference.py compares with: `python tests/reference/record.py`.
 
+With names of files, `trajectories` or `further`, it records these alone.
+
 Needs the extra "reference": The Virtual Brain's simulation library and neurolib. Both are only run
 here, never read: what their models compute is told by their documentation, the papers, and the
 numbers that they return.
@@ -15,14 +17,15 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from reference.cases import CASES, EVERY, REGIONS, STEPS, Case, connectome, start
+from reference.cases import CASES, REGIONS, STEPS, Case, connectome, start
 
 
 def by_tvb(case: Case, scheme: str, weights: np.ndarray, lengths: np.ndarray, *, off=False):
-    """Run TVB: the states `(time, state, region)` after every 50 steps; `off` uncouples the regions."""
+    """Run TVB: the states `(time, state, region)` of some steps; `off` uncouples the regions."""
     from tvb.simulator.lab import connectivity, coupling, integrators, models, monitors, simulator
 
-    arrays = lambda values: {name: np.array([float(x)]) for name, x in values.items()}
+    number = lambda x: x if isinstance(x, int) else float(x)  # counts must stay integers
+    arrays = lambda values: {name: np.array([number(x)]) for name, x in values.items()}
     their_args = case.their_args
     if off:  # TVB's sigmoid after the sum sends something at weights of 0, too
         weights = np.zeros_like(weights)
@@ -36,9 +39,13 @@ def by_tvb(case: Case, scheme: str, weights: np.ndarray, lengths: np.ndarray, *,
     )
     structure.configure()
     model = getattr(models, case.model)(**arrays(case.theirs))
-    model.variables_of_interest = tuple(model.state_variables)
     horizon = int(np.rint(lengths / case.speed / case.dt).max()) + 1
-    past = np.broadcast_to(start(case)[:, :, None], (horizon, len(case.start), REGIONS, 1)).copy()
+    x0 = start(case)
+    if case.extra:
+        x0 = np.concatenate([x0, case.extra(x0)])
+    modes = model.number_of_modes  # each of which is a state of ours
+    x0 = np.moveaxis(x0.reshape(-1, modes, REGIONS), 1, 2)
+    past = np.repeat(x0[None], horizon, axis=0)
     schemes = {"euler": integrators.EulerDeterministic, "heun": integrators.HeunDeterministic}
     run = simulator.Simulator(
         model=model,
@@ -50,9 +57,9 @@ def by_tvb(case: Case, scheme: str, weights: np.ndarray, lengths: np.ndarray, *,
         simulation_length=STEPS * case.dt,
     )
     run.configure()
-    states = [run.current_state[:, :, 0].copy() for _ in run()]
+    states = [np.moveaxis(run.current_state.copy(), 2, 1).reshape(-1, REGIONS) for _ in run()]
     assert len(states) == STEPS
-    return np.array(states)[EVERY - 1 :: EVERY]
+    return np.array(states)[case.every - 1 :: case.every, : len(case.start)]
 
 
 THEIR_NAMES = {
@@ -82,15 +89,25 @@ def by_neurolib(case: Case, scheme: str, weights: np.ndarray, lengths: np.ndarra
     model.run()
     out = np.stack([model.outputs[name] for name in states])
     assert out.shape == (len(states), REGIONS, STEPS)
-    return np.moveaxis(out, 2, 0)[EVERY - 1 :: EVERY]
+    return np.moveaxis(out, 2, 0)[case.every - 1 :: case.every]
 
 
-def main():
+PACKAGES = {"tvb": "tvb-library", "neurolib": "neurolib"}
+
+
+def main(files):
     logging.disable(logging.CRITICAL)
+    for file in files or sorted({case.file for case in CASES.values()}):
+        record_file(file)
+
+
+def record_file(file):
     weights, lengths = connectome()
     record = {"weights": weights, "lengths": lengths}
-    record |= {p: np.array(version(p)) for p in ("tvb-library", "neurolib", "numpy")}
-    for case in CASES.values():
+    cases = [case for case in CASES.values() if case.file == file]
+    packages = {"numpy", *(PACKAGES[case.simulator] for case in cases)}
+    record |= {package: np.array(version(package)) for package in packages}
+    for case in cases:
         run = {"tvb": by_tvb, "neurolib": by_neurolib}[case.simulator]
         for scheme in case.schemes:
             x = run(case, scheme, weights, lengths)
@@ -103,10 +120,10 @@ def main():
             print(f"{case.name:45} {scheme:6} uncoupled {deviation:8.2%}  {spans}", flush=True)
             if not np.isfinite(x).all() or not deviation > 0.1:
                 raise SystemExit("it must stay finite, and uncoupling change it by over 10 %")
-    np.savez_compressed(Path(__file__).with_name("trajectories.npz"), **record)
+    np.savez_compressed(Path(__file__).with_name(f"{file}.npz"), **record)
 
 
 if __name__ == "__main__":
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        main()
+        main(sys.argv[1:])
