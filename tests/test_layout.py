@@ -104,7 +104,7 @@ ROOMS = {
     "plot": (
         "_canvas | _labels | _groups | _brain _cohort _evoked _heat_map _matrices _searches _signals"
     ),
-    "_command": "_presets | _options | _job",
+    "_command": "_preset | _mean_field_presets | _presets | _options | _job",
 }
 FLOORS = {room: [floor.split() for floor in floors.split("|")] for room, floors in ROOMS.items()}
 MODULES = [(room, path) for room in ROOMS for path in sorted((PACKAGE / room).glob("*.py"))]

@@ -23,7 +23,8 @@ import coupling_fn as cf
 from .._connectome import read_matrix
 from ..observe._fc_objectives import require_fc
 from ._options import SPEED, make_parser
-from ._presets import PRESETS, Preset
+from ._preset import Preset
+from ._presets import PRESETS
 
 STRENGTHS = 16  # values of k in the scan, evenly spaced in log k
 # Runs at once, each with a key of its own: for FC they are as good as one long run, and faster.
