@@ -12,6 +12,7 @@ from jax import Array
 from .._connectome import SparseConnection
 from .._core import (
     PyTree,
+    Signal,
     get,
     in_short,
     known,
@@ -26,7 +27,7 @@ from .._core import (
     wider,
 )
 from .._coupling import require_k
-from .._node import TURN
+from .._node import TURN, HybridNode, Within, parts_of, receivers, require_parts
 from ..nodes import Node, catalog
 from ..noise._increments import check_external, noises_of
 from ._fields import NetworkFields
@@ -62,11 +63,79 @@ def checked_wires(node: Node, couplings: Wire | Mapping[str, Wire] | None) -> di
                 '`couplings` must be a cf.Wire("x", into="x"), or a dict of wires by name, not '
                 f"{in_short(wire)}. The coupling itself goes into cf.Params(coupling=...)."
             )
+    if isinstance(node, HybridNode):
+        return {name: _wire_of_parts(node, name, wire) for name, wire in couplings.items()}
     for wire in couplings.values():
         signals = [s for s in wire.source + wire.target if isinstance(s, str)]
         require_names("state", signals, node.states)
         require_names("input", wire.into, node.inputs)
     return dict(couplings)
+
+
+def _wire_of_parts(node: HybridNode, name: str, wire: Wire) -> Wire:
+    """Return the wire of a projection, with names that the subnetworks have.
+
+    Names without a subnetwork become the signals that join it, and a target that the wire does not state
+    becomes the state of the receiving subnetwork with the name of the source, or None.
+    """
+    sources, targets = [], []
+    for source, into, target in zip(wire.source, wire.into, wire.target, strict=True):
+        place = f"the projection {name!r}"
+        _require_name_of_part(node, "input", into, node.inputs, node.joined_inputs, place)
+        part = into.rpartition(".")[0]
+        sources.append(_signal_of_parts(node, source, place))
+        if target is source or target == source:  # not stated
+            targets.append(_own_state(node, source, part))
+            continue
+        targets.append(_signal_of_parts(node, target, place))
+        of_target = target.rpartition(".")[0] if isinstance(target, str) else part
+        of_target = target.part if isinstance(target, Within) else of_target
+        if of_target != part:
+            raise ValueError(
+                f"In {place} the target {target!r} is of another subnetwork than the input {into!r}: "
+                "it is what the rule takes as the receiving regions' own state."
+            )
+    return Wire(sources, wire.into, targets)
+
+
+def _signal_of_parts(node: HybridNode, signal: Signal, place: str) -> Signal:
+    """Return a signal that reads one subnetwork or joins all, from the name of a state."""
+    if isinstance(signal, Within):
+        require_names(f"subnetwork, in {place},", [signal.part], node.names)
+    if not isinstance(signal, str):
+        return signal
+    _require_name_of_part(node, "state", signal, node.states, node.joined_states, place)
+    return node.joined_states.get(signal, signal)
+
+
+def _own_state(node: HybridNode, source: Signal, part: str) -> Signal | None:
+    """Return the state of a subnetwork (or of all, "") that has the name of the source, if there is one."""
+    if isinstance(source, Within) and source.part == part:
+        return source
+    variable = source.rpartition(".")[2] if isinstance(source, str) else ""
+    own = f"{part}.{variable}" if part else variable
+    return own if own in node.states else node.joined_states.get(own)
+
+
+def _require_name_of_part(
+    node: HybridNode, what: str, name: str, names: Sequence[str], joined: Mapping[str, Any], place: str
+) -> None:
+    """Refuse a name that no subnetwork has, and say what it is that does not exist."""
+    part, dot, own = name.rpartition(".")
+    if name in names or name in joined:
+        return
+    if dot:
+        require_names(f"subnetwork, in {place},", [part], node.names)
+        of_part = [n.removeprefix(f"{part}.") for n in names if n.startswith(f"{part}.")]
+        require_names(f"{what} of {part!r}, in {place},", [own], of_part)
+    has = [n for n in node.names if f"{n}.{name}" in names]
+    if has:
+        lacks = [n for n in node.names if n not in has]
+        raise ValueError(
+            f"In {place}, the {what} {name!r} is one of {', '.join(has)} but not of "
+            f"{', '.join(lacks)}. Name the subnetwork, too: {has[0] + '.' + name!r}."
+        )
+    require_names(f"{what}, in {place},", [name], [*names, *joined])
 
 
 def by_coupling(argument: str, value: Any, couplings: Mapping[str, Any]) -> dict[str, Any]:
@@ -227,6 +296,8 @@ def require_states(node: Node, x0: Any) -> None:
         raise TypeError("`x0` must be the states of the node, not a whole State: give its `.node`.")
     if isinstance(x0, Params):
         raise TypeError("`x0` must be the states of the node, not a Params, which comes after it.")
+    if isinstance(node, HybridNode):
+        require_parts("`x0`", x0, node)
     names = names_of(x0)
     require_names("state", names, node.states)
     missing = [name for name in node.states if name not in names]
@@ -237,28 +308,68 @@ def require_states(node: Node, x0: Any) -> None:
         )
 
 
-def require_fitting_params(node: Node, params: Params, regions: int) -> None:
-    """Refuse parameters of the node, noise and external input that do not fit the node."""
-    values = params.node
-    for field in dataclasses.fields(values) if dataclasses.is_dataclass(values) else ():
-        if "unit" in field.metadata:  # a parameter of one of our own nodes
-            require_one_or_each(f"params.node.{field.name}", getattr(values, field.name), regions)
-    noises_of(node.states, params.noise, params.external).check(regions)
-    check_external(params.external, node.inputs, regions)
+def require_places(node: Node, x0: PyTree) -> None:
+    """Refuse subnetworks of other sizes than the connectome was divided into."""
+    if not isinstance(node, HybridNode) or node.places is None:
+        return
+    wanted = dict(zip(node.names, map(len, node.places), strict=True))
+    got = dict(zip(node.names, node.sizes(x0), strict=True))
+    if got != wanted:
+        raise ValueError(
+            f"`x0` must have as many regions as each subnetwork of the connectome: {wanted}; got {got}."
+        )
 
 
-def require_fitting_coupling(link: Link, x: PyTree) -> None:
+def require_fitting_params(node: Node, params: Params, x: PyTree) -> None:
+    """Refuse parameters of the node, noise and external input that do not fit the node in a state."""
+    for part in parts_of(node):
+        place, values = "params.node", params.node
+        if part:
+            require_parts("`params.node`", params.node, node)
+            place, values = f"params.node[{part!r}]", get(params.node, part)
+        if isinstance(values, type):
+            raise TypeError(f"`{place}` must be parameters, not {in_short(values)}: call it.")
+        regions = receivers(node, x, f"{part}." if part else "")
+        for field in dataclasses.fields(values) if dataclasses.is_dataclass(values) else ():
+            if "unit" in field.metadata:  # a parameter of one of our own nodes
+                require_one_or_each(f"{place}.{field.name}", getattr(values, field.name), regions)
+    noises_of(node.states, params.noise, params.external).check(x)
+    check_external(params.external, node.inputs, x)
+
+
+def require_fitting_coupling(node: Node, link: Link, x: PyTree) -> None:
     """Refuse weights and a k that do not fit the states that they connect."""
+    signals = link.signals
+    if signals.target is None and _reads_target(link.coupling):
+        raise ValueError(
+            f"The coupling {signals.coupling!r} reads the state of its targets, and they have none of "
+            f"the name of its source, {in_words(signals.source)}. Say which it is: "
+            f"`cf.Wire(..., into={signals.into!r}, target=...)`."
+        )
     conn = getattr(link.coupling, "conn", None)
     if conn is None:
         return
-    signals = link.signals
-    source, own = read(x, signals.source), read(x, signals.target)
+    wanted = (receivers(node, x, signals.into), len(read(x, signals.source)))
     meaning = (
         f"(target, source): as many as the regions of the states that {signals.coupling!r} reads."
     )
-    require_shape("conn", conn, (len(own), len(source)), meaning=meaning)
-    require_k(link.coupling.k, len(own))
+    if wanted[::-1] != wanted and np.shape(conn) == wanted[::-1]:
+        meaning += " Its transpose would fit: rows are targets, and columns are sources."
+    require_shape("conn", conn, wanted, meaning=meaning)
+    require_k(link.coupling.k, wanted[0])
+
+
+def _reads_target(coupling: Any) -> bool:
+    """Return whether a coupling takes the state of its targets; of any function it is supposed."""
+    invariant = getattr(coupling, "shift_invariant", False)
+    return invariant or getattr(coupling, "reads_target", True)
+
+
+def in_words(signal: Any) -> str:
+    """Return what a coupling reads, for an error."""
+    if isinstance(signal, str):
+        return repr(signal)
+    return repr(signal.name) if hasattr(signal, "name") else "a function of the state"
 
 
 def require_kept_dtypes(before: PyTree, after: PyTree, params: Params) -> None:
@@ -287,6 +398,8 @@ def require_fitting_lags(name: str, lags: Array, coupling: Any) -> None:
     by_edge = [(conn.edges,)] if isinstance(conn, SparseConnection) else []
     if conn is not None and lags.ndim:
         meaning = f"The lags of {name!r} must go with its `conn`."
+        if conn.shape[::-1] != conn.shape and lags.shape == tuple(conn.shape[::-1]):
+            meaning += " Their transpose would fit: rows are targets, and columns are sources."
         require_shape("lags", lags, tuple(conn.shape), *by_edge, meaning=meaning)
     elif lags.ndim == 1:
         raise ValueError(
