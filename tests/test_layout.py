@@ -37,7 +37,7 @@ ROOMS = {
     "graph": "_measures",
     "_coupling": "_rule | _custom _kuramoto _linear _sigmoidal _surface",
     "surface": "_cortex",
-    "_node": "_angles _node",
+    "_node": "_angles _node | _hybrid",
     "_neural_masses": "_jansen_rit _wilson_cowan _wong_wang",
     "_mean_fields": "_quadratic",
     "nodes": "_chaotic _epileptor _hopf _linear _phase _relaxation | _catalog",
@@ -51,6 +51,7 @@ ROOMS = {
         "_edge_forms _params | _edge_groups _fields | _link | _checks | _links | _step | _network | "
         "_files _vector_field"
     ),
+    "hybrid": "_node | _divide",
     "_simulate": "_clock _finite _records _shard _stepwise | _blocked | _simulate",
     "_signals": "_series | _analytic _average _cleaning _filter _spectrum",
     "_connectivity": "_coherence _correlation _phases | _envelopes _partial",

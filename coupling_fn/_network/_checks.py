@@ -109,7 +109,7 @@ def _signal_of_parts(node: HybridNode, signal: Signal, place: str) -> Signal:
 
 
 def _own_state(node: HybridNode, source: Signal, part: str) -> Signal | None:
-    """Return the state of a subnetwork (or of all, "") that has the name of the source, if there is one."""
+    """Return the state of a subnetwork, or of all (""), that has the name of the source, if any has."""
     if isinstance(source, Within) and source.part == part:
         return source
     variable = source.rpartition(".")[2] if isinstance(source, str) else ""
@@ -118,7 +118,12 @@ def _own_state(node: HybridNode, source: Signal, part: str) -> Signal | None:
 
 
 def _require_name_of_part(
-    node: HybridNode, what: str, name: str, names: Sequence[str], joined: Mapping[str, Any], place: str
+    node: HybridNode,
+    what: str,
+    name: str,
+    names: Sequence[str],
+    joined: Mapping[str, Any],
+    place: str,
 ) -> None:
     """Refuse a name that no subnetwork has, and say what it is that does not exist."""
     part, dot, own = name.rpartition(".")

@@ -141,6 +141,11 @@ class Network(NetworkFields):
         angles: Angles = "wrap",
     ):
         require_node(node)
+        if isinstance(dt, Mapping):
+            raise TypeError(
+                "`dt` must be one number: all subnetworks take their steps together, because each reads "
+                "the others' past in steps. Give the smallest that one of them needs."
+            )
         require_positive_number("dt", dt, "ms")
         require_choice("interpolate", interpolate, (None, "linear"))
         require_choice("scheme", scheme, SCHEMES)

@@ -10,5 +10,6 @@ from ._hybrid import in_order as in_order
 from ._hybrid import parts_of as parts_of
 from ._hybrid import receivers as receivers
 from ._hybrid import require_parts as require_parts
+from ._hybrid import targets_of as targets_of
 from ._node import Node as Node
 from ._node import node as node

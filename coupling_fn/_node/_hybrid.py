@@ -165,7 +165,9 @@ class HybridNode:
 
     @cached_property
     def implied(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(u for _, node in self.parts for u in getattr(node, "implied", ())))
+        return tuple(
+            dict.fromkeys(u for _, node in self.parts for u in getattr(node, "implied", ()))
+        )
 
     @cached_property
     def ranges(self) -> Mapping[str, tuple[float, float]]:
@@ -191,11 +193,11 @@ class HybridNode:
         }
 
     @cached_property
-    def State(self) -> Any:  # noqa: N802, the name that a `Node` has for it
+    def State(self) -> Any:
         return _class("HybridState", self.names)
 
     @cached_property
-    def Params(self) -> Any:  # noqa: N802
+    def Params(self) -> Any:
         return _class("HybridParams", self.names)
 
     @cached_property
@@ -253,6 +255,17 @@ def receivers(node: Node, x: PyTree, into: str) -> int:
     return len(beside(x, into))
 
 
+def targets_of(node: HybridNode, x: PyTree, into: str, part: str) -> np.ndarray | None:
+    """Return the numbers of a subnetwork's regions among those with an input; None if it has none."""
+    names, sizes = node.names, node.sizes(x)
+    place = names.index(part)
+    if into not in node.joined_inputs:
+        return np.arange(sizes[place]) if into.rpartition(".")[0] == part else None
+    if node.places is not None:
+        return np.asarray(node.places[place])
+    return sum(sizes[:place]) + np.arange(sizes[place])
+
+
 def require_parts(what: str, given: Any, node: HybridNode) -> None:
     """Refuse what does not have something for each subnetwork, and for no other."""
     names = entries(given)
@@ -264,4 +277,6 @@ def require_parts(what: str, given: Any, node: HybridNode) -> None:
     require_names(f"subnetwork (in {what})", names, node.names)
     missing = [name for name in node.names if name not in names]
     if missing:
-        raise ValueError(f"{what} must hold those of each subnetwork; it lacks {', '.join(missing)}.")
+        raise ValueError(
+            f"{what} must hold those of each subnetwork; it lacks {', '.join(missing)}."
+        )

@@ -112,8 +112,7 @@ class Noises(NamedTuple):
         return NoiseIncrement(
             fixed=self._fixed(key, step, x, scale, substeps),
             white={
-                name: scale
-                * _summed(normals(get(x, name), f"noise.{name}", noise), step, substeps)
+                name: scale * _summed(normals(get(x, name), f"noise.{name}", noise), step, substeps)
                 for name, noise in self.of_state.items()
                 if isinstance(noise, White)
             },
