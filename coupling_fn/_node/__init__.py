@@ -6,6 +6,7 @@ from ._hybrid import HybridNode as HybridNode
 from ._hybrid import Joined as Joined
 from ._hybrid import Within as Within
 from ._hybrid import apart as apart
+from ._hybrid import driven_by as driven_by
 from ._hybrid import in_order as in_order
 from ._hybrid import parts_of as parts_of
 from ._hybrid import receivers as receivers

@@ -248,6 +248,13 @@ def parts_of(node: Node) -> dict[str, Node]:
     return dict(node.parts) if isinstance(node, HybridNode) else {"": node}
 
 
+def driven_by(node: Node, into: str) -> tuple[str, ...]:
+    """Return the inputs that the input of a wire stands for: itself, or that of each subnetwork."""
+    if isinstance(node, HybridNode) and into in node.joined_inputs:
+        return node.joined_inputs[into].names
+    return (into,)
+
+
 def receivers(node: Node, x: PyTree, into: str) -> int:
     """Return how many regions have an input."""
     if isinstance(node, HybridNode) and into in node.joined_inputs:

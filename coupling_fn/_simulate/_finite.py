@@ -156,7 +156,7 @@ def _inputs(net: Network, state: State, params: Params, name: str, region: int) 
             if rows is None:
                 continue
             row = int(rows[region])
-        edges = edge_list(conn)
+        edges = edge_list(conn, square=False)
         edges = edges.chosen(edges.target == row)
         present = read(state.node, signals.source)[None]
         buffer = np.asarray(buffers.get(signals.history, present))
