@@ -56,8 +56,7 @@ class Ends(NamedTuple):
         """Return edges with the numbers among all regions, in order, and the way to that order."""
         target, source = self.target[edges.target], self.source[edges.source]
         order = np.lexsort((source, target))
-        parts = (x[order] for x in (target, source, edges.weight))
-        return EdgeList(*parts, self.regions), order
+        return EdgeList(target[order], source[order], edges.weight[order], self.regions), order
 
     def of_all(self, values: Any, order: np.ndarray) -> Any:
         """Return values of the projection, one per edge or as its matrix, for the embedded edges."""
@@ -95,9 +94,9 @@ def ends_of(net: Network | None, params: Params | None) -> dict[str, Ends]:
     if net is None or not numbers:
         return {}
     joined = np.sort(np.concatenate(list(numbers.values())))
-    numbers = {**numbers, "": joined}
+    of_part: dict[str | None, np.ndarray] = {**numbers, "": joined}
     ends = {
-        name: [numbers.get(_part_of(signal)) for signal in (wire.into[0], wire.source[0])]
+        name: [of_part.get(_part_of(signal)) for signal in (wire.into[0], wire.source[0])]
         for name, wire in net.wires
     }
     shapes = {name: part.conn.shape for name, part in parts(params)}

@@ -87,6 +87,9 @@ def _wire_of_parts(node: HybridNode, name: str, wire: Wire) -> Wire:
         if target is source or target == source:  # not stated
             targets.append(_own_state(node, source, part))
             continue
+        if target is None:
+            targets.append(None)
+            continue
         targets.append(_signal_of_parts(node, target, place))
         of_target = target.rpartition(".")[0] if isinstance(target, str) else part
         of_target = target.part if isinstance(target, Within) else of_target
@@ -329,7 +332,7 @@ def require_fitting_params(node: Node, params: Params, x: PyTree) -> None:
     """Refuse parameters of the node, noise and external input that do not fit the node in a state."""
     for part in parts_of(node):
         place, values = "params.node", params.node
-        if part:
+        if isinstance(node, HybridNode):
             require_parts("`params.node`", params.node, node)
             place, values = f"params.node[{part!r}]", get(params.node, part)
         if isinstance(values, type):

@@ -17,7 +17,16 @@ from .._connectome import (
     sparse_from_edges,
     weights_of,
 )
-from .._core import as_float, entries, get, in_short, known, require_names, require_shape
+from .._core import (
+    as_float,
+    entries,
+    get,
+    in_short,
+    keeps_known,
+    known,
+    require_names,
+    require_shape,
+)
 from .._network import Wire
 from .._node import HybridNode, Within, apart, in_order
 from ..nodes import Node
@@ -56,13 +65,14 @@ class Division(eqx.Module):
     labels: dict[str, tuple[str, ...]] | None = eqx.field(static=True)
     edges: dict[str, Array] | None
 
+    @keeps_known
     def cut(self, matrix: Any) -> dict[str, Any]:
         """Cut a matrix of all regions into the blocks of the projections: lags, their bounds, weights.
 
         Args:
-            matrix: `(target, source)`, such as `cf.lags(connectome.lengths, speed, dt)`; where sparse
-                weights were divided, also `(edge,)` for their edges; or a tuple of such, as
-                `cf.lag_bounds` returns.
+            matrix: `(target, source)`, such as `cf.lags(connectome.lengths, speed, dt)`, or one number
+                for all; where sparse weights were divided, also `(edge,)` for their edges; or a tuple of
+                such, as `cf.lag_bounds` returns.
 
         Returns:
             The block of each projection by its name, `(target, source)` or `(edge,)`; of a tuple, a
@@ -84,12 +94,15 @@ class Division(eqx.Module):
         regions = sum(map(len, places.values()))
         if isinstance(matrix, SparseConnection):
             return {name: _sparse_block(matrix, *self._ends(name)) for name in self.weights}
-        count = None if self.edges is None else _edges_of(self.edges)
         if np.ndim(matrix) == 1 and self.edges is not None:
+            count = sum(map(len, self.edges.values()))
             require_shape("matrix", matrix, (count,), meaning="It has one value per stored edge.")
             return {name: jnp.asarray(matrix)[edges] for name, edges in self.edges.items()}
+        if np.ndim(matrix) == 0:
+            return dict.fromkeys(self.weights, matrix)
         meaning = "That is (target, source), for all regions of the connectome."
         require_shape("matrix", matrix, (regions, regions), meaning=meaning)
+        matrix = matrix if isinstance(matrix, Array) else np.asarray(matrix)
         return {name: matrix[np.ix_(*self._ends(name))] for name in self.weights}
 
     def split(self, values: Any) -> dict[str, Array]:
@@ -170,8 +183,9 @@ class Division(eqx.Module):
         return np.asarray(self._places[target]), np.asarray(self._places[source])
 
 
+@keeps_known
 def divide(
-    connectome: Any,
+    conn: Any,
     subnetworks: Mapping[str, tuple[Node, Any]],
     *,
     wires: Mapping[str, Wire] | None = None,
@@ -184,7 +198,7 @@ def divide(
     order of the connectome again.
 
     Args:
-        connectome: a `Connectome`, or bare weights `(target, source)`, dense or sparse.
+        conn: a `Connectome`, or bare weights `(target, source)`, dense or sparse.
         subnetworks: from the name of each subnetwork to its node and its regions: a mask, or a list of
             labels or indices, whose order is kept; `...` for all regions that no other has.
         wires: wires of projections in place of the default ones, which read what the source's node
@@ -219,9 +233,9 @@ def divide(
             raise TypeError(
                 f"`subnetworks[{name!r}]` must be a pair (node, regions), not {in_short(pair)}."
             )
-    conn = connectome if isinstance(connectome, Connectome) else None
-    weights = weights_of(connectome)
-    labels = None if conn is None else conn.labels
+    weights = weights_of(conn)
+    known_lengths = conn.lengths if isinstance(conn, Connectome) else None
+    labels = conn.labels if isinstance(conn, Connectome) else None
     nodes = checked({name: node for name, (node, _) in subnetworks.items()})
     regions = {name: chosen for name, (_, chosen) in subnetworks.items()}
     places = _checked_places(regions, labels, weights.shape[0])
@@ -230,11 +244,11 @@ def divide(
     for target, source in product(places, repeat=2):
         ends, name = (places[target], places[source]), f"{source}{ARROW}{target}"
         if edges is not None:
-            chosen = _edges_between(weights, *ends)
+            chosen, _, _ = _edges_between(weights, *ends)
             if len(chosen):
                 edges[name], blocks[name] = jnp.asarray(chosen), _sparse_block(weights, *ends)
             continue
-        block = weights[np.ix_(*ends)]
+        block = jnp.asarray(weights)[np.ix_(*ends)]
         if not known(block) or np.any(np.asarray(block) != 0):
             blocks[name] = block
     blocks = {name: blocks[name] for name in sorted(blocks)}  # as a dict of JAX has its keys
@@ -242,9 +256,9 @@ def divide(
     given = dict(wires or {})
     wired = {name: given.get(name) or _default_wire(dict(nodes), name) for name in blocks}
     lengths = None
-    if conn is not None and conn.lengths is not None:
+    if known_lengths is not None:
         ends = {name: [places[n] for n in reversed(name.split(ARROW))] for name in blocks}
-        lengths = {name: conn.lengths[np.ix_(*each)] for name, each in ends.items()}
+        lengths = {name: known_lengths[np.ix_(*each)] for name, each in ends.items()}
     named = None
     if labels is not None:
         named = {name: tuple(labels[n] for n in place) for name, place in places.items()}
@@ -309,24 +323,24 @@ def _of_part(part: str, signal: Any) -> Any:
     return f"{part}.{signal}" if isinstance(signal, str) else Within(part, signal)
 
 
-def _edges_between(conn: SparseConnection, targets: np.ndarray, sources: np.ndarray) -> np.ndarray:
-    """Return the edges between two sets of regions, in the order that a connection of them has."""
-    target, source = np.asarray(conn.target), np.asarray(conn.source)
-    chosen = np.flatnonzero(np.isin(target, targets) & np.isin(source, sources))
-    place = (
-        _numbers(targets, conn.shape[0])[target[chosen]],
-        _numbers(sources, conn.shape[1])[source[chosen]],
-    )
-    return chosen[np.lexsort(place[::-1])]
+def _edges_between(
+    conn: SparseConnection, targets: np.ndarray, sources: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the edges between two sets of regions, and their ends there, ordered by these."""
+    regions = conn.shape[0]
+    target: np.ndarray = _numbers(targets, regions)[np.asarray(conn.target)]
+    source: np.ndarray = _numbers(sources, regions)[np.asarray(conn.source)]
+    chosen = np.flatnonzero((target >= 0) & (source >= 0))
+    chosen = chosen[np.lexsort((source[chosen], target[chosen]))]
+    return chosen, target[chosen], source[chosen]
 
 
 def _sparse_block(
     conn: SparseConnection, targets: np.ndarray, sources: np.ndarray
 ) -> SparseConnection:
-    edges = _edges_between(conn, targets, sources)
-    target = _numbers(targets, conn.shape[0])[np.asarray(conn.target)[edges]]
-    source = _numbers(sources, conn.shape[1])[np.asarray(conn.source)[edges]]
-    return sparse_from_edges(target, source, conn.weights[edges], (len(targets), len(sources)))
+    edges, target, source = _edges_between(conn, targets, sources)
+    shape = (len(targets), len(sources))
+    return sparse_from_edges(target, source, conn.weights[edges], shape)
 
 
 def _numbers(regions: np.ndarray, count: int) -> np.ndarray:
@@ -334,7 +348,3 @@ def _numbers(regions: np.ndarray, count: int) -> np.ndarray:
     numbers = np.full(count, -1)
     numbers[regions] = np.arange(len(regions))
     return numbers
-
-
-def _edges_of(edges: dict[str, Array]) -> int:
-    return sum(len(each) for each in edges.values())
