@@ -106,12 +106,11 @@ def diagnose_run(
     if not findings:
         steps = 1.0 if net is None else dt / net.dt
         taken = Sampling(dt, samples, _longest_delay(net, lags, dt), fc_error, eps, steps)
-        for part, of_part in of_parts.items():
-            found, measured = _look_at_signals(of_part, taken, context)
+        for n, (part, of_part) in enumerate(of_parts.items()):
+            found, measured = _look_at_signals(of_part, taken, context, once=n == 0)
             several = part and len(of_parts) > 1
             findings += [replace(f, what=f"{part}: {f.what}") if several else f for f in found]
             facts |= {f"{part}: {fact}" if part else fact: x for fact, x in measured.items()}
-        findings += rounded_time(taken, context)
         if context.stability is not None and net is not None:
             findings += look_at_step(net, context.stability)
     if params is not None and parts(params):
@@ -122,13 +121,18 @@ def diagnose_run(
 
 
 def _look_at_signals(
-    signals: dict[str, np.ndarray], taken: Sampling, context: Context
+    signals: dict[str, np.ndarray], taken: Sampling, context: Context, *, once: bool
 ) -> tuple[list[Finding], dict[str, float]]:
-    """List the findings on a run that did not explode, and what was measured of its first signal."""
+    """List the findings on a run that did not explode, and what was measured of its first signal.
+
+    `once` says whether to list those on time, which do not depend on the signals.
+    """
     findings: list[Finding] = []
     for name, x in signals.items():
         findings += out_of_range(name, x, context)
         findings += rounded_away(name, x, taken, context)
+    if once:
+        findings += rounded_time(taken, context)
     name, x = next(iter(signals.items()))
     found = list(quiet(name, x, taken.dt, context))
     findings += found
