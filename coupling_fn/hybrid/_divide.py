@@ -305,7 +305,8 @@ def _checked_places(regions: dict[str, Any], labels: Any, count: int) -> dict[st
 def _default_wire(nodes: dict[str, Node], projection: str) -> Wire:
     """Return the wire from what one node sends to what another is coupled by."""
     source, _, target = projection.partition(ARROW)
-    sent, driven = (tuple(getattr(nodes[n], "coupled", ())) for n in (source, target))
+    sent: tuple[tuple[Any, str], ...] = nodes[source].coupled
+    driven: tuple[tuple[Any, str], ...] = nodes[target].coupled
     if not sent or not driven:
         raise ValueError(
             f"The nodes of {source!r} and {target!r} do not say what is sent from one to the other: "
