@@ -43,7 +43,6 @@ from ._checks import (
     checked_clip,
     checked_limits,
     checked_substeps,
-    checked_wires,
     require_all_lags,
     require_fitting_coupling,
     require_fitting_params,
@@ -58,6 +57,7 @@ from ._fields import NetworkFields
 from ._links import history_depths, links_of, require_same_dt
 from ._params import Angles, Clip, Hold, Params, Scheme, State, TimeStep, Wire, require_state
 from ._step import prepare_step
+from ._wires import checked_wires
 
 
 class Network(NetworkFields):
