@@ -13,7 +13,7 @@ import numpy as np
 import optax
 import pytest
 from helpers import assert_close, refuses
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import coupling_fn as cf
@@ -139,6 +139,7 @@ def start(dtype="float64"):
 NAMES = tuple(X0)
 
 
+@pytest.mark.every(5)
 @pytest.mark.parametrize("connection", [lambda conn: conn, cf.to_sparse], ids=["dense", "sparse"])
 @pytest.mark.parametrize("delayed", [True, False])
 def test_a_hybrid_is_its_equations_in_plain_loops(connection, delayed):
@@ -225,6 +226,7 @@ def test_two_halves_give_the_numbers_of_the_whole(lags):
     assert float(jnp.abs(slopes[1][W != 0]).min()) > 0
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize("lags", [MIXED, None], ids=["mixed", "none"])
 def test_two_sparse_halves_give_the_numbers_of_the_whole(lags):
     conn = cf.to_sparse(W)
@@ -282,7 +284,8 @@ def at_rest(conn, lags, level=1.0):
     )
 
 
-@pytest.mark.parametrize("delayed", [True, False])
+@pytest.mark.every(3)
+@pytest.mark.parametrize("delayed", [False, True])
 def test_the_analysis_of_two_halves_is_that_of_the_whole(delayed):
     one, two, joined = at_rest(THREE, FAR[:3, :3] if delayed else None)
     params, others = one[1](0.1), two[1](0.1)
@@ -486,6 +489,7 @@ def test_a_hybrid_is_diagnosed_as_one_connectome():
 # --- one connectome, divided ----------------------------------------------------------------------
 
 
+@settings(max_examples=8)
 @given(
     owner=st.lists(st.sampled_from("abc"), min_size=5, max_size=5).filter(lambda x: len({*x}) > 1)
 )
@@ -694,7 +698,7 @@ def test_the_cortico_thalamic_k_is_found_by_gradient_from_a_spectrum():
 # --- several devices ------------------------------------------------------------------------------
 
 
-@pytest.mark.every(3)
+@pytest.mark.thorough
 @pytest.mark.parametrize("case", ["dense", "sparse", "none"])
 def test_four_devices_give_the_numbers_of_one(case):
     script = Path(__file__).parent / "spread_hybrid.py"
