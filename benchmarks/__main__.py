@@ -21,6 +21,7 @@ from . import (
     fit,
     gpu,
     hang,
+    hybrid,
     kill,
     length,
     nodes,
@@ -36,7 +37,18 @@ from ._machine import Watch, describe
 
 COMPARED = ("instantaneous", "delayed", "gradient", "sweep")
 ALONE = ("sparse", "fit", "nodes", "accuracy", "recovery", "posterior", "analytic", "empirical")
-ALONE += ("finite", "kill", "hang", "diagnose", "scaling", "traced", "length", "surface", "bold")
+ALONE += (
+    "finite",
+    "hybrid",
+    "kill",
+    "hang",
+    "diagnose",
+    "scaling",
+    "traced",
+    "length",
+    "surface",
+    "bold",
+)
 APART = ("gpu",)  # only where it is asked for
 QUESTIONS = (*COMPARED, *ALONE)
 REPEATED = (
@@ -103,6 +115,7 @@ def main():
         "accuracy": lambda: [accuracy.main()],
         "recovery": lambda: [recovery.main()],
         "finite": lambda: [finite.main()],
+        "hybrid": lambda: [hybrid.main()],
         "scaling": lambda: scaling.main(options, args.timeout, args.repeats),
         "kill": lambda: [kill.main(args.kills)],
         "hang": lambda: [hang.main(args.calls, *(args.n or [84])[:1])],

@@ -4,6 +4,7 @@ __version__ = "0.1.0"
 
 from . import cohort as cohort
 from . import graph as graph
+from . import hybrid as hybrid
 from . import nodes as nodes
 from . import noise as noise
 from . import observe as observe

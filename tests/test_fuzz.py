@@ -62,6 +62,7 @@ CALLS = {
     "from_source_target": {"conn": W},
     "graph.isolated_nodes": {"conn": W},
     "laplacian_connectivity": {"conn": W, "normalize": False},
+    "hybrid.divide": {"conn": W, "subnetworks": {"a": (cf.nodes.linear, ...)}},
     "to_sparse": {"conn": W},
     "sparse_from_edges": {
         "target": np.array([0, 1]),

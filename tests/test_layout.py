@@ -38,7 +38,7 @@ ROOMS = {
     "graph": "_measures",
     "_coupling": "_rule | _custom _kuramoto _linear _sigmoidal _surface",
     "surface": "_cortex",
-    "_node": "_angles _node",
+    "_node": "_angles _node | _hybrid",
     "_neural_masses": (
         "_jansen_rit _wilson_cowan _wong_wang _zetterberg_jansen | "
         "_divisive _microcircuit _naskar _thalamus"
@@ -60,9 +60,11 @@ ROOMS = {
         "_blocked_run"
     ),
     "_network": (
-        "_edge_forms _params | _edge_groups _fields | _link | _checks | _links | _step | _network | "
+        "_edge_forms _params | _edge_groups _fields _wires | _link | _checks | _links | _step | "
+        "_network | "
         "_files _vector_field"
     ),
+    "hybrid": "_node | _divide",
     "_measure": "_measurement",
     "_simulate": (
         "_clock _finite _records _saving _shard _stepwise | _blocked _measured | _simulate"

@@ -617,6 +617,7 @@ NO_PROGRAM = {
     *("load_connectome", "save_connectome", "load_params", "save_params", "load_state"),
     *("save_state", "check_units", "name_regime", "surface.Cortex", "surface.load_cortex"),
     *("cohort.Cohort", "cohort.CohortFit", "cohort.reliability"),
+    *("hybrid.Division", "hybrid.HybridNode", "hybrid.divide", "hybrid.node", "hybrid.of"),
 }
 
 

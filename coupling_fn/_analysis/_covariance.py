@@ -36,11 +36,12 @@ from .._core import (
     while_loop,
 )
 from .._network import Network, Params
+from .._node import HybridNode
 from ..noise._draw import is_noise
 from ..noise._increments import noises_of
 from ._fixed_point import fixed_point_or_nan, say_if_missing
 from ._integrals import integrals, is_resolved
-from ._linear import Jacobians, eigenvalue_scale, jacobians, stacked
+from ._linear import Jacobians, eigenvalue_scale, jacobians, places, stacked
 from ._response import HIGHEST, as_complex, characteristic, checked_points
 from ._unstable_roots import is_stable
 
@@ -107,7 +108,7 @@ def stationary_covariance(
 def _covariance_at(net, params, x, lag, points):
     z, _ = stacked(net, x)
     lag = None if lag is None else lag.astype(z.dtype)
-    return covariance_of(jacobians(net, params, x), noise_power(net, params, z), points, lag)
+    return covariance_of(jacobians(net, params, x), noise_power(net, params, x), points, lag)
 
 
 def covariance_of(
@@ -166,12 +167,12 @@ def cross_spectrum(
         0.2
     """
     z, _ = stacked(net, x)
-    q, out = noise_power(net, params, z), _output(net, x, signal)
+    q, out = noise_power(net, params, x), _output(net, x, signal).reshape(-1, z.size)
     jac, eye = jacobians(net, params, x), as_complex(jnp.eye(z.size, dtype=z.dtype))
 
     def at(frequency):
         response = solve(characteristic(jac, 2 * np.pi * frequency / 1000), eye)
-        response = jnp.einsum("si,sim->im", as_complex(out), response.reshape(*z.shape, z.size))
+        response = jnp.matmul(as_complex(out), response, precision=HIGHEST)
         return jnp.matmul(response * as_complex(q)[None], response.conj().T, precision=HIGHEST)
 
     frequencies = as_float("frequencies", frequencies)
@@ -199,7 +200,8 @@ def analytic_fc(
         net: the network, with or without lags.
         params: its parameters, with noise. Scaling all noise by one factor changes nothing.
         x0: where to start the search for the fixed point, as for `Network.init`.
-        signal: a state variable by name, or a function of the state; None for the node's first state.
+        signal: a state variable by name, or a function of the state; None for the node's first state, in
+            a hybrid network that of its first subnetwork.
         points: as in `stationary_covariance`. [1]
 
     Returns:
@@ -225,8 +227,9 @@ def analytic_fc(
     x = fixed_point_or_nan(net, params, x0)
     say_if_missing(x, stacklevel=3)
     out = _output(net, x, signal)
-    whole = stationary_covariance(net, params, x, points=points)
-    covariance = jnp.einsum("si,sitj,tj->ij", out, whole, out, precision=HIGHEST)
+    out = out.reshape(len(out), -1)
+    whole = stationary_covariance(net, params, x, points=points).reshape((out.shape[1],) * 2)
+    covariance = jnp.matmul(out, jnp.matmul(whole, out.T, precision=HIGHEST), precision=HIGHEST)
     # A region that no noise reaches does not vary: its correlations with all others are 0.
     variance = jnp.diag(covariance)
     scale = jnp.where(variance == 0, 0, 1 / jnp.sqrt(jnp.where(variance == 0, 1, variance)))
@@ -313,7 +316,7 @@ def exponential(a: Float[Array, "m m"]) -> Float[Array, "m m"]:
     return jnp.where(squarings <= SQUARINGS, result, jnp.nan)
 
 
-def noise_power(net: Network, params: Params, z: Array) -> Array:
+def noise_power(net: Network, params: Params, x: PyTree) -> Array:
     """Return the variance that noise adds to each state per ms, as one vector of all states."""
     if params.noise is None:
         raise ValueError(
@@ -326,20 +329,29 @@ def noise_power(net: Network, params: Params, z: Array) -> Array:
             "`params.noise` must be numbers here, the standard deviations of additive white noise; got "
             "noise of another kind, which can only be simulated."
         )
+    z, unstack = stacked(net, x)
     noises = noises_of(names, params.noise, params.external)
-    noises.check(z.shape[1])
+    noises.check(unstack(z))
     given = noises.of_state
     rows = [
-        jnp.broadcast_to(jnp.asarray(given.get(name, 0.0)), z.shape[1:]).astype(z.dtype)
-        for name in names
+        jnp.broadcast_to(jnp.asarray(given.get(name, 0.0)), z[place].shape).astype(z.dtype)
+        for name, place in places(net, unstack(z)).items()
     ]
     return jnp.square(jnp.concatenate(rows))
 
 
-def _output(net: Network, x: PyTree, signal: Signal | None) -> Float[Array, "state region"]:
-    """Return the derivative of a signal by each state of its own region."""
-    signal = net.node.states[0] if signal is None else signal
-    if isinstance(signal, str):
-        require_names("state", [signal], net.node.states)
+def _output(net: Network, x: PyTree, signal: Signal | None) -> Float[Array, "signal state region"]:
+    """Return the derivative of a signal, in each region that has it, by all states."""
+    node = net.node
+    signal = node.states[0] if signal is None else signal
     z, unstack = stacked(net, x)
-    return jax.grad(lambda z: read(unstack(z), signal).sum())(z)
+    if isinstance(node, HybridNode):
+        joined = node.joined_states
+        if isinstance(signal, str):
+            require_names("state", [signal], [*node.states, *joined])
+        named = joined.get(signal, signal) if isinstance(signal, str) else signal
+        return jax.jacfwd(lambda z: read(unstack(z), named))(z)
+    if isinstance(signal, str):
+        require_names("state", [signal], node.states)
+    own = jax.grad(lambda z: read(unstack(z), signal).sum())(z)
+    return jnp.eye(z.shape[1], dtype=z.dtype)[:, None, :] * own[None]

@@ -8,7 +8,7 @@ oscillations. Only what lies within the bounds of the node, and of the network, 
 
 import warnings
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -24,7 +24,7 @@ from .._core import (
     while_loop,
 )
 from .._network import Network, Params
-from ._linear import eigenvalue_scale, stacked, standing
+from ._linear import eigenvalue_scale, places, stacked, standing
 
 SEARCH_STEPS = 400
 CORRECTIONS = 12
@@ -96,7 +96,7 @@ def fixed_point_or_nan(net: Network, params: Params, x0: PyTree) -> PyTree:
     """Find a fixed point as `fixed_point` does, without a word where there is none."""
     start, unstack = stacked(net, x0)
     still = standing(net, params, unstack, start.shape[1])
-    low, high = limits(net, start)
+    low, high = limits(net, start, places(net, x0))
 
     def search(_, z):
         return _searched(still, z, low, high)
@@ -108,12 +108,15 @@ def fixed_point_or_nan(net: Network, params: Params, x0: PyTree) -> PyTree:
     return unstack(found.reshape(start.shape))
 
 
-def limits(net: Network, z: Array) -> tuple[Array, Array]:
-    """Return the lowest and the highest value of each state, those of the node and of the network."""
+def limits(net: Network, z: Array, at: dict[str, Any]) -> tuple[Array, Array]:
+    """Return the lowest and the highest value of each state, those of the node and of the network.
+
+    `at` says where in the stacked states `z` each is.
+    """
     low, high = np.full(z.shape, -np.inf), np.full(z.shape, np.inf)
     for bounds in (getattr(net.node, "bounds", {}), dict(net.bounds)):
         for name, (least, most) in bounds.items():
-            place = net.node.states.index(name)
+            place = at[name]
             low[place] = np.maximum(low[place], -np.inf if least is None else least)
             high[place] = np.minimum(high[place], np.inf if most is None else most)
     return jnp.asarray(low.ravel(), z.dtype), jnp.asarray(high.ravel(), z.dtype)

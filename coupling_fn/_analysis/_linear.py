@@ -9,11 +9,15 @@ The indices i and j run over the states of all regions, m = states x regions of 
 delayed couplings, each with a matrix $A^d$ of shape (m, m) and one delay per edge, $\tau^d$ of shape
 (region, region). In code the matrices are arrays (state, region, state, region).
 
+Subnetworks of a hybrid network differ in their states and numbers of regions. There all states of all
+regions stand in one row, (1, m), as if they were the regions of one state; delays are (m, m).
+
 All of this is in continuous time: a run in steps of dt approaches it as dt goes to 0.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple
+from itertools import accumulate, pairwise
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -25,15 +29,26 @@ from .._core import (
     PyTree,
     Signal,
     as_float,
+    beside,
     compiled,
     container,
     get,
     in_short,
     read,
+    refill,
     require_shape,
 )
 from .._coupling import Coupling, mixes_sources
-from .._network import Network, Params, derivative, links_of, require_states, taps_of
+from .._network import (
+    Network,
+    Params,
+    derivative,
+    driven_inputs,
+    links_of,
+    require_states,
+    taps_of,
+)
+from .._node import HybridNode, receivers, targets_of
 from ..noise._draw import is_noise
 
 
@@ -73,7 +88,9 @@ def jacobians(net: Network, params: Params, x: PyTree) -> Jacobians:
         x: the states to differentiate at, usually a `fixed_point`.
 
     Returns:
-        The derivatives, indexed [state, region, state, region] in the order of `net.node.states`.
+        The derivatives, indexed [state, region, state, region] in the order of `net.node.states`. In a
+        hybrid network they are indexed [0, m, 0, m], where m runs over the regions of the first of
+        `net.node.states`, then over those of the second, and so on.
 
     Raises:
         ValueError: if the names or shapes in `x` do not fit the node, if an external input varies in
@@ -94,14 +111,67 @@ def jacobians(net: Network, params: Params, x: PyTree) -> Jacobians:
     rate, seen = _rate(net, params, unstack), _seen_at(net, unstack(z))
     instantaneous = jax.jacfwd(lambda z: rate(z, seen))(z)
     gains, delays = [], []
-    for place, source, name in _delayed(net):
-        lag = _delay(net, params, name)
-        _require_own_messages(net, params, name)
+    for place, path in _delayed(net):
+        lag = _delay(net, params, path.name).astype(z.dtype)
+        _require_own_messages(net, params, path.name)
+        if isinstance(net.node, HybridNode):
+            gain, delay = _between_parts(net, path, rate, z, unstack, (seen, place), lag)
+            gains.append(gain)
+            delays.append(delay)
+            continue
         by_source = _by_source(rate, z, seen, place)
-        sent = jax.grad(lambda z, s=source: read(unstack(z), s).sum())(z)
+        sent = jax.grad(lambda z, s=path.source: read(unstack(z), s).sum())(z)
         gains.append(by_source[:, :, None, :] * sent[None, None, :, :])
-        delays.append(jnp.broadcast_to(lag.astype(z.dtype), (z.shape[1],) * 2))
+        delays.append(jnp.broadcast_to(lag, (z.shape[1],) * 2))
     return Jacobians(instantaneous, tuple(gains), tuple(delays))
+
+
+def _between_parts(
+    net: Network,
+    path: "_Path",
+    rate: Callable[..., Array],
+    z: Array,
+    unstack: Callable[[Array], PyTree],
+    seen: tuple[tuple[Array | None, ...], int],
+    lag: Array,
+) -> tuple[Array, Array]:
+    """Return the derivatives by what a projection read in the past, and their delays: (1, m, 1, m)."""
+    node, x, (copies, place) = net.node, unstack(z), seen
+    assert isinstance(node, HybridNode)
+    states = places(net, x)
+
+    def of_states(copy: Array) -> Array:
+        rates = rate(z, (*copies[:place], copy, *copies[place + 1 :]))
+        # Each target sees its own row alone, so the sum over the regions of a state mixes nothing.
+        return jnp.stack([rates[at].sum() for at in states.values()])
+
+    copy = jnp.asarray(copies[place])
+    if copy.ndim == 1:
+        by_source = jax.jacfwd(lambda copy: rate(z, (*copies[:place], copy, *copies[place + 1 :])))(
+            copy
+        )[0]
+        rows = jnp.zeros(z.size, jnp.int32)
+    else:
+        each = jax.jacrev(of_states)(copy)
+        of_row = [targets_of(node, x, path.into, name.rpartition(".")[0]) for name in states]
+        by_source = jnp.concatenate(
+            [
+                jnp.zeros((z[at].size, copy.shape[1]), z.dtype) if own is None else by[own]
+                for own, by, at in zip(of_row, each, states.values(), strict=True)
+            ]
+        )
+        rows = jnp.concatenate(
+            [
+                jnp.zeros(z[at].size, jnp.int32) if own is None else jnp.asarray(own, jnp.int32)
+                for own, at in zip(of_row, states.values(), strict=True)
+            ]
+        )
+    sent = jax.jacfwd(lambda z: read(unstack(z), path.source))(z)[:, 0]
+    # A source reads its own region, so each state belongs to one source at most.
+    sources = jnp.abs(sent).argmax(0)
+    gain = jnp.matmul(by_source, sent, precision=lax.Precision.HIGHEST)
+    delay = jnp.broadcast_to(lag, (z.size,) * 2) if lag.ndim == 0 else lag[rows][:, sources]
+    return gain[None, :, None, :], delay
 
 
 def _require_own_messages(net: Network, params: Params, name: str) -> None:
@@ -135,19 +205,41 @@ def _by_source(rate: Callable, z: Array, seen: tuple[Array | None, ...], place: 
 
 
 def stacked(net: Network, x: PyTree) -> tuple[Array, Callable[[Array], PyTree]]:
-    """Stack the states into one array `(state, region)`; also return the way back to `x`'s container."""
+    """Stack the states into one array `(state, region)`; also return the way back to `x`'s container.
+
+    Those of subnetworks stand in one row, `(1, m)`.
+    """
     if not isinstance(net, Network):
         raise TypeError(f"`net` must be a cf.Network, not {in_short(net)}.")
     names = net.node.states
     require_states(net.node, x)
-    states = [as_float("x0", get(x, name)) for name in names]
-    for name, value in zip(names, states, strict=True):
-        require_shape(f"x0.{name}", value, states[0].shape[:1], meaning="Each state is (region,).")
+    states = {name: as_float("x0", get(x, name)) for name in names}
+    like = refill(x, states)
+    for name, value in states.items():
+        shape = beside(like, name).shape[:1]
+        require_shape(f"x0.{name}", value, shape, meaning="Each state is (region,).")
+    at = places(net, like)
 
     def unstack(z: Array) -> PyTree:
-        return type(x)(**dict(zip(names, z, strict=True)))
+        return refill(x, {name: z[place] for name, place in at.items()})
 
-    return jnp.stack(states), unstack
+    return _rows(net, like), unstack
+
+
+def places(net: Network, x: PyTree) -> dict[str, Any]:
+    """Return where each state stands in what `stacked` makes of a state."""
+    if not isinstance(net.node, HybridNode):
+        return {name: n for n, name in enumerate(net.node.states)}
+    ends = (0, *accumulate(len(get(x, name)) for name in net.node.states))
+    return {
+        name: (0, slice(*end)) for name, end in zip(net.node.states, pairwise(ends), strict=True)
+    }
+
+
+def _rows(net: Network, container: PyTree) -> Array:
+    """Return states or rates as `stacked` has them."""
+    values = [get(container, name) for name in net.node.states]
+    return jnp.concatenate(values)[None] if isinstance(net.node, HybridNode) else jnp.stack(values)
 
 
 class _Path(NamedTuple):
@@ -156,7 +248,7 @@ class _Path(NamedTuple):
     name: str
     source: Signal
     into: str
-    target: Signal
+    target: Signal | None
 
 
 def _paths(net: Network) -> Iterator[_Path]:
@@ -166,12 +258,12 @@ def _paths(net: Network) -> Iterator[_Path]:
             yield _Path(name, source, into, target)
 
 
-def _delayed(net: Network) -> Iterator[tuple[int, Signal, str]]:
-    """List the delayed paths: the place of each among all, its source, and its coupling's name."""
+def _delayed(net: Network) -> Iterator[tuple[int, _Path]]:
+    """List the delayed paths, each with its place among all."""
     bounds = dict(net.lag_bounds)
     for place, path in enumerate(_paths(net)):
         if bounds[path.name][1] > 0:
-            yield place, path.source, path.name
+            yield place, path
 
 
 def _delay(net: Network, params: Params, name: str) -> Array:
@@ -198,7 +290,8 @@ def _seen_at(net: Network, x: PyTree) -> tuple[Array | None, ...]:
         elif lags is not None and lags.ndim == 0:
             seen.append(sent)
         else:
-            seen.append(jnp.broadcast_to(sent[None], (len(sent), len(sent))))
+            targets = receivers(net.node, x, path.into)
+            seen.append(jnp.broadcast_to(sent[None], (targets, len(sent))))
     return tuple(seen)
 
 
@@ -222,9 +315,11 @@ def _rate(net: Network, params: Params, unstack: Callable[[Array], PyTree]):
         driven = dict(external)
         for (name, source, into, target), copy in zip(_paths(net), seen, strict=True):
             sent = read(x, source) if copy is None else copy
-            driven[into] = driven.get(into, 0.0) + couplings[name](sent, read(x, target))
-        change = derivative(net, x, container(x, net.node.inputs, driven, z[0]), params)
-        return jnp.stack([get(change, name) for name in net.node.states])
+            received = couplings[name](sent, read(x, target))
+            for each, value in driven_inputs(net.node, x, into, received).items():
+                driven[each] = driven.get(each, 0.0) + value
+        change = derivative(net, x, container(x, net.node.inputs, driven), params)
+        return _rows(net, change)
 
     return rate
 

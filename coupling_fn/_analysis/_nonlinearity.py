@@ -73,7 +73,7 @@ def nonlinearity(net: Network, params: Params, x: PyTree, *, points: int = 128) 
 @compiled
 def _nonlinearity(net, params, x, points):
     z, unstack = stacked(net, x)
-    q, at_rest = noise_power(net, params, z), jacobians(net, params, x)
+    q, at_rest = noise_power(net, params, x), jacobians(net, params, x)
     covariance = covariance_of(at_rest, q, points).reshape(z.size, z.size)
     variance = jnp.diag(covariance)
     reached = variance > 0  # Elsewhere no noise arrives, and nothing changes.

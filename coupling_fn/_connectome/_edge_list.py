@@ -88,16 +88,21 @@ class EdgeList:
         return np.bincount(self.source, values, self.regions)
 
 
-def edge_list(conn: Any) -> EdgeList:
-    """Return the edges of a connectome, of dense weights or of a sparse connection."""
+def edge_list(conn: Any, *, square: bool = True) -> EdgeList:
+    """Return the edges of a connectome, of dense weights or of a sparse connection.
+
+    Those of a matrix that need not be `square` have the numbers of its rows and columns, and `regions`
+    is the larger count.
+    """
     labels = conn.labels if isinstance(conn, Connectome) else None
     weights = conn.weights if isinstance(conn, Connectome) else conn
     weights = np.asarray(weights) if isinstance(weights, (list, tuple)) else weights
     require_real("conn", weights)
-    require_square("conn", weights)
+    if square:
+        require_square("conn", weights)
     target, source, weight = stored_edges(weights)
     return EdgeList(
-        target.astype(np.int64), source.astype(np.int64), weight, weights.shape[0], labels
+        target.astype(np.int64), source.astype(np.int64), weight, max(weights.shape), labels
     )
 
 

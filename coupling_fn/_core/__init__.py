@@ -58,7 +58,9 @@ from ._linalg import triangular_factor as triangular_factor
 from ._named import Signal as Signal
 from ._named import Told as Told
 from ._named import asking as asking
+from ._named import beside as beside
 from ._named import container as container
+from ._named import entries as entries
 from ._named import get as get
 from ._named import names_of as names_of
 from ._named import read as read

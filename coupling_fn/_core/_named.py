@@ -1,13 +1,18 @@
-"""Read and rebuild states and inputs by name, in whatever container the user keeps them in."""
+"""Read and rebuild states and inputs by name, in whatever container the user keeps them in.
+
+Containers may hold containers, as the state of several subnetworks does: "cortex.E" is then the name of
+the variable E in what "cortex" names.
+"""
 
 import difflib
 from collections import namedtuple
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -17,26 +22,50 @@ from ._types import PyTree
 Signal = str | Callable[[Any], Array]
 
 
-def read(x: PyTree, signal: Signal) -> Array:
+def read(x: PyTree, signal: Signal | None) -> Any:
     """Return the state variable that `signal` names, or, if it is a function, `signal(x)`."""
+    if signal is None:  # the own state of targets that have none of this kind
+        return None
     return get(x, signal) if isinstance(signal, str) else signal(x)
 
 
 def get(container: Any, name: str) -> Any:
-    """Return an entry of a dict, or a field of a NamedTuple or dataclass."""
+    """Return an entry of a dict, or a field of a NamedTuple or dataclass; "a.b" is b of its a."""
+    if "." in name and name not in entries(container):
+        part, _, rest = name.partition(".")
+        return get(get(container, part), rest)
     return container[name] if isinstance(container, Mapping) else getattr(container, name)
 
 
+def entries(container: Any) -> tuple[str, ...]:
+    """Return the names of what a container holds itself, be it numbers or containers."""
+    return tuple(container) if isinstance(container, Mapping) else _fields_of(container)
+
+
 def names_of(container: Any) -> tuple[str, ...]:
-    """Return the names that a dict, NamedTuple or dataclass holds."""
-    if isinstance(container, Mapping):
-        return tuple(container)
-    fields = _fields_of(container)
-    if not fields:
+    """Return the names that a dict, NamedTuple or dataclass holds, and "a.b" for those within its a."""
+    names = entries(container)
+    if not names and not isinstance(container, Mapping):
         raise TypeError(
             f"`x0` must name its states: a NamedTuple or a dict, not {type(container).__name__}."
         )
-    return fields
+    held = {name: get(container, name) for name in names}
+    return tuple(
+        full
+        for name, x in held.items()
+        for full in ([f"{name}.{inner}" for inner in names_of(x)] if is_container(x) else [name])
+    )
+
+
+def is_container(x: Any) -> bool:
+    """Return whether `x` is a dict or NamedTuple of states, rather than the numbers of one."""
+    return isinstance(x, Mapping) or (isinstance(x, tuple) and hasattr(x, "_fields"))
+
+
+def beside(x: PyTree, name: str) -> Array:
+    """Return a state variable of those regions that have the state or the input of a name."""
+    part = name.rpartition(".")[0]
+    return jax.tree.leaves(get(x, part) if part and name not in entries(x) else x)[0]
 
 
 def _fields_of(container: Any) -> tuple[str, ...]:
@@ -47,7 +76,15 @@ def _fields_of(container: Any) -> tuple[str, ...]:
 
 def refill(x: PyTree, values: Mapping[str, Any]) -> PyTree:
     """Return a container of the type of `x` with other values."""
+    if any(is_container(get(x, name)) for name in entries(x)):
+        parts = {name: get(x, name) for name in entries(x)}
+        return type(x)(**{n: refill(part, within(values, n)) for n, part in parts.items()})
     return type(x)(**values)
+
+
+def within(values: Mapping[str, Any], part: str) -> dict[str, Any]:
+    """Return the values of one part of a container, by their names there."""
+    return {n[len(part) + 1 :]: value for n, value in values.items() if n.startswith(f"{part}.")}
 
 
 def wider(x: Array, than: Array) -> bool:
@@ -61,11 +98,21 @@ def _inputs_type(names: tuple[str, ...]) -> Any:
     return namedtuple("Inputs", names)
 
 
-def container(x: PyTree, names: tuple[str, ...], driven: dict[str, Any], like: Array) -> Any:
+def container(x: PyTree, names: Iterable[str], driven: Mapping[str, Any]) -> Any:
     """Return inputs in a container like that of the state `x`: a dict, or a NamedTuple.
 
-    Inputs that are not in `driven` are 0; all get the shape of `like`, and its dtype if that holds them.
+    Inputs that are not in `driven` are 0; all get the shape of the states that they drive, and their
+    dtype if that holds them.
     """
+    names = tuple(names)
+    if any(is_container(get(x, name)) for name in entries(x)):
+        parts = {name: get(x, name) for name in entries(x)}
+        each = {
+            name: container(part, within(dict.fromkeys(names), name), within(driven, name))
+            for name, part in parts.items()
+        }
+        return each if isinstance(x, Mapping) else _inputs_type(tuple(each))(**each)
+    like = jax.tree.leaves(x)[0]
     values = {name: jnp.broadcast_to(driven.get(name, 0.0), like.shape) for name in names}
     values = {
         name: value if wider(value, like) else value.astype(like.dtype)

@@ -271,10 +271,8 @@ def delayed_edges(
     `reach` is the largest lag that is read, if it is known to be small.
     """
     conn = conns[0]
-    if mesh is not None and conn.shape[0] % mesh.size:
-        mesh = (
-            None  # its targets are not the nodes of the network, but the regions of a surface, say
-        )
+    if mesh is not None and any(count % mesh.size for count in conn.shape):
+        mesh = None  # these are no nodes, but the regions of a surface, or of a small subnetwork
     if isinstance(conn, SparseConnection):
         weights = tuple(conn.by_target.filled(each.weights) for each in conns)
         return weights, PaddedEdges(lags, conn.by_target, conn.by_source, reach)

@@ -5,13 +5,23 @@ found nothing; `_causes` says why.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
-from .._core import Scalar, as_float, known, names_of, require_positive, require_positive_number
+from .._core import (
+    Scalar,
+    as_float,
+    get,
+    known,
+    names_of,
+    require_positive,
+    require_positive_number,
+)
 from .._network import Network, Params
+from .._node import parts_of
 from ._before import diagnose
 from ._causes import Context, context_of
 from ._report import Finding, Report, report
@@ -87,15 +97,20 @@ def diagnose_run(
     if fc_error is not None:
         require_positive("fc_error", fc_error)
     context = context_of(net, params, x0, record)
-    samples, size = next(iter(signals.values())).shape
+    of_parts = _by_subnetwork(signals, net)
+    samples = len(next(iter(signals.values())))
+    size = sum(next(iter(each.values())).shape[1] for each in of_parts.values())
     facts: dict[str, Any] = {"samples": samples, "regions": size, "duration [ms]": samples * dt}
     bare = not (isinstance(record, Mapping) or hasattr(record, "_fields"))
     findings = list(out_of_domain(signals, dt, bare)) or list(exploded(signals, dt, context))
     if not findings:
         steps = 1.0 if net is None else dt / net.dt
         taken = Sampling(dt, samples, _longest_delay(net, lags, dt), fc_error, eps, steps)
-        findings, measured = _look_at_signals(signals, taken, context)
-        facts |= measured
+        for n, (part, of_part) in enumerate(of_parts.items()):
+            found, measured = _look_at_signals(of_part, taken, context, once=n == 0)
+            several = part and len(of_parts) > 1
+            findings += [replace(f, what=f"{part}: {f.what}") if several else f for f in found]
+            facts |= {f"{part}: {fact}" if part else fact: x for fact, x in measured.items()}
         if context.stability is not None and net is not None:
             findings += look_at_step(net, context.stability)
     if params is not None and parts(params):
@@ -106,14 +121,18 @@ def diagnose_run(
 
 
 def _look_at_signals(
-    signals: dict[str, np.ndarray], taken: Sampling, context: Context
+    signals: dict[str, np.ndarray], taken: Sampling, context: Context, *, once: bool
 ) -> tuple[list[Finding], dict[str, float]]:
-    """List the findings on a run that did not explode, and what was measured of its first signal."""
+    """List the findings on a run that did not explode, and what was measured of its first signal.
+
+    `once` says whether to list those on time, which do not depend on the signals.
+    """
     findings: list[Finding] = []
     for name, x in signals.items():
         findings += out_of_range(name, x, context)
         findings += rounded_away(name, x, taken, context)
-    findings += rounded_time(taken, context)
+    if once:
+        findings += rounded_time(taken, context)
     name, x = next(iter(signals.items()))
     found = list(quiet(name, x, taken.dt, context))
     findings += found
@@ -136,18 +155,30 @@ def _longest_delay(net: Network | None, lags: Any, dt: float) -> float:
     return max((high for _, (_, high) in net.lag_bounds), default=0) * net.dt
 
 
+def _by_subnetwork(signals: dict[str, Any], net: Network | None) -> dict[str, dict[str, Any]]:
+    """Return the signals of each subnetwork; without a hybrid network, and joined ones, at ""."""
+    parts: dict[str, dict[str, Any]] = {}
+    named = parts_of(net.node) if net is not None else {}
+    for name, x in signals.items():
+        part = name.rpartition(".")[0]
+        parts.setdefault(part if part in named else "", {})[name] = x
+    return parts
+
+
 def _signals(record: Any, net: Network | None) -> tuple[dict[str, np.ndarray], float]:
     """Return the signals of a record by name, in float64, and the relative spacing of their dtype."""
     if not known(record):
         raise ValueError("`cf.diagnose_run` looks at values: call it outside of `jit` and `vmap`.")
     if isinstance(record, Mapping) or hasattr(record, "_fields"):
-        names = names_of(record)
-        given = {n: record[n] if isinstance(record, Mapping) else getattr(record, n) for n in names}
+        given = {name: get(record, name) for name in names_of(record)}
     else:
         given = {net.node.states[0] if net and len(net.node.states) == 1 else "record": record}
     signals = {name: np.asarray(as_float(name, x)) for name, x in given.items()}
     shapes = {name: x.shape for name, x in signals.items()}
-    if len(set(shapes.values())) != 1 or any(len(s) != 2 or 0 in s for s in shapes.values()):
+    parts = _by_subnetwork(shapes, net)
+    alike = all(len(set(each.values())) == 1 for each in parts.values())
+    alike &= len({shape[:1] for shape in shapes.values()}) == 1
+    if not alike or any(len(s) != 2 or 0 in s for s in shapes.values()):
         raise ValueError(
             f"`record` must be (time, region), one signal or several of one shape; got {shapes}."
         )

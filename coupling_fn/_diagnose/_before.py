@@ -19,7 +19,7 @@ from ..noise._draw import is_noise
 from ._lengths import look_at_tracts
 from ._orientation import look_at_orientation
 from ._report import Finding, Report, report
-from ._rule import edges_of_part, look_at_rule, parts
+from ._rule import Ends, edges_of_part, edges_of_whole, ends_of, look_at_rule, parts
 from ._stability import Stability, look_at_rests, look_at_stability, stability, states_of
 from ._weights import facts_of, finite, look_at_weights
 
@@ -57,6 +57,10 @@ def diagnose(
     - with a network, couplings that drive regions apart or read their weights transposed, the k at which
       rest loses its stability, a dt that is too long, several states of rest, and feedback inhibition
       whose balance is unstable or is not the state of rest that is found from `x0`.
+
+    Of a hybrid network (`cf.hybrid`) all projections are looked at as one connectome of all regions, in
+    the order of `x0` or of the connectome that was divided. A projection that reads a function of the
+    whole state is left out of it; `cf.hybrid.of` says which subnetwork a function reads.
 
     A finding rests on the numbers alone: what it describes may be intended. Notes are true of many good
     connectomes. What `cf.surgery` did to a connectome is among the facts, and beside what is cut off.
@@ -119,8 +123,13 @@ def diagnose(
             require_positive_number(name, value, unit)
     speed, dt = (None if x is None else float(x) for x in (speed, dt))
     delays = _Delays(lengths, speed, dt, lags, buffer, net)
-    couplings = [(name, part, edges_of_part(part, labels)) for name, part in given]
-    if conn is None:
+    ends = ends_of(net, params)
+    couplings = [
+        (name, part, edges_of_part(part, None if ends else labels)) for name, part in given
+    ]
+    if conn is None and ends:
+        looked_at = [_Connection("", None, edges_of_whole(couplings, ends))]
+    elif conn is None:
         looked_at = [_Connection(name, part.conn, edges) for name, part, edges in couplings]
     else:
         weights = conn if of_connectome is None else of_connectome.weights
@@ -132,13 +141,17 @@ def diagnose(
         edges, found = finite(connection.stored)
         found += _after_surgery(look_at_weights(edges), operated)
         found += look_at_orientation(edges, compare_with, drivers)
-        found += _look_at_delays(connection, edges, delays)
+        if not ends:
+            found += _look_at_delays(connection, edges, delays)
         prefix = connection.name if len(looked_at) > 1 else ""
         findings += _prefixed(prefix, found)
         measured = facts_of(edges, spectral_radius(edges))
         facts |= {f"{prefix}: {fact}" if prefix else fact: x for fact, x in measured.items()}
     for name, part, edges in couplings:
-        findings += look_at_rule(name, part, edges)
+        findings += look_at_rule(name, part, edges, name in ends and ends[name].across)
+        if name in ends:
+            connection = _Connection(name, part.conn, edges)
+            findings += _look_at_delays_of_projection(connection, ends[name], delays)
     if dt is not None and params is not None:
         findings += _look_at_times({"external": params.external, "noise": params.noise}, dt)
     if net is not None and params is not None and x0 is not None:
@@ -189,6 +202,22 @@ def _look_at_delays(connection: _Connection, edges: EdgeList, delays: _Delays) -
             bounds,
         )
         yield from _prefixed(name if len(names) > 1 else "", tracts)
+
+
+def _look_at_delays_of_projection(
+    connection: _Connection, ends: Ends, delays: _Delays
+) -> Iterator[Finding]:
+    """List the findings on the delays of a projection between subnetworks, among all regions."""
+    name, (edges, _) = connection.name, finite(connection.stored)
+    edges, order = ends.embedded(edges)
+    lags = _lags_of(delays.net, name) if delays.lags is None else _of(delays.lags, name)
+    bounds = _bounds_of(delays.net, name) if delays.buffer is None else (0, delays.buffer)
+    lengths, lags = (
+        None if x is None else ends.of_all(_of_kept(connection, x), order)
+        for x in (_of(delays.lengths, name), lags)
+    )
+    tracts = look_at_tracts(edges, lengths, delays.speed, delays.dt, lags, bounds)
+    yield from _prefixed(name, tracts)
 
 
 def _look_at_times(inputs: dict[str, Any], dt: float) -> Iterator[Finding]:

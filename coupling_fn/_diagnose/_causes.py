@@ -17,7 +17,15 @@ from .._core import PyTree, names_of
 from .._network import Network, Params
 from ._before import is_driven
 from ._report import Finding
-from ._rule import edges_of_part, look_at_rule, one_strength, parts
+from ._rule import (
+    edges_of_part,
+    edges_of_whole,
+    ends_of,
+    look_at_rule,
+    numbers_of,
+    one_strength,
+    parts,
+)
 from ._signals import Measures
 from ._stability import NORMALISE, Stability, look_at_step, remedies_for_k, stability, states_of
 
@@ -39,7 +47,8 @@ class Context:
     Attributes:
         net: the network, or None.
         params: its parameters, or None.
-        edges: the edges of its first coupling, or None.
+        edges: the edges of its first coupling, or None; those of all projections of a hybrid network.
+        numbers: the numbers of each subnetwork's regions; empty where there are none.
         rules: the findings on its couplings themselves.
         stability: that of its state of rest, or None.
         ranges: the range in which each state is expected.
@@ -49,6 +58,7 @@ class Context:
     net: Network | None
     params: Params | None
     edges: EdgeList | None
+    numbers: Mapping[str, np.ndarray]
     rules: tuple[Finding, ...]
     stability: Stability | None
     ranges: Mapping[str, tuple[float, float]]
@@ -61,6 +71,14 @@ class Context:
         apart = self.edges.chosen(self.edges.apart)
         ends = np.concatenate([apart.target, apart.source])
         return np.bincount(ends, minlength=apart.regions) == 0
+
+    def of_signal(self, name: str, values: np.ndarray) -> np.ndarray:
+        """Choose, of values of all regions, those of the regions that have a signal."""
+        return (
+            values[self.numbers[part]]
+            if (part := name.rpartition(".")[0]) in self.numbers
+            else values
+        )
 
     def rule(self, code: str) -> Finding | None:
         """Return the finding on a coupling that has this code, if there is one."""
@@ -250,17 +268,19 @@ class Context:
 def context_of(net: Network | None, params: Params | None, x0: Any, record: PyTree) -> Context:
     """Gather what is known of a run."""
     given = [(name, part, edges_of_part(part, None)) for name, part in parts(params)]
-    edges = given[0][2] if given else None
+    ends, edges = ends_of(net, params), given[0][2] if given else None
+    if ends:
+        edges = edges_of_whole(given, ends)
     rules: list[Finding] = []
-    for each in given:
-        rules += look_at_rule(*each)
+    for name, part, each in given:
+        rules += look_at_rule(name, part, each, name in ends and ends[name].across)
     rest = None
     if net is not None and params is not None:
         x = states_of(net, x0) if x0 is not None else _first(net, record)
         rest = stability(net, params, x) if x is not None else None
     ranges = dict(getattr(net.node, "ranges", {})) if net is not None else {}
     bounds = dict(getattr(net.node, "bounds", {})) if net is not None else {}
-    return Context(net, params, edges, tuple(rules), rest, ranges, bounds)
+    return Context(net, params, edges, numbers_of(net, params), tuple(rules), rest, ranges, bounds)
 
 
 def _first(net: Network, record: PyTree) -> PyTree | None:

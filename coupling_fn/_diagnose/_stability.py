@@ -18,7 +18,7 @@ import numpy as np
 
 from .._analysis import balanced_by, fixed_point_or_nan, jacobians
 from .._core import PyTree, get, names_of, refill
-from .._network import Network, Params
+from .._network import Network, Params, State
 from ..nodes import WongWangExcInhParams, wong_wang_exc_inh
 from ..schemes import Scheme
 from ..schemes._shorthands import name_of
@@ -372,7 +372,7 @@ def _given(found: Stability) -> str:
 
 def states_of(net: Network, x0: Any) -> PyTree:
     """Return the state variables, also out of a `State`; refuse them if one is missing."""
-    x = getattr(x0, "node", x0)
+    x = x0.node if isinstance(x0, State) else x0
     missing = [name for name in net.node.states if name not in names_of(x)]
     if missing:
         raise ValueError(f"`x0` must have the states {net.node.states}; {missing} are missing.")

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._connectome import EdgeList, connected_parts
+from .._connectome import connected_parts
 from .._core import Scalar
 from ..noise import Coloured
 from ..observe._synchrony import ABOVE_CHANCE
@@ -52,7 +52,7 @@ def is_angle(name: str, context: Context) -> bool:
     if context.net is not None and name in getattr(context.net.node, "angles", ()):
         return True
     low, high = context.ranges.get(name, (0.0, 0.0))
-    return abs(high - low - 2 * np.pi) < 1e-6 or name == "theta"
+    return abs(high - low - 2 * np.pi) < 1e-6 or name.rpartition(".")[2] == "theta"
 
 
 # --- it explodes --------------------------------------------------------------------------------
@@ -189,6 +189,7 @@ def quiet(name: str, x: np.ndarray, dt: float, context: Context) -> Iterator[Fin
         )
     elif (silent := still | (dead & (late <= DEAD * late.max()))).any():
         alone = context.isolated()
+        alone = None if alone is None else context.of_signal(name, alone)
         isolated = alone is not None and bool(alone[silent].any())
         yield Finding(
             "silent_regions",
@@ -288,7 +289,7 @@ def together(name: str, x: np.ndarray, m: Measures, context: Context) -> Iterato
     if x.shape[1] < 2:
         return
     chance = m.chance
-    between = _between(m.correlations, context.edges)
+    between = _between(m.correlations, name, context)
     repelled = context.why_it_drives_apart()
     if m.order > TOGETHER and m.fc > TOGETHER and not between:
         yield Finding(
@@ -338,11 +339,11 @@ def _why_the_same(x: np.ndarray) -> Cause:
     )
 
 
-def _between(correlations: np.ndarray, edges: EdgeList | None) -> bool:
+def _between(correlations: np.ndarray, name: str, context: Context) -> bool:
     """Return whether parts with no connection between them are each in step, but not with each other."""
-    if edges is None:
+    if context.edges is None:
         return False
-    part = connected_parts(edges)
+    part = context.of_signal(name, connected_parts(context.edges))
     other = part[:, None] != part[None, :]
     if not other.any():
         return False

@@ -20,7 +20,6 @@ from .._core import (
     checked_unit,
     container,
     get,
-    names_of,
     read,
     read_unit,
     refill,
@@ -30,6 +29,7 @@ from .._core import (
 )
 from .._coupling import SumCoupling
 from .._network import Network, Params
+from .._node import driven_by, parts_of
 from ..noise._draw import is_noise
 from ._dimensions import Misfit, units_of
 from ._report import Finding, Report, report
@@ -220,23 +220,30 @@ class _Check:
 
     def _coupling(self, named, part, of_part, source, into, target) -> Iterator[Finding]:
         """Check one part of a coupling between one source and one target."""
-        sent, own = (self._signal(signal) for signal in (source, target))
-        words = source if isinstance(source, str) else "a function of the state"
-        like = read(self.x, source), read(self.x, target)
+        words = (
+            source
+            if isinstance(source, str)
+            else getattr(source, "name", "a function of the state")
+        )
+        signals = {"source": source, "target": target}
+        if target is None:
+            del signals["target"]
         result = self._of(
-            lambda coupling, sent, own: coupling(sent, own),
-            (part, *like),
-            (of_part, sent._replace(words="source"), own._replace(words="target")),
+            lambda coupling, *signals: coupling(*signals),
+            (part, *(read(self.x, signal) for signal in signals.values())),
+            (of_part, *(self._signal(s)._replace(words=n) for n, s in signals.items())),
             f"In the coupling{named} from {words}",
         )
         if isinstance(result, Finding):
             yield result
             return
-        wanted = self.inputs[into]
-        if not self.solver.agree(result[0].unit, wanted.unit):
-            node = getattr(self.net.node, "__name__", "node")
+        node = getattr(self.net.node, "__name__", "node")
+        for each in driven_by(self.net.node, into):
+            wanted = self.inputs[each]
+            if self.solver.agree(result[0].unit, wanted.unit):
+                continue
             yield _misfit(
-                f"The coupling{named} from {words} gives {self._told(result[0].unit)}; the input {into} "
+                f"The coupling{named} from {words} gives {self._told(result[0].unit)}; the input {each} "
                 f"of {node} wants {self._told(wanted.unit)}.",
                 "If the weights or k have another unit, state it: units={'coupling.k': '1/ms'}.",
                 "Or use the rule that the node's docstring names.",
@@ -285,32 +292,40 @@ class _Check:
 
     def rates(self, name: str) -> Iterator[Finding]:
         """Find rates of change that are not in the unit of their state per ms."""
-        node = self.net.node
-        first = jax.tree.leaves(self.x)[0]
-        inputs = container(self.x, node.inputs, {}, first)
-        of_inputs = {n: q._replace(words=f"inputs.{n}") for n, q in self.inputs.items()}
+        for part, node in parts_of(self.net.node).items():
+            if not part:
+                yield from self._rates(node, name, "", (self.x, self.params.node, self.units.node))
+                continue
+            own = tuple(get(each, part) for each in (self.x, self.params.node, self.units.node))
+            yield from self._rates(node, f"{node.__name__} of {part}", f"{part}.", own)
+
+    def _rates(self, node: Any, name: str, prefix: str, own: tuple[Any, ...]) -> Iterator[Finding]:
+        """Check the rates of one node, given its state, its parameters and their units."""
+        x, params, of_params = own
+        inputs = container(x, node.inputs, {})
+        of_inputs = {n: self.inputs[prefix + n]._replace(words=f"inputs.{n}") for n in node.inputs}
         self.solver.implied = [read_unit(unit) for unit in node.implied]
         result = self._of(
-            lambda *args: refill(self.x, _by_name(node(*args), node.states)),
-            (self.x, inputs, self.params.node),
+            lambda *args: refill(x, _by_name(node(*args), node.states)),
+            (x, inputs, params),
             (
-                refill(self.x, self.states),
-                [of_inputs[n] for n in names_of(inputs)],
-                self.units.node,
+                refill(x, {n: self.states[prefix + n] for n in node.states}),
+                refill(inputs, of_inputs),
+                of_params,
             ),
             f"In the node {name}",
         )
         if isinstance(result, Finding):
             yield result
         else:
-            places = refill(self.x, {n: n for n in node.states})
+            places = refill(x, {n: n for n in node.states})
             for state, got in zip(jax.tree.leaves(places), result, strict=True):
-                wanted = times(self.states[state].unit, MS, -1)
+                stated = self.states[prefix + state].unit
+                wanted = times(stated, MS, -1)
                 if not self.solver.agree(got.unit, wanted):
                     yield _misfit(
                         f"The node {name} gives a rate of change of {state} in {self._told(got.unit)}; "
-                        f"{state} is in {self._told(self.states[state].unit)}, so it should be in "
-                        f"{self._told(wanted)}."
+                        f"{state} is in {self._told(stated)}, so it should be in {self._told(wanted)}."
                     )
         self.solver.implied = ()
 

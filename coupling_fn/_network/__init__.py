@@ -1,6 +1,8 @@
 """Nodes, couplings, lags and a scheme as one step: a pure function `(state, params) -> state`."""
 
+from ._checks import in_words as in_words
 from ._checks import last_step as last_step
+from ._checks import require_node as require_node
 from ._checks import require_params as require_params
 from ._checks import require_states as require_states
 from ._checks import within_count as within_count
@@ -25,6 +27,7 @@ from ._params import require_state as require_state
 from ._step import Drive as Drive
 from ._step import advance as advance
 from ._step import derivative as derivative
+from ._step import driven_inputs as driven_inputs
 from ._step import inputs_at as inputs_at
 from ._step import inputs_in as inputs_in
 from ._step import noise_increment as noise_increment

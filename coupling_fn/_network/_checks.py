@@ -26,12 +26,12 @@ from .._core import (
     wider,
 )
 from .._coupling import require_k
-from .._node import TURN
+from .._node import TURN, HybridNode, parts_of, receivers, require_parts
 from ..nodes import Node, catalog
 from ..noise._increments import check_external, noises_of
 from ._fields import NetworkFields
 from ._link import Link
-from ._params import Params, State, Wire
+from ._params import Params, State
 
 
 def require_node(node: Any) -> None:
@@ -47,26 +47,6 @@ def require_node(node: Any) -> None:
             "`node` must know the names of its states and inputs: put "
             f"@cf.nodes.node(states=[...], inputs=[...]) above the function {name}."
         )
-
-
-def checked_wires(node: Node, couplings: Wire | Mapping[str, Wire] | None) -> dict[str, Wire]:
-    """Return the wires by the names of their couplings, with names that the node has."""
-    if couplings is None and node.coupled:
-        couplings = Wire(*map(tuple, zip(*node.coupled, strict=True)))
-    if couplings is None or isinstance(couplings, Wire):
-        couplings = {} if couplings is None else {"coupling": couplings}
-    wires = list(couplings.values()) if isinstance(couplings, Mapping) else [couplings]
-    for wire in wires:
-        if not isinstance(wire, Wire) or not isinstance(couplings, Mapping):
-            raise TypeError(
-                '`couplings` must be a cf.Wire("x", into="x"), or a dict of wires by name, not '
-                f"{in_short(wire)}. The coupling itself goes into cf.Params(coupling=...)."
-            )
-    for wire in couplings.values():
-        signals = [s for s in wire.source + wire.target if isinstance(s, str)]
-        require_names("state", signals, node.states)
-        require_names("input", wire.into, node.inputs)
-    return dict(couplings)
 
 
 def by_coupling(argument: str, value: Any, couplings: Mapping[str, Any]) -> dict[str, Any]:
@@ -227,6 +207,8 @@ def require_states(node: Node, x0: Any) -> None:
         raise TypeError("`x0` must be the states of the node, not a whole State: give its `.node`.")
     if isinstance(x0, Params):
         raise TypeError("`x0` must be the states of the node, not a Params, which comes after it.")
+    if isinstance(node, HybridNode):
+        require_parts("`x0`", x0, node)
     names = names_of(x0)
     require_names("state", names, node.states)
     missing = [name for name in node.states if name not in names]
@@ -237,28 +219,68 @@ def require_states(node: Node, x0: Any) -> None:
         )
 
 
-def require_fitting_params(node: Node, params: Params, regions: int) -> None:
-    """Refuse parameters of the node, noise and external input that do not fit the node."""
-    values = params.node
-    for field in dataclasses.fields(values) if dataclasses.is_dataclass(values) else ():
-        if "unit" in field.metadata:  # a parameter of one of our own nodes
-            require_one_or_each(f"params.node.{field.name}", getattr(values, field.name), regions)
-    noises_of(node.states, params.noise, params.external).check(regions)
-    check_external(params.external, node.inputs, regions)
+def require_places(node: Node, x0: PyTree) -> None:
+    """Refuse subnetworks of other sizes than the connectome was divided into."""
+    if not isinstance(node, HybridNode) or node.places is None:
+        return
+    wanted = dict(zip(node.names, map(len, node.places), strict=True))
+    got = dict(zip(node.names, node.sizes(x0), strict=True))
+    if got != wanted:
+        raise ValueError(
+            f"`x0` must have as many regions as each subnetwork of the connectome: {wanted}; got {got}."
+        )
 
 
-def require_fitting_coupling(link: Link, x: PyTree) -> None:
+def require_fitting_params(node: Node, params: Params, x: PyTree) -> None:
+    """Refuse parameters of the node, noise and external input that do not fit the node in a state."""
+    for part in parts_of(node):
+        place, values = "params.node", params.node
+        if isinstance(node, HybridNode):
+            require_parts("`params.node`", params.node, node)
+            place, values = f"params.node[{part!r}]", get(params.node, part)
+        if isinstance(values, type):
+            raise TypeError(f"`{place}` must be parameters, not {in_short(values)}: call it.")
+        regions = receivers(node, x, f"{part}." if part else "")
+        for field in dataclasses.fields(values) if dataclasses.is_dataclass(values) else ():
+            if "unit" in field.metadata:  # a parameter of one of our own nodes
+                require_one_or_each(f"{place}.{field.name}", getattr(values, field.name), regions)
+    noises_of(node.states, params.noise, params.external).check(x)
+    check_external(params.external, node.inputs, x)
+
+
+def require_fitting_coupling(node: Node, link: Link, x: PyTree) -> None:
     """Refuse weights and a k that do not fit the states that they connect."""
+    signals = link.signals
+    if signals.target is None and _reads_target(link.coupling):
+        raise ValueError(
+            f"The coupling {signals.coupling!r} reads the state of its targets, and they have none of "
+            f"the name of its source, {in_words(signals.source)}. Say which it is: "
+            f"`cf.Wire(..., into={signals.into!r}, target=...)`."
+        )
     conn = getattr(link.coupling, "conn", None)
     if conn is None:
         return
-    signals = link.signals
-    source, own = read(x, signals.source), read(x, signals.target)
+    wanted = (receivers(node, x, signals.into), len(read(x, signals.source)))
     meaning = (
         f"(target, source): as many as the regions of the states that {signals.coupling!r} reads."
     )
-    require_shape("conn", conn, (len(own), len(source)), meaning=meaning)
-    require_k(link.coupling.k, len(own))
+    if wanted[::-1] != wanted and np.shape(conn) == wanted[::-1]:
+        meaning += " Its transpose would fit: rows are targets, and columns are sources."
+    require_shape("conn", conn, wanted, meaning=meaning)
+    require_k(link.coupling.k, wanted[0])
+
+
+def _reads_target(coupling: Any) -> bool:
+    """Return whether a coupling takes the state of its targets; of any function it is supposed."""
+    invariant = getattr(coupling, "shift_invariant", False)
+    return invariant or getattr(coupling, "reads_target", True)
+
+
+def in_words(signal: Any) -> str:
+    """Return what a coupling reads, for an error."""
+    if isinstance(signal, str):
+        return repr(signal)
+    return repr(signal.name) if hasattr(signal, "name") else "a function of the state"
 
 
 def require_kept_dtypes(before: PyTree, after: PyTree, params: Params) -> None:
@@ -287,6 +309,8 @@ def require_fitting_lags(name: str, lags: Array, coupling: Any) -> None:
     by_edge = [(conn.edges,)] if isinstance(conn, SparseConnection) else []
     if conn is not None and lags.ndim:
         meaning = f"The lags of {name!r} must go with its `conn`."
+        if conn.shape[::-1] != conn.shape and lags.shape == tuple(conn.shape[::-1]):
+            meaning += " Their transpose would fit: rows are targets, and columns are sources."
         require_shape("lags", lags, tuple(conn.shape), *by_edge, meaning=meaning)
     elif lags.ndim == 1:
         raise ValueError(

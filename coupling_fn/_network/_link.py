@@ -43,7 +43,7 @@ class Signals(NamedTuple):
 
     Attributes:
         source: the state variable, or function of the state, that regions send.
-        target: the state that the rule takes as the target's own.
+        target: the state that the rule takes as the target's own; None where it has no such state.
         into: the input of the node that the link drives.
         coupling: the name of the coupling.
         history: the name of the history that delayed edges read.
@@ -51,7 +51,7 @@ class Signals(NamedTuple):
     """
 
     source: Signal
-    target: Signal
+    target: Signal | None
     into: str
     coupling: str
     history: str
@@ -138,7 +138,7 @@ class SeparableLink(eqx.Module):
         return input_of(self.coupling, sums, _less(target, reference), self.in_strength)
 
 
-def _less(states: Array, reference: Array | None) -> Array:
+def _less(states: Any, reference: Array | None) -> Any:
     """Return states as a rule sees them."""
     return states if reference is None else states - reference
 

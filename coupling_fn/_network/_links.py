@@ -13,6 +13,7 @@ from jax.sharding import Mesh
 from .._core import by_node, known, read, require_names, require_shape
 from .._coupling import Coupling, SumCoupling, require_elementwise
 from .._delays import fractional_lags, nearest_lags, within_bounds
+from .._node import Joined
 from ._checks import require_fitting_lags, require_params
 from ._edge_forms import of_stored_edges
 from ._edge_groups import Tap
@@ -54,7 +55,7 @@ def _links_of_wire(
             require_elementwise(part)
     for source, into, target in zip(wire.source, wire.into, wire.target, strict=True):
         history = _history_name(net, name, wire, source)
-        angle = isinstance(source, str) and source in net.angles
+        angle = isinstance(source, str | Joined) and set(net.angles).issuperset(names_in(source))
         signals = Signals(source, target, into, coupling=name, history=history, angle=angle)
         for part in parts:
             for tap in taps:
@@ -76,10 +77,15 @@ def _parts(coupling: Any) -> Iterator[Any]:
         yield from _parts(part)
 
 
+def names_in(source: str | Joined) -> tuple[str, ...]:
+    """Return the names of the states that a source consists of."""
+    return source.names if isinstance(source, Joined) else (source,)
+
+
 def _history_name(net: NetworkFields, name: str, wire: Wire, source: Any) -> str:
     """Return the name of a source's history: the state's, or for a function the coupling's."""
-    if isinstance(source, str):
-        return source
+    if isinstance(source, str | Joined):
+        return source if isinstance(source, str) else source.name
     alone = len(wire.source) == 1 and name not in net.node.states
     return name if alone else f"{name}.{wire.source.index(source)}"
 

@@ -31,7 +31,7 @@ from .._delays import (
     split_edges,
     within_bounds,
 )
-from .._node import wrapped
+from .._node import parts_of, wrapped
 from ..nodes import Node
 from ..noise._draw import restarted_key
 from ..noise._increments import noises_of
@@ -43,13 +43,13 @@ from ._checks import (
     checked_clip,
     checked_limits,
     checked_substeps,
-    checked_wires,
     require_all_lags,
     require_fitting_coupling,
     require_fitting_params,
     require_node,
     require_params,
     require_periodic,
+    require_places,
     require_states,
     within_count,
 )
@@ -57,6 +57,7 @@ from ._fields import NetworkFields
 from ._links import history_depths, links_of, require_same_dt
 from ._params import Angles, Clip, Hold, Params, State, TimeStep, Wire, require_state
 from ._step import prepare_step
+from ._wires import checked_wires
 
 
 class Network(NetworkFields):
@@ -141,6 +142,11 @@ class Network(NetworkFields):
         angles: Angles = "wrap",
     ):
         require_node(node)
+        if isinstance(dt, Mapping):
+            raise TypeError(
+                "`dt` must be one number: all subnetworks take their steps together, because each reads "
+                "the others' past in steps. Give the smallest that one of them needs."
+            )
         require_positive_number("dt", dt, "ms")
         require_choice("interpolate", interpolate, (None, "linear"))
         require_choice("hold", hold, ("stage", "coupling", "step"))
@@ -222,11 +228,10 @@ class Network(NetworkFields):
             require_key(key)
         noises = noises_of(self.node.states, params.noise, params.external)
         noises.require_key(key)
-        first = get(x0, self.node.states[0])
-        require_fitting_params(self.node, params, len(first))
+        require_fitting_params(self.node, params, x0)
         links = links_of(self, params)
         for link in links:
-            require_fitting_coupling(link, x0)
+            require_fitting_coupling(self.node, link, x0)
         depths = history_depths(self, links)
         sources = {
             link.signals.history: read(x0, link.signals.source)
@@ -248,12 +253,13 @@ class Network(NetworkFields):
                     f"{sources[name].dtype}. Nothing is truncated silently: give both one dtype."
                 )
             past[name] = before.astype(sources[name].dtype)
+        angles = {link.signals.history for link in links if link.signals.angle}
         reference = {
-            name: lax.stop_gradient(wrapped(x[0]) if name in self.angles else x[0])
+            name: lax.stop_gradient(wrapped(x[0]) if name in angles else x[0])
             for name, x in sources.items()
         }
         start, dt = jnp.zeros((), jnp.int32), TimeStep(self.dt)
-        return State(x0, past, start, key, reference, noises.start(key, first), dt)
+        return State(x0, past, start, key, reference, noises.start(key, x0), dt)
 
     def __call__(self, state: State, params: Params) -> State:
         """Take one step, from `state.step * dt` to one dt later; NaN past the last that is counted."""
@@ -351,9 +357,12 @@ def _checked_states(node: Node, x0: PyTree) -> PyTree:
     """Return `x0` with float arrays, one `(region,)` per state of the node."""
     require_states(node, x0)
     x0 = refill(x0, {name: as_float("x0", get(x0, name)) for name in node.states})
-    shapes = {name: np.shape(get(x0, name)) for name in node.states}
-    if len(set(shapes.values())) > 1 or any(len(shape) != 1 for shape in shapes.values()):
-        raise ValueError(f"Each state in `x0` must have shape (region,); they have {shapes}.")
+    for part in parts_of(node):
+        own = [name for name in node.states if not part or name.startswith(f"{part}.")]
+        shapes = {name: np.shape(get(x0, name)) for name in own}
+        if len(set(shapes.values())) > 1 or any(len(shape) != 1 for shape in shapes.values()):
+            raise ValueError(f"Each state in `x0` must have shape (region,); they have {shapes}.")
+    require_places(node, x0)
     dtypes = {name: str(get(x0, name).dtype) for name in node.states}
     if len(set(dtypes.values())) > 1:
         raise TypeError(f"The states in `x0` must have one dtype; they have {dtypes}.")

@@ -45,7 +45,8 @@ class Wire(eqx.Module):
             (`lambda s: s.y1 - s.y2`), or a tuple of these: the same coupling is used for each. A
             function is called with the state at one time, each variable `(region,)`.
         into: the input that the coupling drives; a tuple of as many inputs as there are sources.
-        target: the signal that the rule takes as the target's own state; by default the source.
+        target: the signal that the rule takes as the target's own state; by default the source, and
+            between subnetworks (`cf.hybrid`) the state of the receiving one that has its name.
 
     Raises:
         ValueError: if there are not as many inputs and targets as sources.
@@ -70,13 +71,13 @@ class Wire(eqx.Module):
 
     source: tuple[Signal, ...] = eqx.field(static=True)
     into: tuple[str, ...] = eqx.field(static=True)
-    target: tuple[Signal, ...] = eqx.field(static=True)
+    target: tuple[Signal | None, ...] = eqx.field(static=True)
 
     def __init__(
         self,
         source: Signal | Sequence[Signal],
         into: str | Sequence[str],
-        target: Signal | Sequence[Signal] | None = None,
+        target: Signal | Sequence[Signal | None] | None = None,
     ):
         self.source = _in_tuple(source)
         self.into = _in_tuple(into)

@@ -14,6 +14,7 @@ from jax import Array
 from .._core import (
     PyTree,
     asking,
+    beside,
     container,
     everywhere,
     get,
@@ -23,7 +24,7 @@ from .._core import (
     require_one_or_each,
     require_shape,
 )
-from .._node import wrapped
+from .._node import HybridNode, Node, receivers, wrapped
 from ..noise._increments import NoiseIncrement, external_of, noises_of
 from ..schemes._scheme import Rate
 from ..stimuli import Time
@@ -95,9 +96,9 @@ def advance(
 ) -> PyTree:
     """Return the state of the nodes one step later."""
     first = jax.tree.leaves(x)[0]
-    require_fitting_params(net.node, params, len(first))
+    require_fitting_params(net.node, params, x)
     for link in links:
-        require_fitting_coupling(link, x)
+        require_fitting_coupling(net.node, link, x)
     noises = noises_of(net.node.states, params.noise, params.external)
     noise_values = tuple(map(noises.values, drive.noise_states))
 
@@ -207,7 +208,7 @@ def all_inputs(net: NetworkFields, x: PyTree, external: dict[str, Any], arrived:
     driven = dict(external)
     for into, value in arrived:
         driven[into] = driven.get(into, 0.0) + value
-    return container(x, net.node.inputs, driven, jax.tree.leaves(x)[0])
+    return container(x, net.node.inputs, driven)
 
 
 def received(
@@ -218,16 +219,23 @@ def received(
     references: tuple[Array | None, ...],
 ) -> Received:
     """Return what each link receives, with the name of the input that it drives."""
-    shape = jax.tree.leaves(x)[0].shape
     arrived = []
     for link, reference, sums in zip(links, references, delayed, strict=True):
         signals = link.signals
         source = read(x, signals.source)
         source = everywhere(net.mesh, source) if link.reads_present else source
         value = link.receive(sums, source, read(x, signals.target), reference)
+        shape = (receivers(net.node, x, signals.into),)
         require_shape(f"the input from coupling {signals.coupling}", value, shape)
-        arrived.append((signals.into, value))
+        arrived += driven_inputs(net.node, x, signals.into, value).items()
     return tuple(arrived)
+
+
+def driven_inputs(node: Node, x: PyTree, into: str, value: Array) -> dict[str, Array]:
+    """Return the inputs that a coupling drives: one, or that of each subnetwork where it joins them."""
+    if not isinstance(node, HybridNode) or into not in node.joined_inputs:
+        return {into: value}
+    return node.joined_inputs[into].parted(value, node.sizes(x))
 
 
 def inputs_at(
@@ -255,8 +263,10 @@ def inputs_in(net: NetworkFields, links: tuple[Link, ...], state: State, params:
 
 def external_inputs(external: dict[str, Any], time: Time, x: PyTree) -> dict[str, Any]:
     """Return the external inputs of the nodes at a time."""
-    shape = jax.tree.leaves(x)[0].shape
-    return {name: _external(name, value, time, shape) for name, value in external.items()}
+    return {
+        name: _external(name, value, time, beside(x, name).shape)
+        for name, value in external.items()
+    }
 
 
 def _external(name: str, value: Any, time: Time, shape: tuple[int, ...]) -> Array:

@@ -18,10 +18,12 @@ from .._network import (
     Params,
     State,
     buffers_of,
+    in_words,
     inputs_in,
     links_of,
     taps_of,
 )
+from .._node import HybridNode, targets_of
 
 PART = 256  # how many steps of the repeated run are looked at together
 NAMED = 3  # how many of the largest inputs an error names
@@ -121,39 +123,52 @@ def _told(run, step, before, params, done: int, row: int, values: dict[str, np.n
         return f"state{path} is {x[where]} at {where} after step {number} of this run, {was}"
     if row:
         before, _ = run(step, before, params, row, lambda state: None)
-    name, region, time = path.strip(".[]'"), where[0], (int(before.step) + 1) * step.dt
+    name = path.replace("['", ".").replace("']", "").strip(".")
+    region, time = where[0], (int(before.step) + 1) * step.dt
     return (
         f"{name} of region {region} is {x[where]} after step {number} of this run (t = {time:.6g} "
-        f"ms), {was} {_inputs(step, before, params, region)} A run to the step before can be "
+        f"ms), {was} {_inputs(step, before, params, name, region)} A run to the step before can be "
         "recorded: cf.diagnose_run looks in it for the cause."
     )
 
 
-def _inputs(net: Network, state: State, params: Params, region: int) -> str:
-    """Describe what drives the region, the largest inputs anywhere, and the strongest sources."""
+def _inputs(net: Network, state: State, params: Params, name: str, region: int) -> str:
+    """Describe what drives the region of a state, the largest inputs, and the strongest sources."""
     links = links_of(net, params)
     buffers = buffers_of(links, state)
     driven = inputs_in(net, links, state, params)
-    table = {name: np.asarray(get(driven, name)) for name in net.node.inputs}
-    own = ", ".join(f"{name} = {values[region]:.4g}" for name, values in table.items())
-    every = [(x, f"{name} of region {i}") for name, v in table.items() for i, x in enumerate(v)]
+    table = {into: np.asarray(get(driven, into)) for into in net.node.inputs}
+    part = name.rpartition(".")[0] if isinstance(net.node, HybridNode) else ""
+    own = ", ".join(
+        f"{into} = {values[region]:.4g}"
+        for into, values in table.items()
+        if into.rpartition(".")[0] == part or not part
+    )
+    every = [(x, f"{into} of region {i}") for into, v in table.items() for i, x in enumerate(v)]
     received = []
     for link in links:
         if (conn := getattr(link.coupling, "conn", None)) is None:
             continue
-        edges = edge_list(conn)
-        edges = edges.chosen(edges.target == region)
         signals = link.signals
+        row = region
+        if isinstance(net.node, HybridNode):
+            rows = targets_of(net.node, state.node, signals.into, part)
+            if rows is None:
+                continue
+            row = int(rows[region])
+        edges = edge_list(conn, square=False)
+        edges = edges.chosen(edges.target == row)
         present = read(state.node, signals.source)[None]
         buffer = np.asarray(buffers.get(signals.history, present))
         taps = taps_of(net, signals.coupling, params)
         lag = np.asarray(taps[0].lags if taps else 0)
         if lag.ndim == 1:  # per stored edge of a SparseConnection
-            lag = lag[(np.asarray(conn.target) == region) & (np.asarray(conn.weights) != 0)]
-        lag = lag[region, edges.source] if lag.ndim == 2 else lag
+            lag = lag[(np.asarray(conn.target) == row) & (np.asarray(conn.weights) != 0)]
+        lag = lag[row, edges.source] if lag.ndim == 2 else lag
         sent = edges.weight * buffer[len(buffer) - 1 - lag, edges.source]
+        of_part = f" ({in_words(signals.source)})" if part else ""
         received += [
-            (x, f"weight times state of region {i}")
+            (x, f"weight times state of region {i}{of_part}")
             for x, i in zip(sent, edges.source, strict=True)
         ]
     told = f"Its inputs were {own or 'none'}; the largest of all regions: {_largest(every)}."

@@ -13,7 +13,7 @@ import equinox as eqx
 import jax
 from jax import Array
 
-from .._core import PyTree, get, require_names, require_shape
+from .._core import PyTree, beside, get, read, require_names, require_shape
 from .._network import (
     Network,
     Params,
@@ -21,6 +21,7 @@ from .._network import (
     inputs_in,
     links_of,
 )
+from .._node import HybridNode, Joined
 
 INPUT = "input."  # What a region receives is named by this and the name of the node's input.
 
@@ -29,9 +30,11 @@ class StatesByName(eqx.Module):
     """Record state variables by name; equal names compare equal, so that nothing compiles twice."""
 
     names: str | tuple[str, ...] = eqx.field(static=True)
+    joined: tuple[Joined, ...] = eqx.field(static=True, default=())
 
     def __call__(self, state: Any) -> PyTree:
-        return _by_name(self.names, partial(get, state.node))
+        joined = {signal.name: signal for signal in self.joined}
+        return _by_name(self.names, lambda name: read(state.node, joined.get(name, name)))
 
 
 class Quantities(eqx.Module):
@@ -96,11 +99,15 @@ def recorder_by_name(
     if isinstance(step, Network):
         node = step.node
         received = [INPUT + name for name in node.inputs]
+        joined = node.joined_states if isinstance(node, HybridNode) else {}
+        if isinstance(node, HybridNode):
+            received += [INPUT + name for name in node.joined_inputs]
         require_names(
-            "state, input or auxiliary", each, [*node.states, *received, *_auxiliary(node)]
+            "state, input or auxiliary", each, [*node.states, *joined, *received, *_auxiliary(node)]
         )
-        if set(each) - set(node.states):
+        if set(each) - set(node.states) - set(joined):
             return QuantitiesByName(names)
+        return StatesByName(names, tuple(joined[name] for name in each if name in joined))
     else:
         _require_states(each, state)
     return StatesByName(names)
@@ -128,12 +135,18 @@ def _auxiliary(node: Any) -> Mapping[str, Any]:
 
 
 def _quantity(net: Network, params: Params, state: State, inputs: Any, name: str) -> Any:
-    if name in net.node.states:
+    node = net.node
+    if name in node.states:
         return get(state.node, name)
+    if isinstance(node, HybridNode):
+        if name in node.joined_states:
+            return node.joined_states[name](state.node)
+        if name.removeprefix(INPUT) in node.joined_inputs:
+            return node.joined_inputs[name.removeprefix(INPUT)](inputs)
     if name.startswith(INPUT):
         return get(inputs, name.removeprefix(INPUT))
-    value = _auxiliary(net.node)[name](state.node, inputs, params.node)
-    like = get(state.node, net.node.states[0])
+    value = _auxiliary(node)[name](state.node, inputs, params.node)
+    like = beside(state.node, name)
     require_shape(f"auxiliary {name}", value, like.shape, meaning="It has one value per region.")
     return value
 

@@ -12,6 +12,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from .._connectome import Layout, SparseConnection, over_devices, to_sparse
 from .._core import PART, WHOLE, is_key, known, mesh_of
 from .._network import Network, Params, State
+from .._node import parts_of, receivers
 
 
 def shard(
@@ -27,6 +28,9 @@ def shard(
 
     A gradient takes as many exchanges again. A parameter of the node that is one number for all nodes
     (other than k) adds a small exchange per step to a gradient; one value per node does not.
+
+    Of a hybrid network (`cf.hybrid`) each subnetwork is spread whose nodes the devices divide; the
+    others, and the edges onto or from them, are held and computed by every device.
 
     Only where arrays lie differs: a `record`, an input or a coupling of your own is written for all
     nodes as ever, and JAX moves what it reads.
@@ -62,11 +66,14 @@ def shard(
         raise TypeError(
             "`net`, `state` or `params` is traced; call `shard` outside of `jit`, `vmap` and `grad`."
         )
-    nodes = len(jax.tree.leaves(state.node)[0])
-    if nodes % len(devices):
+    counts = _counts(net, state)
+    if not any(nodes % len(devices) == 0 for nodes in counts.values()):
+        told = " and ".join(
+            f"{n} nodes{f' of {part!r}' * bool(part)}" for part, n in counts.items()
+        )
         raise ValueError(
-            f"`devices` must divide the number of nodes; {len(devices)} devices do not divide {nodes} "
-            "nodes. Take fewer devices, or add nodes without a connection."
+            f"`devices` must divide the number of nodes; {len(devices)} devices do not divide {told}. "
+            "Take fewer devices, or add nodes without a connection."
         )
     return place_on(net, state, params, mesh_of(devices), _put)
 
@@ -78,7 +85,8 @@ def place_on(
     net: Network, state: State, params: Params, mesh: Mesh, put: Put
 ) -> tuple[Network, State, Params]:
     """Spread a network as `shard` does, where `put` says how each array gets to its place."""
-    nodes = len(jax.tree.leaves(state.node)[0])
+    counts = tuple(_counts(net, state).values())
+    nodes = {n for n in (*counts, sum(counts)) if n % mesh.size == 0}
 
     def along(spec: PartitionSpec) -> Callable[[Any], Any]:
         return lambda x: put(x, NamedSharding(mesh, spec)) if eqx.is_array_like(x) else x
@@ -90,8 +98,8 @@ def place_on(
         if isinstance(x, BCOO):
             x = to_sparse(x)
         if not isinstance(x, SparseConnection):
-            return part(x) if np.shape(x)[:1] == (nodes,) else whole(x)
-        if x.shape == (nodes, nodes):
+            return part(x) if {*np.shape(x)[:1]} & nodes else whole(x)
+        if nodes.issuperset(x.shape):
             x = over_devices(x, mesh)
         return jax.tree.map(place_rows, x, is_leaf=lambda y: isinstance(y, Layout))
 
@@ -102,7 +110,10 @@ def place_on(
         return Layout(rows, part(x.edges), part(x.is_edge), whole(x.place))
 
     def place_past(x: Any) -> Any:
-        return of_past(x) if x.shape[1] == nodes else whole(x)
+        return of_past(x) if x.shape[1] in nodes else whole(x)
+
+    def place_state(x: Any) -> Any:
+        return part(x) if len(x) in nodes else whole(x)
 
     def sparse(x: Any) -> bool:
         return isinstance(x, BCOO | SparseConnection)
@@ -110,7 +121,7 @@ def place_on(
     net, params = jax.tree.map(place, (net, params), is_leaf=sparse)
     object.__setattr__(net, "mesh", mesh)  # on the copy that `map` made
     placed = State(
-        node=jax.tree.map(part, state.node),
+        node=jax.tree.map(place_state, state.node),
         history=jax.tree.map(place_past, state.history),
         step=whole(state.step),
         key=whole(state.key),
@@ -119,6 +130,14 @@ def place_on(
         dt=state.dt,
     )
     return net, placed, params
+
+
+def _counts(net: Network, state: State) -> dict[str, int]:
+    """Return the number of nodes of each subnetwork; that of the network, if it is one."""
+    return {
+        part: receivers(net.node, state.node, f"{part}." * bool(part))
+        for part in parts_of(net.node)
+    }
 
 
 def _put(x: Any, where: NamedSharding) -> Any:

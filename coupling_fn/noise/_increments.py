@@ -6,7 +6,7 @@ a rate or an input. Where noise is drawn at a finer step than dt, a step has sev
 increments of white noise are summed over them, and noise states are updated once per substep.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple, cast
 
@@ -15,7 +15,16 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from .._core import PyTree, calling, get, refill, require_names, require_one_or_each
+from .._core import (
+    PyTree,
+    beside,
+    calling,
+    entries,
+    get,
+    refill,
+    require_names,
+    require_one_or_each,
+)
 from ._coloured import Coloured
 from ._draw import START, draw, is_noise, named, require_regions, with_values
 from ._white import White
@@ -48,16 +57,19 @@ class Noises(NamedTuple):
             region, or a `White` or `Coloured` noise.
         coloured: from its path to each coloured noise, in `Params.external` too: "noise.x",
             "external.E.parts.1". The noise states in a run's state have the same names.
+        driven: from the same paths to the name of the state or input that each noise drives.
     """
 
     states: tuple[str, ...]
     of_state: Mapping[str, Any]
     coloured: dict[str, Any]
+    driven: dict[str, str]
 
-    def check(self, regions: int) -> None:
-        """Refuse names and shapes that the node does not have."""
+    def check(self, x: PyTree) -> None:
+        """Refuse names and shapes that the node does not have, in a state of which shapes are read."""
         require_names("state", self.of_state, self.states)
         for name, noise in self.of_state.items():
+            regions = len(get(x, name))
             if is_noise(noise):
                 require_regions(f"noise.{name}", noise, regions)
             else:
@@ -72,13 +84,13 @@ class Noises(NamedTuple):
                 "`net.init(x0, params, key=...)`."
             )
 
-    def start(self, key: Any, like: Array) -> dict[str, Array]:
+    def start(self, key: Any, x: PyTree) -> dict[str, Array]:
         """Return the noise states that a run starts with, by the path of each noise.
 
-        `like` is any state, `(region,)`: it tells the number of regions and the dtype.
+        Of the state `x` the numbers of regions and the dtype are read.
         """
         return {
-            name: noise.start(draw(name, noise, key, START, len(like), like.dtype))
+            name: noise.start(self._normals(key, beside(x, self.driven[name]), name, noise)(START))
             for name, noise in self.coloured.items()
         }
 
@@ -95,38 +107,49 @@ class Noises(NamedTuple):
             substeps: how many times within a step noise is drawn. [1]
         """
         self.require_key(key)
-        like = jax.tree.leaves(x)[0]
         scale = np.sqrt(dt / substeps).item()
-        normals = partial(self._normals, key, like)
+        normals = partial(self._normals, key)
         return NoiseIncrement(
             fixed=self._fixed(key, step, x, scale, substeps),
             white={
-                name: scale * _summed(normals(f"noise.{name}", noise), step, substeps)
+                name: scale * _summed(normals(get(x, name), f"noise.{name}", noise), step, substeps)
                 for name, noise in self.of_state.items()
                 if isinstance(noise, White)
             },
             paths={
-                name: _each(normals(name, noise), step, substeps)
+                name: _each(normals(beside(x, self.driven[name]), name, noise), step, substeps)
                 for name, noise in self.coloured.items()
             },
         )
 
-    def _normals(self, key: Any, like: Array, name: str, noise: Any) -> Callable[[Array], Array]:
+    def _normals(self, key: Any, like: Array, name: str, noise: Any) -> Callable[[Any], Array]:
         """Return the function that draws the numbers of a noise from the number of a substep."""
         return lambda number: draw(name, noise, key, number, len(like), like.dtype)
 
     def _fixed(self, key: Any, step: Array, x: PyTree, scale: float, substeps: int) -> PyTree:
-        """Draw the increments of plain additive noise, all states at once."""
+        """Draw the increments of plain additive noise, all states at once.
+
+        The numbers of several subnetworks are drawn side by side: cut from one network, they have its
+        noise.
+        """
         plain = [n for n in self.states if n in self.of_state and not is_noise(self.of_state[n])]
         if not plain:
             return None
-        like = jax.tree.leaves(x)[0]
-        shape = (len(plain), len(like))
+        parts: dict[str, list[str]] = {}
+        for name in plain:
+            parts.setdefault(_part(x, name), []).append(name)
+        sizes = [len(get(x, names[0])) for names in parts.values()]
+        shape = (max(map(len, parts.values())), sum(sizes))
         at = partial(jax.random.fold_in, cast(Array, key))
-        drawn = _summed(lambda n: jax.random.normal(at(n), shape, like.dtype), step, substeps)
-        added = {name: jnp.zeros_like(like) for name in self.states}
-        for name, xi in zip(plain, drawn, strict=True):
-            added[name] = self.of_state[name] * (scale * xi)
+        dtype = get(x, plain[0]).dtype
+        drawn = _summed(lambda n: jax.random.normal(at(n), shape, dtype), step, substeps)
+        added = {name: jnp.zeros_like(get(x, name)) for name in self.states}
+        first = 0
+        for names, size in zip(parts.values(), sizes, strict=True):
+            own = drawn if len(parts) == 1 else drawn[:, first : first + size]
+            first += size
+            for name, xi in zip(names, own, strict=False):
+                added[name] = self.of_state[name] * (scale * xi)
         return refill(x, added)
 
     def update(
@@ -154,18 +177,23 @@ class Noises(NamedTuple):
 
     def added(self, increment: NoiseIncrement, x: PyTree) -> PyTree:
         """Return what white noise, plain numbers included, adds to each state at the state `x`."""
-        like = jax.tree.leaves(x)[0]
         fixed = increment.fixed
         added = {
-            name: jnp.zeros_like(like) if fixed is None else get(fixed, name)
+            name: jnp.zeros_like(get(x, name)) if fixed is None else get(fixed, name)
             for name in self.states
         }
         for name, dW in increment.white.items():
+            part = _part(x, name)
             with calling(f"The amplitude of the noise on `{name}`"):
-                amplitude = self.of_state[name].amplitude(x)
-            require_one_or_each(f"amplitude` of the noise `noise.{name}", amplitude, len(like))
+                amplitude = self.of_state[name].amplitude(get(x, part) if part else x)
+            require_one_or_each(f"amplitude` of the noise `noise.{name}", amplitude, len(dW))
             added[name] = added[name] + amplitude * dW
         return refill(x, added)
+
+
+def _part(x: PyTree, name: str) -> str:
+    """Return the subnetwork that a state is of; "" where there are none."""
+    return "" if name in entries(x) else name.rpartition(".")[0]
 
 
 def _each(one: Callable[[Array], Array], step: Array, substeps: int) -> Array:
@@ -186,18 +214,27 @@ def noises_of(states: Sequence[str], noise: Any, external: Any) -> Noises:
     one_for_all = noise is not None and not isinstance(noise, dict)
     of_state = dict.fromkeys(states, noise) if one_for_all else noise or {}
     where = {"noise": of_state, "external": external}
-    return Noises(tuple(states), of_state, named(where, Coloured))
+    driven = {path: name for path, name, _ in _driven(where)}
+    return Noises(tuple(states), of_state, named(where, Coloured), driven)
 
 
-def check_external(external: Any, inputs: Sequence[str], regions: int) -> None:
-    """Refuse external input of names or shapes that the node does not have."""
+def _driven(where: dict[str, Any]) -> Iterator[tuple[str, str, Any]]:
+    """Yield the path of each coloured noise, the name of the state or input it drives, and itself."""
+    for kind, values in where.items():
+        for name, value in (values or {}).items():
+            for path, noise in named({kind: {name: value}}, Coloured).items():
+                yield path, name, noise
+
+
+def check_external(external: Any, inputs: Sequence[str], x: PyTree) -> None:
+    """Refuse external input of names or shapes that the node does not have, in a state of it."""
     external = external or {}
     require_names("input", external, inputs)
     for name, value in external.items():
         if not callable(value) and not is_noise(value):
-            require_one_or_each(f"external` on `{name}", value, regions)
-    for name, noise in named({"external": external}, Coloured).items():
-        require_regions(name, noise, regions)
+            require_one_or_each(f"external` on `{name}", value, len(beside(x, name)))
+    for path, name, noise in _driven({"external": external}):
+        require_regions(path, noise, len(beside(x, name)))
     for name in named({"external": external}, White):
         raise ValueError(
             f"White noise has no value at a time, so it cannot be `{name}`: put it into "
