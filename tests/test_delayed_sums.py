@@ -273,7 +273,7 @@ def plain(x0, history, weights, decay, handed=False):
     return jnp.stack(states[-STEPS:]), jnp.stack(states[-DEPTH - 1 : -1])
 
 
-@pytest.mark.every(7)
+@pytest.mark.every(11)
 @pytest.mark.parametrize("sizes", [(BLOCK, 4), (BLOCK,)])
 @pytest.mark.parametrize("handed", [False, True])
 def test_a_blocked_run_and_its_adjoint_are_those_of_the_plain_loop(handed, sizes):

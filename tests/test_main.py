@@ -19,6 +19,7 @@ old = not hasattr(jax, "enable_x64")  # before JAX 0.8
 enable_x64 = jax.experimental.enable_x64 if old else jax.enable_x64
 
 
+@pytest.mark.thorough  # `.ci/run` runs it beside the job itself, as for a user
 @pytest.mark.optimised
 def test_the_fit_recovers_the_k_that_made_the_target():
     # The default problem with fewer regions and seconds, and two starts that a sweep would not choose.

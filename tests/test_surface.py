@@ -105,3 +105,12 @@ def test_a_surface_is_the_oracle_with_tracts_from_regions_onto_vertices(rule):
 def test_what_does_not_fit_is_refused(error, match, make):
     with refuses(match, error):
         make()
+
+
+def test_a_surface_of_other_vertices_than_the_state_is_refused():
+    long = cf.RegionalCoupling(cf.AdditiveCoupling(jnp.eye(3)), PARCELLATION)
+    wire = cf.Wire(lambda state: state.x[:3], into="x")
+    net = cf.Network(cf.nodes.linear, 1.0, couplings={"long": wire})
+    params = cf.Params(cf.nodes.LinearParams(), {"long": long})
+    with refuses("'long' has 11 targets, and the input 'x' has 7"):
+        net.init(cf.nodes.LinearState(jnp.zeros(7)), params)

@@ -260,14 +260,23 @@ def require_fitting_coupling(node: Node, link: Link, x: PyTree) -> None:
     conn = getattr(link.coupling, "conn", None)
     if conn is None:
         return
-    wanted = (receivers(node, x, signals.into), len(read(x, signals.source)))
+    targets = receivers(node, x, signals.into)
+    shared = getattr(link.coupling, "receivers", conn.shape[0]) != conn.shape[0]
+    if shared:  # what each row receives is handed to several targets, as a region's to its vertices
+        if link.coupling.receivers != targets:
+            raise ValueError(
+                f"The coupling {signals.coupling!r} has {link.coupling.receivers} targets, and the "
+                f"input {signals.into!r} has {targets}."
+            )
+        targets = conn.shape[0]
+    wanted = (targets, len(read(x, signals.source)))
     meaning = (
         f"(target, source): as many as the regions of the states that {signals.coupling!r} reads."
     )
     if wanted[::-1] != wanted and np.shape(conn) == wanted[::-1]:
         meaning += " Its transpose would fit: rows are targets, and columns are sources."
     require_shape("conn", conn, wanted, meaning=meaning)
-    require_k(link.coupling.k, wanted[0])
+    require_k(link.coupling.k, targets)
 
 
 def _reads_target(coupling: Any) -> bool:
