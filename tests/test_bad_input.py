@@ -457,11 +457,11 @@ PROBLEMS = {
     ),
     "a record of an unknown state": (
         lambda: run(record="z"),
-        "There is no state, input or auxiliary 'z'; there are: x, y, input.x",
+        "There is no state, input or auxiliary \\(in `record`\\) 'z'; there are: x, y, input.x",
     ),
     "a record of an unknown state among known ones": (
         lambda: run(record=("x", "z")),
-        "There is no state, input or auxiliary 'z'; there are: x, y, input.x",
+        "There is no state, input or auxiliary \\(in `record`\\) 'z'; there are: x, y, input.x",
     ),
     "k of one element that came in later": (
         lambda: run(changed=swapped(lambda p: p.coupling.k, jnp.ones(1))),

@@ -252,8 +252,8 @@ CALLS = {
     },
     "schemes.RungeKutta": {"a": [[0.5], [0.0, 0.75]], "b": [2 / 9, 1 / 3, 4 / 9]},
     "Params": {"noise": 0.1, "lengths": LENGTHS, "speed": 3.0},
-    "simulate": {**WORK, "steps": 4, "every": 2, "derivative": "reverse"},
-    "adapt": {**WORK, "steps": 4, "rule": lambda p, x: p, "stretch": 2},
+    "simulate": {**WORK, "steps": 4, "every": 2, "derivative": "reverse", "record": "x"},
+    "adapt": {**WORK, "steps": 4, "rule": lambda p, x: p, "stretch": 2, "record": "x"},
     "fit": {
         "loss": lambda p: jnp.sum((p["x"] - 1.0) ** 2),
         "params": {"x": jnp.asarray(X)},

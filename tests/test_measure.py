@@ -383,7 +383,11 @@ REFUSED = {
         "`measure.period` must be a mult",
         ValueError,
     ),
-    "a name": (lambda: run(measure=Peak("z")), "no state, input or auxiliary 'z'", ValueError),
+    "a name": (
+        lambda: run(measure=Peak("z")),
+        r"no state, input or auxiliary \(in `.*of`\) 'z'",
+        ValueError,
+    ),
     "a checkpoint": (
         lambda: run(measure=BOLD, checkpoint=3),
         "`checkpoint` must be a multiple of the 10 steps",

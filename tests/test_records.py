@@ -161,13 +161,15 @@ def test_an_auxiliary_quantity_is_computed_only_where_it_is_recorded(lags):
 def test_a_name_of_nothing_is_refused_with_what_there_is():
     net, state, params = started(None)
     with refuses(
-        match="no state, input or auxiliary 'rate_e'; there are: E, I, input.E, input.I, resp"
+        match=r"auxiliary \(in `record`\) 'rate_e'; there are: E, I, input.E, input.I, resp"
     ):
         cf.simulate(net, state, params, 5, record="rate_e")
     with refuses(match="Did you mean 'response_e'"):
         cf.simulate(net, state, params, 5, record=("E", "responses_e"))
-    with refuses(match="no state 'input.E'; there are: E, I"):
+    with refuses(match=r"no state \(in `record`\) 'input.E'; there are: E, I"):
         cf.simulate(lambda s, p: net(s, p), state, params, 5, record="input.E")
+    with refuses(match="`record` must be a name, a tuple .*, not 3", error=TypeError):
+        cf.simulate(net, state, params, 5, record=3)
     with refuses(match="`record` by name reads `state.node`", error=TypeError):
         cf.simulate(lambda s, p: s, jnp.ones(2), None, 5, record="E")
 

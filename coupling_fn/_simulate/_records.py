@@ -13,7 +13,7 @@ import equinox as eqx
 import jax
 from jax import Array
 
-from .._core import PyTree, beside, get, read, require_names, require_shape
+from .._core import PyTree, beside, get, in_short, read, require_names, require_shape
 from .._network import (
     Network,
     Params,
@@ -92,9 +92,18 @@ def together(recorders: tuple[Any, ...]) -> Together | QuantitiesTogether:
 
 
 def recorder_by_name(
-    step: Any, state: Any, names: str | tuple[str, ...]
+    step: Any, state: Any, record: Any, what: str
 ) -> StatesByName | QuantitiesByName:
-    """Return the recorder of these names; refuse a name of nothing, with a list of what there is."""
+    """Return the recorder of these names; refuse a name of nothing, with a list of what there is.
+
+    Errors call the argument `what`, which is in backticks.
+    """
+    if not isinstance(record, str | tuple | list):
+        raise TypeError(
+            f"{what} must be a name, a tuple of names or a function of the state, not "
+            f"{in_short(record)}."
+        )
+    names = record if isinstance(record, str) else tuple(record)
     each = (names,) if isinstance(names, str) else names
     if isinstance(step, Network):
         node = step.node
@@ -102,28 +111,27 @@ def recorder_by_name(
         joined = node.joined_states if isinstance(node, HybridNode) else {}
         if isinstance(node, HybridNode):
             received += [INPUT + name for name in node.joined_inputs]
-        require_names(
-            "state, input or auxiliary", each, [*node.states, *joined, *received, *_auxiliary(node)]
-        )
+        known = [*node.states, *joined, *received, *_auxiliary(node)]
+        require_names(f"state, input or auxiliary (in {what})", each, known)
         if set(each) - set(node.states) - set(joined):
             return QuantitiesByName(names)
         return StatesByName(names, tuple(joined[name] for name in each if name in joined))
     else:
-        _require_states(each, state)
+        _require_states(each, state, what)
     return StatesByName(names)
 
 
-def _require_states(names: tuple[str, ...], state: Any) -> None:
+def _require_states(names: tuple[str, ...], state: Any, what: str) -> None:
     """Refuse names that the state of a step of one's own does not hold."""
     held = getattr(state, "node", None)
     if held is None:
         raise TypeError(
-            f"`record` by name reads `state.node`, which a {type(state).__name__} does not have: give "
+            f"{what} by name reads `state.node`, which a {type(state).__name__} does not have: give "
             "a function of the state."
         )
     fields = held if isinstance(held, Mapping) else getattr(held, "_fields", None)
     if fields is not None:
-        require_names("state", names, fields)
+        require_names(f"state (in {what})", names, fields)
 
 
 def _by_name(names: str | tuple[str, ...], value: Callable[[str], Any]) -> PyTree:

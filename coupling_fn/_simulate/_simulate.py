@@ -294,8 +294,7 @@ def _recorder(step: Any, state: Any, record: Record, what: str = "`record`") -> 
     if callable(record):
         hint = f"{what} is called with the state alone; its states are in `state.node`."
         return _node if record is _node else Told(record, what, "the state of the run", hint)
-    names = record if isinstance(record, str) else tuple(record)
-    return recorder_by_name(step, state, names)
+    return recorder_by_name(step, state, record, what)
 
 
 def _nothing(state: Any) -> None:
