@@ -9,7 +9,6 @@ import jax.numpy as jnp
 
 from .._core import (
     PyTree,
-    as_arguments,
     as_count,
     compiled,
     in_short,
@@ -128,13 +127,6 @@ def adapt(
             "`steps` must be a multiple of `stretch`, and `stretch` one of `every`; got "
             f"{steps}, {stretch} and {every}."
         )
-    state, params = as_arguments((state, params))
-
-    def run(state: PyTree, params: PyTree) -> tuple[PyTree, PyTree]:
-        return simulate(step, state, params, stretch, record=record, every=every)
-
-    _, seen = eqx.filter_eval_shape(run, state, params)
-    _require_alike(params, eqx.filter_eval_shape(rule, params, seen))
     return _adapt(
         step, state, params, (steps // stretch, stretch, every), record, rule, watch, checkpoint
     )
@@ -158,7 +150,8 @@ def _adapt(
         state, changing = carry
         params = eqx.combine(changing, fixed)
         state, seen = simulate(step, state, params, stretch, record=record, every=every)
-        params = rule(params, seen)
+        before, params = params, rule(params, seen)
+        _require_alike(before, params)
         return (state, eqx.filter(params, eqx.is_array)), (watch or _nothing)(params, seen)
 
     body = jax.checkpoint(one) if checkpoint else one

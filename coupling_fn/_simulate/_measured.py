@@ -391,6 +391,6 @@ def _along(
 
 def _kept(samples: PyTree, period: int, timing: Timing) -> PyTree:
     """Return the samples that end a period after the warm-up, of those of all stretches."""
-    stretch = math.gcd(timing.segment, period)
+    stretch = _stretch(period, timing, timing.segment)
     first, every = (timing.warm_up + period) // stretch - 1, period // stretch
     return jax.tree.map(lambda x: x[first::every], samples)
