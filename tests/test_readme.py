@@ -1,4 +1,4 @@
-"""The README is short, its Python blocks run from top to bottom and print what they say, and its links lead somewhere."""
+"""The README is short, its blocks run and print what they say, and its links lead somewhere."""
 
 import os
 import re
