@@ -1,7 +1,7 @@
 """Parameters that are functions of time: which of them may be, and what they are at a time.
 
-A rule reads its parameters in `receive`, when what was sent has arrived, and a node reads its own at each
-stage. Both may therefore be other numbers at each time, in blocks of steps and their adjoint, too.
+A rule reads its parameters in `receive`, when what was sent has arrived, and a node reads its own at
+each stage. Both may therefore be other numbers at each time, in blocks of steps and their adjoint, too.
 What is read before a delay, and weights, belong to sums that a block computes at once: they are fixed.
 """
 
