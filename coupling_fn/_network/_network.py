@@ -237,7 +237,7 @@ class Network(NetworkFields):
             require_fitting_coupling(self.node, link, x0)
         if params.time_varying:
             start = Time.of(jnp.zeros((), jax.tree.leaves(x0)[0].dtype))
-            jax.eval_shape(lambda: in_time(self, links, params, start, x0)[1].node)
+            jax.eval_shape(lambda time: in_time(self, links, params, time, x0)[1].node, start)
         depths = history_depths(self, links)
         sources = {
             link.signals.history: read(x0, link.signals.source)
