@@ -1,4 +1,4 @@
-"""Ramps of k through Hopf bifurcations and back: where theory says that an oscillation begins and ends."""
+"""Ramps of k through Hopf bifurcations and back: where theory lets oscillations begin and end."""
 
 import jax
 import jax.numpy as jnp
@@ -28,7 +28,8 @@ def ramps(node, params, x0, name, low, high, noise=1e-4):
         )
         x = cf.simulate(net, state, ramped, int(2 * SLOW / DT), record=name)[1]
         x = x.mean(axis=1).reshape(-1, WINDOW)
-        return jax.vmap(k)((jnp.arange(len(x)) + 0.5) * WINDOW * DT), jnp.ptp(x, axis=1) / 2
+        times = (np.arange(len(x)) + 0.5) * WINDOW * DT
+        return jax.vmap(k)(times), jnp.ptp(x, axis=1) / 2
 
     k, size = jax.jit(jax.vmap(run))(jnp.array([SLOW, FAST]))
     ends = [round(duration / (WINDOW * DT)) for duration in (SLOW, FAST)]
@@ -105,7 +106,7 @@ def test_a_subcritical_bifurcation_has_hysteresis_down_to_where_cycles_end(
     fold = end_of_cycles(-2.0, np.linspace(5.2, 6.0, 161))
     slow, fast = ramps(cf.nodes.generic_2d_oscillator, params, x0, "V", 5.2, 7.0)
     ups, downs = ([crossed(ramp[n], 1.5) for ramp in (slow, fast)] for n in (0, 1))
-    # Up: past the Hopf point, by a delay that goes with the root of the speed. [k grows at 1.8 / duration]
+    # Up: past the Hopf point, by a delay that goes with the root of the ramp's speed.
     assert critical < ups[0] < ups[1]
     assert 0.35 < (ups[0] - critical) / (ups[1] - critical) < 0.75
     # Down: at the fold of cycles, far below the Hopf point.
