@@ -95,6 +95,7 @@ from ._network import Params as Params
 from ._network import State as State
 from ._network import VectorField as VectorField
 from ._network import Wire as Wire
+from ._network import at_time as at_time
 from ._network import load_params as load_params
 from ._network import load_state as load_state
 from ._network import save_params as save_params

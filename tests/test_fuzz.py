@@ -252,6 +252,14 @@ CALLS = {
     },
     "schemes.RungeKutta": {"a": [[0.5], [0.0, 0.75]], "b": [2 / 9, 1 / 3, 4 / 9]},
     "Params": {"noise": 0.1, "lengths": LENGTHS, "speed": 3.0},
+    "at_time": {
+        "params": cf.Params(
+            cf.nodes.HopfParams(),
+            cf.AdditiveCoupling(W),
+            time_varying={"coupling.k": cf.stimuli.Ramp()},
+        ),
+        "t": 5.0,
+    },
     "simulate": {**WORK, "steps": 4, "every": 2, "derivative": "reverse", "record": "x"},
     "adapt": {**WORK, "steps": 4, "rule": lambda p, x: p, "stretch": 2, "record": "x"},
     "fit": {

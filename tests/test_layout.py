@@ -60,8 +60,8 @@ ROOMS = {
         "_blocked_run"
     ),
     "_network": (
-        "_edge_forms _params | _edge_groups _fields _wires | _link | _checks | _links | _step | "
-        "_network | "
+        "_edge_forms _params | _edge_groups _fields _wires | _link | _checks | _links | "
+        "_time_varying | _step | _network | "
         "_files _vector_field"
     ),
     "hybrid": "_node | _divide",

@@ -250,6 +250,17 @@ def several_couplings(k):
     return simulated(net, params, cf.nodes.WilsonCowanState(0.1 * GIVEN[2], 0.1 * GIVEN[2]))
 
 
+def in_time(k):
+    net = cf.Network(cf.nodes.hopf, 0.5, lags=LAGS["mixed"]["lags"])
+    ramp = cf.stimuli.Ramp(k, duration=10.0)
+    params = cf.Params(
+        cf.nodes.HopfParams(),
+        cf.DiffusiveCoupling(W),
+        time_varying={"coupling.k": ramp, "node.a": DRIVES},
+    )
+    return simulated(net, params, cf.nodes.HopfState(GIVEN[2], GIVEN[2]), record="x")
+
+
 def phases(k, **options):
     net = cf.Network(cf.nodes.kuramoto, 0.5, lags=LAGS["mixed"]["lags"], **options)
     params = cf.Params(cf.nodes.KuramotoParams(), cf.KuramotoCoupling(W, k))
@@ -372,6 +383,7 @@ FEATURES = {
     "checkpoint": lambda k: hopf(k, checkpoint=16),
     "surface": surface,
     "several couplings": several_couplings,
+    "parameters in time": in_time,
     "tables": tabulated,
     "angles": phases,
     "angles that grow": partial(phases, angles="grow"),

@@ -27,7 +27,7 @@ from .._core import (
     require_positive,
     scan,
 )
-from .._network import Network, Params
+from .._network import Network, Params, require_constant
 from .._neural_masses import excitatory_rest, inhibitory_rest
 from .._simulate import simulate
 from ..nodes import WongWangExcInhParams, WongWangExcInhState, wong_wang_exc_inh
@@ -271,6 +271,7 @@ def _require_balanceable(net: Network, params: Params, regions: Any, rate: Any) 
                     f"The coupling {name!r} drives S_i by {source!r}: inhibition can be balanced only "
                     "where what S_i receives comes from S_e."
                 )
+    require_constant(params)
     for name, value in (params.external or {}).items():
         if callable(value) or is_noise(value):
             raise ValueError(

@@ -45,6 +45,7 @@ from .._network import (
     derivative,
     driven_inputs,
     links_of,
+    require_constant,
     require_states,
     taps_of,
 )
@@ -297,6 +298,7 @@ def _seen_at(net: Network, x: PyTree) -> tuple[Array | None, ...]:
 
 def _rate(net: Network, params: Params, unstack: Callable[[Array], PyTree]):
     """Return a function of the states and of what each path sees: the rates, `(state, region)`."""
+    require_constant(params)
     # Only its checks are needed here, and rounded lags, which they look at, have no derivative.
     links_of(net, jax.tree.map(lambda x: lax.stop_gradient(x) if eqx.is_array(x) else x, params))
     external = params.external or {}

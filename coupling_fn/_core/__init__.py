@@ -60,6 +60,7 @@ from ._named import Told as Told
 from ._named import asking as asking
 from ._named import beside as beside
 from ._named import container as container
+from ._named import dotted as dotted
 from ._named import entries as entries
 from ._named import get as get
 from ._named import names_of as names_of

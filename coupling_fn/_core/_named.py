@@ -68,6 +68,12 @@ def beside(x: PyTree, name: str) -> Array:
     return jax.tree.leaves(get(x, part) if part and name not in entries(x) else x)[0]
 
 
+def dotted(path: Any) -> str:
+    """Write the path of a leaf, such as `coupling['ff'].conn`, as coupling.ff.conn."""
+    parts = (jax.tree_util.keystr((key,)).strip(".[]'") for key in path)
+    return ".".join(part for part in parts if part != "<flat index 0>")
+
+
 def _fields_of(container: Any) -> tuple[str, ...]:
     """Return the names of the fields of a NamedTuple or dataclass; none of anything else."""
     fields = getattr(container, "_fields", None) or getattr(container, "__dataclass_fields__", None)

@@ -14,7 +14,7 @@ import numpy as np
 
 from .._connectome import Connectome, EdgeList, SparseConnection, edge_list, spectral_radius
 from .._core import Scalar, known, require_positive_number
-from .._network import Network, Params
+from .._network import Network, Params, require_constant
 from ..noise._draw import is_noise
 from ._lengths import look_at_tracts
 from ._orientation import look_at_orientation
@@ -105,6 +105,8 @@ def diagnose(
         raise ValueError(
             "`cf.diagnose` looks at values: call it outside of `jit`, `vmap` and `grad`."
         )
+    if params is not None:
+        require_constant(params)
     given = parts(params)
     if conn is None and not given:
         raise ValueError(

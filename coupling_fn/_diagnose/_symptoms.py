@@ -254,12 +254,13 @@ def rounded_time(taken: Sampling, context: Context) -> Iterator[Finding]:
         return
     dt, end = context.net.dt, taken.samples * taken.dt
     spacing = taken.eps * 2.0 ** np.floor(np.log2(end))
-    named = list(_of_plain_time(context.params.external or {}))
+    functions = (context.params.external or {}) | (context.params.time_varying or {})
+    named = list(_of_plain_time(functions))
     if named and spacing > dt / 2:
         yield Finding(
             "rounded_time",
             "warning",
-            f"External input on {', '.join(named)} is a function of plain ms, which are "
+            f"What drives {', '.join(named)} is a function of plain ms, which are "
             f"{spacing:.3g} ms apart at {end:.6g} ms, with a step of {dt:g} ms.",
             why="Several steps see the same time, and edges and phases move by as much.",
             remedy=(

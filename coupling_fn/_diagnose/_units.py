@@ -19,6 +19,7 @@ from .._core import (
     Unit,
     checked_unit,
     container,
+    dotted,
     get,
     read,
     read_unit,
@@ -64,7 +65,8 @@ def check_units(
 
     Returns:
         A finding for each place that does not fit, in the order delays, couplings, external input,
-        noise, node; and as facts the units that were inferred, "?" where several would fit.
+        parameters that are functions of time, noise, node; and as facts the units that were inferred,
+        "?" where several would fit.
 
     Raises:
         ValueError: if the node does not state its units, `params` has no leaf at a path, or a unit
@@ -100,6 +102,7 @@ def check_units(
         *check.delays(),
         *check.couplings(),
         *check.external(),
+        *check.time_varying(),
         *check.noise(),
         *check.rates(name),
     ]
@@ -130,7 +133,7 @@ class _Leaf:
 
 def _leaves(solver: Solver, params: Params, given: Mapping[str, str]) -> list[_Leaf]:
     """List the leaves of params with their units, those that are given before those stated elsewhere."""
-    paths = [_dotted(path) for path, _ in jax.tree_util.tree_flatten_with_path(params)[0]]
+    paths = [dotted(path) for path, _ in jax.tree_util.tree_flatten_with_path(params)[0]]
     for path in given:
         if not any(_is_below(leaf, path) for leaf in paths):
             require_names("leaf of params", [path], paths)
@@ -142,12 +145,6 @@ def _leaves(solver: Solver, params: Params, given: Mapping[str, str]) -> list[_L
         quantity = Quantity(solver.unknown() if unit is None else read_unit(unit), path)
         leaves.append(_Leaf(path, unit, quantity, eqx.is_inexact_array_like(value)))
     return leaves
-
-
-def _dotted(path: Any) -> str:
-    """Write the path `coupling['ff'].conn` as coupling.ff.conn."""
-    parts = (jax.tree_util.keystr((key,)).strip(".[]'") for key in path)
-    return ".".join(part for part in parts if part != "<flat index 0>")
 
 
 def _above(path: str) -> Iterator[str]:
@@ -189,6 +186,7 @@ class _Check:
         self, solver: Solver, net: Network, params: Params, x: PyTree, leaves: list[_Leaf]
     ):
         self.solver, self.net, self.params, self.x = solver, net, params, x
+        self.of_leaf = {leaf.path: leaf.quantity for leaf in leaves}
         tree = jax.tree.structure(params)
         self.units: Any = tree.unflatten(leaf.quantity for leaf in leaves)
         node = net.node
@@ -270,6 +268,24 @@ class _Check:
                 yield _misfit(
                     f"The external input to {into} is in {self._told(result[0].unit)}; the node wants "
                     f"{self._told(wanted.unit)}."
+                )
+
+    def time_varying(self) -> Iterator[Finding]:
+        """Find functions of time in another unit than the parameter whose place they take."""
+        for name, function in (self.params.time_varying or {}).items():
+            require_names("parameter (in `time_varying`)", [name], self.of_leaf)
+            result = self._of(
+                lambda function, time: function(time),
+                (function, jnp.zeros((), jnp.result_type(float))),
+                (self.units.time_varying[name], Quantity(MS, "time")),
+                f"In the function of time for {name}",
+            )
+            if isinstance(result, Finding):
+                yield result
+            elif not self.solver.agree(result[0].unit, self.of_leaf[name].unit):
+                yield _misfit(
+                    f"The function of time for {name} is in {self._told(result[0].unit)}; {name} is in "
+                    f"{self._told(self.of_leaf[name].unit)}."
                 )
 
     def noise(self) -> Iterator[Finding]:

@@ -31,8 +31,11 @@ from ._step import driven_inputs as driven_inputs
 from ._step import inputs_at as inputs_at
 from ._step import inputs_in as inputs_in
 from ._step import noise_increment as noise_increment
+from ._step import params_in as params_in
 from ._step import prepare_step as prepare_step
 from ._step import read_steps as read_steps
 from ._step import update_noise as update_noise
+from ._time_varying import at_time as at_time
+from ._time_varying import require_constant as require_constant
 from ._vector_field import VectorField as VectorField
 from ._vector_field import vector_field as vector_field

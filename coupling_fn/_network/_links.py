@@ -70,11 +70,27 @@ def _links_of_wire(
 
 def _parts(coupling: Any) -> Iterator[Any]:
     """Yield what a sum of couplings, or of such sums, consists of."""
+    return (part for _, part in _parts_at("", coupling))
+
+
+def _parts_at(path: str, coupling: Any) -> Iterator[tuple[str, Any]]:
+    """Yield what a sum of couplings, or of such sums, consists of, each with its path."""
     if not isinstance(coupling, SumCoupling):
-        yield coupling
+        yield path, coupling
         return
-    for part in coupling.parts:
-        yield from _parts(part)
+    for number, part in enumerate(coupling.parts):
+        yield from _parts_at(f"{path}.parts.{number}", part)
+
+
+def rules_of(net: NetworkFields, params: Params) -> Iterator[tuple[str, Any]]:
+    """Yield the rule of each link, in the order of `links_of`, with its path in `params`."""
+    for name, wire in net.wires:
+        coupling, path = params.coupling, "coupling"
+        if isinstance(coupling, Mapping):
+            coupling, path = coupling[name], f"coupling.{name}"
+        for _ in wire.source:
+            for at, part in _parts_at(path, coupling):
+                yield at, _with_k_by_node(net.mesh, part) if isinstance(part, Coupling) else part
 
 
 def names_in(source: str | Joined) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
@@ -37,6 +38,7 @@ from ..noise._draw import restarted_key
 from ..noise._increments import noises_of
 from ..schemes import Scheme
 from ..schemes._shorthands import SchemeName, as_scheme
+from ..stimuli import Time
 from ._checks import (
     by_coupling,
     checked_angles,
@@ -57,6 +59,7 @@ from ._fields import NetworkFields
 from ._links import history_depths, links_of, require_same_dt
 from ._params import Angles, Clip, Hold, Params, State, TimeStep, Wire, require_state
 from ._step import prepare_step
+from ._time_varying import in_time
 from ._wires import checked_wires
 
 
@@ -232,6 +235,9 @@ class Network(NetworkFields):
         links = links_of(self, params)
         for link in links:
             require_fitting_coupling(self.node, link, x0)
+        if params.time_varying:
+            start = Time.of(jnp.zeros((), jax.tree.leaves(x0)[0].dtype))
+            jax.eval_shape(lambda time: in_time(self, links, params, time, x0)[1].node, start)
         depths = history_depths(self, links)
         sources = {
             link.signals.history: read(x0, link.signals.source)

@@ -109,10 +109,21 @@ class Params(eqx.Module):
             value per region, or a function of time (a stimulus, or any callable pytree
             `t [ms] -> ()` or `(region,)`), or a coloured noise, alone or in `stimulus + noise`. Time
             is counted from `Network.init`, or from `Network.restart_clock`. [unit of the input]
+        time_varying: a dict from the path of a parameter of the node or of a coupling ("coupling.k",
+            "node.a"; "coupling.feedback.k" of several couplings, "node.cortex.a" of several
+            subnetworks) to a function of time, as in `external`. Its value takes the place of that leaf,
+            whose own number is then not read: at each stage's own time, with `hold="coupling"` what
+            belongs to a coupling once per step, and with `hold="step"` all of it. [unit of the leaf]
         lengths: tract lengths, for a network built with `lag_bounds`; a dict if couplings differ, with
             all that have `lag_bounds` and no lags. Where the weight of the coupling is 0 any length
             will do, NaN and -1 too. [mm]
         speed: the conduction speed that goes with them. [mm/ms]
+
+    A rule may read what varies in time when what was sent has arrived: k of every rule of the library,
+    and a function of an edge all of its parameters. What it reads where regions send, before a delay,
+    and weights are fixed within a run: `adapt` changes them between stretches. A lesion at time t is
+    therefore a k with one value per target that drops to 0 for the edges onto the lesioned regions; for
+    the edges that leave them it is a second run, from the last state, with weights by `cf.surgery`.
 
     Raises:
         ValueError: if lengths come without speed or speed without lengths; if lengths, speed or the
@@ -125,6 +136,18 @@ class Params(eqx.Module):
         ... )
         >>> eqx.tree_at(lambda p: p.coupling.k, params, jnp.array(0.7)).coupling.k.item()
         0.7...
+
+        k grows for a second, and the second region receives nothing from 500 ms on:
+
+        >>> lesion = cf.stimuli.Step(-0.5, onset=500.0, pattern=jnp.array([0.0, 1.0]))
+        >>> k = cf.stimuli.Constant(0.5) + lesion
+        >>> a = cf.stimuli.Constant(-0.02) + cf.stimuli.Ramp(0.05, duration=1000.0)
+        >>> params = cf.Params(
+        ...     node=cf.nodes.HopfParams(), coupling=cf.DiffusiveCoupling(jnp.ones((2, 2))),
+        ...     time_varying={"coupling.k": k, "node.a": a},
+        ... )
+        >>> cf.at_time(params, 500.0).coupling.k.tolist()
+        [0.5, 0.0]
     """
 
     node: PyTree = None
@@ -133,6 +156,7 @@ class Params(eqx.Module):
     external: dict[str, Any] | None = _numbers("external")
     lengths: PyTree = _numbers("lengths")
     speed: Any = _numbers("speed")
+    time_varying: dict[str, Any] | None = None
 
     def __check_init__(self):
         one = {"": self.coupling} if not isinstance(self.coupling, Mapping) else self.coupling
@@ -150,9 +174,16 @@ class Params(eqx.Module):
                 f"`node` must be parameters of a node, not {in_short(self.node)}: call it."
             )
         given = self.external.values() if isinstance(self.external, Mapping) else ()
-        for value in given:
-            if isinstance(value, type):
-                raise TypeError(f"`external` must not hold {in_short(value)}: call it.")
+        varying = self.time_varying.values() if isinstance(self.time_varying, Mapping) else ()
+        for argument, values in (("external", given), ("time_varying", varying)):
+            for value in values:
+                if isinstance(value, type):
+                    raise TypeError(f"`{argument}` must not hold {in_short(value)}: call it.")
+        if callable(self.time_varying) or is_noise(self.time_varying):
+            raise TypeError(
+                "`time_varying` must be a dict by the names of parameters, such as {'coupling.k': "
+                f"cf.stimuli.Ramp()}}, not {in_short(self.time_varying)}."
+            )
         if isinstance(self.external, Array) or callable(self.external) or is_noise(self.external):
             raise TypeError(
                 "`external` must be a dict by the names of inputs, such as {'x': 1.0}, not "

@@ -41,6 +41,7 @@ from ._links import (
     require_fitting_state,
 )
 from ._params import Params, State
+from ._time_varying import in_time
 
 
 class Drive(NamedTuple):
@@ -108,11 +109,18 @@ def advance(
             return {}
         return external_inputs(values, time_of_step(drive.step, net.dt, at, first.dtype), x)
 
-    def coupled(x: PyTree, at: float) -> Received:
+    def now(at: float) -> tuple[tuple[Link, ...], Params]:
+        """Return the links and the parameters at a stage; with `hold="step"` at the step's start."""
+        if not params.time_varying:
+            return links, params
+        at = 0.0 if net.hold == "step" else at
+        return in_time(net, links, params, time_of_step(drive.step, net.dt, at, first.dtype), x)
+
+    def coupled(links: tuple[Link, ...], x: PyTree, at: float) -> Received:
         delayed = drive.delayed[0] if at == 0.0 else _delayed_at(links, drive.delayed, at)
         return received(net, links, x, delayed, drive.references)
 
-    held_coupling = coupled(x, 0.0) if net.hold != "stage" else None
+    held_coupling = coupled(now(0.0)[0], x, 0.0) if net.hold != "stage" else None
     held = all_inputs(net, x, external(0.0), held_coupling or ()) if net.hold == "step" else None
 
     def within(x: PyTree, at: float) -> PyTree:
@@ -122,14 +130,15 @@ def advance(
         """Return the rates by the nodes' own states, with what they receive in the state `x`."""
         _require_stage(net, at)
         x, inputs = within(x, at), held
+        links_now, params_now = now(at)
         if inputs is None:
-            arrived = coupled(x, at) if held_coupling is None else held_coupling
+            arrived = coupled(links_now, x, at) if held_coupling is None else held_coupling
             inputs = all_inputs(net, x, external(at), arrived)
         values = _at_stage(noise_values, at)
         added: dict[str, Any] = {n: values.get(f"noise.{n}", 0.0) for n in net.node.states}
 
         def rates(x: PyTree) -> PyTree:
-            rates = derivative(net, within(x, at), inputs, params)
+            rates = derivative(net, within(x, at), inputs, params_now)
             if not values:
                 return rates
             return refill(rates, {name: get(rates, name) + added[name] for name in added})
@@ -249,8 +258,21 @@ def inputs_at(
     """Return what drives the nodes in a state, given the delayed sums there: as its next step begins."""
     noises = noises_of(net.node.states, params.noise, params.external)
     external = external_of(params.external, noises.values(state.noise))
-    time = time_of_step(state.step, net.dt, 0.0, jax.tree.leaves(state.node)[0].dtype)
+    time = time_in(net, state)
+    links, _ = in_time(net, links, params, time, state.node)
     return node_inputs(net, links, state.node, external, time, delayed, references)
+
+
+def time_in(net: NetworkFields, state: State) -> Time:
+    """Return the time at which a state stands."""
+    return time_of_step(state.step, net.dt, 0.0, jax.tree.leaves(state.node)[0].dtype)
+
+
+def params_in(net: NetworkFields, params: Params, state: State) -> Params:
+    """Return the parameters at the time at which a state stands."""
+    if not params.time_varying:
+        return params
+    return in_time(net, links_of(net, params), params, time_in(net, state), state.node)[1]
 
 
 def inputs_in(net: NetworkFields, links: tuple[Link, ...], state: State, params: Params) -> Any:

@@ -14,6 +14,7 @@ from ._links import links_of
 from ._network import Network
 from ._params import Params
 from ._step import derivative, node_inputs
+from ._time_varying import in_time
 
 
 class VectorField(eqx.Module):
@@ -42,8 +43,9 @@ class VectorField(eqx.Module):
         net, links = self.net, links_of(self.net, self.params)
         t = Time.of(jnp.asarray(t, jax.tree.leaves(y)[0].dtype))
         nothing = (None,) * len(links)
-        inputs = node_inputs(net, links, y, self.params.external or {}, t, nothing, nothing)
-        return derivative(net, y, inputs, self.params)
+        links, params = in_time(net, links, self.params, t, y)
+        inputs = node_inputs(net, links, y, params.external or {}, t, nothing, nothing)
+        return derivative(net, y, inputs, params)
 
 
 def vector_field(net: Network, params: Params) -> VectorField:
@@ -51,7 +53,7 @@ def vector_field(net: Network, params: Params) -> VectorField:
 
     Args:
         net: a network without delays; its `dt` and `scheme` are not read.
-        params: its parameters, without noise.
+        params: its parameters, without noise. External input and `time_varying` are read at time t.
 
     Returns:
         A function `(t [ms], y, args) -> dy/dt [state/ms]` of the node's state, a pytree whose

@@ -26,7 +26,14 @@ def check_clock(net: Network, state: State, params: Params, steps: int, *, wait:
         )
     if not known(state.step):
         return
-    ends = list(_ends_of(params.external or {}))
+    ends = [
+        (f"{where} `{place}`", stimulus, end)
+        for where, functions in (
+            ("External input", params.external),
+            ("The function of time for", params.time_varying),
+        )
+        for place, stimulus, end in _ends_of(functions or {})
+    ]
     if not (wait or ends or _is_there(state.step)):
         return
     done = np.asarray(state.step)
@@ -41,7 +48,7 @@ def check_clock(net: Network, state: State, params: Params, steps: int, *, wait:
         if now > 0 and end <= now:
             # The time of this run is left out, so that later parts of a run do not warn again.
             warnings.warn(
-                f"External input `{place}`: its {type(stimulus).__name__} is over at {end:.6g} ms, "
+                f"{place}: its {type(stimulus).__name__} is over at {end:.6g} ms, "
                 "before this run begins, so it adds nothing here, which is right if it was on in an "
                 "earlier part of one run. After a warm-up, set the clock to 0 by "
                 "`net.restart_clock(state)`: times count from `net.init`, through runs that continue.",

@@ -20,6 +20,7 @@ from .._network import (
     State,
     inputs_in,
     links_of,
+    params_in,
 )
 from .._node import HybridNode, Joined
 
@@ -56,6 +57,7 @@ class QuantitiesByName(Quantities):
     names: str | tuple[str, ...] = eqx.field(static=True)
 
     def of(self, net: Network, params: Params, state: State, inputs: Any) -> PyTree:
+        params = params_in(net, params, state)
         return _by_name(self.names, partial(_quantity, net, params, state, inputs))
 
 
