@@ -3,7 +3,8 @@
 Every block of the guide and every study of the gallery runs, and makes its pictures; each public name
 gets its page; then Sphinx builds all, strictly: a broken link, a name that there is not, a page
 without a title or a place in the contents, or a formula that cannot be drawn ends it with an error.
-What ran is kept in OUT/cache, and runs again only where the page, the package or JAX changed.
+What ran is kept in OUT/cache, and runs again only where the page, the package or JAX changed. With
+`--quick` nothing runs and no HTML is written, but all of Sphinx's checks are made.
 """
 
 import argparse
@@ -240,7 +241,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path, help="the folder to build in; the site is its html/")
     parser.add_argument(
-        "--quick", action="store_true", help="run no code: blank pictures, no times, no agreement"
+        "--quick", action="store_true", help="check all, but run no code and write no HTML"
     )
     options = parser.parse_args()
     site = Site(options.out.resolve(), options.quick)
@@ -250,10 +251,11 @@ def main() -> None:
     except PageError as error:
         raise SystemExit(f"The site was not built. {error}") from error
     site.clear()
-    html, settings = options.out.resolve() / "html", str(Path(__file__).parent)
+    made = ("dummy", "checked") if options.quick else ("html", "html")
+    settings = str(Path(__file__).parent)
     # In one process: a fork of a process that holds JAX may hang.
-    command = ["-W", "-n", "--keep-going", "-q", "-c", settings]
-    sys.exit(build_main([*command, str(site.source), str(html)]))
+    command = ["-b", made[0], "-W", "-n", "--keep-going", "-q", "-c", settings]
+    sys.exit(build_main([*command, str(site.source), str(options.out.resolve() / made[1])]))
 
 
 if __name__ == "__main__":

@@ -47,32 +47,39 @@ class LinkNames(SphinxPostTransform):
             link += span
 
 
-# docutils sets what follows an accented letter below it, as if it were a limit; braces help.
+class DrawFormulas(SphinxPostTransform):
+    """Turn each formula into MathML, which every browser draws without a script from anywhere.
+
+    One that docutils does not know is a warning here, where a script would show it to readers.
+    """
+
+    default_priority = 900
+
+    def run(self, **kwargs: object) -> None:
+        """Go through all formulas of a page."""
+        for kind in (nodes.math, nodes.math_block):
+            for formula in list(self.document.findall(kind)):
+                # docutils sets what follows an accented letter below it, as a limit; braces help.
+                text = ACCENTED.sub(r"{\1}", formula.astext())
+                try:
+                    formula["mathml"] = tex2mathml(text, as_block=kind is nodes.math_block)
+                except MathError as error:
+                    log.warning("formula %r: %s", text, error, location=formula)
+
+
 ACCENTED = re.compile(
     r"(\\(?:dot|ddot|hat|bar|tilde|vec|overline)\s*(?:\\[A-Za-z]+|[A-Za-z]|\{[^{}]*\}))(?=\s*[_^])"
 )
 
 
-def _mathml(self: HTML5Translator, node: nodes.math | nodes.math_block, *, block: bool) -> None:
-    """Write a formula as MathML: every browser draws it, and no script is loaded from anywhere."""
-    try:
-        formula = ACCENTED.sub(r"{\1}", node.astext())
-        self.body.append(tex2mathml(formula, as_block=block))
-    except MathError as error:
-        log.warning("formula %r: %s", node.astext(), error, location=node)
+def _write(self: HTML5Translator, node: nodes.math | nodes.math_block) -> None:
+    self.body.append(node.get("mathml", ""))
     raise nodes.SkipNode
 
 
-def _inline(self: HTML5Translator, node: nodes.math) -> None:
-    _mathml(self, node, block=False)
-
-
-def _block(self: HTML5Translator, node: nodes.math_block) -> None:
-    _mathml(self, node, block=True)
-
-
 def setup(app: Sphinx) -> ExtensionMetadata:
-    """Register both with Sphinx."""
+    """Register them with Sphinx."""
     app.add_post_transform(LinkNames)
-    app.add_html_math_renderer("mathml", (_inline, None), (_block, None))
+    app.add_post_transform(DrawFormulas)
+    app.add_html_math_renderer("mathml", (_write, None), (_write, None))
     return {"parallel_read_safe": True, "parallel_write_safe": True}
