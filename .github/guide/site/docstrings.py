@@ -24,6 +24,7 @@ HEADINGS = {
 }
 LISTS = {"Args", "Attributes", "Auxiliary", "Raises", "Warns"}
 SECTION = re.compile(rf"^({'|'.join(HEADINGS)}):$\n", re.MULTILINE)
+FORMULA = re.compile(r"\$[^$]+\$")
 BLOCK = re.compile(r"(^>>> .*?)(?=\n\s*\n|\Z)", re.MULTILINE | re.DOTALL)
 
 
@@ -87,7 +88,9 @@ def markdown(text: str, link: Callable[[str], str]) -> str:
     """Return prose of a docstring as Markdown: its examples become blocks, its names links."""
     parts = BLOCK.split(text)
     for i, part in enumerate(parts):
-        parts[i] = f"```pycon\n{part}\n```" if i % 2 else link(part)
+        # A formula on one line: a minus in front of its second would begin a list.
+        prose = FORMULA.sub(lambda found: " ".join(found[0].split()), part)
+        parts[i] = f"```pycon\n{part}\n```" if i % 2 else link(prose)
     return "".join(parts)
 
 
@@ -102,6 +105,7 @@ def definitions(x: Any, section: str, link: Callable[[str], str]) -> str:
         term += ": " + link(f"`{kind}`") if kind else ""
         term += f", by default `{default}`" if default else ""
         body = textwrap.indent(markdown(text, link), "  ").strip()
+        body = re.sub(r"^(\d+)\.", r"\1\\.", body)  # "1." is a number here, not a list
         lines += [term, f": {body or '&nbsp;'}", ""]
     return "\n".join(lines)
 

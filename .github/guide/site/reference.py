@@ -104,17 +104,17 @@ def _methods(address: str, x: type, link: Any) -> list[str]:
             continue
         if not inspect.getdoc(method):
             continue
-        parts += [f"## {name}", *_described(f"{address}.{name}", method, link, 3)]
+        parts += [f"## `{name}`", *_described(f"{address}.{name}", method, link, 3)]
     return parts
 
 
 def listing(names: Iterable[str], prefix: str) -> str:
-    """Return a table of names and the first line of what each does."""
-    rows = ["| name | |", "|---|---|"]
+    """Return names with the first line of what each does, as a list that fits a phone, too."""
+    lines = []
     for name in names:
-        first = markdown(_docstring(public()[name]).summary, linker(name)).replace("|", "\\|")
-        rows.append(f"| [`{name.removeprefix(prefix)}`](/{page_of(name)}.md) | {first} |")
-    return "\n".join(rows)
+        first = markdown(_docstring(public()[name]).summary, linker(name))
+        lines += [f"[`{name.removeprefix(prefix)}`](/{page_of(name)}.md)", f": {first}", ""]
+    return "\n".join(lines)
 
 
 def toctree(entries: Mapping[str, str] | Iterable[str], caption: str = "") -> str:
@@ -137,10 +137,10 @@ def rooms() -> dict[str, list[str]]:
 def front_page() -> str:
     """Return the first page of the reference: the flat names by room, and the namespaces."""
     parts = ["# Reference", "Every public name has its page here, made from its docstring."]
-    rows = ["| namespace | |", "|---|---|"]
+    rows = []
     for room, module in namespaces().items():
         summary = read_docstring(module).summary
-        rows.append(f"| [`cf.{room}`](/{page_of(room)}.md) | {summary} |")
+        rows.append(f"[`cf.{room}`](/{page_of(room)}.md)\n: {summary}\n")
     parts += ["## Namespaces", "\n".join(rows)]
     parts.append(toctree({f"cf.{room}": page_of(room) for room in namespaces()}, "Namespaces"))
     for title, names in rooms().items():
