@@ -244,14 +244,14 @@ def zerlaut_first_order(
 
     $T\dot E = F_e - E$, $T\dot I = F_i - I$,
     $\dot W_x = (a_x(\mu_x - E_{L,x}) - W_x)/\tau_{w,x} + b_x\nu_x$, $\dot o = -o/\tau_o$, with
-    $F = \mathrm{erfc}\big((V_{thr} - \mu)/(\sqrt 2\sigma)\big)/(2\tau)$.
+    $F = \mathrm{erfc}\bigl((V_{thr} - \mu)/(\sqrt 2\sigma)\bigr)/(2\tau)$.
 
     A neuron receives $n_e = K_e(E + \epsilon) + K_{ext,e}f$ excitatory spikes per ms and likewise $n_i$
     inhibitory ones, so $g_s = Q_s\tau_s n_s$ and $g = g_e + g_i + g_L$. Its potential has the mean
     $\mu = (g_eE_e + g_iE_i + g_LE_L - W)/g$, with $U_s = Q_s(E_s - \mu)/g$ and $\tau_m = C_m/g$ the
     variance $\sigma^2 = \sum_s n_s(U_s\tau_s)^2/(2(\tau_m + \tau_s))$, and the autocorrelation time
-    $\tau = \sum_s n_s(U_s\tau_s)^2/\sum_s\big(n_s(U_s\tau_s)^2/(\tau_m + \tau_s)\big)$. $V_{thr}$ is the
-    polynomial of second degree with the coefficients `P_e_...` or `P_i_...` in
+    $\tau = \sum_s n_s(U_s\tau_s)^2/\sum_s\bigl(n_s(U_s\tau_s)^2/(\tau_m + \tau_s)\bigr)$. $V_{thr}$ is
+    the polynomial of second degree with the coefficients `P_e_...` or `P_i_...` in
     $(\mu + 60)/10$, $(\sigma - 4)/6$ (mV) and $\tau g_L/C_m - 0.5$.
 
     The inputs are excitatory rates from outside, by default E of other regions onto both populations:

@@ -128,7 +128,7 @@ def epileptor_codim3(
     r"""Compute the rates of change of a burster on a path between the onset and the offset of seizures.
 
     $\dot x = -y + I_x$, $\dot y = x^3 - \mu_2 x - \mu_1 - y\,(\nu + b x + x^2)$,
-    $\dot z = -c\,\big(\sqrt{(x - x_s)^2 + y^2} - d^* + m (z - 0.5)^7 + I_z\big)$ with $m$ = `restore`.
+    $\dot z = -c\,\bigl(\sqrt{(x - x_s)^2 + y^2} - d^* + m (z - 0.5)^7 + I_z\bigr)$ with $m$ = `restore`.
     $(\mu_1, \mu_2, \nu)$ is the point on the great circle of radius R from the onset through the offset,
     at the angle z from the onset; $x_s$ is the fixed point of rest, the largest root of
     $x^3 - \mu_2 x - \mu_1$ (with `branch` = -1 the smallest).
