@@ -31,6 +31,7 @@ from .._measure import Measured
 from .._network import (
     Network,
     check_lags,
+    expanded,
     prepare_step,
     require_params,
     require_state,
@@ -40,7 +41,7 @@ from ._blocked import run_network
 from ._clock import check_clock
 from ._finite import require_finite_run, require_known
 from ._measured import Measuring, as_measuring, require_no_record, time_step
-from ._records import Quantities, StatesByName, recorder_by_name
+from ._records import OwnStates, Quantities, StatesByName, recorder_by_name
 from ._saving import saved
 
 Record = str | tuple[str, ...] | list[str] | Callable[[Any], PyTree] | None
@@ -173,7 +174,9 @@ def simulate(
     )
     steps, every = _checked_steps(steps, every)
     step, state, params, record, measure = as_arguments((step, state, params, record, measure))
-    measuring, begun = None, state
+    given, measuring, begun = step, None, state
+    if isinstance(step, Network):
+        step, params = expanded(step, params)
     if measure is not None:
         require_no_record(record is None or record is _node, every)
         measuring = as_measuring(measure, time_step(step, dt))
@@ -187,7 +190,8 @@ def simulate(
                 "for a run without, `state.state`."
             )
     if measuring is None:
-        recorder = _recorder(step, state, record)
+        own = record is _node and step is not given  # without stages of distributed delays
+        recorder = OwnStates(step.node) if own else _recorder(step, state, record)
     else:
         recorder = measuring.recorder(partial(_recorder, step, state))
     require_choice("derivative", derivative, ("reverse", "forward"))
@@ -224,7 +228,10 @@ def simulate(
     if check is not None:
         # What is recorded of states by name is finite where they are; only what else is recorded is
         # looked at.
-        states_only = recorder in (_node, _nothing) or isinstance(recorder, StatesByName)
+        states_only = isinstance(recorder, StatesByName | OwnStates) or recorder in (
+            _node,
+            _nothing,
+        )
         unseen = measuring is not None or (isinstance(step, Network) and states_only)
         last = result[0].state if isinstance(result[0], Measured) else result[0]
         again = partial(_run_again, reverse=options.reverse)
