@@ -15,7 +15,15 @@ from jax import Array
 from jaxtyping import Float
 
 from .._connectome import in_strength, weighted_sum
-from .._core import PARAMETER, Scalar, as_count, as_float, require_finite, require_positive, require_shape
+from .._core import (
+    PARAMETER,
+    Scalar,
+    as_count,
+    as_float,
+    require_finite,
+    require_positive,
+    require_shape,
+)
 from ._rule import Coupling, Source, Target, input_of, messages_at_times, messages_of
 
 
@@ -33,26 +41,30 @@ class GammaDelayedCoupling(eqx.Module):
     $c_i = \text{receive}\big(\sum_j W_{ij} \int_0^\infty g_j(s)\, \text{send}(x_j(t - \tau_{ij} - s))\,
     ds,\; x_i(t)\big)$, with $g_j(s) = (n / T_j)^n\, s^{n-1} e^{-n s / T_j} / (n - 1)!$
 
-    The delays of what one source sends are distributed by a gamma density of order n, with the mean T and
-    the variance T²/n, on top of the fixed lag of each edge, $\tau_{ij}$. Order 1 is a low-pass filter with
-    the time constant T; for ever higher orders the delay becomes T exactly. What is averaged over the
-    delays is the message, `send` of the state, not the state: where `send` is not linear the two differ.
+    The delays of what one source sends are distributed by a gamma density of order n, with the mean T
+    and the variance T²/n, on top of the fixed lag of each edge, $\tau_{ij}$. Order 1 is a low-pass
+    filter with the time constant T; for ever higher orders the delay becomes T exactly. What is averaged
+    over the delays is the message, `send` of the state, not the state: where `send` is not linear the
+    two differ.
 
-    In a network the messages of each source pass n first-order stages, $\dot z_1 = (n / T)(\text{send}(x) -
-    z_1)$ and $\dot z_m = (n / T)(z_{m-1} - z_m)$, and what travels along the edges is $z_n$. The stages
-    are states of the nodes, and are integrated by the network's scheme: `state.node` has them after the
-    node's own states, and `record` takes their names, such as "coupling_x_3" for the third stage of the
-    states x that `coupling` sends. `Network.init` starts them at rest with the message of the initial
-    state, as if that had always been so; or where `x0` has them, too, which an earlier `state.node` does.
-    A history before t = 0 is that of what leaves the chain. Noise and bounds are for the node's own states
-    alone. Analyses take the chain into account: `jacobians` has its states after all others.
+    In a network the messages of each source pass n first-order stages, $\dot z_1 = (n /
+    T)(\text{send}(x) - z_1)$ and $\dot z_m = (n / T)(z_{m-1} - z_m)$, and what travels along the edges
+    is $z_n$. The stages are states of the nodes, and are integrated by the network's scheme:
+    `state.node` has them after the node's own states, and `record` takes their names, such as
+    "coupling_x_3" for the third stage of the states x that `coupling` sends. `Network.init` starts "
+    "them at rest with the message of the initial
+    state, as if that had always been so; or where `x0` has them, too, which an earlier `state.node`
+    does. A history before t = 0 is that of what leaves the chain. Noise and bounds are for the node's
+    own states alone. Analyses take the chain into account: `jacobians` has its states after all others.
 
     Args:
         coupling: the rule, with its weights and k: any `Coupling`. To delay parts of a sum, give each a
             name of its own in the network.
-        mean: T, for all sources or one per source. A stage, T / n, must not be shorter than the time step of
+        mean: T, for all sources or one per source. A stage, T / n, must not be shorter than the time
+        step of
             the network. [ms]
-        order: n, the number of stages. It fixes the program; mean is a leaf, which can be fitted and swept.
+        order: n, the number of stages. It fixes the program; mean is a leaf, which can be fitted and
+        swept.
 
     Raises:
         ValueError: if `order` is not at least 1, or `mean` is not positive and finite, or has another
@@ -61,7 +73,8 @@ class GammaDelayedCoupling(eqx.Module):
 
     Source:
         N. MacDonald, Time Lags in Biological Models (1978), for the linear chain trick; F. M. Atay and
-        A. Hutt, SIAM J. Appl. Dyn. Syst. 5, 670 (2006), for distributed delays between neural populations.
+        A. Hutt, SIAM J. Appl. Dyn. Syst. 5, 670 (2006), for distributed delays between neural
+        populations.
 
     Example:
         >>> conn = jnp.array([[0.0, 0.0], [1.0, 0.0]])  # region 0 drives region 1
@@ -86,14 +99,17 @@ class GammaDelayedCoupling(eqx.Module):
     def __check_init__(self):
         if not isinstance(self.coupling, Coupling):
             raise TypeError(
-                "`coupling` must be one separable rule, a `Coupling`, whose messages can be filtered, not "
+                "`coupling` must be one separable rule, a `Coupling`, whose messages can be "
+                "filtered, not "
                 f"{type(self.coupling).__name__}. The parts of a sum need names of their own in the "
                 "network: `couplings={'a': cf.Wire(...), 'b': cf.Wire(...)}`."
             )
         if self.order < 1:
             raise ValueError(f"`order` must be at least 1, the number of stages; got {self.order}.")
         sources = self.conn.shape[1]
-        require_shape("mean", self.mean, (), (sources,), meaning="It is one number, or one per source.")
+        require_shape(
+            "mean", self.mean, (), (sources,), meaning="It is one number, or one per source."
+        )
         require_finite("mean", self.mean)
         require_positive("mean", self.mean, "ms")
 
@@ -180,7 +196,9 @@ class ArrivingCoupling(Coupling):
     def __call__(self, source: Source, target: Target | None = None) -> Float[Array, " target"]:
         """Compute the input from messages, `(channel * source,)`, or one row of them per target."""
         source = jnp.asarray(source)
-        messages = messages_at_times(self, source) if source.ndim == 2 else messages_of(self, source)
+        messages = (
+            messages_at_times(self, source) if source.ndim == 2 else messages_of(self, source)
+        )
         sums = jax.tree.map(lambda m: weighted_sum(self.conn, m), messages)
         return input_of(self, sums, target, in_strength(self.conn))
 

@@ -1,9 +1,9 @@
 """Couplings with gamma-distributed delays, as an ordinary network whose nodes have further states.
 
 A `GammaDelayedCoupling` filters messages by stages. `expanded` turns a network with such couplings into
-one whose node has the stages as states (`_node/_chained.py`), whose wires read the last of them, and whose
-rules take messages in place of states. Everything that steps, differentiates or analyses a network then
-works on that, and knows of no stages.
+one whose node has the stages as states (`_node/_chained.py`), whose wires read the last of them, and
+whose rules take messages in place of states. Everything that steps, differentiates or analyses a network
+then works on that, and knows of no stages.
 """
 
 import dataclasses
@@ -119,7 +119,9 @@ def with_stages(net: NetworkFields, params: Params, x: PyTree) -> PyTree:
         return x
     require_states(_bare(net.node), without_stages(net.node, x))
     for part, node in chained.items():
-        _require_regions(node, get(x, part) if part else x, get(params.node, part) if part else params.node)
+        _require_regions(
+            node, get(x, part) if part else x, get(params.node, part) if part else params.node
+        )
     if "" in chained:
         return chained[""].at_rest(x, params.node)
     filled = {

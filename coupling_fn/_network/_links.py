@@ -236,7 +236,8 @@ def require_fitting_state(net: NetworkFields, state: State, links: tuple[Link, .
     if states != held:
         raise ValueError(
             f"`state.node` has {', '.join(sorted(held - states)) or 'no further states'}, and lacks "
-            f"{', '.join(sorted(states - held)) or 'none'}, of the node and of the stages of gamma-distributed "
+            f"{', '.join(sorted(states - held)) or 'none'}, of the node and of the stages of "
+            f"gamma-distributed "
             "delays: start with `net.init(x0, params)` of these `params`."
         )
     wanted = history_depths(net, links)

@@ -11,10 +11,9 @@ from functools import cache, cached_property
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 from jax import Array
 
-from .._core import PyTree, Signal, as_float, asking, get, names_of, read, require_names
+from .._core import Signal, as_float, asking, get, names_of, read, require_names
 from .._coupling import Coupling, messages_of
 from ._node import Node
 
@@ -100,7 +99,11 @@ class ChainedNode:
     def own_state(self, state: Any) -> Any:
         """Return the states of the node itself, in the container that the user gave them in."""
         values = {name: get(state, name) for name in self.own.states}
-        return values if isinstance(state, Mapping) else getattr(type(state), "own", type(state))(**values)
+        return (
+            values
+            if isinstance(state, Mapping)
+            else getattr(type(state), "own", type(state))(**values)
+        )
 
     def at_rest(self, state: Any, params: ChainedParams) -> Any:
         """Return a state with stages at rest with the messages of the node, where it has none."""
@@ -181,7 +184,7 @@ class ChainedNode:
 
 @cache
 def _with_stages(own: type, names: tuple[str, ...]) -> Any:
-    """Return a NamedTuple class of a node's own states and of stages, which knows the class of the former."""
+    """Return a NamedTuple class of a node's own states and of stages, which knows that of the former."""
     both = namedtuple(own.__name__, names)
     both.own = own  # pyright: ignore[reportAttributeAccessIssue]
     return both

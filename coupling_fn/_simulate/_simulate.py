@@ -228,10 +228,8 @@ def simulate(
     if check is not None:
         # What is recorded of states by name is finite where they are; only what else is recorded is
         # looked at.
-        states_only = isinstance(recorder, StatesByName | OwnStates) or recorder in (
-            _node,
-            _nothing,
-        )
+        by_name = isinstance(recorder, StatesByName | OwnStates)
+        states_only = by_name or recorder in (_node, _nothing)
         unseen = measuring is not None or (isinstance(step, Network) and states_only)
         last = result[0].state if isinstance(result[0], Measured) else result[0]
         again = partial(_run_again, reverse=options.reverse)
