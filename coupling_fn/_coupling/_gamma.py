@@ -6,7 +6,7 @@ chain trick). This room says what such a coupling is, and which rule reads what 
 chain's stages are states of a network's nodes, which `_network` adds.
 """
 
-from typing import Any, NoReturn
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -130,13 +130,11 @@ class GammaDelayedCoupling(eqx.Module):
         """
         return self.coupling(source, target)
 
-    def __add__(self, other: Any) -> NoReturn:
+    def __add__(self, other: Any) -> Any:
         raise TypeError(
             "A `GammaDelayedCoupling` cannot be part of a sum: give each part a name of its own in the "
             "network, `couplings={'a': cf.Wire(...), 'b': cf.Wire(...)}`."
         )
-
-    __radd__ = __add__
 
 
 class ArrivingCoupling(Coupling):

@@ -62,7 +62,7 @@ class _Link(NamedTuple):
 
 
 def expanded(net: Net, params: Any) -> tuple[Net, Any]:
-    """Return a network and parameters in which stages are states; the same ones if there are no stages."""
+    """Return a network and parameters in which stages are states; the same ones without any."""
     if not isinstance(params, Params):
         return net, params
     couplings = _by_name(params)
@@ -148,6 +148,18 @@ def without_stages(node: Node, x: PyTree) -> PyTree:
     )
 
 
+def own_states(node: Node, x: PyTree) -> PyTree:
+    """Return the states of a node, without the stages that a state of a run may hold beside them."""
+    if isinstance(node, HybridNode):
+        if not set(node.names) <= set(_entries(x)):
+            return x
+        return type(x)(**{part: own_states(own, get(x, part)) for part, own in node.parts})
+    if not set(_entries(x)) > set(node.states):
+        return x
+    kept = {name: get(x, name) for name in node.states}
+    return kept if isinstance(x, Mapping) else getattr(type(x), "own", type(x))(**kept)
+
+
 def require_slow_stages(params: Any, dt: float) -> None:
     """Refuse stages that are shorter than a step, where that is known."""
     for name, coupling in _by_name(params).items():
@@ -156,9 +168,10 @@ def require_slow_stages(params: Any, dt: float) -> None:
         stage = float(np.min(coupling.mean)) / coupling.order
         if stage < dt * (1 - 1e-6):
             raise ValueError(
-                f"`mean` of the coupling {name!r} makes stages of {stage:.4g} ms, {coupling.order} of them, "
-                f"which are shorter than dt = {dt} ms. Take a smaller `order` or dt; a delay of "
-                "which the spread is as small as a step is a lag."
+                f"`mean` of the coupling {name!r} makes {coupling.order} stages of {stage:.4g} ms, "
+                f"which "
+                f"are shorter than dt = {dt} ms. Take a smaller `order` or dt. Delays that are spread "
+                "less than that are lags."
             )
 
 
@@ -174,15 +187,15 @@ def _require_no_sums(couplings: dict[str, Any]) -> None:
         parts = coupling.parts if isinstance(coupling, SumCoupling) else ()
         if any(isinstance(part, GammaDelayedCoupling) for part in parts):
             raise ValueError(
-                f"The coupling {name!r} is a sum with a `GammaDelayedCoupling` in it. Give each part a name "
-                "of its own in the network: `couplings={'a': cf.Wire(...), 'b': cf.Wire(...)}`."
+                f"The coupling {name!r} is a sum with a `GammaDelayedCoupling` in it. Give each part a "
+                "name of its own in the network: `couplings={'a': cf.Wire(...), 'b': cf.Wire(...)}`."
             )
 
 
 def _chains_of(
     node: Node, name: str, wire: Wire, coupling: GammaDelayedCoupling, taken: set[str]
 ) -> tuple[Coupling, list[_Link], list[Signal]]:
-    """Return the rule that takes what leaves the chains of a coupling, the chains, and its new sources."""
+    """Return the rule that takes what leaves the chains of a coupling, these, and its new sources."""
     rule, bare = coupling.coupling, sends_states(coupling.coupling)
     like = jax.ShapeDtypeStruct(rule.conn.shape[1:], rule.conn.dtype)
     structure = jax.tree.structure(jax.eval_shape(rule.send, like))
@@ -230,15 +243,15 @@ def _part(name: str, source: Any) -> str:
     if isinstance(source, str):
         return source.rpartition(".")[0]
     raise ValueError(
-        f"The projection {name!r} reads a function of the state of the whole network, so that its stages "
-        f"belong to no subnetwork. Let it read one: cf.hybrid.of('...', {in_short(source)})."
+        f"The projection {name!r} reads a function of the state of the whole network, so that its "
+        f"stages belong to no subnetwork. Let it read one: cf.hybrid.of('...', {in_short(source)})."
     )
 
 
 def _parts_of_source(
     node: Node, name: str, source: Any, filtered: Filter
 ) -> list[tuple[str, Signal, Filter]]:
-    """Return the subnetworks that a source is of, each with the signal there and the numbers of its chain."""
+    """Return the subnetworks that a source is of, with the signal and the numbers of the chain there."""
     if not isinstance(node, HybridNode):
         return [("", source, filtered)]
     if not isinstance(source, Joined):
@@ -247,16 +260,16 @@ def _parts_of_source(
         return [(part, signal, filtered)]
     if filtered.rule is not None and not filtered.rule.elementwise:
         raise ValueError(
-            f"`send` of {type(filtered.rule).__name__}, in the projection {name!r} from all subnetworks, "
-            "is not `elementwise`, so that its messages cannot be made in each subnetwork for itself. Give "
-            "each subnetwork a projection of its own."
+            f"`send` of {type(filtered.rule).__name__}, in the projection {name!r} from all "
+            "subnetworks, is not `elementwise`, so that its messages cannot be made in each subnetwork "
+            "for itself. Give each subnetwork a projection of its own."
         )
     means = [filtered.mean] * len(source.parts)
     if jnp.ndim(filtered.mean):
         if source.places is None:
             raise ValueError(
-                f"`mean` of the projection {name!r} from all subnetworks must be one number, because the "
-                "network does not say how many regions each has. `cf.hybrid.divide` does."
+                f"`mean` of the projection {name!r} from all subnetworks must be one number, "
+                "because the network does not say how many regions each has. `cf.hybrid.divide` does."
             )
         means = apart(filtered.mean, tuple(map(len, source.places)), source.places)
     return [
@@ -265,10 +278,10 @@ def _parts_of_source(
     ]
 
 
-def _with_chains(node: Node, params: Any, links: list[_Link]) -> tuple[Node, Any]:
+def _with_chains(node: Node, params: Any, links: list[_Link]) -> tuple[Any, Any]:
     """Return a node with chains, and its parameters."""
 
-    def chained(part: str, own: Node, of_own: Any) -> tuple[Node, Any]:
+    def chained(part: str, own: Node, of_own: Any) -> tuple[Any, Any]:
         mine = [link for link in links if link.part == part]
         if not mine:
             return own, of_own
@@ -287,7 +300,7 @@ def _chained_parts(node: Node) -> dict[str, ChainedNode]:
     return {part: each for part, each in parts_of(node).items() if isinstance(each, ChainedNode)}
 
 
-def _bare(node: Node) -> Node:
+def _bare(node: Node) -> Any:
     """Return the node that a node with chains was."""
     if isinstance(node, HybridNode):
         own = ((p, n.own if isinstance(n, ChainedNode) else n) for p, n in node.parts)
@@ -316,19 +329,19 @@ def _require_regions(node: ChainedNode, x: PyTree, params: ChainedParams) -> Non
         source = jnp.shape(read(own, chain.source))
         if source != regions:
             raise ValueError(
-                f"The coupling {chain.coupling!r} sends {source[0] if source else 'one'} messages, and the "
-                f"node has {regions} regions. Stages of gamma-distributed delays are states of the regions, "
-                "so that each must send one; give those that send none a weight of 0."
+                f"The coupling {chain.coupling!r} sends {source[0] if source else 'one'} messages, "
+                f"and its node has {regions[0]} regions. Stages of gamma-distributed delays are states "
+                "of the regions, so that each must send one; give those that send none a weight of 0."
             )
         if jnp.ndim(filtered.mean) and jnp.shape(filtered.mean) != source:
             raise ValueError(
-                f"`mean` of the coupling {chain.coupling!r} has the shape {jnp.shape(filtered.mean)}; it must "
-                f"be one number, or one per source, {source}."
+                f"`mean` of the coupling {chain.coupling!r} has the shape "
+                f"{jnp.shape(filtered.mean)}; it must be one number, or one per source, {source}."
             )
 
 
 def _changed(whole: Value, **fields: Any) -> Value:
-    """Return a module with other values in some fields; those that stay were checked when it was made."""
+    """Return a module with other values in some fields; the rest was checked when it was made."""
     changed = object.__new__(type(whole))
     for field in dataclasses.fields(whole):  # pyright: ignore[reportArgumentType]
         value = fields[field.name] if field.name in fields else getattr(whole, field.name)

@@ -235,10 +235,9 @@ def require_fitting_state(net: NetworkFields, state: State, links: tuple[Link, .
     states, held = set(net.node.states), set(names_of(state.node))
     if states != held:
         raise ValueError(
-            f"`state.node` has {', '.join(sorted(held - states)) or 'no further states'}, and lacks "
-            f"{', '.join(sorted(states - held)) or 'none'}, of the node and of the stages of "
-            f"gamma-distributed "
-            "delays: start with `net.init(x0, params)` of these `params`."
+            f"`state.node` has {', '.join(sorted(held - states)) or 'nothing'} too much, and lacks "
+            f"{', '.join(sorted(states - held)) or 'nothing'}, of the node and of the stages of "
+            "gamma-distributed delays: start with `net.init(x0, params)` of these `params`."
         )
     wanted = history_depths(net, links)
     got = {name: len(history) for name, history in state.history.items()}

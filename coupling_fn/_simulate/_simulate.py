@@ -169,9 +169,8 @@ def simulate(
         >>> seen["bold"].shape, seen["rate"].shape
         ((74, 2), (2,))
     """
-    require_callable(
-        "step", step, "simulate(step, state, params, steps), step a Network or your own"
-    )
+    how = "simulate(step, state, params, steps), step a Network or your own"
+    require_callable("step", step, how)
     steps, every = _checked_steps(steps, every)
     step, state, params, record, measure = as_arguments((step, state, params, record, measure))
     given, measuring, begun = step, None, state
@@ -190,8 +189,9 @@ def simulate(
                 "for a run without, `state.state`."
             )
     if measuring is None:
-        own = record is _node and step is not given  # without stages of distributed delays
-        recorder = OwnStates(step.node) if own else _recorder(step, state, record)
+        recorder = _recorder(step, state, record)
+        if isinstance(step, Network) and step is not given and recorder is _node:
+            recorder = OwnStates(step.node)
     else:
         recorder = measuring.recorder(partial(_recorder, step, state))
     require_choice("derivative", derivative, ("reverse", "forward"))
