@@ -154,7 +154,8 @@ def response(order, mean, scheme, dt, steps=40):
     coupling = cf.GammaDelayedCoupling(cf.AdditiveCoupling(jnp.ones((1, 1)), k=0.0), mean, order)
     params = cf.Params(cf.nodes.LinearParams(a=0.0), coupling)
     names = [f"coupling_x_{n + 1}" for n in range(order)]
-    x0 = {"x": jnp.ones(1), **{name: jnp.zeros(1) for name in names}}  # stages that the user gives
+    rest = net.init(cf.nodes.LinearState(jnp.ones(1)), params).node
+    x0 = rest._replace(**dict.fromkeys(names, jnp.zeros(1)))  # stages that the user gives
     _, seen = cf.simulate(net, net.init(x0, params), params, steps, record=names[-1])
     return np.asarray(seen)[:, 0]
 
@@ -174,12 +175,12 @@ def test_the_response_to_a_step_is_the_incomplete_gamma_function(order, scheme, 
         )
     first, second = errors[0].max(), errors[1].max()
     assert second < 0.1  # n = 1 is the low-pass filter 1 - exp(-t / T)
-    assert_close(np.log2(first / second), converges, ulps=0, atol=0.35)
+    assert abs(np.log2(first / second) - converges) < 0.35
 
 
 def test_ever_higher_orders_come_to_a_pure_delay():
     net = cf.Network(cf.nodes.linear, dt=0.05, lags=60)
-    plain = cf.AdditiveCoupling(jnp.asarray([[-0.9]]))
+    plain = cf.AdditiveCoupling(jnp.asarray([[-0.3]]))
     lagged = cf.Params(cf.nodes.LinearParams(a=-0.2), plain)
 
     def run(net, params):
@@ -195,7 +196,8 @@ def test_ever_higher_orders_come_to_a_pure_delay():
         ).max()
         for order in (6, 24)
     ]
-    assert away[1] < 0.35 * away[0] < 0.1  # in proportion to the variance, T²/n
+    # In proportion to the variance of the delay, T²/n.
+    assert 1e-4 < away[1] < 0.35 * away[0] < 0.1
 
 
 @pytest.mark.parametrize("order", [1, 3])
@@ -260,7 +262,9 @@ def interpolated():
     """Return a loss of the mean of the delays, the speed and k, in a run of blocks with the adjoint."""
     bounds = cf.lag_bounds(LENGTHS, (2.0, 8.0), DT)
     net = cf.Network(cf.nodes.linear, DT, lag_bounds=bounds, interpolate="linear")
-    coupling = cf.GammaDelayedCoupling(cf.PreSigmoidalCoupling(jnp.asarray(W)), mean=3.0, order=2)
+    coupling = cf.GammaDelayedCoupling(
+        Squared(jnp.asarray(W), jnp.asarray(K), jnp.asarray(SCALE)), mean=3.0, order=2
+    )
     params = cf.Params(cf.nodes.LinearParams(a=-0.5), coupling, lengths=LENGTHS, speed=4.0)
     x0 = cf.nodes.LinearState(jnp.asarray(X0))
 
@@ -276,12 +280,12 @@ def interpolated():
 
 def test_gradients_are_finite_differences(interpolated):
     loss = jax.jit(interpolated)
-    at = [jnp.asarray(x) for x in (3.0, 4.3, 1.2)]
+    at = [jnp.asarray(x) for x in (3.0, 4.3, 0.4)]
     gradient = jax.jit(jax.grad(interpolated, argnums=(0, 1, 2)))(*at)
     for n, derivative in enumerate(gradient):
         up, down = ([x + sign * 1e-5 * (n == m) for m, x in enumerate(at)] for sign in (1, -1))
         assert abs(derivative) > 1e-3
-        assert_close(derivative, (loss(*up) - loss(*down)) / 2e-5, ulps=0, rtol=1e-5)
+        np.testing.assert_allclose(derivative, (loss(*up) - loss(*down)) / 2e-5, rtol=1e-5)
 
 
 @pytest.fixture(scope="module")
@@ -290,7 +294,7 @@ def arrivals():
     net = cf.Network(cf.nodes.linear, DT, lag_bounds=(0, 100), scheme="rk4")
     conn = jnp.asarray([[0.0, 0.0], [1.0, 0.0]])
     start = cf.Params(
-        cf.nodes.LinearParams(a=jnp.asarray([-5.0, -0.0])),
+        cf.nodes.LinearParams(a=-5.0),
         cf.GammaDelayedCoupling(cf.AdditiveCoupling(conn), mean=1.0, order=3),
         lengths=jnp.ones((2, 2)),
         speed=1.0,
@@ -301,9 +305,10 @@ def arrivals():
         params = eqx.tree_at(
             lambda p: (p.coupling.mean, p.lengths), start, (mean, jnp.full((2, 2), lag))
         )
-        quiet = {f"coupling_x_{n}": jnp.zeros(2) for n in (1, 2, 3)}
-        state = net.init({"x": jnp.asarray([1.0, 0.0]), **quiet}, params, history=0.0)
-        return cf.simulate(net, state, params, steps=800, record="x")[1][:, 1]
+        x0 = net.init(cf.nodes.LinearState(jnp.asarray([1.0, 0.0])), params).node
+        x0 = x0._replace(**{f"coupling_x_{n}": jnp.zeros(2) for n in (1, 2, 3)})
+        state = net.init(x0, params, history=0.0)
+        return cf.simulate(net, state, params, steps=800, record="input.x")[1][:, 1]
 
     return run
 
@@ -312,12 +317,12 @@ def arrivals():
 @given(share=st.floats(0.0, 0.8), total=st.floats(4.0, 10.0))
 def test_equal_totals_of_lag_and_mean_delay_a_pulse_alike(arrivals, share, total):
     lag = round(share * total / DT) * DT
-    received = np.asarray(arrivals(lag, total - lag))
-    arrived = np.diff(received, prepend=0.0)
-    times = DT * (np.arange(len(arrived)) + 0.5)
+    arriving = np.asarray(arrivals(lag, total - lag))
+    times = DT * np.arange(1, len(arriving) + 1)
     # All of the pulse arrives, and on average after the lag, the mean, and the 0.2 ms of its own length.
-    assert_close(received[-1], 0.2, ulps=0, rtol=1e-3)
-    assert_close((times * arrived).sum() / received[-1], total + 0.2, ulps=0, rtol=3e-3)
+    np.testing.assert_allclose(DT * arriving.sum(), 0.2, rtol=2e-3)
+    delay = (times * arriving).sum() / arriving.sum()
+    np.testing.assert_allclose(delay, total + 0.2, rtol=3e-3)
 
 
 def test_only_the_states_of_the_node_have_noise_and_are_recorded_by_default(tmp_path):
@@ -416,14 +421,31 @@ def test_what_cannot_be_combined_is_refused_in_words():
         (lambda: init(x0={"x": X0, "coupling_x_9": X0}), "coupling_x_9"),
         (lambda: init(x0=cf.nodes.LinearState(jnp.ones(2))), "`conn`"),
     ):
-        with refuses(match=words):
+        with refuses(words, (TypeError, ValueError)):
             wrong()
     # A state of the network without stages, and one with stages that the parameters do not have.
-    with refuses(match="lacks coupling_x_1, coupling_x_2"):
+    with refuses("lacks coupling_x_1, coupling_x_2"):
         net(init(coupling=plain), cf.Params(of_node, gamma))
-    with refuses(match="coupling_x_1, coupling_x_2 too much"):
+    with refuses("coupling_x_1, coupling_x_2 too much"):
         cf.simulate(net, init(), cf.Params(of_node, plain), steps=2)
     theta = cf.nodes.KuramotoState(jnp.asarray(X0))
-    with refuses(match="takes the angle theta as a number"):
+    with refuses("takes the angle theta as a number"):
         angles = cf.Network(cf.nodes.kuramoto, DT)
         angles.init(theta, cf.Params(cf.nodes.KuramotoParams(), gamma))
+
+
+def test_jacobians_of_stored_edges_are_those_of_the_matrix():
+    edges = np.array([[0, 1], [1, 2], [2, 2], [2, 0]])
+    dense = np.zeros((N, N))
+    dense[tuple(edges.T)] = W[tuple(edges.T)]
+    sparse = cf.sparse_from_edges(edges[:, 0], edges[:, 1], dense[tuple(edges.T)], (N, N))
+    x = cf.nodes.LinearState(jnp.asarray(X0))
+
+    def jac(conn, lags):
+        params = cf.Params(cf.nodes.LinearParams(a=-1.0), cf.AdditiveCoupling(conn, K))
+        return cf.jacobians(cf.Network(cf.nodes.linear, DT, lags=lags), params, x)
+
+    of_edges = jnp.asarray(LAGS)[sparse.target, sparse.source]
+    got, wanted = jac(sparse, of_edges), jac(jnp.asarray(dense), jnp.asarray(LAGS))
+    assert_close(got.gains, wanted.gains, ulps=16)
+    assert_close(np.where(dense, got.delays[0], 0), np.where(dense, wanted.delays[0], 0), ulps=4)

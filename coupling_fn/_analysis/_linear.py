@@ -318,7 +318,13 @@ def _delay(net: Network, params: Params, name: str) -> Array:
     whole = [tap.lags.astype(float) for tap in taps]
     shares = [1.0 if tap.share is None else tap.share.astype(float) for tap in taps]
     first, *more = (lags * share for lags, share in zip(whole, shares, strict=True))
-    return net.dt * sum(more, first)
+    delay = net.dt * sum(more, first)
+    if delay.ndim != 1:
+        return delay
+    # Of stored edges: pairs without an edge have no derivative, so that their delay does not matter.
+    couplings = params.coupling
+    conn = (couplings[name] if isinstance(couplings, Mapping) else couplings).conn
+    return jnp.zeros(conn.shape, delay.dtype).at[conn.target, conn.source].set(delay)
 
 
 def _seen_at(net: Network, x: PyTree) -> tuple[Array | None, ...]:
