@@ -29,6 +29,7 @@ from .._node import (
     Within,
     apart,
     parts_of,
+    require_parts,
 )
 from ._checks import require_states
 from ._fields import NetworkFields
@@ -290,6 +291,7 @@ def _with_chains(node: Node, params: Any, links: list[_Link]) -> tuple[Any, Any]
 
     if not isinstance(node, HybridNode):
         return chained("", node, params)
+    require_parts("`params.node`", params, node)
     both = {part: chained(part, own, get(params, part)) for part, own in node.parts}
     parts = tuple((part, each) for part, (each, _) in both.items())
     of_parts = {part: each for part, (_, each) in both.items()}
