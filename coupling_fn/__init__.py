@@ -45,6 +45,7 @@ from ._coupling import Coupling as Coupling
 from ._coupling import CustomCoupling as CustomCoupling
 from ._coupling import DiffusiveCoupling as DiffusiveCoupling
 from ._coupling import EdgeCoupling as EdgeCoupling
+from ._coupling import GammaDelayedCoupling as GammaDelayedCoupling
 from ._coupling import HyperbolicTangentCoupling as HyperbolicTangentCoupling
 from ._coupling import KuramotoCoupling as KuramotoCoupling
 from ._coupling import Parcellation as Parcellation

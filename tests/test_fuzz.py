@@ -50,6 +50,11 @@ CALLS = {
     "hyperbolic_tangent_coupling": {**COUPLED, "a": 1.0, "sigma": 2.0},
     "sigmoidal_jansen_rit_coupling": {**COUPLED, "r": 0.5},
     "pre_sigmoidal_coupling": {**COUPLED, "theta": 0.1},
+    "GammaDelayedCoupling": {
+        "coupling": cf.AdditiveCoupling(W),
+        "mean": np.array([3.0, 4.0, 5.0]),
+        "order": 2,
+    },
     "Connectome": {"weights": W, "lengths": LENGTHS, "labels": ["a", "b", "c"]},
     "normalize": {"conn": W, "by": "row"},
     "surgery.symmetrize": {"conn": W},

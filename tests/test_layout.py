@@ -36,9 +36,9 @@ ROOMS = {
     ),
     "surgery": "_chosen _weights | _lesions _new_edge",
     "graph": "_measures",
-    "_coupling": "_rule | _custom _kuramoto _linear _sigmoidal _surface",
+    "_coupling": "_rule | _custom _gamma _kuramoto _linear _sigmoidal _surface",
     "surface": "_cortex",
-    "_node": "_angles _node | _hybrid",
+    "_node": "_angles _node | _chained _hybrid",
     "_neural_masses": (
         "_jansen_rit _wilson_cowan _wong_wang _zetterberg_jansen | "
         "_divisive _microcircuit _naskar _thalamus"
@@ -60,7 +60,7 @@ ROOMS = {
         "_blocked_run"
     ),
     "_network": (
-        "_edge_forms _params | _edge_groups _fields _wires | _link | _checks | _links | "
+        "_edge_forms _params | _edge_groups _fields _wires | _link | _checks | _chains _links | "
         "_time_varying | _step | _network | "
         "_files _vector_field"
     ),

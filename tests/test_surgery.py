@@ -404,3 +404,13 @@ TWINS = dataclasses.replace(CONN, labels=("A", "B", "A", "C"))
 def test_wrong_surgery_is_refused(call, match, error):
     with refuses(match, error):
         call()
+
+
+def test_what_was_done_is_in_the_origin_and_in_the_file(tmp_path):
+    lesioned = cf.normalize(cf.surgery.lesion(CONN, "L.V2"), by="max")
+    assert len(lesioned.origin.surgery) == 2
+    assert lesioned.origin.surgery[1] == "weights normalized by max"
+    cf.save_connectome(tmp_path / "conn.npz", lesioned)
+    read = cf.load_connectome(tmp_path / "conn.npz")
+    assert read.origin.surgery == lesioned.origin.surgery
+    assert not read.origin.unread

@@ -41,7 +41,15 @@ from ..noise._draw import is_noise
 from ..noise._increments import noises_of
 from ._fixed_point import fixed_point_or_nan, say_if_missing
 from ._integrals import integrals, is_resolved
-from ._linear import Jacobians, eigenvalue_scale, jacobians, places, stacked
+from ._linear import (
+    Jacobians,
+    eigenvalue_scale,
+    jacobians,
+    of_own_states,
+    places,
+    stacked,
+    with_all_states,
+)
 from ._response import HIGHEST, as_complex, characteristic, checked_points
 from ._unstable_roots import is_stable
 
@@ -106,9 +114,11 @@ def stationary_covariance(
 
 @compiled
 def _covariance_at(net, params, x, lag, points):
-    z, _ = stacked(net, x)
+    wide, params, x = with_all_states(net, params, x)
+    z, _ = stacked(wide, x)
     lag = None if lag is None else lag.astype(z.dtype)
-    return covariance_of(jacobians(net, params, x), noise_power(net, params, x), points, lag)
+    whole = covariance_of(jacobians(wide, params, x), noise_power(wide, params, x), points, lag)
+    return of_own_states(net, wide, x, whole)
 
 
 def covariance_of(
@@ -166,6 +176,7 @@ def cross_spectrum(
         >>> round(float(s[0, 0, 0].real), 4)  # 2 sigma² / a², per kHz
         0.2
     """
+    net, params, x = with_all_states(net, params, x)
     z, _ = stacked(net, x)
     q, out = noise_power(net, params, x), _output(net, x, signal).reshape(-1, z.size)
     jac, eye = jacobians(net, params, x), as_complex(jnp.eye(z.size, dtype=z.dtype))

@@ -23,7 +23,7 @@ from .._core import (
     solve,
     while_loop,
 )
-from .._network import Network, Params
+from .._network import Network, Params, at_rest, expanded, without_stages
 from ._linear import eigenvalue_scale, places, stacked, standing
 
 SEARCH_STEPS = 400
@@ -94,6 +94,9 @@ def say_if_missing(found: PyTree, stacklevel: int) -> None:
 @compiled
 def fixed_point_or_nan(net: Network, params: Params, x0: PyTree) -> PyTree:
     """Find a fixed point as `fixed_point` does, without a word where there is none."""
+    wide, _ = expanded(net, params)
+    if wide is not net:  # stages add nothing to where a network stands still
+        params, x0 = at_rest(params), without_stages(wide.node, x0)
     start, unstack = stacked(net, x0)
     still = standing(net, params, unstack, start.shape[1])
     low, high = limits(net, start, places(net, x0))

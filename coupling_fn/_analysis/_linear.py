@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 from jaxtyping import Float
 
@@ -44,10 +45,12 @@ from .._network import (
     Params,
     derivative,
     driven_inputs,
+    expanded,
     links_of,
     require_constant,
     require_states,
     taps_of,
+    with_stages,
 )
 from .._node import HybridNode, receivers, targets_of
 from ..noise._draw import is_noise
@@ -86,12 +89,14 @@ def jacobians(net: Network, params: Params, x: PyTree) -> Jacobians:
     Args:
         net: the network.
         params: its parameters.
-        x: the states to differentiate at, usually a `fixed_point`.
+        x: the states to differentiate at, usually a `fixed_point`. The stages of a
+            `GammaDelayedCoupling` that it does not hold are taken at rest.
 
     Returns:
-        The derivatives, indexed [state, region, state, region] in the order of `net.node.states`. In a
-        hybrid network they are indexed [0, m, 0, m], where m runs over the regions of the first of
-        `net.node.states`, then over those of the second, and so on.
+        The derivatives, indexed [state, region, state, region] in the order of `net.node.states`, with
+        the stages of gamma-distributed delays behind. In a hybrid network they are indexed [0, m, 0, m],
+        where m runs over the regions of the first of `net.node.states`, then over those of the second,
+        and so on; stages follow the states of their subnetwork.
 
     Raises:
         ValueError: if the names or shapes in `x` do not fit the node, if an external input varies in
@@ -108,6 +113,7 @@ def jacobians(net: Network, params: Params, x: PyTree) -> Jacobians:
         >>> jac.gains[0][0, :, 0].tolist(), jac.delays[0].tolist()
         ([[0.0, 1.0], [0.5, 0.0]], [[0.0, 3.0], [1.0, 0.0]])
     """
+    net, params, x = with_all_states(net, params, x)
     z, unstack = stacked(net, x)
     rate, seen = _rate(net, params, unstack), _seen_at(net, unstack(z))
     instantaneous = jax.jacfwd(lambda z: rate(z, seen))(z)
@@ -121,8 +127,7 @@ def jacobians(net: Network, params: Params, x: PyTree) -> Jacobians:
             delays.append(delay)
             continue
         by_source = _by_source(rate, z, seen, place)
-        sent = jax.grad(lambda z, s=path.source: read(unstack(z), s).sum())(z)
-        gains.append(by_source[:, :, None, :] * sent[None, None, :, :])
+        gains.append(_by_states(by_source, z, unstack, path.source))
         delays.append(jnp.broadcast_to(lag, (z.shape[1],) * 2))
     return Jacobians(instantaneous, tuple(gains), tuple(delays))
 
@@ -171,7 +176,8 @@ def _between_parts(
     # A source reads its own region, so each state belongs to one source at most.
     sources = jnp.abs(sent).argmax(0)
     gain = jnp.matmul(by_source, sent, precision=lax.Precision.HIGHEST)
-    delay = jnp.broadcast_to(lag, (z.size,) * 2) if lag.ndim == 0 else lag[rows][:, sources]
+    each = lag.shape[-1] if lag.ndim else 1  # a source may send several messages, side by side
+    delay = jnp.broadcast_to(lag, (z.size,) * 2) if lag.ndim == 0 else lag[rows][:, sources % each]
     return gain[None, :, None, :], delay
 
 
@@ -203,6 +209,46 @@ def _by_source(rate: Callable, z: Array, seen: tuple[Array | None, ...], place: 
         return jax.jacfwd(rate_of)(copy)
     # Each target sees its own row alone, so the sum over targets mixes nothing.
     return jax.jacrev(lambda copy: rate_of(copy).sum(axis=1))(copy)
+
+
+def _by_states(
+    by_source: Array, z: Array, unstack: Callable[[Array], PyTree], source: Signal
+) -> Array:
+    """Return the derivatives by the past states, from those by what a path reads of these.
+
+    Of a region it reads one number, or one for each message that the region sends.
+    """
+    regions = z.shape[1]
+
+    def sums(z):
+        return read(unstack(z), source).reshape(-1, regions).sum(axis=1)
+
+    sent = jax.jacrev(sums)(z)
+    by_message = by_source.reshape(*by_source.shape[:2], len(sent), regions)
+    return (by_message[:, :, :, None, :] * sent[None, None]).sum(axis=2)
+
+
+def with_all_states(net: Any, params: Any, x: PyTree) -> tuple[Any, Any, PyTree]:
+    """Return a network, parameters and a state in which stages of distributed delays are states."""
+    if not isinstance(net, Network):
+        raise TypeError(f"`net` must be a cf.Network, not {in_short(net)}.")
+    wide, inner = expanded(net, params)
+    return (net, params, x) if wide is net else (wide, inner, with_stages(wide, inner, x))
+
+
+def of_own_states(net: Network, wide: Network, x: PyTree, matrix: Array) -> Array:
+    """Return what of a matrix (state, region, state, region) is of the nodes' own states.
+
+    `wide` and its state `x` are those with stages.
+    """
+    if wide is net:
+        return matrix
+    if not isinstance(net.node, HybridNode):
+        own = len(net.node.states)
+        return matrix[:own, :, :own]
+    at = places(wide, x)
+    own = np.concatenate([np.arange(matrix.shape[1])[at[name][1]] for name in net.node.states])
+    return matrix[:, own][..., own]
 
 
 def stacked(net: Network, x: PyTree) -> tuple[Array, Callable[[Array], PyTree]]:
@@ -273,7 +319,13 @@ def _delay(net: Network, params: Params, name: str) -> Array:
     whole = [tap.lags.astype(float) for tap in taps]
     shares = [1.0 if tap.share is None else tap.share.astype(float) for tap in taps]
     first, *more = (lags * share for lags, share in zip(whole, shares, strict=True))
-    return net.dt * sum(more, first)
+    delay = net.dt * sum(more, first)
+    if delay.ndim != 1:
+        return delay
+    # Of stored edges: pairs without an edge have no derivative, so that their delay does not matter.
+    couplings = params.coupling
+    conn = (couplings[name] if isinstance(couplings, Mapping) else couplings).conn
+    return jnp.zeros(conn.shape, delay.dtype).at[conn.target, conn.source].set(delay)
 
 
 def _seen_at(net: Network, x: PyTree) -> tuple[Array | None, ...]:

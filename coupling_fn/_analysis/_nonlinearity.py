@@ -21,7 +21,7 @@ from .._core import (
 )
 from .._network import Network, Params
 from ._covariance import covariance_of, noise_power
-from ._linear import Jacobians, jacobians, stacked
+from ._linear import Jacobians, jacobians, stacked, with_all_states
 from ._response import HIGHEST, checked_points, without_delays
 
 DIRECTIONS = 32  # At least this many directions are tried, each to both sides.
@@ -72,6 +72,7 @@ def nonlinearity(net: Network, params: Params, x: PyTree, *, points: int = 128) 
 
 @compiled
 def _nonlinearity(net, params, x, points):
+    net, params, x = with_all_states(net, params, x)
     z, unstack = stacked(net, x)
     q, at_rest = noise_power(net, params, x), jacobians(net, params, x)
     covariance = covariance_of(at_rest, q, points).reshape(z.size, z.size)

@@ -20,7 +20,7 @@ from jax import Array, lax
 from jaxtyping import Float, Int
 
 from .._core import PyTree, Scalar, Where, as_float, compiled, known, require_finite, require_shape
-from .._network import Network, Params
+from .._network import Network, Params, expanded, with_stages, without_stages
 from ._continuation import CROSSED, DOUBTFUL, ENDED, MISSING, UNSTABLE, UNSURE, Followed, follow
 from ._fixed_point import fixed_point_or_nan
 from ._linear import Jacobians, jacobians, stacked, standing
@@ -256,6 +256,16 @@ class _Wanted(NamedTuple):
     steady: bool
 
 
+def _with_all_states(
+    net: Network, params_at: Callable[[Array], Params], x0: PyTree, start: Array
+) -> tuple[Network, Callable[[Array], Params], PyTree]:
+    """Return the same with the stages of gamma-distributed delays as states of the nodes."""
+    wide, inner = expanded(net, params_at(start))
+    if wide is net:
+        return net, params_at, x0
+    return wide, lambda value: expanded(net, params_at(value))[1], with_stages(wide, inner, x0)
+
+
 def _rates_and_derivatives(net: Network, params_at: Callable[[Array], Params], x0: PyTree):
     """Return the rates of change and the derivatives as functions of the parameter and all states."""
     z, unstack = stacked(net, x0)
@@ -272,6 +282,7 @@ def _rates_and_derivatives(net: Network, params_at: Callable[[Array], Params], x
 @compiled
 def _searched(net, params_at, x0, start, end) -> Followed:
     """Follow the fixed point; this is not differentiated."""
+    net, params_at, x0 = _with_all_states(net, params_at, x0, start)
     still_at, jac_at = _rates_and_derivatives(net, params_at, x0)
     dtype = stacked(net, x0)[0].dtype
     start, end = start.astype(dtype), end.astype(dtype)
@@ -296,6 +307,7 @@ def _searched(net, params_at, x0, start, end) -> Followed:
 @compiled
 def _refined(net, params_at, x0, start, end, at: Followed, wanted: _Wanted) -> Bifurcation:
     """Refine what was found, and name it."""
+    net, params_at, x0 = _with_all_states(net, params_at, x0, start)
     still_at, jac_at = _rates_and_derivatives(net, params_at, x0)
     z, unstack = stacked(net, x0)
     at = jax.tree.map(lax.stop_gradient, at)
@@ -330,4 +342,5 @@ def _refined(net, params_at, x0, start, end, at: Followed, wanted: _Wanted) -> B
     unsure = (at.what == UNSURE) | ((folds | crosses) & ~ended & ~crossed)
     code = jnp.where(unsure, names["unsure"], code)
     result = jnp.where(unsure, value, result)
-    return Bifurcation(result, frequency, unstack(x.reshape(z.shape)), code)
+    x = without_stages(net.node, unstack(x.reshape(z.shape)))
+    return Bifurcation(result, frequency, x, code)

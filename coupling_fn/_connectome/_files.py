@@ -16,6 +16,7 @@ from .._core import require_choice
 from .._formats import (
     LENGTHS,
     PREFIX,
+    SURGERY,
     Record,
     minus_one_is_missing,
     name_of,
@@ -170,7 +171,7 @@ def _reconciled(record: Record, file: str) -> Connectome:
     data = {name: values for name, (_, values) in record.region_data.items()}
     parts += [(f"region_data[{name!r}]", place) for name, (place, _) in record.region_data.items()]
     values = {part: None if one is None else one[1] for part, one in found.items()}
-    origin = Origin(file, tuple(parts), record.unread)
+    origin = Origin(file, tuple(parts), record.unread, record.surgery)
     return Connectome(**values, region_data=data, origin=origin)
 
 
@@ -248,8 +249,9 @@ def save_connectome(path: str | os.PathLike[str], connectome: Connectome) -> Non
     """Write a connectome to a file, `.npz` or TVB's `.zip`, that `load_connectome` reads.
 
     The file is written under another name beside its own and then renamed, so a crash leaves what was
-    there before. TVB itself also needs lengths, labels and centres: centres that are not known are
-    written as 0 0 0, and what else is None is left out.
+    there before. What surgery did to the connectome, `origin.surgery`, is kept in an `.npz` alone. TVB
+    itself also needs lengths, labels and centres: centres that are not known are written as 0 0 0, and
+    what else is None is left out.
 
     Args:
         path: the file; an existing one is replaced.
@@ -290,6 +292,8 @@ def _to_npz(file: Any, connectome: Connectome) -> None:
         arrays["labels"] = np.array(connectome.labels, dtype=str)
         if arrays["labels"].tolist() != list(connectome.labels):
             raise ValueError("`labels` must not end in a NUL character, which NumPy drops.")
+    if connectome.origin.surgery:
+        arrays[SURGERY] = np.array(connectome.origin.surgery, dtype=str)
     arrays |= {PREFIX + name: np.asarray(x) for name, x in connectome.region_data.items()}
     np.savez_compressed(file, **arrays)  # pyright: ignore[reportArgumentType]
 

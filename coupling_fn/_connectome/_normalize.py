@@ -77,7 +77,7 @@ def normalize(
             return with_weights(weights, _over(weights.weights, _edge_sizes(weights, by)))
         return _over(weights, _sizes(weights, by))
 
-    return reweigh(conn, scale)
+    return reweigh(conn, scale, f"weights normalized by {by}")
 
 
 def _over(weights: Array, size: Array) -> Array:

@@ -3,6 +3,9 @@
 from ._custom import CustomCoupling as CustomCoupling
 from ._custom import EdgeCoupling as EdgeCoupling
 from ._custom import by_rank as by_rank
+from ._gamma import ArrivingCoupling as ArrivingCoupling
+from ._gamma import GammaDelayedCoupling as GammaDelayedCoupling
+from ._gamma import sends_states as sends_states
 from ._kuramoto import KuramotoCoupling as KuramotoCoupling
 from ._kuramoto import kuramoto_coupling as kuramoto_coupling
 from ._linear import AdditiveCoupling as AdditiveCoupling

@@ -112,6 +112,9 @@ class Coupling(eqx.Module):
     shift_invariant: ClassVar[bool] = False
     reads_target: ClassVar[bool] = False
     elementwise: ClassVar[bool] = False
+    # How many values of each source the states given to `send` hold side by side; 1 but for rules that
+    # are given messages (`ArrivingCoupling`).
+    _channels: ClassVar[int] = 1
 
     def __init_subclass__(cls, **options: Any):
         super().__init_subclass__(**options)
@@ -198,8 +201,11 @@ def messages_of(rule: Coupling, source: Array) -> Any:
     )
     with calling(what, hint):
         messages = rule.send(source)
+        wanted = source.shape
+        if rule._channels > 1:
+            wanted = (source.shape[0] // rule._channels,)
         for message in jax.tree.leaves(messages):
-            if jnp.shape(message) != source.shape:
+            if jnp.shape(message) != wanted:
                 raise ValueError(
                     f"{what} must return messages of the shape of its source, {source.shape}, not "
                     f"{jnp.shape(message)}: what a source sends does not depend on the target. A "
@@ -249,7 +255,7 @@ def mixes_sources(rule: Coupling) -> bool:
     parameters, which may be traced. A rule that mixes others than the first source, or for other
     parameters than these, is not recognised.
     """
-    sources = rule.conn.shape[1]
+    sources = rule.conn.shape[1] * rule._channels
     if rule.elementwise or sources == 1:
         return False
     rng = np.random.default_rng(0)

@@ -18,7 +18,7 @@ import numpy as np
 
 from .._analysis import balanced_by, fixed_point_or_nan, jacobians
 from .._core import PyTree, get, names_of, refill
-from .._network import Network, Params, State
+from .._network import Network, Params, State, own_states
 from ..nodes import WongWangExcInhParams, wong_wang_exc_inh
 from ..schemes import Scheme
 from ..schemes._shorthands import name_of
@@ -376,4 +376,4 @@ def states_of(net: Network, x0: Any) -> PyTree:
     missing = [name for name in net.node.states if name not in names_of(x)]
     if missing:
         raise ValueError(f"`x0` must have the states {net.node.states}; {missing} are missing.")
-    return x
+    return own_states(net.node, x)

@@ -7,6 +7,7 @@ from ._read import read_record as read_record
 from ._read import read_table_of as read_table_of
 from ._record import LENGTHS as LENGTHS
 from ._record import PREFIX as PREFIX
+from ._record import SURGERY as SURGERY
 from ._record import Record as Record
 from ._tables import minus_one_is_missing as minus_one_is_missing
 from ._text import codes_off as codes_off

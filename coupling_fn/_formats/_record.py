@@ -45,6 +45,7 @@ FUNCTIONAL = re.compile(
 LENGTHS = (*NAMES["lengths"], *SHORT["lengths"])
 PARTS = ("weights", "lengths", "labels", "centres")  # what `keys` may name
 PREFIX = "region_data."  # of the names that this library gives to further data of regions
+SURGERY = "origin.surgery"  # the name that it gives to what was done to a connectome
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +60,7 @@ class Record:
         region_data: further data with a row per region, by what they are: name in the file, values.
         unread: what was found and not taken.
         warnings: what the user must be told.
+        surgery: what was done to the connectome before this library wrote it.
     """
 
     weights: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
@@ -68,6 +70,7 @@ class Record:
     region_data: dict[str, tuple[str, np.ndarray]] = dataclasses.field(default_factory=dict)
     unread: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    surgery: tuple[str, ...] = ()
 
 
 @runtime_checkable
@@ -124,7 +127,11 @@ def sort_out(held: Held, keys: Keys | None) -> Record:
         {name: as_numbers(name, held[name]) for name in names["centres"]},
         {part: (name, as_region_data(part, values)) for part, (name, values) in data.items()},
     )
-    return dataclasses.replace(record, unread=unread_of(record, shapes))
+    done: tuple[str, ...] = ()
+    if SURGERY in shapes:
+        done = tuple(map(str, np.ravel(held[SURGERY])))
+    unread = tuple(name for name in unread_of(record, shapes) if name != SURGERY)
+    return dataclasses.replace(record, unread=unread, surgery=done)
 
 
 def unread_of(record: Record, names: Iterable[str]) -> tuple[str, ...]:

@@ -1,5 +1,10 @@
 """Nodes, couplings, lags and a scheme as one step: a pure function `(state, params) -> state`."""
 
+from ._chains import at_rest as at_rest
+from ._chains import expanded as expanded
+from ._chains import own_states as own_states
+from ._chains import with_stages as with_stages
+from ._chains import without_stages as without_stages
 from ._checks import in_words as in_words
 from ._checks import last_step as last_step
 from ._checks import require_node as require_node

@@ -26,7 +26,7 @@ from .._core import (
     wider,
 )
 from .._coupling import require_k
-from .._node import TURN, HybridNode, parts_of, receivers, require_parts
+from .._node import TURN, ChainedParams, HybridNode, parts_of, receivers, require_parts
 from ..nodes import Node, catalog
 from ..noise._increments import check_external, noises_of
 from ._fields import NetworkFields
@@ -238,6 +238,8 @@ def require_fitting_params(node: Node, params: Params, x: PyTree) -> None:
         if isinstance(node, HybridNode):
             require_parts("`params.node`", params.node, node)
             place, values = f"params.node[{part!r}]", get(params.node, part)
+        if isinstance(values, ChainedParams):
+            values = values.own
         if isinstance(values, type):
             raise TypeError(f"`{place}` must be parameters, not {in_short(values)}: call it.")
         regions = receivers(node, x, f"{part}." if part else "")
@@ -269,7 +271,7 @@ def require_fitting_coupling(node: Node, link: Link, x: PyTree) -> None:
                 f"input {signals.into!r} has {targets}."
             )
         targets = conn.shape[0]
-    wanted = (targets, len(read(x, signals.source)))
+    wanted = (targets, len(read(x, signals.source)) // getattr(link.coupling, "_channels", 1))
     meaning = (
         f"(target, source): as many as the regions of the states that {signals.coupling!r} reads."
     )

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.sharding import Mesh
 
-from .._core import by_node, known, read, require_names, require_shape
-from .._coupling import Coupling, SumCoupling, require_elementwise
+from .._core import by_node, known, names_of, read, require_names, require_shape
+from .._coupling import Coupling, GammaDelayedCoupling, SumCoupling, require_elementwise
 from .._delays import fractional_lags, nearest_lags, within_bounds
 from .._node import Joined
 from ._checks import require_fitting_lags, require_params
@@ -51,6 +51,8 @@ def _links_of_wire(
     bounds = dict(net.lag_bounds)[name]
     parts = tuple(_parts(coupling))
     for part in parts:
+        # Whoever prepares a run turns stages into states first: unfiltered, numbers would be wrong.
+        assert not isinstance(part, GammaDelayedCoupling), "`expanded` was not called"
         if isinstance(part, Coupling):
             require_elementwise(part)
     for source, into, target in zip(wire.source, wire.into, wire.target, strict=True):
@@ -246,6 +248,13 @@ def require_fitting_state(net: NetworkFields, state: State, links: tuple[Link, .
     Longer histories do no harm.
     """
     require_same_dt(net, state)
+    states, held = set(net.node.states), set(names_of(state.node))
+    if states != held:
+        raise ValueError(
+            f"`state.node` has {', '.join(sorted(held - states)) or 'nothing'} too much, and lacks "
+            f"{', '.join(sorted(states - held)) or 'nothing'}, of the node and of the stages of "
+            "gamma-distributed delays: start with `net.init(x0, params)` of these `params`."
+        )
     wanted = history_depths(net, links)
     got = {name: len(history) for name, history in state.history.items()}
     if got.keys() != wanted.keys() or any(got[name] < wanted[name] for name in wanted):

@@ -39,6 +39,7 @@ from ..noise._increments import noises_of
 from ..schemes import Scheme
 from ..schemes._shorthands import SchemeName, as_scheme
 from ..stimuli import Time
+from ._chains import at_rest, expanded, require_slow_stages, with_stages, without_stages
 from ._checks import (
     by_coupling,
     checked_angles,
@@ -225,7 +226,12 @@ class Network(NetworkFields):
             >>> net.init(cf.nodes.LinearState(jnp.ones(2)), params).history["x"].shape
             (4, 2)
         """
-        x0, params = _checked_states(self.node, x0), as_arguments(params)
+        params = as_arguments(params)
+        net, inner = expanded(self, params)
+        if net is not self:
+            x0 = self._with_stages(net, inner, x0, params)
+            return net.init(x0, inner, key=key, history=history)
+        x0 = _checked_states(self.node, x0)
         require_params(params)
         if key is not None:
             require_key(key)
@@ -270,8 +276,8 @@ class Network(NetworkFields):
     def __call__(self, state: State, params: Params) -> State:
         """Take one step, from `state.step * dt` to one dt later; NaN past the last that is counted."""
         require_state(state)
-        params = as_arguments(params)
-        return prepare_step(self, params)(within_count(self, state, 1), params)
+        net, params = expanded(self, as_arguments(params))
+        return prepare_step(net, params)(within_count(net, state, 1), params)
 
     def restart_clock(self, state: State) -> State:
         """Return a state with its clock at 0: after a warm-up, times of external input count from here.
@@ -310,6 +316,17 @@ class Network(NetworkFields):
     def delayed(self) -> bool:
         """Whether any coupling has lags."""
         return any(largest for _, (_, largest) in self.lag_bounds)
+
+    def _with_stages(self, net: "Network", inner: Params, x0: PyTree, params: Params) -> PyTree:
+        """Return `x0` with the stages of the expanded network; refuse what does not fit this one."""
+        own = _checked_states(self.node, without_stages(net.node, x0))
+        require_fitting_params(self.node, params, own)
+        require_slow_stages(params, self.dt)
+        links = links_of(self, at_rest(params))
+        for link in links:
+            require_fitting_coupling(self.node, link, own)
+        require_periodic(self.angles, links, own, mixed=False)
+        return with_stages(net, inner, x0)
 
 
 def _plan_blocks(

@@ -10,6 +10,7 @@ from .._core import PyTree, as_arguments, in_short
 from ..noise import Coloured
 from ..noise._draw import named
 from ..stimuli import Time
+from ._chains import expanded
 from ._links import links_of
 from ._network import Network
 from ._params import Params
@@ -40,10 +41,11 @@ class VectorField(eqx.Module):
     def __call__(self, t: Any, y: PyTree, args: Any = None) -> PyTree:
         """Return the derivative of the node's state `y` at time `t` [ms]; `args` is not read."""
         del args
-        net, links = self.net, links_of(self.net, self.params)
+        net, params = expanded(self.net, self.params)
+        links = links_of(net, params)
         t = Time.of(jnp.asarray(t, jax.tree.leaves(y)[0].dtype))
         nothing = (None,) * len(links)
-        links, params = in_time(net, links, self.params, t, y)
+        links, params = in_time(net, links, params, t, y)
         inputs = node_inputs(net, links, y, params.external or {}, t, nothing, nothing)
         return derivative(net, y, inputs, params)
 

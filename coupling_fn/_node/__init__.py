@@ -2,6 +2,10 @@
 
 from ._angles import TURN as TURN
 from ._angles import wrapped as wrapped
+from ._chained import Chain as Chain
+from ._chained import ChainedNode as ChainedNode
+from ._chained import ChainedParams as ChainedParams
+from ._chained import Filter as Filter
 from ._hybrid import HybridNode as HybridNode
 from ._hybrid import Joined as Joined
 from ._hybrid import Within as Within

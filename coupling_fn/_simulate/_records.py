@@ -21,8 +21,9 @@ from .._network import (
     inputs_in,
     links_of,
     params_in,
+    without_stages,
 )
-from .._node import HybridNode, Joined
+from .._node import HybridNode, Joined, Node
 
 INPUT = "input."  # What a region receives is named by this and the name of the node's input.
 
@@ -36,6 +37,15 @@ class StatesByName(eqx.Module):
     def __call__(self, state: Any) -> PyTree:
         joined = {signal.name: signal for signal in self.joined}
         return _by_name(self.names, lambda name: read(state.node, joined.get(name, name)))
+
+
+class OwnStates(eqx.Module):
+    """Record the states of the nodes without stages of gamma-distributed delays."""
+
+    node: Node = eqx.field(static=True)
+
+    def __call__(self, state: Any) -> PyTree:
+        return without_stages(self.node, state.node)
 
 
 class Quantities(eqx.Module):

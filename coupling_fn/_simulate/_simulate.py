@@ -31,6 +31,7 @@ from .._measure import Measured
 from .._network import (
     Network,
     check_lags,
+    expanded,
     prepare_step,
     require_params,
     require_state,
@@ -40,7 +41,7 @@ from ._blocked import run_network
 from ._clock import check_clock
 from ._finite import require_finite_run, require_known
 from ._measured import Measuring, as_measuring, require_no_record, time_step
-from ._records import Quantities, StatesByName, recorder_by_name
+from ._records import OwnStates, Quantities, StatesByName, recorder_by_name
 from ._saving import saved
 
 Record = str | tuple[str, ...] | list[str] | Callable[[Any], PyTree] | None
@@ -168,12 +169,13 @@ def simulate(
         >>> seen["bold"].shape, seen["rate"].shape
         ((74, 2), (2,))
     """
-    require_callable(
-        "step", step, "simulate(step, state, params, steps), step a Network or your own"
-    )
+    how = "simulate(step, state, params, steps), step a Network or your own"
+    require_callable("step", step, how)
     steps, every = _checked_steps(steps, every)
     step, state, params, record, measure = as_arguments((step, state, params, record, measure))
-    measuring, begun = None, state
+    given, measuring, begun = step, None, state
+    if isinstance(step, Network):
+        step, params = expanded(step, params)
     if measure is not None:
         require_no_record(record is None or record is _node, every)
         measuring = as_measuring(measure, time_step(step, dt))
@@ -188,6 +190,8 @@ def simulate(
             )
     if measuring is None:
         recorder = _recorder(step, state, record)
+        if isinstance(step, Network) and step is not given and recorder is _node:
+            recorder = OwnStates(step.node)
     else:
         recorder = measuring.recorder(partial(_recorder, step, state))
     require_choice("derivative", derivative, ("reverse", "forward"))
@@ -224,7 +228,8 @@ def simulate(
     if check is not None:
         # What is recorded of states by name is finite where they are; only what else is recorded is
         # looked at.
-        states_only = recorder in (_node, _nothing) or isinstance(recorder, StatesByName)
+        by_name = isinstance(recorder, StatesByName | OwnStates)
+        states_only = by_name or recorder in (_node, _nothing)
         unseen = measuring is not None or (isinstance(step, Network) and states_only)
         last = result[0].state if isinstance(result[0], Measured) else result[0]
         again = partial(_run_again, reverse=options.reverse)
