@@ -59,15 +59,15 @@ ROOMS = {
         "_lags _plan _windows | _edges _history | _run_layout | _buffers | _forward | _adjoint | "
         "_blocked_run"
     ),
+    "_measure": "_measurement",
     "_network": (
         "_edge_forms _params | _edge_groups _fields _wires | _link | _checks | _links | _step | "
         "_network | "
         "_files _vector_field"
     ),
     "hybrid": "_node | _divide",
-    "_measure": "_measurement",
     "_simulate": (
-        "_clock _finite _records _saving _shard _stepwise | _blocked _measured | _simulate"
+        "_clock _finite _records _saving _shard _stepwise _timing | _blocked _measured | _simulate"
     ),
     "_plasticity": "_adapt",
     "_signals": "_series | _analytic _arrival _average _cleaning _filter _frames _spectrum",

@@ -205,8 +205,7 @@ def simulate(
     warm_up = as_count("warm_up", warm_up)
     reverse = derivative == "reverse"
     options = _Options(steps, recorder, every, reverse, checkpoint, measuring, warm_up)
-    if measuring is not None:
-        measuring.timing(options)
+    timing = None if measuring is None else measuring.require_timing(options)
     if save is None:
         result: tuple[Any, Any] = _simulate(step, begun, params, options)
     else:
@@ -215,7 +214,8 @@ def simulate(
                 "`save` writes files, so it cannot be used inside `jit`, `vmap` or `grad`, nor together "
                 "with `checkpoint`."
             )
-        begun = begun if measuring is None else _begin(step, begun, params, options)
+        if measuring is not None:
+            begun = _begin(step, begun, params, options, measuring.prepared(timing))
         result = saved(_simulate, save, save_every, step, begun, params, options)
     if isinstance(step, Network) and steps and known(state.step):
         # The clock is known before the run has been computed, so that a run that continues this one can
@@ -320,7 +320,9 @@ def _simulate(step, state, params, options):
 
 def _measured(step, start, params, options):
     """Run in segments, of which what is measured is given the record."""
-    measured = _begun(step, start, params, options)
+    timing = options.measuring.timing(options)
+    measures = options.measuring.prepared(timing)
+    measured = _begun(step, start, params, options, measures)
     state = measured.state
     if isinstance(step, Network) and options.steps:
         state = within_count(step, state, options.steps)
@@ -328,10 +330,11 @@ def _measured(step, start, params, options):
     def run(state, steps):
         return _run(step, state, params, options._replace(steps=steps))
 
-    return options.measuring.run(run, eqx.tree_at(lambda m: m.state, measured, state), options)
+    measured = eqx.tree_at(lambda m: m.state, measured, state)
+    return options.measuring.run(run, measured, measures, timing)
 
 
-def _begun(step, start, params, options):
+def _begun(step, start, params, options, measures):
     """Return where a run and what is measured of it stand, at the start if that is not known yet."""
     state = start.state if isinstance(start, Measured) else start
 
@@ -340,7 +343,7 @@ def _begun(step, start, params, options):
         return record.at(step, params, state) if isinstance(record, Quantities) else record(state)
 
     readings = eqx.filter_eval_shape(read, state, params)
-    return options.measuring.begun(start, readings, options)
+    return options.measuring.begun(start, readings, measures)
 
 
 _begin = eqx.filter_jit(_begun)
