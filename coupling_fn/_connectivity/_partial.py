@@ -86,8 +86,11 @@ def _require_inverse(fc: np.ndarray, precision: np.ndarray) -> None:
     # 1 / P_ii is the share of the variance of region i that the others do not explain.
     fine = (precision > 0) & (precision * np.finfo(fc.dtype).eps < 0.1)
     if np.isfinite(fc).all() and not fine.all():
+        # The sum of all regions with these weights hardly varies.
+        weights = np.abs(np.linalg.eigh(fc)[1][:, 0])
+        region = int(np.argmax(weights > 0.99 * weights.max()))
         raise ValueError(
-            f"`signals` of region {int(np.argmin(fine))} are determined by those of other regions, so "
+            f"`signals` of region {region} are determined by those of other regions, so "
             "that their correlations have no inverse: average what is double, do not subtract a global "
             'signal, or use a `shrinkage` above 0, such as "ledoit_wolf".'
         )
