@@ -205,7 +205,8 @@ def simulate(
     warm_up = as_count("warm_up", warm_up)
     reverse = derivative == "reverse"
     options = _Options(steps, recorder, every, reverse, checkpoint, measuring, warm_up)
-    timing = None if measuring is None else measuring.require_timing(options)
+    if measuring is not None:
+        measuring.require_timing(options)
     if save is None:
         result: tuple[Any, Any] = _simulate(step, begun, params, options)
     else:
@@ -215,7 +216,8 @@ def simulate(
                 "with `checkpoint`."
             )
         if measuring is not None:
-            begun = _begin(step, begun, params, options, measuring.prepared(timing))
+            measures = measuring.prepared(measuring.timing(options))
+            begun = _begin(step, begun, params, options, measures)
         result = saved(_simulate, save, save_every, step, begun, params, options)
     if isinstance(step, Network) and steps and known(state.step):
         # The clock is known before the run has been computed, so that a run that continues this one can
