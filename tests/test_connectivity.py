@@ -340,6 +340,14 @@ PROBLEMS = {
         lambda: cf.observe.partial_correlation(X[:4], shrinkage=0.0),
         "more samples than regions.*got 4 samples of 4 regions",
     ),
+    "a region twice": (
+        lambda: cf.observe.partial_correlation(X[:, [2, 0, 1, 0]], shrinkage=0.0),
+        "`signals` of region 1 are determined by those of other regions",
+    ),
+    "no global signal": (
+        lambda: cf.observe.partial_correlation(cf.observe.global_signal_regression(X), shrinkage=0),
+        "`signals` of region 0 are determined .*do not subtract a global signal",
+    ),
     "a removed name": (
         lambda: cf.observe.phase_coherence,
         "`phase_coherence` is called `phase_locking_value`",

@@ -133,6 +133,14 @@ def test_spectrum_is_scipys(size, overlap, taper):
     np.testing.assert_allclose(got[1], wanted[1], rtol=0, atol=1e-14)
 
 
+def test_windows_overlap_by_the_share_and_not_by_what_rounding_makes_of_it():
+    x = np.random.default_rng(0).normal(size=(400, 2))
+    assert int(0.29 * 100) == 28
+    got = cf.observe.power_spectrum(x, 1.0, 100.0, overlap=0.29)[1]
+    wanted = scipy.signal.welch(x, 1000.0, nperseg=100, noverlap=29, axis=0)[1]
+    np.testing.assert_allclose(got, wanted, rtol=0, atol=1e-14)
+
+
 @pytest.mark.parametrize("size", [20, 21])
 def test_power_adds_up_to_the_variance(size):
     x = X[:size]

@@ -56,6 +56,13 @@ def test_a_run_comes_back_from_a_file_of_csv():
     np.testing.assert_array_equal(back.index, [0.4, 0.8, 1.2, 1.6, 2.0])
 
 
+def test_parts_of_other_sizes_are_numbered_each():
+    frame = cf.observe.to_frame({"cortex": X, "thalamus": X[:, :1]}, 1.0)
+    wanted = [f"cortex region {i}" for i in range(3)] + ["thalamus region 0"]
+    assert [*frame.columns] == wanted
+    np.testing.assert_array_equal(frame.to_numpy(), np.hstack([X, X[:, :1]]))
+
+
 def test_one_signal_is_one_column():
     frame = cf.observe.to_frame(X[:, 0], 1.0, units="mV")
     assert [*frame.columns] == ["signal [mV]"]
@@ -72,6 +79,8 @@ def test_what_cannot_be_a_frame_is_refused():
         cf.observe.to_frame({"E": X, "I": X[:2]}, 1.0)
     with refuses("`labels` must be one per region of `record`, 3, not 2"):
         cf.observe.to_frame(X, 1.0, ["a", "b"])
+    with refuses(r"`labels` must be one per region of `record.I`, 2, not 3"):
+        cf.observe.to_frame({"E": X, "I": X[:, :2]}, 1.0, LABELS)
     with refuses("`labels` must differ, because they name columns; 'a' does not"):
         cf.observe.to_frame(X, 1.0, ["a", "b", "a"])
     with refuses("`labels` must be a sequence of strings", TypeError):

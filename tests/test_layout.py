@@ -59,15 +59,16 @@ ROOMS = {
         "_lags _plan _windows | _edges _history | _run_layout | _buffers | _forward | _adjoint | "
         "_blocked_run"
     ),
+    "_measure": "_measurement",
     "_network": (
         "_edge_forms _params | _edge_groups _fields _wires | _link | _checks | _chains _links | "
         "_time_varying | _step | _network | "
-        "_files _vector_field"
+        "_vector_field"
     ),
     "hybrid": "_node | _divide",
-    "_measure": "_measurement",
     "_simulate": (
-        "_clock _finite _records _saving _shard _stepwise | _blocked _measured | _simulate"
+        "_clock _files _finite _records _saving _shard _stepwise _timing | _blocked _measured | "
+        "_simulate"
     ),
     "_plasticity": "_adapt",
     "_signals": "_series | _analytic _arrival _average _cleaning _filter _frames _spectrum",
@@ -276,7 +277,7 @@ CITED = re.compile(r"[`/ ]([a-z0-9_]+\.py|[\w-]+\.md)\b")
 def test_no_text_names_a_file_that_is_not_there():
     rooms = ("coupling_fn", "tests", "benchmarks")
     paths = [path for room in rooms for path in (REPOSITORY / room).rglob("*.[mp][dy]")]
-    paths.append(REPOSITORY / "README.md")
+    paths += [REPOSITORY / "README.md", *(REPOSITORY / ".github").rglob("*.[mp][dy]")]
     there = {path.name for path in paths}
     assert "test_layout.py" in CITED.findall((REPOSITORY / "tests" / "README.md").read_text())
     cited = {(path.name, name) for path in paths for name in CITED.findall(path.read_text())}

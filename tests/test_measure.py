@@ -12,7 +12,7 @@ from helpers import assert_close, refuses
 from strategies import directed
 
 import coupling_fn as cf
-from coupling_fn._simulate import _measured
+from coupling_fn._simulate import _timing
 
 N, DT, STEPS, WARM = 3, 0.5, 360, 120
 CONN = directed(N, N, seed=4)
@@ -103,9 +103,9 @@ def started(lags, dtype=float, scheme="heun", **given):
 @pytest.fixture
 def short_segments(monkeypatch):
     """Cut these short runs as long ones are cut: 360 steps into segments of 72 or fewer."""
-    monkeypatch.setattr(_measured, "LEAST", 40)
-    monkeypatch.setattr(_measured, "MOST", 80)
-    monkeypatch.setattr(_measured, "SEGMENT", 64)
+    monkeypatch.setattr(_timing, "LEAST", 40)
+    monkeypatch.setattr(_timing, "MOST", 80)
+    monkeypatch.setattr(_timing, "SEGMENT", 64)
     jax.clear_caches()
     yield
     jax.clear_caches()
@@ -165,11 +165,11 @@ def test_segments_are_whole_and_few_samples_are_dropped():
         (4096, (64,), 1),
         (7919 * 3, (3,), 1),
     ):
-        segment = _measured._segment(steps, periods, unit)
-        assert segment % unit == 0 and segment <= max(_measured.MOST, unit)
+        segment = _timing.segment_of(steps, periods, unit)
+        assert segment % unit == 0 and segment <= max(_timing.MOST, unit)
         kept = sum(p / math.gcd(segment, p) for p in periods if p)
         assert kept <= 5 * len(periods)
-    assert 5_997_600 % _measured._segment(5_997_600, (7200, 10, None), 160) == 0
+    assert 5_997_600 % _timing.segment_of(5_997_600, (7200, 10, None), 160) == 0
 
 
 @pytest.mark.every(2)
@@ -245,6 +245,7 @@ def test_no_steps_begin_and_a_scan_of_ones_own_goes_on():
     measure = {"bold": cf.observe.BalloonBold("x", 60.0), "mean": cf.observe.Averaged("y", 20.0)}
     begun, none = cf.simulate(net, state, params, 0, measure=measure)
     assert none["bold"].shape == none["mean"].shape == (0, N)
+    assert np.isnan(cf.simulate(net, state, params, 0, measure=cf.observe.Averaged("x"))[1]).all()
 
     def part(carry, _):
         return cf.simulate(net, carry, params, 120, measure=measure)
@@ -327,6 +328,27 @@ def test_a_killed_run_goes_on_and_its_files_are_those_of_one_measure(tmp_path):
         cf.simulate(net, state, params, STEPS, measure=measure, **{**options, "save_every": 60})
 
 
+def test_a_run_goes_on_from_a_file_with_the_same_bits(tmp_path):
+    net, state, params = started("mixed", noise=0.05)
+    measure = all_measures()
+    half, _ = cf.simulate(net, state, params, 240, measure=measure, warm_up=WARM)
+    cf.save_state(tmp_path / "half.npz", net, half)
+    like, _ = cf.simulate(net, state, params, 0, measure=measure)
+    read = cf.load_state(tmp_path / "half.npz", net, like=like)
+    wanted, got = (cf.simulate(net, x, params, 120, measure=measure) for x in (half, read))
+    assert jax.tree.structure(wanted) == jax.tree.structure(got)
+    for a, b in zip(jax.tree.leaves(wanted), jax.tree.leaves(got), strict=True):
+        a, b = (jax.random.key_data(x) if x.dtype == state.key.dtype else x for x in (a, b))
+        assert np.asarray(a).tobytes() == np.asarray(b).tobytes()
+    anew = cf.simulate(net, half.state, params, 120, measure=measure)[1]
+    assert np.abs(anew["kernel"] - got[1]["kernel"]).max() > 1e-6  # the past was in the file
+    with refuses("the whole is Measured in the file, and State in `like`"):
+        cf.load_state(tmp_path / "half.npz", net, like=state)
+    other, _ = cf.simulate(net, state, params, 0, measure=measure | {"peak": Peak("y", 20.0)})
+    with refuses(r"periods \[ms\] is .*12.0.* in the file, and .*20.0"):
+        cf.load_state(tmp_path / "half.npz", net, like=other)
+
+
 def test_a_run_that_explodes_is_found_by_check():
     net, state, params = started("blocked")
     wild = eqx.tree_at(lambda p: p.coupling.k, params, -50.0)
@@ -372,6 +394,16 @@ REFUSED = {
         lambda: run(measure=BOLD, warm_up=50),
         "`warm_up` must be a whole num",
         ValueError,
+    ),
+    "a warm-up of all": (
+        lambda: run(measure={"bold": BOLD, "mean": cf.observe.Averaged("x")}, warm_up=240),
+        r"`warm_up` must be below `steps`, 240: `measure\['mean'\]` has no period",
+        ValueError,
+    ),
+    "a measured state for the clock": (
+        lambda: NET.restart_clock(run(measure=BOLD)[0]),
+        "not Measured. Of a run with `measure`, it is `.state`",
+        TypeError,
     ),
     "a long warm-up": (
         lambda: run(measure=BOLD, warm_up=360),

@@ -219,6 +219,14 @@ def test_a_rhythm_on_an_edge_belongs_to_the_band_above():
     assert float(power["alpha"][0]) == pytest.approx(0.5)
 
 
+def test_an_edge_that_is_a_frequency_to_rounding_belongs_to_the_band_above():
+    x = np.sin(2 * np.pi * 0.030 * 1.1 * np.arange(2000))[:, None]
+    assert 33 * (1000 / 1.1) / 1000 < 30  # the frequency of this rhythm, in float64
+    power = cf.observe.band_power(x, dt=1.1, window=1100.0, taper="boxcar")
+    assert float(power["beta"][0]) < 1e-20
+    assert float(power["gamma"][0]) == pytest.approx(0.5)
+
+
 # --- what is refused
 
 PROBLEMS = {
@@ -290,7 +298,7 @@ def arrivals_by_hand(x, dt, onset, fraction):
         for n in range(len(column)):
             if times[n] > onset + 1e-9 and apart[n] >= wanted:
                 a, b = apart[n - 1], apart[n]
-                share = (wanted - a) / (b - a) if b > a else 1.0
+                share = (wanted - a) / (b - a) if b > a else 0.0
                 found.append(max(times[n - 1] + dt * max(share, 0) - onset, 0))
                 break
     return np.array(found)
@@ -332,6 +340,9 @@ def test_a_region_without_a_response_has_no_arrival_and_no_gradient_of_nan():
     assert jnp.isfinite(slope).all()
     late = cf.observe.arrival_times(jnp.arange(8.0)[:, None] ** 9, 1.0, 2.0, fraction=1.0)
     assert late.tolist() == [6.0]
+    # The level before varies by more than the response: the share is there from the onset on.
+    early = cf.observe.arrival_times(np.array([[0, 0, 9, 9, 8, 1, 1.0]]).T, 1.0, 4.0, fraction=0.1)
+    assert early.tolist() == [0.0]
     blown = cf.observe.arrival_times(x.at[3, 0].set(jnp.nan), 0.5, 10.0)
     assert np.isnan(blown[0]) and blown[2] > 0
 

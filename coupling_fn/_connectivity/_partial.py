@@ -36,7 +36,8 @@ def partial_correlation(
 
     Raises:
         ValueError: if `signals` is not (time, region) or has fewer than two samples, `shrinkage` is
-            out of range, or it is 0 and there are too few samples.
+            out of range, or it is 0 and there are too few samples, or other regions determine one
+            exactly (inside `jit`, `vmap` and `grad` all values are NaN or noise then).
         TypeError: if `signals` is complex.
 
     Source:
@@ -72,10 +73,27 @@ def partial_correlation(
     fc = functional_connectivity(signals)
     diagonal = np.eye(len(fc), dtype=bool)
     precision = inverse((1 - share) * fc + share * jnp.eye(len(fc), dtype=fc.dtype))
+    if known(share, fc, precision) and share == 0:
+        _require_inverse(np.asarray(fc), np.asarray(jnp.diagonal(precision)))
     scale = 1 / jnp.sqrt(jnp.diagonal(precision))
     partial = within(-precision * jnp.outer(scale, scale), -1, 1)
     partial = (partial + partial.T) / 2
     return jnp.where(diagonal & ~jnp.isnan(partial), 1, partial)
+
+
+def _require_inverse(fc: np.ndarray, precision: np.ndarray) -> None:
+    """Refuse correlations of which rounding leaves no inverse, and say which region is at fault."""
+    # 1 / P_ii is the share of the variance of region i that the others do not explain.
+    fine = (precision > 0) & (precision * np.finfo(fc.dtype).eps < 0.1)
+    if np.isfinite(fc).all() and not fine.all():
+        # The sum of all regions with these weights hardly varies.
+        weights = np.abs(np.linalg.eigh(fc)[1][:, 0])
+        region = int(np.argmax(weights > 0.99 * weights.max()))
+        raise ValueError(
+            f"`signals` of region {region} are determined by those of other regions, so "
+            "that their correlations have no inverse: average what is double, do not subtract a global "
+            'signal, or use a `shrinkage` above 0, such as "ledoit_wolf".'
+        )
 
 
 def ledoit_wolf_shrinkage(signals: Num[ArrayLike, "time region"]) -> Float[Array, ""]:

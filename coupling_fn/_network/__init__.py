@@ -11,10 +11,6 @@ from ._checks import require_node as require_node
 from ._checks import require_params as require_params
 from ._checks import require_states as require_states
 from ._checks import within_count as within_count
-from ._files import load_params as load_params
-from ._files import load_state as load_state
-from ._files import save_params as save_params
-from ._files import save_state as save_state
 from ._link import Link as Link
 from ._link import SeparableLink as SeparableLink
 from ._link import add as add

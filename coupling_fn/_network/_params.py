@@ -26,6 +26,7 @@ from .._core import (
     require_positive,
 )
 from .._coupling import SumCoupling
+from .._measure import Measured
 from ..noise._draw import is_noise
 
 Hold = Literal["stage", "coupling", "step"]
@@ -283,7 +284,8 @@ class State(NamedTuple):
 def require_state(state: Any) -> None:
     """Refuse a state that no `init` made."""
     if not isinstance(state, State):
+        hint = " Of a run with `measure`, it is `.state`." if isinstance(state, Measured) else ""
         raise TypeError(
             "`state` must be what net.init(x0, params) or an earlier run gave, not "
-            f"{type(state).__name__}."
+            f"{type(state).__name__}.{hint}"
         )

@@ -25,6 +25,7 @@ from ._series import norm as norm
 from ._series import root as root
 from ._series import unit as unit
 from ._series import warn_of_seconds as warn_of_seconds
+from ._series import warn_of_short_tr as warn_of_short_tr
 from ._series import within as within
 from ._spectrum import BANDS as BANDS
 from ._spectrum import band_power as band_power

@@ -64,7 +64,7 @@ def arrival_times(
     low, high = (jnp.take_along_axis(apart, n[None, :], axis=0)[0] for n in (at - 1, at))
     # Where the last sample before the onset is farther away than is wanted, the arrival is the onset.
     rise = high - low
-    share = jnp.where(rise > 0, (wanted - low) / jnp.where(rise > 0, rise, 1), 1)
+    share = jnp.where(rise > 0, (wanted - low) / jnp.where(rise > 0, rise, 1), 0)
     steps = (at - before).astype(x.dtype) + jnp.clip(share, 0, 1)
     times = steps * float(dt) + (before * float(dt) - float(onset))
     times = jnp.where(jnp.isfinite(apart).all(axis=0) & (peak > 0), times, jnp.nan)

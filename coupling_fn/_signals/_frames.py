@@ -28,7 +28,8 @@ def to_frame(
             records states: a mapping, a named tuple, or these within each other. [any unit]
         dt: time from one sample to the next: dt of the network times `every`, or the period of BOLD.
             [ms]
-        labels: one name per region, such as `connectome.labels`; None numbers the regions: `region 0`.
+        labels: one name per region, such as `connectome.labels`; None numbers the regions of each
+            part: `region 0`.
         units: the unit of all quantities, or that of some by their names, such as
             `node.state_units`; those without one have no brackets.
 
@@ -58,7 +59,7 @@ def to_frame(
         raise TypeError("`record` must have known values: make a frame outside of `jax.jit`.")
     parts = _parts(record)
     require_positive_number("dt", dt, "ms")
-    labels = _labels(labels, max(x.shape[1] if x.ndim == 2 else 0 for x in parts.values()))
+    labels = _checked_labels(labels, parts)
     written = list(units.values()) if isinstance(units, Mapping) else [units or ""]
     if not all(isinstance(unit, str) for unit in written):
         raise TypeError(f"`units` must be a string, or strings by quantity; got {units!r}.")
@@ -67,12 +68,10 @@ def to_frame(
     columns: dict[str, np.ndarray] = {}
     for name, x in parts.items():
         unit = units.get(name) if isinstance(units, Mapping) else units
-        if x.ndim == 2 and len(labels) != x.shape[1]:
-            raise ValueError(
-                f"`labels` must be one per region of `record`, {x.shape[1]}, not {len(labels)}."
-            )
         end = "" if unit is None else f" [{unit}]"
-        of = labels if x.ndim == 2 else ("",)
+        # Parts may have other regions, as the subnetworks of a hybrid network do: numbers fit any.
+        numbers = [f"region {i}" for i in range(x.shape[1] if x.ndim == 2 else 0)]
+        of = (labels or numbers) if x.ndim == 2 else ("",)
         for label, column in zip(of, x.reshape(len(x), -1).T, strict=True):
             columns[(" ".join(filter(None, (name, label))) or "signal") + end] = column
     try:
@@ -104,14 +103,23 @@ def _parts(record: PyTree) -> dict[str, np.ndarray]:
     return parts
 
 
-def _labels(labels: Sequence[str] | None, regions: int) -> list[str]:
-    """Return one label per region, each different."""
+def _checked_labels(
+    labels: Sequence[str] | None, parts: Mapping[str, np.ndarray]
+) -> list[str] | None:
+    """Return one label per region, each different; None where none are given."""
     if labels is None:
-        return [f"region {i}" for i in range(regions)]
+        return None
     if isinstance(labels, str) or not all(isinstance(label, str) for label in labels):
         raise TypeError(f"`labels` must be a sequence of strings, one per region, not {labels!r}.")
+    regions = {name: x.shape[1] for name, x in parts.items() if x.ndim == 2}
     if not regions:
         raise ValueError("`labels` are of regions, and `record` has none: it is (time,).")
+    for name, count in regions.items():
+        if len(labels) != count:
+            part = f"record.{name}" if name else "record"
+            raise ValueError(
+                f"`labels` must be one per region of `{part}`, {count}, not {len(labels)}."
+            )
     twice = sorted({str(label) for label in labels if list(labels).count(label) > 1})
     if twice:
         raise ValueError(f"`labels` must differ, because they name columns; {twice[0]!r} does not.")

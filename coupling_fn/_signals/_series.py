@@ -16,6 +16,9 @@ from jaxtyping import Float
 
 from .._core import as_float, as_steps, known
 
+# The shortest period of BOLD that is taken for one in ms. [ms]
+SHORTEST_TR = 50.0
+
 
 def as_series(name: str, x: Any, samples: int) -> Float[Array, "time region"]:
     """Return `x` as floats (time, region), with at least `samples` samples and one region."""
@@ -81,6 +84,12 @@ def warn_of_seconds(
             "1000.",
             stacklevel=stacklevel,
         )
+
+
+def warn_of_short_tr(period: Any, stacklevel: int = 3) -> None:
+    """Warn of a period of BOLD that is shorter than that of any scanner, and would be one in s."""
+    if known(period) and period < SHORTEST_TR:
+        warn_of_seconds("period", period, SHORTEST_TR, "a TR", stacklevel=stacklevel + 1)
 
 
 def as_time(name: str, x: Any) -> Array:

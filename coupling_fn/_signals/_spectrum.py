@@ -92,7 +92,8 @@ def band_power(
 
     $\sum_{l \le f < h} S(f) \Delta f$, with $S$ the density of `power_spectrum` and $\Delta f$ the
     spacing of its frequencies, 1 / window: the variance of what oscillates in the band. Bands that
-    join, as those of `BANDS` do, share no frequency. Memory is about four times that of `signals`, and
+    join, as those of `BANDS` do, share no frequency, and of a band that goes on beyond half the
+    sampling rate the part below is added up. Memory is about four times that of `signals`, and
     six times with the gradient.
 
     Args:
@@ -164,7 +165,9 @@ def windowed_spectra(signals: Any, dt: float, window: float, overlap: float, tap
     if not 0 <= overlap < 1:
         raise ValueError(f"`overlap` must be 0 or more and below 1; got {overlap}.")
     size = as_windows("signals", signals, dt, window, least=2)
-    starts = np.arange(0, len(signals) - size + 1, size - int(overlap * size))
+    # 0.29 of 100 samples are 29, though the product is 28.999999999999996.
+    shared = min(int(overlap * size + 1e-9), size - 1)
+    starts = np.arange(0, len(signals) - size + 1, size - shared)
     windows = signals[starts[:, None] + np.arange(size)]
 
     phase = 2 * np.pi * np.arange(size) / size
@@ -199,8 +202,10 @@ def in_band(name: str, band: Any, frequencies: np.ndarray) -> np.ndarray:
     low, high = (float(x) for x in edges)
     if not low < high:
         raise ValueError(f"`{name}` must have a lower edge below its upper edge; got {band!r} Hz.")
-    (chosen,) = np.nonzero((frequencies >= low) & (frequencies < high))
-    if low > frequencies[-1] or not chosen.size:
+    # An edge that is one of the frequencies, such as 9 of 1 / 90 s, may differ from it by a rounding.
+    rounded = 1e-9 * frequencies[1]
+    (chosen,) = np.nonzero((frequencies >= low - rounded) & (frequencies < high - rounded))
+    if low > frequencies[-1] + rounded or not chosen.size:
         raise ValueError(
             f"`{name}` must hold a frequency of the spectrum, a multiple of {frequencies[1]:g} Hz up to "
             f"{frequencies[-1]:g} Hz; got {low:g} to {high:g} Hz. A longer `window` has more."

@@ -3,17 +3,14 @@
 Each segment takes the road that the run takes anyway, with a record of what the measurements read. So
 memory is that of one segment's readings, of the states of the measurements, and of their samples.
 
-A period ends where the number of steps is a multiple of it. Within a segment of S steps that can only
-be after whole multiples of g = gcd(S, period). So the readings are measured in stretches of g steps, and
-a sample is taken after each; those within a period are dropped when the run has ended. S is chosen
-so that few are.
+When a sample is due is counted in `_timing`.
 """
 
 import math
 import warnings
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -24,40 +21,12 @@ from .._core import PyTree, as_steps, in_short, scan
 from .._measure import Measured, Measurement
 from .._network import Network
 from ._records import QuantitiesTogether, Together, together
+from ._timing import Timing, part_of, segment_of, stretch_of
 
-# About how many steps of readings are kept at once, and the least and the most. With 84 regions in
-# float32 that is 0.7 MB per run. A tenth as many would make a delayed run 20 % slower.
-SEGMENT, LEAST, MOST = 2048, 1024, 4096
-# How many readings are measured at once where a measurement does not care.
-PART = 32
 # The longest dt that is taken for one in s. [ms]
 SHORTEST_DT = 0.001
 
 Run = Callable[[PyTree, int], tuple[PyTree, PyTree]]
-
-
-class Timing(NamedTuple):
-    """When what is measured, counted in steps.
-
-    Attributes:
-        steps: steps of the run.
-        warm_up: steps whose samples are left out.
-        dt: time of a step. [ms]
-        periods: for each measurement the steps from one sample to the next, or None.
-        parts: for each how many readings it is given at once.
-        readings: for each the number of what it reads, among what the run records.
-        segment: steps between two measurements.
-        checkpoint: whether a gradient computes the steps of a segment again.
-    """
-
-    steps: int
-    warm_up: int
-    dt: float
-    periods: tuple[int | None, ...]
-    parts: tuple[int, ...]
-    readings: tuple[int, ...]
-    segment: int
-    checkpoint: bool
 
 
 class Measuring(eqx.Module):
@@ -115,7 +84,7 @@ class Measuring(eqx.Module):
             raise ValueError(f"`warm_up` must be at most `steps`, {steps}, not {warm_up}.")
         periods = self.periods(steps, warm_up)
         parts = tuple(
-            _part(period or math.gcd(steps, warm_up), each.resolution, self.dt, checkpoint or 0)
+            part_of(period or math.gcd(steps, warm_up), each.resolution, self.dt, checkpoint or 0)
             for period, each in zip(periods, self.measures, strict=True)
         )
         unit = math.lcm(*parts)
@@ -124,23 +93,36 @@ class Measuring(eqx.Module):
                 f"`checkpoint` must be a multiple of the {unit} steps that are measured at once, not "
                 f"{checkpoint}. `resolution` of a measurement makes these fewer."
             )
-        segment = checkpoint or _segment(steps, periods, unit)
+        segment = checkpoint or segment_of(steps, periods, unit)
         return Timing(
             steps, warm_up, self.dt, periods, parts, self.readings, segment, checkpoint is not None
         )
 
-    def begun(self, start: Any, readings: tuple[PyTree, ...], options: Any) -> Measured:
+    def require_timing(self, options: Any) -> Timing:
+        """Return the timing of a whole run, or refuse one whose warm-up leaves nothing to measure."""
+        timing = self.timing(options)
+        if timing.steps and timing.warm_up == timing.steps and None in timing.periods:
+            name = self.names[timing.periods.index(None)]
+            raise ValueError(
+                f"`warm_up` must be below `steps`, {timing.steps}: `{name}` has no period, and is of "
+                "what comes after the warm-up, which is nothing."
+            )
+        return timing
+
+    def begun(
+        self, start: Any, readings: tuple[PyTree, ...], measures: list[Measurement]
+    ) -> Measured:
         """Return where a run and its measurements stand: as an earlier run left them, or at the start.
 
         Args:
             start: a state of the run, or an earlier `Measured`.
             readings: shapes and dtypes of what is read of a state.
-            options: how the run is done.
+            measures: the measurements, prepared.
         """
         zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), readings)
         states = [
             measure.init(zeros[number])
-            for measure, number in zip(self.prepared(options), self.readings, strict=True)
+            for measure, number in zip(measures, self.readings, strict=True)
         ]
         now = self.measured(start, states)
         if not isinstance(start, Measured):
@@ -148,23 +130,24 @@ class Measuring(eqx.Module):
         _require_same(start, eqx.tree_at(lambda m: m.state, now, start.state))
         return start
 
-    def prepared(self, options: Any) -> list[Measurement]:
+    def prepared(self, timing: Timing) -> list[Measurement]:
         """Return the measurements for this dt."""
-        parts = self.timing(options).parts
-        return [m.prepared(self.dt, part) for m, part in zip(self.measures, parts, strict=True)]
+        each = zip(self.measures, timing.parts, strict=True)
+        return [measure.prepared(self.dt, part) for measure, part in each]
 
     def measured(self, state: PyTree, states: list[PyTree]) -> Measured:
         """Return where a run and its measurements stand."""
         periods = tuple(measure.period for measure in self.measures)
         return Measured(state, self.structure.unflatten(states), self.dt, periods)
 
-    def run(self, run: Run, start: Measured, options: Any) -> tuple[Measured, PyTree]:
+    def run(
+        self, run: Run, start: Measured, measures: list[Measurement], timing: Timing
+    ) -> tuple[Measured, PyTree]:
         """Run and measure: the last state, and the samples.
 
         `run(state, steps)` returns the state after so many steps, and what was read in them.
         """
         states = self.structure.flatten_up_to(start.measures)
-        timing, measures = self.timing(options), self.prepared(options)
         state, states, samples = _run_measured(run, start.state, states, measures, timing)
         return self.measured(state, states), self.structure.unflatten(samples)
 
@@ -256,29 +239,6 @@ def _same(one: Any, other: Any) -> bool:
     return one is other or (named and one == other)
 
 
-def _part(length: int, resolution: float, dt: float, checkpoint: int) -> int:
-    """Return the largest number of steps that divides `length` and is within the resolution."""
-    if math.isinf(resolution):  # the numbers do not depend on it
-        most, length = PART, math.gcd(length, checkpoint)
-    else:
-        most = max(math.floor(resolution / dt + 1e-6), 1)
-    return next(n for n in range(min(most, length) or 1, 0, -1) if length % n == 0)
-
-
-def _segment(steps: int, periods: tuple[int | None, ...], unit: int) -> int:
-    """Return how many steps a segment has: whole units, and few samples that are dropped."""
-    if steps <= max(MOST, unit):
-        return max(steps, unit)
-
-    def cost(segment: int) -> tuple[Any, ...]:
-        dropped = sum(period / math.gcd(segment, period) for period in periods if period)
-        # A rest of a run is a program of its own, and a block of steps that is not whole is masked.
-        return steps % segment != 0, dropped, segment % PART != 0, abs(segment - SEGMENT)
-
-    first = -(-LEAST // unit)
-    return min((unit * n for n in range(first, max(MOST // unit, first) + 1)), key=cost)
-
-
 def _require_same(before: Measured, now: Measured) -> None:
     """Refuse a state of measurements other than those that go on with it."""
     begin_anew = "Give the same `measure`, or begin anew with `state.state`."
@@ -351,21 +311,13 @@ def _run_measured(
     return state, states, taken
 
 
-def _stretch(period: int | None, timing: Timing, length: int) -> int:
-    """Return after how many steps a sample may be due, in a segment of `length` steps."""
-    if period is None and not timing.warm_up:
-        return length
-    whole = period or math.gcd(timing.warm_up, timing.steps)
-    return math.gcd(timing.segment, whole)
-
-
 def _along(
     measure: Measurement, state: PyTree, readings: PyTree, first: Any, timing: Timing, number: int
 ) -> tuple[PyTree, PyTree]:
     """Measure the readings of a segment: the state after it, and a sample per stretch."""
     period, part = timing.periods[number], timing.parts[number]
     length = len(jax.tree.leaves(readings)[0])
-    stretch = _stretch(period, timing, length)
+    stretch = stretch_of(period, timing, length)
 
     # The readings are kept for a gradient anyway; what the measurement makes of them is not.
     @partial(jax.checkpoint, prevent_cse=False)
@@ -391,6 +343,6 @@ def _along(
 
 def _kept(samples: PyTree, period: int, timing: Timing) -> PyTree:
     """Return the samples that end a period after the warm-up, of those of all stretches."""
-    stretch = _stretch(period, timing, timing.segment)
+    stretch = stretch_of(period, timing, timing.segment)
     first, every = (timing.warm_up + period) // stretch - 1, period // stretch
     return jax.tree.map(lambda x: x[first::every], samples)

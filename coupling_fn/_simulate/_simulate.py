@@ -43,6 +43,7 @@ from ._finite import require_finite_run, require_known
 from ._measured import Measuring, as_measuring, require_no_record, time_step
 from ._records import OwnStates, Quantities, StatesByName, recorder_by_name
 from ._saving import saved
+from ._timing import checked_checkpoint, checked_steps
 
 Record = str | tuple[str, ...] | list[str] | Callable[[Any], PyTree] | None
 
@@ -122,9 +123,9 @@ def simulate(
     Returns:
         The last state, and the record: `(time, region)` for one name, a dict of such for a tuple of
         names, the node's state with such leaves by default, and what a function returns with time in
-        front. `record[n]` is of the state after step
-        `(n + 1) * every`, at time `(n + 1) * every * dt`. The initial state is not in it. With
-        `save` the record consists of NumPy arrays, because finished parts leave the device.
+        front. `record[n]` is of the state after step `(n + 1) * every`, at time `(n + 1) * every * dt`;
+        the initial state is not in it. With `save` it consists of NumPy arrays, since finished parts
+        leave the device.
         With `measure` the first is an `observe.Measured`, which goes on in a further run with the same
         `measure`, and the second the samples, in the structure of `measure`: sample m of each, with
         time in front, is at time `warm_up * dt + (m + 1) * period` of this run.
@@ -171,7 +172,7 @@ def simulate(
     """
     how = "simulate(step, state, params, steps), step a Network or your own"
     require_callable("step", step, how)
-    steps, every = _checked_steps(steps, every)
+    steps, every = checked_steps(steps, every)
     step, state, params, record, measure = as_arguments((step, state, params, record, measure))
     given, measuring, begun = step, None, state
     if isinstance(step, Network):
@@ -196,7 +197,7 @@ def simulate(
         recorder = measuring.recorder(partial(_recorder, step, state))
     require_choice("derivative", derivative, ("reverse", "forward"))
     require_choice("check", check, (None, "finite"))
-    checkpoint = _checked_checkpoint(checkpoint, steps, every)
+    checkpoint = checked_checkpoint(checkpoint, steps, every)
     if check is not None:
         require_known(step, state, params)
     if isinstance(step, Network) and steps:
@@ -210,7 +211,7 @@ def simulate(
     reverse = derivative == "reverse"
     options = _Options(steps, recorder, every, reverse, checkpoint, measuring, warm_up)
     if measuring is not None:
-        measuring.timing(options)
+        measuring.require_timing(options)
     if save is None:
         result: tuple[Any, Any] = _simulate(step, begun, params, options)
     else:
@@ -219,7 +220,9 @@ def simulate(
                 "`save` writes files, so it cannot be used inside `jit`, `vmap` or `grad`, nor together "
                 "with `checkpoint`."
             )
-        begun = begun if measuring is None else _begin(step, begun, params, options)
+        if measuring is not None:
+            measures = measuring.prepared(measuring.timing(options))
+            begun = _begin(step, begun, params, options, measures)
         result = saved(_simulate, save, save_every, step, begun, params, options)
     if isinstance(step, Network) and steps and known(state.step):
         # The clock is known before the run has been computed, so that a run that continues this one can
@@ -262,34 +265,11 @@ class _Options(NamedTuple):
     warm_up: int = 0
 
 
-def _checked_steps(steps: Any, every: Any) -> tuple[int, int]:
-    steps, every = as_count("steps", steps), as_count("every", every)
-    if every == 0 or steps % every:
-        below = steps - steps % max(every, 1)
-        raise ValueError(
-            "`steps` must be a multiple of `every`, so that the record ends with the run; "
-            f"{steps} is not one of {every}. The nearest are {below} and {below + max(every, 1)}."
-        )
-    return steps, every
-
-
 def _at_step(last: Any, step: Any) -> Any:
     """Return the last state with this number of steps done."""
     if isinstance(last, Measured):
         return eqx.tree_at(lambda m: m.state.step, last, step)
     return last._replace(step=step)
-
-
-def _checked_checkpoint(checkpoint: Any, steps: int, every: int) -> int | None:
-    if checkpoint is None:
-        return None
-    segment = as_count("checkpoint", checkpoint)
-    if segment == 0 or steps % segment or segment % every:
-        raise ValueError(
-            f"`checkpoint` must be a multiple of `every` that `steps` is a multiple of; {segment} "
-            f"is not, with every {every} and {steps} steps."
-        )
-    return segment if steps else None
 
 
 def _recorder(step: Any, state: Any, record: Record, what: str = "`record`") -> Any:
@@ -325,7 +305,9 @@ def _simulate(step, state, params, options):
 
 def _measured(step, start, params, options):
     """Run in segments, of which what is measured is given the record."""
-    measured = _begun(step, start, params, options)
+    timing = options.measuring.timing(options)
+    measures = options.measuring.prepared(timing)
+    measured = _begun(step, start, params, options, measures)
     state = measured.state
     if isinstance(step, Network) and options.steps:
         state = within_count(step, state, options.steps)
@@ -333,10 +315,11 @@ def _measured(step, start, params, options):
     def run(state, steps):
         return _run(step, state, params, options._replace(steps=steps))
 
-    return options.measuring.run(run, eqx.tree_at(lambda m: m.state, measured, state), options)
+    measured = eqx.tree_at(lambda m: m.state, measured, state)
+    return options.measuring.run(run, measured, measures, timing)
 
 
-def _begun(step, start, params, options):
+def _begun(step, start, params, options, measures):
     """Return where a run and what is measured of it stand, at the start if that is not known yet."""
     state = start.state if isinstance(start, Measured) else start
 
@@ -345,7 +328,7 @@ def _begun(step, start, params, options):
         return record.at(step, params, state) if isinstance(record, Quantities) else record(state)
 
     readings = eqx.filter_eval_shape(read, state, params)
-    return options.measuring.begun(start, readings, options)
+    return options.measuring.begun(start, readings, measures)
 
 
 _begin = eqx.filter_jit(_begun)

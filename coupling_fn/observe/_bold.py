@@ -21,7 +21,7 @@ from .._core import (
     require_shape,
     scan,
 )
-from .._signals import into_periods, warn_of_seconds
+from .._signals import into_periods, warn_of_short_tr
 from ..schemes import Scheme
 from ..schemes._shorthands import SchemeName, as_scheme
 from ._balloon_params import COEFFICIENTS, BalloonParams
@@ -237,7 +237,7 @@ def bold_from_balloon(
             to 0, or it is not finite itself. Inside `jit`, `vmap` and `grad` such BOLD is NaN.
 
     Warns:
-        UserWarning: if `period` is 10 ms or less, which would be a TR in s.
+        UserWarning: if `period` is below 50 ms, which would be a TR in s.
 
     Source:
         K. Friston, L. Harrison, W. Penny, NeuroImage 19, 1273 (2003).
@@ -256,7 +256,7 @@ def bold_from_balloon(
         require_shape(
             f"state.{name}", x, blocks.shape[2:], meaning="It must have one value per region."
         )
-    warn_of_seconds("period", period, 10.0, "a TR")
+    warn_of_short_tr(period)
     last, bold = _run(state, blocks, params, float(dt), scheme)
     if known(last, bold) and not all(np.isfinite(x).all() for x in (*last, bold)):
         each = blocks.reshape(-1, blocks.shape[2])

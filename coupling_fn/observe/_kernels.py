@@ -25,7 +25,7 @@ from .._core import (
     require_shape,
     scan,
 )
-from .._signals import as_time, gamma_density, into_periods, warn_of_seconds
+from .._signals import as_time, gamma_density, into_periods, warn_of_seconds, warn_of_short_tr
 from ._balloon_params import require_fraction
 
 Kernel = Callable[[Any], Any] | Num[ArrayLike, " lag"]
@@ -246,7 +246,8 @@ def kernel_weights(
             time, or `length` is below dt.
 
     Warns:
-        UserWarning: if a function comes with a `period` or `length` that would be one in s.
+        UserWarning: if a function comes with a `period` below 50 ms, or a `length` of 100 ms or less,
+            as times in s would be.
 
     Example:
         >>> cf.observe.kernel_weights(jnp.array([3.0, 2.0, 1.0]), dt=0.5, period=1.0).tolist()
@@ -257,7 +258,7 @@ def kernel_weights(
         require_positive("length", length, "ms")
         if length < dt:
             raise ValueError(f"`length` must be dt, {dt} ms, or more; got {length}.")
-        warn_of_seconds("period", period, 10.0, "a TR")
+        warn_of_short_tr(period)
         warn_of_seconds("length", length, 100.0, "a haemodynamic kernel")
         lags = math.ceil(length / dt - 1e-6)
         values = as_float("kernel(t)", kernel(dt * jnp.arange(lags, dtype=float)))

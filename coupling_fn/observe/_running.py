@@ -124,8 +124,9 @@ class Averaged(Measurement):
         return AverageState(count, jax.tree.map(moved, state.mean, readings))
 
     def sample(self, state):
-        """Return the state of no readings, and the mean."""
-        return jax.tree.map(jnp.zeros_like, state), state.mean
+        """Return the state of no readings, and the mean; that of no readings is NaN."""
+        mean = jax.tree.map(lambda x: jnp.where(state.readings == 0, jnp.nan, x), state.mean)
+        return jax.tree.map(jnp.zeros_like, state), mean
 
 
 class Sensors(Averaged):

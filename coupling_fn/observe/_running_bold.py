@@ -18,16 +18,13 @@ from .._core import (
     require_positive,
 )
 from .._measure import Measurement, as_milliseconds
-from .._signals import warn_of_seconds
+from .._signals import warn_of_short_tr
 from ..schemes import Scheme
 from ..schemes._shorthands import as_scheme
 from ._balloon_params import BalloonParams
 from ._bold import BalloonState, balloon_bold, balloon_init, balloon_step
 from ._kernels import KernelState, kernel_init, kernel_step, kernel_weights
 from ._running import require_regions
-
-# The shortest TR that is taken for one in ms. [ms]
-SHORTEST_TR = 50.0
 
 
 class _Bold(Measurement):
@@ -52,8 +49,7 @@ class _Bold(Measurement):
                 raise ValueError(
                     f"`{name}` must be one number or one per region; its shape is {value.shape}."
                 )
-        if self.period < SHORTEST_TR:
-            warn_of_seconds("period", self.period, SHORTEST_TR, "a TR", stacklevel=4)
+        warn_of_short_tr(self.period, stacklevel=4)
 
     def require_activity(self, reading: Any) -> Array:
         """Return a reading that is one activity per region, or refuse it, or what is subtracted."""

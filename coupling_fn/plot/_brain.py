@@ -346,7 +346,7 @@ def _write_names(
                 ha="right" if to_left else "left",
                 fontsize=7,
                 zorder=4,
-                path_effects=[withStroke(linewidth=2, foreground="white")],
+                path_effects=[withStroke(linewidth=3, foreground="white")],
             )
             box = text.get_window_extent().padded(1)
             if any(box.overlaps(other) for other in taken):

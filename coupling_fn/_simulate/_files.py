@@ -11,22 +11,23 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from .._core import PyTree, as_arguments, is_key, known, read_arrays, write_arrays
-from ._network import Network
-from ._params import State, require_state
+from .._measure import Measured
+from .._network import Network, State, require_state
 
 FORMAT = 1
 PLAIN = (bool, int, str)  # Leaves that JSON can hold; floats have become arrays.
 Path_ = str | os.PathLike[str]
+Standing = TypeVar("Standing", State, Measured)
 
 
-def save_state(path: Path_, net: Network, state: State) -> None:
+def save_state(path: Path_, net: Network, state: State | Measured) -> None:
     """Write where a run stands to a file, from which `load_state` reads it in any process.
 
     Random keys of either kind, histories, the states of coloured noise and the clock are part of it,
@@ -35,7 +36,8 @@ def save_state(path: Path_, net: Network, state: State) -> None:
     Args:
         path: the file; an existing one is replaced, and its folder is made if it does not exist.
         net: the network that the state is of.
-        state: the state, from `Network.init` or a run.
+        state: the state, from `Network.init` or a run; or, of `simulate(measure=...)`, the `Measured`,
+            with which the measurements go on, too.
 
     Raises:
         TypeError: if `state` is no state of a network.
@@ -51,18 +53,18 @@ def save_state(path: Path_, net: Network, state: State) -> None:
         >>> int(cf.load_state("state.npz", net, like=start).step)
         10
     """
-    require_state(state)
-    _write(path, "state", _model(net), state)
+    _write(path, "state", _model(net, state), state)
 
 
-def load_state(path: Path_, net: Network, *, like: State) -> State:
+def load_state(path: Path_, net: Network, *, like: Standing) -> Standing:
     """Read a state that `save_state` wrote; a run goes on from it with the same numbers to the bit.
 
     Args:
         path: the file.
         net: the network that goes on from the state.
         like: a state of that network, such as the one from `net.init`: its structure and its dtypes are
-            what the file must have. Its numbers are not read.
+            what the file must have. Its numbers are not read. Of a run that is measured it is what
+            `simulate(net, start, params, 0, measure=measure)` returns first.
 
     Returns:
         The state.
@@ -70,7 +72,8 @@ def load_state(path: Path_, net: Network, *, like: State) -> State:
     Raises:
         FileNotFoundError: if there is no such file.
         ValueError: if the file is damaged, or of another format, or holds parameters; or if the state is
-            of another node or dt, or has other names, shapes or dtypes than `like`.
+            of another node or dt, has other names, shapes or dtypes than `like`, or was measured with
+            other periods.
         TypeError: if `like` is no state of a network.
 
     Example:
@@ -84,8 +87,7 @@ def load_state(path: Path_, net: Network, *, like: State) -> State:
         ...
         ValueError: ...
     """
-    require_state(like)
-    return _read(path, "state", _model(net), like)
+    return _read(path, "state", _model(net, like), like)
 
 
 def save_params(path: Path_, params: PyTree) -> None:
@@ -140,11 +142,14 @@ def load_params(path: Path_, *, like: PyTree) -> PyTree:
     return _read(path, "params", {}, like)
 
 
-def _model(net: Any) -> dict[str, Any]:
+def _model(net: Any, state: Any) -> dict[str, Any]:
     """Return what a state presupposes of its network, beside what its own structure shows."""
+    measured = isinstance(state, Measured)
+    require_state(state.state if measured else state)
     if not isinstance(net, Network):
         raise TypeError(f"`net` must be the cf.Network of the state, not {type(net).__name__}.")
-    return {"node": _name(net.node), "dt [ms]": net.dt}
+    model = {"node": _name(net.node), "dt [ms]": net.dt}
+    return model | ({"periods [ms]": str(state.periods)} if measured else {})
 
 
 def _write(path: Path_, what: str, model: dict[str, Any], tree: PyTree) -> None:
