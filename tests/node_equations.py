@@ -468,33 +468,40 @@ def adex_neuron(p, kind, spikes_e, spikes_i, W):
     return smooth(erfc_terms, (threshold - mu) / (sqrt(2) * sigma)) / (2 * tau), mu
 
 
-def adex_populations(s, c, p):
+def adex_populations(s, c, p, outside=lambda sent, constant: max(sent, 0) + constant):
     E, I, W_e, W_i, ou = s  # noqa: E741
     out = {}
     for x, drive, W in (("e", c[0], W_e), ("i", c[1], W_i)):
-        outside = max(drive + p["weight_ou"] * ou, 0) + p[f"nu_{x}e"]
-        spikes_e = p["K_e"] * (E + 1e-6) + p["K_ext_e"] * outside
+        drive = outside(drive + p["weight_ou"] * ou, p[f"nu_{x}e"])
+        spikes_e = p["K_e"] * (E + 1e-6) + p["K_ext_e"] * drive
         spikes_i = p["K_i"] * (I + 1e-6) + p["K_ext_i"] * p[f"nu_{x}i"]
         out[x] = adex_neuron(p, x, spikes_e, spikes_i, W)
     return out
 
 
 def zerlaut_first_order(s, c, p):
-    rates = []
     fired = adex_populations(s, c, p)
-    for x, nu in zip("ei", s, strict=False):
-        rates.append((fired[x][0] - nu) / p["T"])
+    rates = [(fired[x][0] - nu) / p["T"] for x, nu in zip("ei", s, strict=False)]
+    return rates + adaptation(s, p, fired)
+
+
+def adaptation(s, p, fired):
+    rates = []
     for x, nu, W in zip("ei", s, s[2:], strict=False):
         towards = p[f"a_{x}"] * (fired[x][1] - p[f"E_L_{x}"]) - W
         rates.append(towards / p[f"tau_w_{x}"] + p[f"b_{x}"] * nu)
     return [*rates, -s[4] / p["tau_ou"]]
 
 
+def all_positive(sent, constant):
+    return max(sent + constant, 0)
+
+
 def zerlaut_second_order(s, c, p):
     """The rates become series in what E and I are off by, whose factors are the derivatives."""
     E, I, ee, ei, ii, *rest = s  # noqa: E741
     around = [Series({(0, 0): E, (1, 0): 1}), Series({(0, 0): I, (0, 1): 1}), *rest]
-    fired = adex_populations(around, c, p)
+    fired = adex_populations(around, c, p, all_positive)
     scale, nu, C = p["derivative_scale"], [E, I], [[ee, ei], [ei, ii]]
     steps = [(1, 0), (0, 1)]
     F = [fired[x][0] for x in "ei"]
@@ -516,7 +523,7 @@ def zerlaut_second_order(s, c, p):
         for z in range(2):
             change += scale * (C[y][z] * F[x][steps[z]] + C[x][z] * F[y][steps[z]])
         rates.append(change / p["T"])
-    return rates + zerlaut_first_order([E, I, *rest], c, p)[2:]
+    return rates + adaptation([E, I, *rest], p, {x: (0, fired[x][1][0, 0]) for x in "ei"})
 
 
 def upper_rest(mu1, mu2):
@@ -775,8 +782,12 @@ AUXILIARY = {
         "potential_i": lambda s, c, p: adex_populations(s, c, p)["i"][1],
     },
     "zerlaut_second_order": {
-        "potential_e": lambda s, c, p: adex_populations([*s[:2], *s[5:]], c, p)["e"][1],
-        "potential_i": lambda s, c, p: adex_populations([*s[:2], *s[5:]], c, p)["i"][1],
+        "potential_e": lambda s, c, p: adex_populations([*s[:2], *s[5:]], c, p, all_positive)["e"][
+            1
+        ],
+        "potential_i": lambda s, c, p: adex_populations([*s[:2], *s[5:]], c, p, all_positive)["i"][
+            1
+        ],
     },
     "epileptor_resting_state": {"lfp": lambda s, c, p: s[3] - s[0]},
     "k_ion_ex": {

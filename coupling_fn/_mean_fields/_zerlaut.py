@@ -204,12 +204,6 @@ class ZerlautFirstOrderParams(AdexParams):
     """
 
 
-def _drives(state, inputs, p):
-    """Return the excitatory rates from outside onto both populations [kHz]."""
-    ou = p.weight_ou * state.ou
-    return jax.nn.relu(inputs.E + ou) + p.nu_ee, jax.nn.relu(inputs.I + ou) + p.nu_ie
-
-
 def adapted(state, p, e: Responses, i: Responses):
     """Return the rates of change of W_e, W_i [pA/ms] and ou [kHz/ms]."""
     return (
@@ -219,18 +213,21 @@ def adapted(state, p, e: Responses, i: Responses):
     )
 
 
-def responses(state, inputs, p) -> tuple[Responses, Responses]:
-    drive_e, drive_i = _drives(state, inputs, p)
+def responses(state, p, onto_e, onto_i) -> tuple[Responses, Responses]:
+    """Return the responses of both populations to these excitatory rates from outside [kHz]."""
     return (
-        transfer(p, "e", state.E, state.I, drive_e, p.nu_ei, state.W_e),
-        transfer(p, "i", state.E, state.I, drive_i, p.nu_ii, state.W_i),
+        transfer(p, "e", state.E, state.I, onto_e, p.nu_ei, state.W_e),
+        transfer(p, "i", state.E, state.I, onto_i, p.nu_ii, state.W_i),
     )
 
 
-potentials = {
-    "potential_e": lambda state, inputs, p: responses(state, inputs, p)[0].potential,
-    "potential_i": lambda state, inputs, p: responses(state, inputs, p)[1].potential,
-}
+def _responses(state, inputs, p):
+    ou = p.weight_ou * state.ou
+    onto_e = jax.nn.relu(inputs.E + ou) + p.nu_ee
+    onto_i = jax.nn.relu(inputs.I + ou) + p.nu_ie
+    return responses(state, p, onto_e, onto_i)
+
+
 RANGES = {"W_e": (0.0, 200.0), "W_i": (0.0, 20.0), "ou": (0.0, 0.0005)}
 
 
@@ -243,7 +240,10 @@ RANGES = {"W_e": (0.0, 200.0), "W_i": (0.0, 20.0), "ou": (0.0, 0.0005)}
     ranges={"E": (0.001, 0.25), "I": (0.001, 0.25), **RANGES},
     bounds={"E": (0.0, None), "I": (0.0, None)},
     implied=["mV", "ms"],
-    auxiliary=potentials,
+    auxiliary={
+        "potential_e": lambda state, inputs, p: _responses(state, inputs, p)[0].potential,
+        "potential_i": lambda state, inputs, p: _responses(state, inputs, p)[1].potential,
+    },
 )
 def zerlaut_first_order(
     state: ZerlautFirstOrderState, inputs, params: ZerlautFirstOrderParams
@@ -291,7 +291,7 @@ def zerlaut_first_order(
         >>> rate.W_e.tolist(), rate.E.tolist()
         ([-2.5], [0.0])
     """
-    e, i = responses(state, inputs, params)
+    e, i = _responses(state, inputs, params)
     return ZerlautFirstOrderState(
         (e.rate - state.E) / params.T,
         (i.rate - state.I) / params.T,

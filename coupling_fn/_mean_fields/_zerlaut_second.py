@@ -9,7 +9,7 @@ from jax import Array
 
 from .._core import PerTarget, Scalar, parameter
 from .._node import node
-from ._zerlaut import RANGES, AdexParams, adapted, potentials, responses
+from ._zerlaut import RANGES, AdexParams, Responses, adapted, responses
 
 
 class ZerlautSecondOrderState(NamedTuple):
@@ -135,6 +135,14 @@ def _expanded(rate: Callable[[Array, Array], Array], E: Array, I: Array, scale) 
     )
 
 
+def _responses(state, inputs, p) -> tuple[Responses, Responses]:
+    """Return the responses of both populations; the constant rates are within what is at least 0."""
+    ou = p.weight_ou * state.ou
+    onto_e = jax.nn.relu(inputs.E + ou + p.nu_ee)
+    onto_i = jax.nn.relu(inputs.I + ou + p.nu_ie)
+    return responses(state, p, onto_e, onto_i)
+
+
 @node(
     state=ZerlautSecondOrderState,
     params=ZerlautSecondOrderParams,
@@ -152,7 +160,10 @@ def _expanded(rate: Callable[[Array, Array], Array], E: Array, I: Array, scale) 
     },
     bounds={"E": (0.0, None), "I": (0.0, None)},
     implied=["mV", "ms"],
-    auxiliary=potentials,
+    auxiliary={
+        "potential_e": lambda state, inputs, p: _responses(state, inputs, p)[0].potential,
+        "potential_i": lambda state, inputs, p: _responses(state, inputs, p)[1].potential,
+    },
 )
 def zerlaut_second_order(
     state: ZerlautSecondOrderState, inputs, params: ZerlautSecondOrderParams
@@ -165,7 +176,9 @@ def zerlaut_second_order(
     for $x, y, z$ among e and i, where $\nu_e = E$ and $\nu_i = I$. $A_{xx} = F_x(1/T - F_x)/N_x$ and
     $A_{ei} = 0$ are the chance that a finite population adds. The transfer functions F, the adaptation,
     `ou` and the inputs are those of `zerlaut_first_order`, whose rates these are for $C = 0$;
-    $\partial_z$ is by $\nu_z$, and exact. Couple with `AdditiveCoupling`, as there.
+    $\partial_z$ is by $\nu_z$, and exact. Only the drive is $f = [I + w_oo + \nu]_+$ here: the constant
+    rate counts before it is kept at 0 or above, as in The Virtual Brain's second order and not in
+    its first. Couple with `AdditiveCoupling`, as there.
 
     The expansion holds for small fluctuations about a stable state. Far from one, as where a silent
     region gets a sudden drive, slopes of F above 1 make C grow without bound: start near a rest, and
@@ -202,11 +215,11 @@ def zerlaut_second_order(
     """
     p, scale = params, params.derivative_scale
     E, I, ee, ei, ii = state[:5]  # noqa: E741
-    both = responses(state, inputs, p)
+    both = _responses(state, inputs, p)
 
     def of(x):
         def rate(E, I):  # noqa: E741
-            return responses(state._replace(E=E, I=I), inputs, p)[x].rate
+            return _responses(state._replace(E=E, I=I), inputs, p)[x].rate
 
         return _expanded(rate, E, I, scale)
 
