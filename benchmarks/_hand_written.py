@@ -420,8 +420,12 @@ def zerlaut_second_order(s, c, p):
             n_e = p["K_e"] * (E + 1e-6) + out
             return adex_neuron(p, x, n_e, p["K_i"] * (I + 1e-6) + p["K_ext_i"] * p[f"nu_{x}i"], W)
 
-        by_e = lambda E, I: jax.jvp(F, (E, I), (one, zero))[1][0]  # noqa: E741
-        by_i = lambda E, I: jax.jvp(F, (E, I), (zero, one))[1][0]  # noqa: E741
+        def by_e(E, I):  # noqa: E741
+            return jax.jvp(F, (E, I), (one, zero))[1][0]
+
+        def by_i(E, I):  # noqa: E741
+            return jax.jvp(F, (E, I), (zero, one))[1][0]
+
         F_e, F_ee = jax.jvp(by_e, (E, I), (one, zero))
         F_i, F_ei = jax.jvp(by_i, (E, I), (one, zero))
         F_ii = jax.jvp(by_i, (E, I), (zero, one))[1]
