@@ -7,6 +7,7 @@ plain numbers: that judges the library, and this is what it should be as fast as
 
 from math import pi
 
+import jax
 import jax.numpy as jnp
 from jax.numpy import cos, exp, log, sin, tanh, where
 from jax.scipy.special import erfc
@@ -402,6 +403,44 @@ def zerlaut_first_order(s, c, p):
     return [
         (F_e - E) / p["T"],
         (F_i - I) / p["T"],
+        (p["a_e"] * (mu_e - p["E_L_e"]) - W_e) / p["tau_w_e"] + p["b_e"] * E,
+        (p["a_i"] * (mu_i - p["E_L_i"]) - W_i) / p["tau_w_i"] + p["b_i"] * I,
+        -ou / p["tau_ou"],
+    ]
+
+
+def zerlaut_second_order(s, c, p):
+    E, I, ee, ei, ii, W_e, W_i, ou = s  # noqa: E741
+    T, scale, one, zero = p["T"], p["derivative_scale"], jnp.ones_like(E), jnp.zeros_like(E)
+    ou_drive = p["weight_ou"] * ou
+
+    def fires(x, drive, W):
+        def F(E, I):  # noqa: E741
+            out = p["K_ext_e"] * jnp.maximum(drive + ou_drive + p[f"nu_{x}e"], 0)
+            n_e = p["K_e"] * (E + 1e-6) + out
+            return adex_neuron(p, x, n_e, p["K_i"] * (I + 1e-6) + p["K_ext_i"] * p[f"nu_{x}i"], W)
+
+        def by_e(E, I):  # noqa: E741
+            return jax.jvp(F, (E, I), (one, zero))[1][0]
+
+        def by_i(E, I):  # noqa: E741
+            return jax.jvp(F, (E, I), (zero, one))[1][0]
+
+        F_e, F_ee = jax.jvp(by_e, (E, I), (one, zero))
+        F_i, F_ei = jax.jvp(by_i, (E, I), (one, zero))
+        F_ii = jax.jvp(by_i, (E, I), (zero, one))[1]
+        bend = scale**2 * (ee * F_ee + 2 * ei * F_ei + ii * F_ii) / 2
+        return *F(E, I), scale * F_e, scale * F_i, bend
+
+    F, mu_e, F_e, F_i, bend_e = fires("e", c[0], W_e)
+    G, mu_i, G_e, G_i, bend_i = fires("i", c[1], W_i)
+    d, h = F - E, G - I
+    return [
+        (d + bend_e) / T,
+        (h + bend_i) / T,
+        (F * (1 / T - F) / p["N_e"] + d**2 + 2 * (ee * (F_e - 1) + ei * F_i)) / T,
+        (d * h + ei * (F_e + G_i - 2) + ii * F_i + ee * G_e) / T,
+        (G * (1 / T - G) / p["N_i"] + h**2 + 2 * (ii * (G_i - 1) + ei * G_e)) / T,
         (p["a_e"] * (mu_e - p["E_L_e"]) - W_e) / p["tau_w_e"] + p["b_e"] * E,
         (p["a_i"] * (mu_i - p["E_L_i"]) - W_i) / p["tau_w_i"] + p["b_i"] * I,
         -ou / p["tau_ou"],

@@ -377,6 +377,71 @@ def coombes_byrne_2d(s, c, p):
     return coombes_byrne([*s, g, 0], [c[0], 0], {**p, "alpha": 1})[:2]
 
 
+class Series:
+    """A polynomial of second order in two small numbers: {(power of one, of the other): factor}."""
+
+    def __init__(self, terms):
+        self.terms = terms
+
+    def __getitem__(self, powers):
+        return self.terms.get(powers, 0)
+
+    def __add__(self, other):
+        other = series(other)
+        return Series({k: self[k] + other[k] for k in {*self.terms, *other.terms}})
+
+    def __mul__(self, other):
+        out = {}
+        for (a, b), x in self.terms.items():
+            for (c, d), y in series(other).terms.items():
+                if a + b + c + d <= 2:
+                    out[a + c, b + d] = out.get((a + c, b + d), 0) + x * y
+        return Series(out)
+
+    def __neg__(self):
+        return self * -1
+
+    def __sub__(self, other):
+        return self + -series(other)
+
+    def __rsub__(self, other):
+        return series(other) - self
+
+    def __truediv__(self, other):
+        return self * smooth(lambda x: (1 / x, -1 / x**2, 2 / x**3), series(other))
+
+    def __rtruediv__(self, other):
+        return series(other) / self
+
+    def __pow__(self, two):
+        assert two == 2
+        return self * self
+
+    __radd__, __rmul__ = __add__, __mul__
+
+
+def series(x):
+    return x if isinstance(x, Series) else Series({(0, 0): x})
+
+
+def smooth(terms, x):
+    """Return f(x) of a number or a series; `terms` returns f, its first and its second derivative."""
+    if not isinstance(x, Series):
+        return terms(x)[0]
+    value, first, second = terms(x[0, 0])
+    off = x - x[0, 0]
+    return value + first * off + second / 2 * off * off
+
+
+def erfc_terms(x):
+    slope = -2 / sqrt(pi) * exp(-(x**2))
+    return erfc(x), slope, -2 * x * slope
+
+
+def sqrt_terms(x):
+    return sqrt(x), 0.5 / sqrt(x), -0.25 / x**1.5
+
+
 def adex_neuron(p, kind, spikes_e, spikes_i, W):
     """Return the rate [kHz] and the mean potential [mV] of a neuron by Zerlaut's transfer function."""
     synapses = {
@@ -392,7 +457,7 @@ def adex_neuron(p, kind, spikes_e, spikes_i, W):
         variance += n * area / (2 * both)
         above += n * area
         below += n * area / both
-    sigma, tau = sqrt(variance), above / below
+    sigma, tau = smooth(sqrt_terms, variance), above / below
     x = [1, (mu + 60) / 10, (sigma - 4) / 6, tau * p["g_L"] / p["C_m"] - 0.5]
     names = ["", "mu", "sigma", "tau"]
     threshold = p[f"P_{kind}_0"]
@@ -400,29 +465,65 @@ def adex_neuron(p, kind, spikes_e, spikes_i, W):
         for j in range(max(i, 1), 4):
             term = "_".join(name for name in (names[i], names[j]) if name)
             threshold += p[f"P_{kind}_{term}"] * x[i] * x[j]
-    return erfc((threshold - mu) / (sqrt(2) * sigma)) / (2 * tau), mu
+    return smooth(erfc_terms, (threshold - mu) / (sqrt(2) * sigma)) / (2 * tau), mu
 
 
-def adex_populations(s, c, p):
+def adex_populations(s, c, p, outside=lambda sent, constant: max(sent, 0) + constant):
     E, I, W_e, W_i, ou = s  # noqa: E741
     out = {}
     for x, drive, W in (("e", c[0], W_e), ("i", c[1], W_i)):
-        outside = max(drive + p["weight_ou"] * ou, 0) + p[f"nu_{x}e"]
-        spikes_e = p["K_e"] * (E + 1e-6) + p["K_ext_e"] * outside
+        drive = outside(drive + p["weight_ou"] * ou, p[f"nu_{x}e"])
+        spikes_e = p["K_e"] * (E + 1e-6) + p["K_ext_e"] * drive
         spikes_i = p["K_i"] * (I + 1e-6) + p["K_ext_i"] * p[f"nu_{x}i"]
         out[x] = adex_neuron(p, x, spikes_e, spikes_i, W)
     return out
 
 
 def zerlaut_first_order(s, c, p):
-    rates = []
     fired = adex_populations(s, c, p)
-    for x, nu in zip("ei", s, strict=False):
-        rates.append((fired[x][0] - nu) / p["T"])
+    rates = [(fired[x][0] - nu) / p["T"] for x, nu in zip("ei", s, strict=False)]
+    return rates + adaptation(s, p, fired)
+
+
+def adaptation(s, p, fired):
+    rates = []
     for x, nu, W in zip("ei", s, s[2:], strict=False):
         towards = p[f"a_{x}"] * (fired[x][1] - p[f"E_L_{x}"]) - W
         rates.append(towards / p[f"tau_w_{x}"] + p[f"b_{x}"] * nu)
     return [*rates, -s[4] / p["tau_ou"]]
+
+
+def all_positive(sent, constant):
+    return max(sent + constant, 0)
+
+
+def zerlaut_second_order(s, c, p):
+    """The rates become series in what E and I are off by, whose factors are the derivatives."""
+    E, I, ee, ei, ii, *rest = s  # noqa: E741
+    around = [Series({(0, 0): E, (1, 0): 1}), Series({(0, 0): I, (0, 1): 1}), *rest]
+    fired = adex_populations(around, c, p, all_positive)
+    scale, nu, C = p["derivative_scale"], [E, I], [[ee, ei], [ei, ii]]
+    steps = [(1, 0), (0, 1)]
+    F = [fired[x][0] for x in "ei"]
+    off = [F[x][0, 0] - nu[x] for x in range(2)]
+    rates = []
+    for x in range(2):
+        bent = 0
+        for y in range(2):
+            for z in range(2):
+                powers = (steps[y][0] + steps[z][0], steps[y][1] + steps[z][1])
+                # A factor of d^2 is half a second derivative.
+                bent += C[y][z] * F[x][powers] * scale**2 * (2 if y == z else 1) / 2
+        rates.append((off[x] + bent) / p["T"])
+    for x, y in ((0, 0), (0, 1), (1, 1)):
+        change = off[x] * off[y] - 2 * C[x][y]
+        if x == y:
+            chance = F[x][0, 0]
+            change += chance * (1 / p["T"] - chance) / p[f"N_{'ei'[x]}"]
+        for z in range(2):
+            change += scale * (C[y][z] * F[x][steps[z]] + C[x][z] * F[y][steps[z]])
+        rates.append(change / p["T"])
+    return rates + adaptation([E, I, *rest], p, {x: (0, fired[x][1][0, 0]) for x in "ei"})
 
 
 def upper_rest(mu1, mu2):
@@ -679,6 +780,14 @@ AUXILIARY = {
     "zerlaut_first_order": {
         "potential_e": lambda s, c, p: adex_populations(s, c, p)["e"][1],
         "potential_i": lambda s, c, p: adex_populations(s, c, p)["i"][1],
+    },
+    "zerlaut_second_order": {
+        "potential_e": lambda s, c, p: adex_populations([*s[:2], *s[5:]], c, p, all_positive)["e"][
+            1
+        ],
+        "potential_i": lambda s, c, p: adex_populations([*s[:2], *s[5:]], c, p, all_positive)["i"][
+            1
+        ],
     },
     "epileptor_resting_state": {"lfp": lambda s, c, p: s[3] - s[0]},
     "k_ion_ex": {

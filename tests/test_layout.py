@@ -45,7 +45,7 @@ ROOMS = {
     ),
     "_mean_fields": (
         "_aln_tables _ion_exchange _izhikevich _quadratic _reduced_sets _zerlaut | "
-        "_adaptation _aln _dumont_gutkin"
+        "_adaptation _aln _dumont_gutkin _zerlaut_second"
     ),
     "nodes": (
         "_chaotic _epileptor _hopf _hopfield _linear _phase _relaxation | "

@@ -504,6 +504,20 @@ def test_adex_neurons_fire_less_when_they_adapt_and_inhibitory_ones_fire_more():
     assert awake.I[-1, 0] > awake.E[-1, 0] > 10 * alone.E[-1, 0]
 
 
+def test_the_rates_of_fewer_adex_neurons_vary_more_and_shift_the_mean():
+    node, N = cf.nodes.zerlaut_second_order, jnp.array([8000.0, 80_000.0, 8000.0])
+    p = node.Params(
+        N_e=N, N_i=N / 4, derivative_scale=jnp.array([1.0, 1.0, 0.0]), nu_ee=0.002, nu_ie=0.002
+    )
+    at = [jnp.full(3, x) for x in (0.0011, 0.0072, 0.0, 0.0, 0.0, 63.0, 0.0, 0.0)]
+    x = run(node, node.State(*at), p, 1.0, 3000, cf.AdditiveCoupling(jnp.zeros((3, 3))))
+    (few, many, first), C_ee, C_ii = x.E[-1], x.C_ee[-1], x.C_ii[-1]
+    np.testing.assert_allclose([C_ee[0] / C_ee[1], C_ii[0] / C_ii[1]], 10, rtol=0.1)
+    # The mean of a convex response is above the response to the mean, in proportion to the variance.
+    assert 0.005 < few / first - 1 < 0.03
+    np.testing.assert_allclose((few - first) / (many - first), 10, rtol=0.2)
+
+
 def test_a_burster_of_codimension_3_goes_in_and_out_of_its_seizures():
     node = cf.nodes.epileptor_codim3
     x = run(node, node.State(*one(0.5, 0, 0)), node.Params(c=0.003), 0.1, 40_000)

@@ -44,3 +44,6 @@ from ._reduced_sets import reduced_set_hindmarsh_rose as reduced_set_hindmarsh_r
 from ._zerlaut import ZerlautFirstOrderParams as ZerlautFirstOrderParams
 from ._zerlaut import ZerlautFirstOrderState as ZerlautFirstOrderState
 from ._zerlaut import zerlaut_first_order as zerlaut_first_order
+from ._zerlaut_second import ZerlautSecondOrderParams as ZerlautSecondOrderParams
+from ._zerlaut_second import ZerlautSecondOrderState as ZerlautSecondOrderState
+from ._zerlaut_second import zerlaut_second_order as zerlaut_second_order

@@ -1,4 +1,7 @@
-"""Mean field of adaptive exponential integrate-and-fire neurons, to first order: rates alone."""
+"""Mean field of adaptive exponential integrate-and-fire neurons, to first order: rates alone.
+
+What both orders share is here, too: the transfer function, its parameters, and the adaptation.
+"""
 
 from typing import NamedTuple
 
@@ -69,6 +72,58 @@ _TERMS = (
 )
 
 
+class AdexParams(eqx.Module):
+    """The parameters that both orders have, each a scalar or one value per region, `(region,)`."""
+
+    g_L: Scalar | PerTarget = parameter("g_L", 10.0, "nS")
+    E_L_e: Scalar | PerTarget = parameter("E_L_e", -65.0, "mV")
+    E_L_i: Scalar | PerTarget = parameter("E_L_i", -65.0, "mV")
+    C_m: Scalar | PerTarget = parameter("C_m", 200.0, "pF")
+    a_e: Scalar | PerTarget = parameter("a_e", 4.0, "nS")
+    b_e: Scalar | PerTarget = parameter("b_e", 60.0, "pA")
+    tau_w_e: Scalar | PerTarget = parameter("tau_w_e", 500.0, "ms")
+    a_i: Scalar | PerTarget = parameter("a_i", 0.0, "nS")
+    b_i: Scalar | PerTarget = parameter("b_i", 0.0, "pA")
+    tau_w_i: Scalar | PerTarget = parameter("tau_w_i", 1.0, "ms")
+    E_e: Scalar | PerTarget = parameter("E_e", 0.0, "mV")
+    E_i: Scalar | PerTarget = parameter("E_i", -80.0, "mV")
+    Q_e: Scalar | PerTarget = parameter("Q_e", 1.5, "nS")
+    Q_i: Scalar | PerTarget = parameter("Q_i", 5.0, "nS")
+    tau_e: Scalar | PerTarget = parameter("tau_e", 5.0, "ms")
+    tau_i: Scalar | PerTarget = parameter("tau_i", 5.0, "ms")
+    K_e: Scalar | PerTarget = parameter("K_e", 400.0, "1")
+    K_i: Scalar | PerTarget = parameter("K_i", 100.0, "1")
+    K_ext_e: Scalar | PerTarget = parameter("K_ext_e", 400.0, "1")
+    K_ext_i: Scalar | PerTarget = parameter("K_ext_i", 0.0, "1")
+    T: Scalar | PerTarget = parameter("T", 20.0, "ms")
+    nu_ee: Scalar | PerTarget = parameter("nu_ee", 0.0, "kHz")
+    nu_ei: Scalar | PerTarget = parameter("nu_ei", 0.0, "kHz")
+    nu_ie: Scalar | PerTarget = parameter("nu_ie", 0.0, "kHz")
+    nu_ii: Scalar | PerTarget = parameter("nu_ii", 0.0, "kHz")
+    tau_ou: Scalar | PerTarget = parameter("tau_ou", 5.0, "ms")
+    weight_ou: Scalar | PerTarget = parameter("weight_ou", 10.5, "1")
+    P_e_0: Scalar | PerTarget = parameter("P_e_0", -49.83106, "mV")
+    P_e_mu: Scalar | PerTarget = parameter("P_e_mu", 5.063550882777035, "mV")
+    P_e_sigma: Scalar | PerTarget = parameter("P_e_sigma", -23.470121807314552, "mV")
+    P_e_tau: Scalar | PerTarget = parameter("P_e_tau", 2.2951513725067503, "mV")
+    P_e_mu_mu: Scalar | PerTarget = parameter("P_e_mu_mu", -0.4105302652029825, "mV")
+    P_e_sigma_sigma: Scalar | PerTarget = parameter("P_e_sigma_sigma", 10.547051343547399, "mV")
+    P_e_tau_tau: Scalar | PerTarget = parameter("P_e_tau_tau", -36.59252821136933, "mV")
+    P_e_mu_sigma: Scalar | PerTarget = parameter("P_e_mu_sigma", 7.437487505797858, "mV")
+    P_e_mu_tau: Scalar | PerTarget = parameter("P_e_mu_tau", 1.265064721846073, "mV")
+    P_e_sigma_tau: Scalar | PerTarget = parameter("P_e_sigma_tau", -40.72161294490446, "mV")
+    P_i_0: Scalar | PerTarget = parameter("P_i_0", -51.49122024209484, "mV")
+    P_i_mu: Scalar | PerTarget = parameter("P_i_mu", 4.003689190271077, "mV")
+    P_i_sigma: Scalar | PerTarget = parameter("P_i_sigma", -8.352013668528155, "mV")
+    P_i_tau: Scalar | PerTarget = parameter("P_i_tau", 0.2414237992765705, "mV")
+    P_i_mu_mu: Scalar | PerTarget = parameter("P_i_mu_mu", -0.5070645080016026, "mV")
+    P_i_sigma_sigma: Scalar | PerTarget = parameter("P_i_sigma_sigma", 1.4345394104282397, "mV")
+    P_i_tau_tau: Scalar | PerTarget = parameter("P_i_tau_tau", -14.686689498949967, "mV")
+    P_i_mu_sigma: Scalar | PerTarget = parameter("P_i_mu_sigma", 4.502706285435741, "mV")
+    P_i_mu_tau: Scalar | PerTarget = parameter("P_i_mu_tau", 2.8472190352532454, "mV")
+    P_i_sigma_tau: Scalar | PerTarget = parameter("P_i_sigma_tau", -15.357804594594548, "mV")
+
+
 class ZerlautFirstOrderState(NamedTuple):
     """State of `zerlaut_first_order`, one value per region each: `(region,)`.
 
@@ -91,7 +146,7 @@ class ZerlautFirstOrderState(NamedTuple):
     ou: Array
 
 
-class ZerlautFirstOrderParams(eqx.Module):
+class ZerlautFirstOrderParams(AdexParams):
     """Parameters of `zerlaut_first_order`, each a scalar or one value per region, `(region,)`.
 
     Attributes:
@@ -148,60 +203,6 @@ class ZerlautFirstOrderParams(eqx.Module):
         5.0
     """
 
-    g_L: Scalar | PerTarget = parameter("g_L", 10.0, "nS")
-    E_L_e: Scalar | PerTarget = parameter("E_L_e", -65.0, "mV")
-    E_L_i: Scalar | PerTarget = parameter("E_L_i", -65.0, "mV")
-    C_m: Scalar | PerTarget = parameter("C_m", 200.0, "pF")
-    a_e: Scalar | PerTarget = parameter("a_e", 4.0, "nS")
-    b_e: Scalar | PerTarget = parameter("b_e", 60.0, "pA")
-    tau_w_e: Scalar | PerTarget = parameter("tau_w_e", 500.0, "ms")
-    a_i: Scalar | PerTarget = parameter("a_i", 0.0, "nS")
-    b_i: Scalar | PerTarget = parameter("b_i", 0.0, "pA")
-    tau_w_i: Scalar | PerTarget = parameter("tau_w_i", 1.0, "ms")
-    E_e: Scalar | PerTarget = parameter("E_e", 0.0, "mV")
-    E_i: Scalar | PerTarget = parameter("E_i", -80.0, "mV")
-    Q_e: Scalar | PerTarget = parameter("Q_e", 1.5, "nS")
-    Q_i: Scalar | PerTarget = parameter("Q_i", 5.0, "nS")
-    tau_e: Scalar | PerTarget = parameter("tau_e", 5.0, "ms")
-    tau_i: Scalar | PerTarget = parameter("tau_i", 5.0, "ms")
-    K_e: Scalar | PerTarget = parameter("K_e", 400.0, "1")
-    K_i: Scalar | PerTarget = parameter("K_i", 100.0, "1")
-    K_ext_e: Scalar | PerTarget = parameter("K_ext_e", 400.0, "1")
-    K_ext_i: Scalar | PerTarget = parameter("K_ext_i", 0.0, "1")
-    T: Scalar | PerTarget = parameter("T", 20.0, "ms")
-    nu_ee: Scalar | PerTarget = parameter("nu_ee", 0.0, "kHz")
-    nu_ei: Scalar | PerTarget = parameter("nu_ei", 0.0, "kHz")
-    nu_ie: Scalar | PerTarget = parameter("nu_ie", 0.0, "kHz")
-    nu_ii: Scalar | PerTarget = parameter("nu_ii", 0.0, "kHz")
-    tau_ou: Scalar | PerTarget = parameter("tau_ou", 5.0, "ms")
-    weight_ou: Scalar | PerTarget = parameter("weight_ou", 10.5, "1")
-    P_e_0: Scalar | PerTarget = parameter("P_e_0", -49.83106, "mV")
-    P_e_mu: Scalar | PerTarget = parameter("P_e_mu", 5.063550882777035, "mV")
-    P_e_sigma: Scalar | PerTarget = parameter("P_e_sigma", -23.470121807314552, "mV")
-    P_e_tau: Scalar | PerTarget = parameter("P_e_tau", 2.2951513725067503, "mV")
-    P_e_mu_mu: Scalar | PerTarget = parameter("P_e_mu_mu", -0.4105302652029825, "mV")
-    P_e_sigma_sigma: Scalar | PerTarget = parameter("P_e_sigma_sigma", 10.547051343547399, "mV")
-    P_e_tau_tau: Scalar | PerTarget = parameter("P_e_tau_tau", -36.59252821136933, "mV")
-    P_e_mu_sigma: Scalar | PerTarget = parameter("P_e_mu_sigma", 7.437487505797858, "mV")
-    P_e_mu_tau: Scalar | PerTarget = parameter("P_e_mu_tau", 1.265064721846073, "mV")
-    P_e_sigma_tau: Scalar | PerTarget = parameter("P_e_sigma_tau", -40.72161294490446, "mV")
-    P_i_0: Scalar | PerTarget = parameter("P_i_0", -51.49122024209484, "mV")
-    P_i_mu: Scalar | PerTarget = parameter("P_i_mu", 4.003689190271077, "mV")
-    P_i_sigma: Scalar | PerTarget = parameter("P_i_sigma", -8.352013668528155, "mV")
-    P_i_tau: Scalar | PerTarget = parameter("P_i_tau", 0.2414237992765705, "mV")
-    P_i_mu_mu: Scalar | PerTarget = parameter("P_i_mu_mu", -0.5070645080016026, "mV")
-    P_i_sigma_sigma: Scalar | PerTarget = parameter("P_i_sigma_sigma", 1.4345394104282397, "mV")
-    P_i_tau_tau: Scalar | PerTarget = parameter("P_i_tau_tau", -14.686689498949967, "mV")
-    P_i_mu_sigma: Scalar | PerTarget = parameter("P_i_mu_sigma", 4.502706285435741, "mV")
-    P_i_mu_tau: Scalar | PerTarget = parameter("P_i_mu_tau", 2.8472190352532454, "mV")
-    P_i_sigma_tau: Scalar | PerTarget = parameter("P_i_sigma_tau", -15.357804594594548, "mV")
-
-
-def drives(state, inputs, p):
-    """Return the excitatory rates from outside onto both populations [kHz]."""
-    ou = p.weight_ou * state.ou
-    return jax.nn.relu(inputs.E + ou) + p.nu_ee, jax.nn.relu(inputs.I + ou) + p.nu_ie
-
 
 def adapted(state, p, e: Responses, i: Responses):
     """Return the rates of change of W_e, W_i [pA/ms] and ou [kHz/ms]."""
@@ -212,12 +213,19 @@ def adapted(state, p, e: Responses, i: Responses):
     )
 
 
-def _responses(state, inputs, p) -> tuple[Responses, Responses]:
-    drive_e, drive_i = drives(state, inputs, p)
+def responses(state, p, onto_e, onto_i) -> tuple[Responses, Responses]:
+    """Return the responses of both populations to these excitatory rates from outside [kHz]."""
     return (
-        transfer(p, "e", state.E, state.I, drive_e, p.nu_ei, state.W_e),
-        transfer(p, "i", state.E, state.I, drive_i, p.nu_ii, state.W_i),
+        transfer(p, "e", state.E, state.I, onto_e, p.nu_ei, state.W_e),
+        transfer(p, "i", state.E, state.I, onto_i, p.nu_ii, state.W_i),
     )
+
+
+def _responses(state, inputs, p):
+    ou = p.weight_ou * state.ou
+    onto_e = jax.nn.relu(inputs.E + ou) + p.nu_ee
+    onto_i = jax.nn.relu(inputs.I + ou) + p.nu_ie
+    return responses(state, p, onto_e, onto_i)
 
 
 RANGES = {"W_e": (0.0, 200.0), "W_i": (0.0, 20.0), "ou": (0.0, 0.0005)}

@@ -27,6 +27,8 @@ from .._mean_fields import TsodyksMarkramParams as TsodyksMarkramParams
 from .._mean_fields import TsodyksMarkramState as TsodyksMarkramState
 from .._mean_fields import ZerlautFirstOrderParams as ZerlautFirstOrderParams
 from .._mean_fields import ZerlautFirstOrderState as ZerlautFirstOrderState
+from .._mean_fields import ZerlautSecondOrderParams as ZerlautSecondOrderParams
+from .._mean_fields import ZerlautSecondOrderState as ZerlautSecondOrderState
 from .._mean_fields import aln as aln
 from .._mean_fields import coombes_byrne as coombes_byrne
 from .._mean_fields import coombes_byrne_2d as coombes_byrne_2d
@@ -41,6 +43,7 @@ from .._mean_fields import reduced_set_fitzhugh_nagumo as reduced_set_fitzhugh_n
 from .._mean_fields import reduced_set_hindmarsh_rose as reduced_set_hindmarsh_rose
 from .._mean_fields import tsodyks_markram as tsodyks_markram
 from .._mean_fields import zerlaut_first_order as zerlaut_first_order
+from .._mean_fields import zerlaut_second_order as zerlaut_second_order
 from .._neural_masses import CanonicalMicrocircuitParams as CanonicalMicrocircuitParams
 from .._neural_masses import CanonicalMicrocircuitState as CanonicalMicrocircuitState
 from .._neural_masses import JansenRitParams as JansenRitParams

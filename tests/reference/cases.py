@@ -21,8 +21,8 @@ class Case:
     `theirs` and `ours` are parameters by name. `start` has the range of each state at t = 0, in the
     order of our states. `links` has (source, input, factor on k) of each of our couplings; `rule` is
     our coupling and `args` its parameters; `their_args` are those of the simulator's coupling.
-    `extra` gives states that only the simulator has, from ours. The states after every `every` steps are
-    recorded in the file named `file`.
+    `extra` gives states that only the simulator has, from ours. States named in `apart` are not
+    compared. The states after every `every` steps are recorded in the file named `file`.
     """
 
     simulator: str
@@ -41,6 +41,7 @@ class Case:
     note: str = ""
     extra: Callable[[Any], Any] | None = None
     every: int = EVERY
+    apart: tuple[str, ...] = ()
     file: str = "trajectories"
 
     @property
@@ -340,6 +341,23 @@ def _further_tvb_cases():
     )  # fmt: skip
 
 
+def _second_order_cases():
+    """The derivatives of The Virtual Brain are per Hz, its rates in kHz; C_ei is left apart."""
+    few = [("Difference", 0.3, {}), ("Linear", 0.3, {"b": 0.0003})]
+    adex = {"g_L": 11.0, "E_L_e": -64.0, "C_m": 190.0, "b_e": 20.0, "a_e": 3.0, "T": 15.0}
+    outside = {"external_input_ex_ex": 0.0012, "external_input_in_ex": 0.001}
+    yield from tvb(
+        "ZerlautAdaptationSecondOrder", "zerlaut_second_order",
+        ((0.005, 0.03), (0.005, 0.03), (0, 5e-4), (-5e-4, 5e-4), (0, 5e-4), (0, 20), (0, 5),
+         (-1e-4, 1e-4)),
+        (("E", "E", 1.0), ("E", "I", 1.0)), few, 0.1,
+        {**adex, **outside, "N_tot": 9000, "g": 0.25, "tau_OU": 30.0},
+        {**adex, "nu_ee": 0.0012, "nu_ie": 0.001, "tau_ou": 30.0, "derivative_scale": 0.001,
+         "K_e": 0.05 * 6750, "K_i": 0.05 * 2250, "N_e": 6750.0, "N_i": 2250.0},
+        note="its derivatives per Hz, as derivative_scale; C_ei left apart: it pairs them otherwise",
+    )  # fmt: skip
+
+
 def _later_tvb_cases():
     few = lambda k, b=0.05: [("Linear", k, {"b": b * k}), ("Difference", k, {})]
     path = {"mu1_start": -0.03, "mu2_start": 0.34, "nu_start": 0.21, "mu1_stop": -0.08}
@@ -430,6 +448,10 @@ CASES = {
         *_sparsely(_further_tvb_cases()),
         *_sparsely(_later_tvb_cases()),
         *_sparsely(_mode_cases()),
+        *(
+            replace(c, every=200, file="second_order", apart=("C_ei",))
+            for c in _second_order_cases()
+        ),
     ]
 }
 RUNS = [(case.name, scheme) for case in CASES.values() for scheme in case.schemes]

@@ -1,6 +1,6 @@
 """Record the trajectories that test_reference.py compares with: `python tests/reference/record.py`.
 
-With names of files, `trajectories` or `further`, it records these alone.
+With names of files, `trajectories`, `further` or `second_order`, it records these alone.
 
 Needs the extra "reference": The Virtual Brain's simulation library and neurolib. Both are only run
 here, never read: what their models compute is told by their documentation, the papers, and the
