@@ -586,8 +586,8 @@ def test_wires_that_lead_elsewhere_than_their_projection_are_refused():
     with refuses("inside `jit`"):
         jax.jit(lambda conn: hybrid.divide(conn, parts).weights)(cf.to_sparse(np.ones((4, 4))))
     net = cf.Network(divide(None).node, DT)
-    with refuses("params.node.*dict by a, b; got a LinearParams of a", TypeError):
-        net.init({n: node.State(jnp.zeros(2)) for n in parts}, cf.Params(node.Params()))
+    with refuses("params.node.*dict by a, b; got a WilsonCowanParams of c_ee", TypeError):
+        net.init({n: node.State(jnp.zeros(2)) for n in parts}, cf.Params(WC.Params()))
 
 
 def test_projections_that_send_the_same_share_a_product(monkeypatch):
