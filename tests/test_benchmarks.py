@@ -99,7 +99,7 @@ def test_the_tables_of_hybrid_networks_run_and_compare_answers_first(tmp_path):
     if table["skipped"]:
         assert "neurolib: not installed" in told
     else:
-        assert rows["neurolib"]["us"] > 0 and table["error"] < 0.1
+        assert rows["neurolib"]["us"] > 0 and table["error"] < 0.05
 
 
 JUDGED = """
