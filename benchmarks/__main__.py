@@ -30,6 +30,7 @@ from . import (
     scaling,
     sparse,
     surface,
+    thalamus,
     traced,
 )
 from ._harness import EVERYONE, compare, machine, pin, table
@@ -48,6 +49,7 @@ ALONE += (
     "length",
     "surface",
     "bold",
+    "thalamus",
 )
 APART = ("gpu",)  # only where it is asked for
 QUESTIONS = (*COMPARED, *ALONE)
@@ -115,7 +117,10 @@ def main():
         "accuracy": lambda: [accuracy.main()],
         "recovery": lambda: [recovery.main()],
         "finite": lambda: [finite.main()],
-        "hybrid": lambda: [hybrid.main()],
+        "hybrid": lambda: [hybrid.main(*(options.n or [None])[:1], steps=options.steps)],
+        "thalamus": lambda: [
+            thalamus.main(args.connectome, *options.sizes(16)[:1], options.steps or 4000)
+        ],
         "scaling": lambda: scaling.main(options, args.timeout, args.repeats),
         "kill": lambda: [kill.main(args.kills)],
         "hang": lambda: [hang.main(args.calls, *(args.n or [84])[:1])],

@@ -2,8 +2,9 @@
 
 `python -m benchmarks hybrid`: a Wilson–Cowan network of 84 and of 370 regions, its two halves as two
 subnetworks with four projections, and the two halves with one projection that joins them. Value and
-gradient of one k, with and without delays, dense and sparse. The three run in turns; what counts is the
-median ratio of neighbouring runs, in processor time, which depends less on how busy the machine is.
+gradient of one k, with and without delays, dense and sparse; `--n` and `--steps` ask for others. The
+three run in turns; what counts is the median ratio of neighbouring runs, in processor time, which
+depends less on how busy the machine is.
 """
 
 import json
@@ -85,15 +86,17 @@ def took(program, k):
     return time.process_time() - begun
 
 
-def main():
-    """Print a table, and return its rows."""
+def main(regions=None, steps=None):
+    """Print a table, of one size and number of steps if they are given, and return its rows."""
     import jax.numpy as jnp
+
+    cases = dict.fromkeys((*case[:2], regions or case[2], steps or case[3]) for case in CASES)
 
     print(f"# {__doc__.splitlines()[0]}\n")
     print("| | | regions | mode | whole, us per step | halves | joined |")
     print("|---" * 7 + "|")
     rows, k = [], jnp.float32(1.5)
-    for kind, connection, regions, steps in CASES:
+    for kind, connection, regions, steps in cases:
         each = {
             name: programs(*problem, steps)
             for name, problem in problems(kind, connection, regions).items()

@@ -87,6 +87,21 @@ def test_the_table_of_a_surface_says_how_far_apart_both_are_or_what_is_missing(t
             assert row["ratio"] > 0 and max(row["errors"].values()) < 2e-5
 
 
+@pytest.mark.thorough
+def test_the_tables_of_hybrid_networks_run_and_compare_answers_first(tmp_path):
+    told, (table,) = benchmark(tmp_path, "hybrid", "--n", "12", "--steps", "64")
+    assert len(table["rows"]) == 8 and all(row["regions"] == 12 for row in table["rows"])
+    assert all(row["halves"] > 0 and row["joined"] > 0 for row in table["rows"])
+    assert "value and gradient" in told
+    told, (table,) = benchmark(tmp_path, "thalamus", "--n", "3", "--steps", "400")
+    rows = {row["name"]: row for row in table["rows"]}
+    assert rows["forward"]["ratio"] == 1 and rows["value and gradient"]["us"] > 0
+    if table["skipped"]:
+        assert "neurolib: not installed" in told
+    else:
+        assert rows["neurolib"]["us"] > 0 and table["error"] < 0.05
+
+
 JUDGED = """
 from benchmarks._machine import Watch
 quiet = {"load": 0.1, "others": 0.0, "loop_ms": 10.0}

@@ -1,5 +1,6 @@
 """Hybrid networks: several subnetworks in plain loops, two halves of one network, and each door."""
 
+import importlib
 import os
 import subprocess
 import sys
@@ -550,6 +551,12 @@ def test_regions_without_a_model_or_with_two_are_refused():
         hybrid.divide(np.ones((2, 3)), {"a": (node, ...)})
     with refuses("no projection.*a->c"):
         hybrid.divide(whole, {"a": (node, ...)}, wires={"a->c": cf.Wire("a.x", into="a.x")})
+    with refuses("'a'.* region 1 .* twice. A mask must be of booleans"):
+        hybrid.divide(whole, {"a": (node, np.array([0, 1, 1])), "b": (node, ...)})
+    with refuses("the subnetwork 'b' must be a function: cf.nodes.linear", TypeError):
+        hybrid.divide(whole, {"a": (node, [0]), "b": ("linear", ...)})
+    with refuses("word.*got 1"):
+        hybrid.divide(whole, {"a": (node, [0]), 1: (node, ...)})
     division = hybrid.divide(whole, {"a": (node, [0]), "b": (node, ...)})
     with refuses("regions of all|all regions"):
         division.cut(np.ones((2, 2)))
@@ -561,6 +568,74 @@ def test_regions_without_a_model_or_with_two_are_refused():
     params = cf.Params({"a": node.Params(), "b": node.Params()})
     with refuses("as many regions"):
         net.init({"a": node.State(jnp.zeros(2)), "b": node.State(jnp.zeros(1))}, params)
+
+
+def test_wires_that_lead_elsewhere_than_their_projection_are_refused():
+    node, parts = cf.nodes.linear, {"a": (cf.nodes.linear, [0, 1]), "b": (cf.nodes.linear, ...)}
+    divide = lambda wires: hybrid.divide(np.ones((4, 4)), parts, wires=wires)
+    assert divide({"a->b": cf.Wire("a.x", into="b.x")}).wires["a->b"].into == ("b.x",)
+    # Of two subnetworks of one size, the weights would fit the other way round, too.
+    with refuses("a->b.*from 'a' to 'b'.*reads 'b', where 'a'"):
+        divide({"a->b": cf.Wire("b.x", into="a.x")})
+    with refuses("drives 'a', where 'b'"):
+        divide({"a->b": cf.Wire(hybrid.of("a", lambda s: s.x), into="a.x")})
+    with refuses("dict by projection", TypeError):
+        divide(cf.Wire("a.x", into="b.x"))
+    with refuses(r"wires\['a->b'\]. must be a cf.Wire", TypeError):
+        divide({"a->b": "a.x"})
+    with refuses("inside `jit`"):
+        jax.jit(lambda conn: hybrid.divide(conn, parts).weights)(cf.to_sparse(np.ones((4, 4))))
+    net = cf.Network(divide(None).node, DT)
+    with refuses("params.node.*dict by a, b; got a WilsonCowanParams of c_ee", TypeError):
+        net.init({n: node.State(jnp.zeros(2)) for n in parts}, cf.Params(WC.Params()))
+
+
+def test_projections_that_send_the_same_share_a_product(monkeypatch):
+    links = importlib.import_module("coupling_fn._network._links")
+    wires = {
+        "within": cf.Wire("cortex.u", into="cortex.u"),
+        "down": cf.Wire("cortex.u", into="thalamus.w"),
+        "gate": cf.Wire("cortex.u", into="thalamus.g"),
+        "tanh": cf.Wire("cortex.u", into="thalamus.w"),  # does not send the states themselves
+        "pull": cf.Wire("cortex.u", into="thalamus.w", target="thalamus.w"),
+        "up": cf.Wire("thalamus.w", into="cortex.u"),
+        "hold": cf.Wire("cortex.u", into="cortex.u"),
+    }
+    rules = {
+        "within": cf.AdditiveCoupling(weights(N, N), 0.4),
+        "down": cf.SigmoidalCoupling(weights(M, N), np.array([0.7, 1.2]), midpoint=0.1, sigma=1.0),
+        "gate": cf.AdditiveCoupling(weights(M, N), 0.3, 0.2),
+        "tanh": cf.HyperbolicTangentCoupling(weights(M, N), 0.3),
+        "pull": cf.DiffusiveCoupling(weights(M, N), 0.5),
+        "up": cf.AdditiveCoupling(weights(N, M), 0.8),
+        "hold": cf.DiffusiveCoupling(weights(N, N), 0.2),
+    }
+    net, params = cf.Network(NODE, DT, couplings=wires), cf.Params(PARAMS, rules)
+    state = net.init(start(), params)
+
+    def run(coupling):
+        changed = eqx.tree_at(lambda p: p.coupling, params, coupling)
+        record = cf.simulate(net, state, changed, 40, record=NAMES)[1]
+        return sum(jnp.sum(jnp.cumsum(x, 1) ** 2) for x in record.values()), record
+
+    def value_and_slopes():
+        return jax.jit(jax.value_and_grad(run, has_aux=True))(params.coupling)
+
+    shares = {
+        name: link.share
+        for name, link in zip(wires, links.links_of(net, params), strict=True)
+        if link.share is not None
+    }
+    leaders = {name: list(wires)[share.leader] for name, share in shares.items()}
+    one, two = dict.fromkeys(("within", "down", "gate"), "within"), {"pull": "pull", "hold": "pull"}
+    assert leaders == one | two
+    together = value_and_slopes()
+    monkeypatch.setattr(links, "sharing", lambda links: links)
+    jax.clear_caches()
+    apart = value_and_slopes()
+    jax.clear_caches()
+    assert_close(together, apart, ulps=1e5)
+    assert all(float(jnp.abs(slope.k).min()) > 0 for slope in together[1].values())
 
 
 @pytest.mark.parametrize(

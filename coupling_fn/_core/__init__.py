@@ -68,6 +68,7 @@ from ._named import read as read
 from ._named import refill as refill
 from ._named import wider as wider
 from ._packing import pack as pack
+from ._packing import recomputing as recomputing
 from ._packing import repack as repack
 from ._progress import progress_bar as progress_bar
 from ._types import PARAMETER as PARAMETER

@@ -11,6 +11,7 @@ that computes them (the ten of the Wendling node: 0.96 us as they are, 1.57 stac
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -44,3 +45,35 @@ def _unpack(structure: PyTree, packed: Array) -> PyTree:
 def repack(tree: PyTree, like: PyTree) -> PyTree:
     """Stack the leaves if `like`, which `pack` made of such a tree, is stacked."""
     return jnp.stack(jax.tree.leaves(tree)) if isinstance(like, Array) else tree
+
+
+def recomputing(body: Callable[..., PyTree]) -> Callable[..., PyTree]:
+    """Return a loop's body whose derivative keeps costly results alone, and computes others once more.
+
+    By default it keeps all that it needs, and writes each in an operation of its own, which the
+    subnetworks of a hybrid multiply: 32 of 76 in the loop of two halves of 42 regions, whose gradient
+    takes 0.7 of the time without them (JAX 0.10.2 on a CPU; one network of 84 takes as long either way).
+    """
+    return jax.checkpoint(body, prevent_cse=False, policy=_is_costly)
+
+
+# What takes less time to compute once more than to write and read, as one operation in a short loop.
+_CHEAP = {
+    "add",
+    "sub",
+    "mul",
+    "div",
+    "neg",
+    "max",
+    "min",
+    "integer_pow",
+    "select_n",
+    "clamp",
+    "copy",
+}
+_CHEAP |= {"broadcast_in_dim", "reshape", "squeeze", "slice", "split", "concatenate", "pad"}
+_CHEAP |= {"convert_element_type", "gt", "ge", "lt", "le", "eq", "ne", "and", "or", "not"}
+
+
+def _is_costly(primitive: Any, *_: Any, **__: Any) -> bool:
+    return str(primitive) not in _CHEAP

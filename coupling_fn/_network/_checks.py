@@ -34,17 +34,17 @@ from ._link import Link
 from ._params import Params, State
 
 
-def require_node(node: Any) -> None:
+def require_node(node: Any, what: str = "`node`") -> None:
     """Refuse what is no node function that knows the names of its states and inputs."""
     if isinstance(node, str):
         require_names("node", [node], catalog())
-        raise TypeError(f"`node` must be a function: cf.nodes.{node}, not its name.")
+        raise TypeError(f"{what} must be a function: cf.nodes.{node}, not its name.")
     if isinstance(node, type) or not callable(node):
-        raise TypeError(f"`node` must be a function, such as cf.nodes.hopf, not {in_short(node)}.")
+        raise TypeError(f"{what} must be a function, such as cf.nodes.hopf, not {in_short(node)}.")
     if not hasattr(node, "states"):
         name = getattr(node, "__name__", "node")
         raise TypeError(
-            "`node` must know the names of its states and inputs: put "
+            f"{what} must know the names of its states and inputs: put "
             f"@cf.nodes.node(states=[...], inputs=[...]) above the function {name}."
         )
 

@@ -6,6 +6,7 @@ reads them from a buffer. This is what lets each stage of a Heun or Runge-Kutta 
 its own time.
 """
 
+import dataclasses
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -58,6 +59,20 @@ class Signals(NamedTuple):
     angle: bool
 
 
+class Share(NamedTuple):
+    """Which part of a matrix product that several links share is that of one of them.
+
+    Attributes:
+        leader: the number of the link that holds the matrix of all, `SeparableLink.beside`.
+        part: the number of this link among them.
+        rows: how many rows the matrix has of each.
+    """
+
+    leader: int
+    part: int
+    rows: tuple[int, ...]
+
+
 class SeparableLink(eqx.Module):
     """A link of a `Coupling`: of the past it needs the weighted sums of messages alone."""
 
@@ -68,6 +83,8 @@ class SeparableLink(eqx.Module):
     blocked: tuple[BlockedWeights, ...]
     signals: Signals = eqx.field(static=True)
     stepwise_lag: int = eqx.field(static=True)
+    share: Share | None = eqx.field(default=None, static=True)
+    beside: Array | None = None  # the instantaneous weights of all links that share the product
 
     separable = True
 
@@ -122,25 +139,88 @@ class SeparableLink(eqx.Module):
         return messages_of(self.coupling, _less(source, reference))
 
     def receive(
-        self, delayed: PyTree, source: Array, target: Any, reference: Array | None
+        self,
+        delayed: PyTree,
+        source: Array,
+        target: Any,
+        reference: Array | None,
+        shared: list[Array] | None = None,
     ) -> Array:
-        """Return the input, from the delayed sums and the present state."""
+        """Return the input, from the delayed sums and the present state.
+
+        `shared` are the present sums of all links that share a product with this one.
+        """
         if reference is None and self.shift_invariant:
-            own = source if self.signals.source == self.signals.target else target
-            reference = lax.stop_gradient(
-                own[0]
-            )  # no history shares it, so any present state will do
+            reference = self._own_reference(source, target)
         sums = delayed
-        if self.instantaneous is not None:
+        if shared is not None and self.share is not None:
+            sums = add(delayed, shared[self.share.part])
+        elif self.instantaneous is not None:
             messages = self.send(source, reference)
             present = jax.tree.map(lambda m: weighted(self.instantaneous, m), messages)
             sums = add(delayed, present)
         return input_of(self.coupling, sums, _less(target, reference), self.in_strength)
 
+    def shared_sums(self, source: Array, reference: Array | None) -> list[Array] | None:
+        """Return the present sums of each link that shares a product, where this one leads them."""
+        if self.beside is None or self.share is None:
+            return None
+        if reference is None and self.shift_invariant:
+            reference = self._own_reference(source, None)
+        sums = weighted(self.beside, _less(source, reference))
+        # In the derivative, parts of a split are put side by side; slices are padded and added up.
+        return lax.split(sums, self.share.rows)
+
+    def _own_reference(self, source: Array, target: Any) -> Array:
+        """Return the reference where no history shares it, so that any present state will do."""
+        of_source = self.share is not None or self.signals.source == self.signals.target
+        return lax.stop_gradient((source if of_source else target)[0])
+
 
 def _less(states: Any, reference: Array | None) -> Any:
     """Return states as a rule sees them."""
     return states if reference is None else states - reference
+
+
+def sharing(links: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Let links that send the same states without a delay, onto several targets, share a product.
+
+    A short step costs about as much for each of its operations as for their arithmetic (JAX 0.10.2 on a
+    CPU: 0.13 us for each), and one matrix of more rows takes no longer than several. Matrices of
+    different sources would need as many columns of zeros, and k is not in the matrix: its derivative
+    would need that of each weight.
+    """
+    groups: dict[Any, list[int]] = {}
+    for n, link in enumerate(links):
+        if _sends_present_states(link):
+            kind = link.signals.source, link.signals.history, link.shift_invariant
+            groups.setdefault((*kind, link.instantaneous.dtype), []).append(n)
+    shared = list(links)
+    for members in groups.values():
+        if len(members) == 1:
+            continue
+        matrices = [links[n].instantaneous for n in members]
+        rows = tuple(map(len, matrices))
+        for part, n in enumerate(members):
+            shared[n] = dataclasses.replace(links[n], share=Share(members[0], part, rows))
+        leader = shared[members[0]]
+        shared[members[0]] = dataclasses.replace(leader, beside=jnp.concatenate(matrices))
+    return tuple(shared)
+
+
+def _sends_present_states(link: Any) -> bool:
+    """Return whether a link has a matrix of edges without delay, and its messages are the states."""
+    if not isinstance(link, SeparableLink) or not isinstance(link.instantaneous, Array):
+        return False
+    unchanged = []
+
+    def send(x: Array) -> Array:
+        unchanged.append(link.coupling.send(x) is x)
+        return x
+
+    sources = link.instantaneous.shape[1:]
+    jax.eval_shape(send, jax.ShapeDtypeStruct(sources, link.instantaneous.dtype))
+    return unchanged[0]
 
 
 class PairwiseLink(eqx.Module):
@@ -158,6 +238,7 @@ class PairwiseLink(eqx.Module):
     stepwise_lag: int = eqx.field(static=True)
 
     separable = False
+    share = None
     shift_invariant = False
     carries_messages = False
     blocked = ()
@@ -203,10 +284,15 @@ class PairwiseLink(eqx.Module):
         return share * state + sum(s * x for s, x in others)
 
     def receive(
-        self, delayed: PyTree, source: Array, target: Array | None, reference: Array | None
+        self,
+        delayed: PyTree,
+        source: Array,
+        target: Array | None,
+        reference: Array | None,
+        shared: None = None,
     ) -> Array:
         """Return the input, from the copies of the past and the present state."""
-        del reference
+        del reference, shared
         if not self.taps:
             return self._input(source, target)
         if self.by_edge:

@@ -18,7 +18,7 @@ from ._checks import require_fitting_lags, require_params
 from ._edge_forms import of_stored_edges
 from ._edge_groups import Tap
 from ._fields import NetworkFields
-from ._link import Link, Signals, pairwise_link, separable_link
+from ._link import Link, Signals, pairwise_link, separable_link, sharing
 from ._params import Params, State, Wire, present_edges
 
 
@@ -36,11 +36,12 @@ def links_of(net: NetworkFields, params: Params) -> tuple[Link, ...]:
             "`params` has lengths and speed, but the network was built without `lag_bounds`, so it "
             "would not read them: build it with `lag_bounds=cf.lag_bounds(...)`."
         )
-    return tuple(
+    links = tuple(
         link
         for name, wire in net.wires
         for link in _links_of_wire(net, name, wire, couplings[name], params)
     )
+    return links if net.mesh is not None else sharing(links)  # a device has rows of each matrix
 
 
 def _links_of_wire(

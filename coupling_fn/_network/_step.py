@@ -31,7 +31,7 @@ from ..stimuli import Time
 from ..stimuli._time import at_time, time_of_step
 from ._checks import require_fitting_coupling, require_fitting_params, require_kept_dtypes
 from ._fields import NetworkFields
-from ._link import Link
+from ._link import Link, SeparableLink
 from ._links import (
     buffers_of,
     carried_of,
@@ -229,11 +229,15 @@ def received(
 ) -> Received:
     """Return what each link receives, with the name of the input that it drives."""
     arrived = []
-    for link, reference, sums in zip(links, references, delayed, strict=True):
+    shared: dict[int, list[Array] | None] = {}
+    for n, (link, reference, sums) in enumerate(zip(links, references, delayed, strict=True)):
         signals = link.signals
         source = read(x, signals.source)
         source = everywhere(net.mesh, source) if link.reads_present else source
-        value = link.receive(sums, source, read(x, signals.target), reference)
+        leader = n if link.share is None else link.share.leader
+        if isinstance(link, SeparableLink) and leader == n:  # it comes before those that it leads
+            shared[n] = link.shared_sums(source, reference)
+        value = link.receive(sums, source, read(x, signals.target), reference, shared.get(leader))
         shape = (receivers(net.node, x, signals.into),)
         require_shape(f"the input from coupling {signals.coupling}", value, shape)
         arrived += driven_inputs(net.node, x, signals.into, value).items()

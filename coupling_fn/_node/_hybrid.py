@@ -9,12 +9,11 @@ import dataclasses
 from collections import namedtuple
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache, cached_property
-from itertools import accumulate, pairwise
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jax import Array, lax
 
 from .._core import PyTree, asking, beside, entries, get, require_names
 from ._node import Node
@@ -79,8 +78,8 @@ def in_order(values: list[Array], places: Places | None) -> Array:
 def apart(values: Array, sizes: tuple[int, ...], places: Places | None) -> list[Array]:
     """Return the values of each subnetwork, from those of all regions `(..., region)`."""
     if places is None or _consecutive(places):
-        ends = (0, *accumulate(sizes))
-        return [values[..., first:last] for first, last in pairwise(ends)]
+        # In the derivative, parts of a split are put side by side; slices are padded and added up.
+        return list(lax.split(values, sizes, axis=values.ndim - 1))
     at = (np.asarray(place) for place in places)
     return [values.at[..., p].get(unique_indices=True, mode="promise_in_bounds") for p in at]
 
@@ -275,11 +274,11 @@ def targets_of(node: HybridNode, x: PyTree, into: str, part: str) -> np.ndarray 
 
 def require_parts(what: str, given: Any, node: HybridNode) -> None:
     """Refuse what does not have something for each subnetwork, and for no other."""
-    names = entries(given)
-    if not names:
+    names = list(entries(given))
+    if not set(names).intersection(node.names):
         raise TypeError(
             f"{what} must hold those of each subnetwork: a dict by {', '.join(node.names)}; got a "
-            f"{type(given).__name__}."
+            f"{type(given).__name__}{' of ' * bool(names)}{', '.join(names[:3])}."
         )
     require_names(f"subnetwork (in {what})", names, node.names)
     missing = [name for name in node.names if name not in names]

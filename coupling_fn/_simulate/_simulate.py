@@ -19,6 +19,7 @@ from .._core import (
     by_node,
     known,
     pack,
+    recomputing,
     repack,
     require_callable,
     require_choice,
@@ -37,6 +38,7 @@ from .._network import (
     require_state,
     within_count,
 )
+from .._node import HybridNode
 from ._blocked import run_network
 from ._clock import check_clock
 from ._finite import require_finite_run, require_known
@@ -370,6 +372,8 @@ def _run_packed(net, state, params, steps, record, every):
         after = step(unpacked(state), params)
         return after._replace(node=by_node(net.mesh, repack(after.node, packed))), None
 
+    if isinstance(net.node, HybridNode) and net.mesh is None:
+        one = recomputing(one)
     start = state._replace(node=packed)
     last, seen = _scan(one, start, lambda state: record(unpacked(state)), steps, every)
     return unpacked(last), seen

@@ -183,7 +183,6 @@ class Division(eqx.Module):
         return np.asarray(self._places[target]), np.asarray(self._places[source])
 
 
-@keeps_known
 def divide(
     conn: Any,
     subnetworks: Mapping[str, tuple[Node, Any]],
@@ -209,8 +208,9 @@ def divide(
 
     Raises:
         ValueError: if a region has no subnetwork, or several; if a subnetwork has no region, there is no
-            such region or projection, or a node says nothing of what it sends or receives.
-        TypeError: if a subnetwork is no pair of a node and regions.
+            such region or projection, or a node says nothing of what it sends or receives; if a wire
+            leads elsewhere than its projection; if the edges of sparse weights are traced.
+        TypeError: if a subnetwork is no pair of a node and regions, or a wire is none.
 
     Example:
         >>> conn = cf.Connectome([[0, 2, 1], [3, 0, 0], [4, 0, 0]], labels=["Th", "V1", "A1"])
@@ -233,11 +233,31 @@ def divide(
             raise TypeError(
                 f"`subnetworks[{name!r}]` must be a pair (node, regions), not {in_short(pair)}."
             )
+    nodes = checked({name: node for name, (node, _) in subnetworks.items()})
+    if wires is not None and not isinstance(wires, Mapping):
+        raise TypeError(
+            f"`wires` must be a dict by projection, {{'a->b': cf.Wire(...)}}, not {in_short(wires)}."
+        )
+    for name, wire in (wires or {}).items():
+        if not isinstance(wire, Wire):
+            raise TypeError(f"`wires[{name!r}]` must be a cf.Wire, not {in_short(wire)}.")
+    regions = {name: chosen for name, (_, chosen) in subnetworks.items()}
+    return _divided(conn, nodes, regions, dict(wires or {}))
+
+
+@keeps_known
+def _divided(
+    conn: Any, nodes: tuple[tuple[str, Node], ...], regions: dict[str, Any], given: dict[str, Wire]
+) -> Division:
     weights = weights_of(conn)
+    if isinstance(weights, SparseConnection) and not known((weights.target, weights.source)):
+        raise ValueError(
+            "`conn` must have edges that are known, which say what projections there are; inside `jit` "
+            "they are traced. Divide it outside, and put other weights into the blocks: "
+            "`division.edges` says which weights each has."
+        )
     known_lengths = conn.lengths if isinstance(conn, Connectome) else None
     labels = conn.labels if isinstance(conn, Connectome) else None
-    nodes = checked({name: node for name, (node, _) in subnetworks.items()})
-    regions = {name: chosen for name, (_, chosen) in subnetworks.items()}
     places = _checked_places(regions, labels, weights.shape[0])
     node = HybridNode(nodes, tuple(tuple(place.tolist()) for place in places.values()))
     blocks, edges = {}, None if not isinstance(weights, SparseConnection) else {}
@@ -252,8 +272,9 @@ def divide(
         if not known(block) or np.any(np.asarray(block) != 0):
             blocks[name] = block
     blocks = {name: blocks[name] for name in sorted(blocks)}  # as a dict of JAX has its keys
-    require_names("projection (in `wires`)", wires or {}, blocks)
-    given = dict(wires or {})
+    require_names("projection (in `wires`)", given, blocks)
+    for name, wire in given.items():
+        _require_its_ends(name, wire)
     wired = {name: given.get(name) or _default_wire(dict(nodes), name) for name in blocks}
     lengths = None
     if known_lengths is not None:
@@ -285,6 +306,11 @@ def _checked_places(regions: dict[str, Any], labels: Any, count: int) -> dict[st
         places[rest[0]] = np.array([n for n, names in enumerate(owners) if not names], np.int64)
     for n, names in enumerate(owners):
         called = f"region {n}" + (f" ({labels[n]!r})" if labels else "")
+        if len(set(names)) < len(names):
+            raise ValueError(
+                f"`subnetworks[{names[0]!r}]` has {called} twice. A mask must be of booleans: numbers "
+                "are indices."
+            )
         if len(names) > 1:
             raise ValueError(
                 f"`subnetworks` give {called} more than one model: it is in {' and '.join(names)}."
@@ -300,6 +326,20 @@ def _checked_places(regions: dict[str, Any], labels: Any, count: int) -> dict[st
         if not len(places[name]):
             raise ValueError(f"`subnetworks[{name!r}]` has no region.")
     return {name: places[name] for name in regions}
+
+
+def _require_its_ends(projection: str, wire: Wire) -> None:
+    """Refuse a wire of other subnetworks: between two of one size its weights would fit."""
+    source, _, target = projection.partition(ARROW)
+    sources = [s.part if isinstance(s, Within) else s for s in wire.source]
+    ends = [(s.partition(".")[0], source, "reads") for s in sources if isinstance(s, str)]
+    ends += [(into.partition(".")[0], target, "drives") for into in wire.into]
+    for part, wanted, does in ends:
+        if part != wanted:
+            raise ValueError(
+                f"`wires[{projection!r}]` must lead from {source!r} to {target!r}, as its weights do; "
+                f"it {does} {part!r}, where {wanted!r} is wanted."
+            )
 
 
 def _default_wire(nodes: dict[str, Node], projection: str) -> Wire:

@@ -67,7 +67,7 @@ def checked(subnetworks: dict[str, Any]) -> tuple[tuple[str, Node], ...]:
             raise ValueError(
                 f"A subnetwork's name must be a word, as of a variable, and not 'input'; got {name!r}."
             )
-        require_node(each)
+        require_node(each, f"the subnetwork {name!r}")
         if isinstance(each, HybridNode):
             raise TypeError(
                 f"The subnetwork {name!r} is a hybrid itself: name its subnetworks beside the others."
