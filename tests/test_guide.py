@@ -96,7 +96,7 @@ def test_a_good_page_passes(tmp_path):
 @pytest.mark.parametrize(
     ("was", "now", "message"),
     [
-        ("# 0.25", "# 0.26", r"page.md:21: it says '0.26', and prints '0.25'"),
+        ("# 0.25", "# 0.26", r"page.md:19: it says '0.26', and prints '0.25'"),
         ("x = 0.25", "x = 1 / 0", r'page.md", line 6(?s:.*)ZeroDivisionError'),
         ('open("a.png", "w").close()', "", "shows a.png, which its code does not make"),
         ("# Title", "Title", "the first line must be a title"),

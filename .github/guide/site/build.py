@@ -9,6 +9,7 @@ What ran is kept in OUT/cache, and runs again only where the page, the package o
 
 import argparse
 import base64
+import inspect
 import os
 import re
 import sys
@@ -192,8 +193,8 @@ def add_gallery(site: Site) -> Iterator[reference.Mention]:
 def add_reference(site: Site, mentions: list[reference.Mention]) -> None:
     """Write the pages of all public names, and those of nodes with their pictures."""
     back = reference.back_links(mentions)
-    catalog, agreement = cf.nodes.catalog(), None
-    if not site.quick:
+    catalog, agreement = cf.nodes.catalog(), nodes.known_agreement()
+    if agreement is None and not site.quick:
         compared = (REPOSITORY / "tests" / "reference").glob("*.[pn]*")
         content = "".join(f"{path.name}{path.stat().st_size}" for path in sorted(compared))
         _, agreement = pages.cached(site.cache, "agreement", content, nodes.measure_agreement)
@@ -231,7 +232,7 @@ def drawn(site: Site, name: str) -> Path:
         say(f"the picture of {name}")
         nodes.draw(name, folder / f"{name}.png")
 
-    content = Path(nodes.__file__).read_text(encoding="utf-8")
+    content = inspect.getsource(nodes.draw)
     folder, _ = pages.cached(site.cache, f"node-{name}", content, make)
     return folder / f"{name}.png"
 

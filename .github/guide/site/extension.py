@@ -61,6 +61,8 @@ class DrawFormulas(SphinxPostTransform):
             for formula in list(self.document.findall(kind)):
                 # docutils sets what follows an accented letter below it, as a limit; braces help.
                 text = ACCENTED.sub(r"{\1}", formula.astext())
+                # It knows the large brackets by their side alone, `\bigl`.
+                text = re.sub(r"\\big(?![a-z])", r"\\bigl", text)
                 try:
                     formula["mathml"] = tex2mathml(text, as_block=kind is nodes.math_block)
                 except MathError as error:

@@ -110,8 +110,8 @@ def run_page(page: Page, folder: Path, environment: Mapping[str, str] = {}) -> f
     code, said = program(page.text)
     seconds, output = _run(page.path.name, code, folder, environment)
     got = output.split(f"{MARK}\n")[1::2]
-    for (line, wanted), printed in zip(said, got, strict=True):
-        if printed.rstrip("\n") != wanted:
+    for (line, wanted), whole in zip(said, got, strict=True):
+        if (printed := whole.removesuffix("\n")) != wanted:
             raise PageError(f"{page.path.name}:{line}: it says {wanted!r}, and prints {printed!r}")
     for name in pictures(page.text):
         if not (folder / name).is_file():
