@@ -18,6 +18,7 @@ from . import (
     diagnose,
     empirical,
     finite,
+    first,
     fit,
     gpu,
     hang,
@@ -37,7 +38,17 @@ from ._harness import EVERYONE, compare, machine, pin, table
 from ._machine import Watch, describe
 
 COMPARED = ("instantaneous", "delayed", "gradient", "sweep")
-ALONE = ("sparse", "fit", "nodes", "accuracy", "recovery", "posterior", "analytic", "empirical")
+ALONE = (
+    "sparse",
+    "first",
+    "fit",
+    "nodes",
+    "accuracy",
+    "recovery",
+    "posterior",
+    "analytic",
+    "empirical",
+)
 ALONE += (
     "finite",
     "hybrid",
@@ -111,6 +122,7 @@ def main():
     ):
         print("A real connectome: skipped, for want of --connectome or COUPLING_FN_CONNECTOME.\n")
     own_tables = {
+        "first": lambda: [first.main(args.repeats, args.steps or 2000, (args.n or [84])[0])],
         "fit": lambda: fit.main(options, args.timeout),
         "sparse": lambda: sparse.main(options, args.timeout, args.only, args.repeats),
         "nodes": lambda: [nodes.main(args.repeats)],

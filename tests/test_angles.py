@@ -53,7 +53,7 @@ def on_circle(theta):
     return np.stack([np.cos(theta), np.sin(theta)])
 
 
-@pytest.mark.every(3)
+@pytest.mark.every(5)
 @pytest.mark.parametrize(
     ("rule", "delays", "scheme"),
     [

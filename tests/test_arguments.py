@@ -91,6 +91,7 @@ DOORS = {
 }
 
 
+@pytest.mark.every(4)
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("door", DOORS)
 def test_a_number_put_in_by_tree_at_compiles_once_for_all_values(door):
@@ -179,6 +180,7 @@ COHORT = {
 }
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize("call", COHORT)
 def test_networks_of_several_subjects_with_equal_bounds_share_a_program(call):
     # Both lose their stability in the same way: `critical_k` compiles what refines each way by itself.

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 REPOSITORY = Path(__file__).parents[1]
@@ -100,6 +101,83 @@ def test_the_tables_of_hybrid_networks_run_and_compare_answers_first(tmp_path):
         assert "neurolib: not installed" in told
     else:
         assert rows["neurolib"]["us"] > 0 and table["error"] < 0.05
+
+
+# Of each benchmark its smallest form: constants of its module, and options of the command. Where these
+# do not reach, a script of its own.
+TINY = ["--n", "8", "--steps", "60", "--repeats", "5", "--attempts", "1", "--cores", "1"]
+ALONE = [*TINY, "--dt", "0.1", "--scheme", "euler", "--only", "coupling_fn", "plain", "bare"]
+SMALL = {
+    "instantaneous": ({}, ALONE),
+    "delayed": ({}, ALONE),
+    "gradient": ({}, ALONE),
+    "sweep": ({}, ALONE),
+    "traced": ({}, TINY),
+    "length": ({}, TINY),
+    "sparse": ({}, ["--n", "1000", "--repeats", "5", "--only", "coupling_fn", "scipy"]),
+    "surface": ({}, ["--repeats", "5", "--attempts", "1", "--steps", "500"]),
+    "first": ({}, ["--n", "8", "--steps", "300", "--repeats", "5"]),
+    "fit": ({"STEPS": 2, "NAMES": ("adam", "adam by hand", "lbfgs")}, TINY[:4]),
+    "nodes": ({}, ["--repeats", "5"]),
+    "accuracy": "import sys; sys.path.append('tests')\n"
+    "from reference import cases\ncases.RUNS = list(cases.RUNS)[:2]\n"
+    "from benchmarks import accuracy; accuracy.show()",
+    "recovery": "from benchmarks import recovery as b\n"
+    "b.STARTS, b.DATASETS = 2, 3; b.show(['k, speed, a, omega'])",
+    "posterior": ({"CHAINS": 2, "WARMUP": 20, "DRAWS": 20, "DATASETS": 2}, []),
+    "analytic": ({"MINUTES": 0.02, "SCANNED": 4, "WITH_DELAYS": 1}, []),
+    "empirical": ({"RUNS": 2, "SAMPLES": 20, "SCANNED": 3, "FIT_STEPS": 1}, []),
+    "finite": ({"ROUNDS": 2, "CASES": (("at once", 4, 50), ("delayed", 4, 50))}, []),
+    "hybrid": ({}, ["--n", "8", "--steps", "64"]),
+    "thalamus": ({}, ["--n", "3", "--steps", "200"]),
+    "kill": ({}, ["--kills", "2"]),
+    "hang": ({}, ["--calls", "2", "--n", "6"]),
+    "diagnose": ({"SIZES": ((100, 10),)}, []),
+    "scaling": ({"SMALL": 320, "LARGE": 640, "LAGS": {"no delay": None}}, ["--repeats", "5"]),
+    "bold": "from benchmarks import bold\n"
+    "table = bold.main(None, dt=5.0, minutes=0.2, regions=6, strengths=2)\n"
+    "assert len(table['rows']) == 3",
+    "gpu": ({}, ["--budget", "0.001"]),
+}
+NEEDS = {"posterior": ("blackjax", "numpyro")}
+CONFIGURED = """
+import importlib, sys
+name, options, constants = {0!r}, {1!r}, {2!r}
+module = importlib.import_module(f"benchmarks.{{name}}")
+for constant, value in constants.items():
+    assert hasattr(module, constant), constant
+    setattr(module, constant, value)
+sys.argv = ["benchmarks", name, *options]
+from benchmarks.__main__ import main
+main()
+"""
+
+
+def test_every_benchmark_has_a_small_case():
+    there = run("-c", "from benchmarks.__main__ import *; print(*QUESTIONS, *APART)")
+    assert set(SMALL) == set(there.split())
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("name", SMALL)
+def test_every_benchmark_runs(name, tmp_path):
+    for needed in NEEDS.get(name, ()):
+        pytest.importorskip(needed)
+    if isinstance(SMALL[name], str):
+        assert "|" in run("-c", SMALL[name], JAX_ENABLE_X64=str(int(name != "bold")))
+        return
+    rng, n = np.random.default_rng(0), 12
+    weights, lengths = rng.uniform(0, 1, (n, n)), rng.uniform(20, 100, (n, n))
+    fc = np.corrcoef(rng.normal(size=(n, 40)) + rng.normal(size=40))
+    np.savez(tmp_path / "small.npz", weights=weights, lengths=lengths, fc=fc)
+    constants, options = SMALL[name]
+    file = tmp_path / "tables.json"
+    options = [*options, "--json", str(file)]
+    if name in ("empirical", "analytic"):
+        options += ["--connectome", str(tmp_path / "small.npz")]
+    run("-c", CONFIGURED.format(name, options, constants))
+    rows = [row for table in json.loads(file.read_text())["results"] for row in table["rows"]]
+    assert rows and not [row for row in rows if "failed" in row]
 
 
 JUDGED = """

@@ -167,6 +167,7 @@ def test_a_lag_outside_the_bounds_of_its_edge_is_named():
         cf.Network(cf.nodes.linear, 1.0, lags=lags, lag_bounds=bounds)
 
 
+@pytest.mark.every(5)
 @pytest.mark.parametrize("form", ["dense", "sparse", "sum"])
 @pytest.mark.parametrize("interpolate", ["linear", None])
 def test_a_run_with_lengths_in_params_reads_none_that_do_not_matter(interpolate, form):

@@ -444,6 +444,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize("name", FAULTS)
 def test_the_cause_comes_first(name):
     make, code, cause = FAULTS[name]
@@ -678,6 +679,7 @@ def test_the_critical_k_is_that_of_the_analysis():
     assert "delays left out" in str(report)
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize("scheme", ["euler", "heun", "rk4"])
 def test_a_step_is_too_long_where_the_scheme_says_so(scheme):
     rate = {"euler": 2.0, "heun": 2.0, "rk4": 2.785}[scheme]  # of real decays, times dt

@@ -50,7 +50,7 @@ def test_example_runs(example, tmp_path, monkeypatch):
 
 def public_addresses():
     """The address of each public function, class and node: `simulate`, `nodes.hopf`."""
-    flat = {name: x for name, x in vars(cf).items() if not name.startswith("_")}
+    flat = {name: getattr(cf, name) for name in cf.__all__}
     rooms = {
         name: x
         for name, x in flat.items()
@@ -59,8 +59,7 @@ def public_addresses():
     inside = {
         f"{room}.{name}": x
         for room, module in rooms.items()
-        for name, x in vars(module).items()
-        if not name.startswith("_")
+        for name, x in ((name, getattr(module, name)) for name in module.__all__)
     }
     return [name for name, x in (flat | inside).items() if callable(x)]
 

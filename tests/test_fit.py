@@ -544,6 +544,7 @@ REVERSE = {
 }
 
 
+@pytest.mark.every(5)
 @pytest.mark.parametrize("square", [*FORWARD.values(), *REVERSE.values()], ids=[*FORWARD, *REVERSE])
 def test_a_custom_vjp_forbids_forward_only_where_what_is_fitted_passes_it(square):
     """The other functions have no reverse, so a wrong choice of the mode is an error of JAX."""

@@ -490,7 +490,7 @@ def test_a_hybrid_is_diagnosed_as_one_connectome():
 # --- one connectome, divided ----------------------------------------------------------------------
 
 
-@settings(max_examples=8)
+@settings(max_examples=3)
 @given(
     owner=st.lists(st.sampled_from("abc"), min_size=5, max_size=5).filter(lambda x: len({*x}) > 1)
 )
@@ -739,6 +739,7 @@ def test_angles_of_subnetworks_are_wrapped():
 # --- an example of use ----------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 def test_the_cortico_thalamic_k_is_found_by_gradient_from_a_spectrum():
     cortex, thalamus = cf.nodes.wilson_cowan, cf.nodes.threshold_linear
     conn = np.abs(RNG.normal(size=(6, 6))) / 6

@@ -2,6 +2,7 @@
 
 import ast
 import graphlib
+import importlib
 import inspect
 import re
 import subprocess
@@ -19,6 +20,7 @@ REPOSITORY = PACKAGE.parent
 # The rooms, ground floor first, and the floors of modules within each: a room imports from lower
 # rooms alone, and a module from lower modules of its room.
 ROOMS = {
+    "_lazy": "_names _sparse",
     "_core": (
         "_check _devices _progress _units | _types | _varying | "
         "_arguments _batching _checkpoint _named _packing | _linalg"
@@ -107,7 +109,7 @@ ROOMS = {
     "plot": (
         "_canvas | _labels | _groups | _brain _cohort _evoked _heat_map _matrices _searches _signals"
     ),
-    "_command": "_preset | _mean_field_presets | _presets | _options | _job",
+    "_command": "_options _preset | _mean_field_presets | _presets | _job | _main",
 }
 FLOORS = {room: [floor.split() for floor in floors.split("|")] for room, floors in ROOMS.items()}
 MODULES = [(room, path) for room in ROOMS for path in sorted((PACKAGE / room).glob("*.py"))]
@@ -152,8 +154,39 @@ def floor_in(room, module):
 
 def handed_out(room):
     """Return the names that the `__init__` of a room hands out."""
-    tree = ast.parse((PACKAGE / room / "__init__.py").read_text())
-    return [a.name for s in tree.body if isinstance(s, ast.ImportFrom) for a in s.names]
+    return [name for module, name in public_imports(PACKAGE / room) if module != ".._lazy"]
+
+
+def public_imports(folder):
+    """Return the module and name of all that an `__init__` imports, at once or when it is used."""
+    tree = ast.parse((folder / "__init__.py").read_text())
+    statements = [s for s in ast.walk(tree) if isinstance(s, ast.ImportFrom)]
+    found = [("." * s.level + (s.module or ""), a) for s in statements for a in s.names]
+    public = [(module, a) for module, a in found if not (a.asname or a.name).startswith("_")]
+    assert all(alias.name == alias.asname for _, alias in public)
+    return [(module, alias.name) for module, alias in public]
+
+
+LAZY = ["", "nodes", "_mean_fields", "_neural_masses"]
+
+
+@pytest.mark.parametrize("room", LAZY)
+def test_what_a_static_checker_sees_is_what_loads_when_it_is_used(room):
+    package = importlib.import_module(f"coupling_fn.{room}".rstrip("."))
+    seen = {
+        (module if module != "." else f".{name}", "" if module == "." else name)
+        for module, name in public_imports(PACKAGE / room)
+    }
+    loaded = {
+        (module, name) for module, names in package._LATER.items() for name in names.split() or [""]
+    }
+    assert loaded == seen and len(seen) > 20
+    assert {name or module.removeprefix(".") for module, name in loaded} == {*package.__all__}
+    assert sorted(package.__all__) == dir(package)
+    for name in package.__all__:
+        getattr(package, name)
+    with pytest.raises(AttributeError, match="no attribute 'zork'"):
+        package.zork  # noqa: B018
 
 
 @pytest.mark.parametrize(("room", "path"), MODULES, ids=[f"{r}.{p.stem}" for r, p in MODULES])
@@ -188,7 +221,7 @@ def test_every_room_has_its_floor():
 def test_a_room_hands_out_what_others_take(room):
     taken = {
         name for other, path in MODULES for there, _, name in imports(path) if there == room
-    } | {name for name in vars(cf) if not name.startswith("_")}
+    } | {*cf.__all__}
     unused = set(handed_out(room)) - taken
     assert not unused or room == "_command", f"{room} hands out {unused}, which nobody takes"
 
@@ -220,8 +253,9 @@ def test_every_folder_has_a_page(folder):
 def public_names():
     """Map each room to its public names: those on `cf.`, and those of the namespaces."""
     found = {room: {} for room in ROOMS}
-    for name, x in vars(cf).items():
-        if name.startswith("_") or inspect.ismodule(x):
+    for name in cf.__all__:
+        x = getattr(cf, name)
+        if inspect.ismodule(x):
             continue
         found[x.__module__.split(".")[1]][name] = x
     for room in NAMESPACES:
@@ -230,13 +264,10 @@ def public_names():
 
 
 def test_every_public_name_has_one_address():
-    tree = ast.parse((PACKAGE / "__init__.py").read_text())
-    names = [a for s in tree.body if isinstance(s, ast.ImportFrom) for a in s.names]
-    assert all(alias.name == alias.asname for alias in names)
-    assert not [alias.name for alias in names if alias.name.startswith("_")]
+    names = {name for _, name in public_imports(PACKAGE)}
     addresses = [(id(x), name) for room in public_names().values() for name, x in room.items()]
     assert len({address for address, _ in addresses}) == len(addresses)
-    flat = {alias.name for alias in names} - set(NAMESPACES)
+    flat = names - set(NAMESPACES)
     assert 80 <= len(flat) <= 95
 
 
@@ -291,6 +322,10 @@ before = dict(jax.config.values)
 made = []
 jax.monitoring.register_event_duration_secs_listener(lambda name, *_, **__: made.append(name))
 import coupling_fn
+assert len([name for name in sys.modules if name.startswith("coupling_fn.")]) < 5
+from coupling_fn import *  # loads them all
+from coupling_fn.nodes import *
+assert len([name for name in sys.modules if name.startswith("coupling_fn.")]) > 200
 assert dict(jax.config.values) == before, "an option of JAX was set"
 from jax._src import xla_bridge
 assert not xla_bridge._backends, "a device was touched"  # so there is no array either
@@ -298,7 +333,7 @@ assert not [name for name in made if "compile" in name], made
 print(sorted({"matplotlib", "tqdm", "scipy", "pandas", "networkx"} & set(sys.modules)))
 """
 PLAIN = """
-import sys, jax, jax.experimental.sparse, equinox, optax, jaxtyping
+import sys, jax, equinox, optax, jaxtyping
 print(sorted({"matplotlib", "tqdm", "scipy", "pandas", "networkx"} & set(sys.modules)))
 """
 
@@ -316,3 +351,43 @@ def test_importing_touches_nothing_and_loads_nothing_heavy():
     theirs, ours = (ast.literal_eval(output_of(script)) for script in (PLAIN, SCRIPT))
     assert set(ours) <= set(theirs)
     assert not {"matplotlib", "tqdm", "networkx"} & set(ours)
+
+
+TRACED = """
+import jax
+import coupling_fn as cf
+
+@jax.jit
+def traced(x):
+    for name in cf.__all__:
+        getattr(cf, name)
+    [getattr(cf.nodes, name) for name in cf.nodes.__all__]
+    return x
+
+traced(1.0)
+import sys, types
+for module in [m for name, m in sys.modules.items() if name.startswith("coupling_fn")]:
+    for name, x in vars(module).items():
+        assert not [y for y in jax.tree.leaves(x) if isinstance(y, jax.core.Tracer)], name
+node = cf.nodes.wong_wang_exc_inh
+print(jax.jit(lambda: node.Params())().G.shape if hasattr(node.Params(), "G") else ())
+"""
+
+
+def test_names_that_are_first_used_while_jax_traces_hold_no_tracer():
+    assert output_of(TRACED).strip() == "()"
+
+
+HELP = """
+import sys
+try:
+    import coupling_fn.__main__ as command
+    command.main(["--help"])
+except SystemExit:
+    assert not {"jax", "numpy", "equinox"} & set(sys.modules)
+"""
+
+
+def test_help_is_printed_without_jax():
+    told = output_of(HELP)
+    assert "--target-fc" in told and "hopf" in told

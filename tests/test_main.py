@@ -13,6 +13,7 @@ from helpers import refuses
 
 import coupling_fn as cf
 from coupling_fn._command import _job as job
+from coupling_fn._command._options import MODELS
 from coupling_fn._fit._find_k import RATIO, refinement
 
 old = not hasattr(jax, "enable_x64")  # before JAX 0.8
@@ -99,6 +100,7 @@ def test_the_report_has_the_labels_of_the_connectome(labels, monkeypatch, tmp_pa
 def test_every_node_has_a_preset_that_runs():
     """Each node takes two steps on its own wires from its rest, and its signal is measured."""
     assert set(job.PRESETS) == set(cf.nodes.catalog())
+    assert list(job.PRESETS) == MODELS
     weights = cf.normalize(cf.synthetic_connectome(4, jax.random.key(0)).weights, by="symmetric")
     for name, preset in job.PRESETS.items():
         net = cf.Network(preset.node, dt=preset.pace)

@@ -184,7 +184,7 @@ GRID = [
 ]
 
 
-@pytest.mark.every(4)
+@pytest.mark.every(7)
 @pytest.mark.parametrize(("rule", "form", "lags"), GRID)
 def test_a_rule_of_ones_own_is_the_loops_on_every_road(rule, form, lags):
     scheme = "euler" if form == "BCOO" else "heun"
@@ -208,7 +208,7 @@ def test_lags_that_may_vary_within_bounds_are_the_loops(rule, bounds):
     assert_close(simulated(net, state, params), by_loops(rule, CONN, lags, K, theta), ulps=2**12)
 
 
-@pytest.mark.every(4)
+@pytest.mark.every(7)
 @pytest.mark.parametrize("form", ["dense", "by edge"])
 @pytest.mark.parametrize("reach", BETWEEN)
 @pytest.mark.parametrize("rule", ["per source", "from the mean", "two messages"])
@@ -559,7 +559,7 @@ def started_with(coupling, form, lags):
     return net, params, net.init(cf.nodes.LinearState(jnp.asarray(X0)), params, history=past)
 
 
-@pytest.mark.every(5)
+@pytest.mark.every(9)
 @pytest.mark.parametrize(("shape", "form", "lags"), EDGE_GRID)
 def test_parameters_of_an_edge_rule_belong_to_what_their_shape_says(shape, form, lags):
     value, of_edge = SHAPES[shape]

@@ -77,6 +77,7 @@ def test_without_matplotlib_the_error_says_what_to_install(monkeypatch):
         cf.plot.fc(np.eye(2))
 
 
+@pytest.mark.every(4)
 @pytest.mark.parametrize(
     "draw",
     [
@@ -459,6 +460,7 @@ LABELLED = {
 }
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize("name", LABELLED)
 def test_each_picture_of_regions_has_their_labels(name):
     draw = LABELLED[name]

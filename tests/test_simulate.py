@@ -736,7 +736,7 @@ def test_what_is_recorded(lags):
     assert_close(by_default, jax.tree.map(lambda x: x[2::3], each), ulps=16)
 
 
-@pytest.mark.every(2)
+@pytest.mark.every(4)
 @pytest.mark.parametrize(
     "record",
     [

@@ -121,8 +121,8 @@ def check_against_the_oracle(seed, points=4, high=2.0):
     return found.kind
 
 
-FEW = (60, 65, 266)  # small, so that the large matrix is quick
-SOME = range(4)
+FEW = (60,)  # small, so that the large matrix is quick
+SOME = (0, 1, 2, 3, 65, 266)
 MARKS = {s: pytest.mark.thorough if s in SOME else pytest.mark.exhaustive for s in range(300)}
 SEEDS = [s if s in FEW else pytest.param(s, marks=MARKS[s]) for s in range(300)]
 
@@ -240,6 +240,7 @@ def test_a_delayed_network_has_a_covariance_where_it_is_stable_alone():
     assert float(found[0, 0]) == pytest.approx(exact, rel=1e-3)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("seed", [0])
 def test_positive_weights_turn_at_the_spectral_radius_whatever_the_delays(seed):
     rng = np.random.default_rng(seed)

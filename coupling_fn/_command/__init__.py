@@ -1,3 +1,3 @@
 """The main job, `python -m coupling_fn`."""
 
-from ._job import main as main
+from ._main import main as main

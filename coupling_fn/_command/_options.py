@@ -4,9 +4,50 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from ._presets import PRESETS
-
 SPEED = 10.0  # [mm/ms]
+# The names of `PRESETS`, which cannot be asked before JAX is loaded.
+MODELS = [
+    "hopf",
+    "stuart_landau",
+    "linear",
+    "threshold_linear",
+    "horn",
+    "kuramoto",
+    "xy",
+    "fitzhugh_nagumo",
+    "van_der_pol",
+    "generic_2d_oscillator",
+    "wilson_cowan",
+    "jansen_rit",
+    "wendling",
+    "reduced_wong_wang",
+    "wong_wang_exc_inh",
+    "thalamus",
+    "canonical_microcircuit",
+    "naskar",
+    "wilson_cowan_divisive",
+    "epileptor",
+    "zetterberg_jansen",
+    "epileptor_codim3",
+    "epileptor_codim3_slow_mod",
+    "epileptor_resting_state",
+    "hopfield",
+    "epileptor_2d",
+    "larter_breakspear",
+    "lorenz",
+    "montbrio_pazo_roxin",
+    "coombes_byrne",
+    "izhikevich",
+    "tsodyks_markram",
+    "gast_schmidt_knosche_sd",
+    "gast_schmidt_knosche_sf",
+    "dumont_gutkin",
+    "coombes_byrne_2d",
+    "zerlaut_first_order",
+    "reduced_set_fitzhugh_nagumo",
+    "reduced_set_hindmarsh_rose",
+    "k_ion_ex",
+]
 
 
 class Parser(argparse.ArgumentParser):
@@ -68,10 +109,10 @@ def make_parser() -> argparse.ArgumentParser:
     )
     add(
         "--node",
-        choices=PRESETS,
+        choices=MODELS,
         metavar="MODEL",
         default="hopf",
-        help=f"the model of each region (default: %(default)s): {', '.join(PRESETS)}",
+        help=f"the model of each region (default: %(default)s): {', '.join(MODELS)}",
     )
     add(
         "--dt",

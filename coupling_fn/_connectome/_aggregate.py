@@ -14,11 +14,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
-from jax.experimental.sparse import BCOO
 from jax.typing import ArrayLike
 from jaxtyping import Num
 
 from .._core import as_float, require_finite, require_real, require_shape
+from .._lazy import BCOO
 from ._padded_rows import Product
 from ._sparse import (
     SparseConnection,

@@ -11,7 +11,6 @@ from typing import Any, TypeAlias, overload
 import equinox as eqx
 import numpy as np
 from jax import Array
-from jax.experimental.sparse import JAXSparse
 from jax.typing import ArrayLike
 from jaxtyping import Float, Num
 
@@ -25,6 +24,7 @@ from .._core import (
     require_shape,
     require_square,
 )
+from .._lazy import JAXSparse
 from ._regions import Origin, RegionData, as_region_data, region_indices
 from ._sparse import SparseConnection, sparse_from_edges, to_sparse
 

@@ -9,9 +9,9 @@ from functools import cached_property, singledispatch
 from typing import Any
 
 import numpy as np
-from jax.experimental.sparse import BCOO
 
 from .._core import require_real, require_square
+from .._lazy import BCOO
 from ._connectome import Connectome
 from ._sparse import SparseConnection
 

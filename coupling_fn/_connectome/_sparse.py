@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.experimental.sparse import BCOO, BCSR
 from jax.sharding import Mesh
 from jax.typing import ArrayLike
 from jaxtyping import Float, Num
@@ -23,6 +22,7 @@ from .._core import (
     require_nonnegative,
     require_shape,
 )
+from .._lazy import BCOO, BCSR
 from ._layout import make_layout
 from ._padded_rows import Layout, Product, take
 

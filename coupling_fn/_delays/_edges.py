@@ -23,11 +23,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
-from jax.experimental.sparse import BCOO
 from jax.sharding import Mesh
 
 from .._connectome import Layout, SparseConnection, Weights, take
 from .._core import by_node, on_each
+from .._lazy import BCOO
 from ._windows import correlate_windows, gather_windows, sum_windows, weighted_windows
 
 

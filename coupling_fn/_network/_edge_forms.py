@@ -9,7 +9,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jax.experimental.sparse import BCOO
 
 from .._connectome import (
     Padded,
@@ -24,6 +23,7 @@ from .._connectome import (
     with_weights,
 )
 from .._delays import EdgeSplit, gather
+from .._lazy import BCOO
 
 
 @singledispatch

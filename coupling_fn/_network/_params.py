@@ -10,7 +10,6 @@ import equinox as eqx
 import jax
 import numpy as np
 from jax import Array
-from jax.experimental.sparse import BCOO
 
 from .._core import (
     PARAMETER,
@@ -26,6 +25,7 @@ from .._core import (
     require_positive,
 )
 from .._coupling import SumCoupling
+from .._lazy import BCOO
 from .._measure import Measured
 from ..noise._draw import is_noise
 

@@ -6,11 +6,11 @@ from typing import Any
 import equinox as eqx
 import jax
 import numpy as np
-from jax.experimental.sparse import BCOO
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from .._connectome import Layout, SparseConnection, over_devices, to_sparse
 from .._core import PART, WHOLE, is_key, known, mesh_of
+from .._lazy import BCOO
 from .._network import Network, Params, State
 from .._node import parts_of, receivers
 

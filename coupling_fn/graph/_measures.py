@@ -8,7 +8,6 @@ from typing import Any, Literal
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.experimental.sparse import BCOO
 from jaxtyping import Bool, Float, Int
 
 from .._connectome import (
@@ -34,6 +33,7 @@ from .._core import (
     require_nonnegative,
     require_square,
 )
+from .._lazy import BCOO
 from ..surgery._weights import off_diagonal
 
 Direction = Literal["in", "out"]

@@ -45,5 +45,7 @@ def catalog() -> dict[str, Node]:
         >>> cf.nodes.catalog()["kuramoto"].Params().omega.shape
         ()
     """
-    members = (x for module in MODULES for x in vars(module).values())
+    # A room's own names load when they are asked for; those of a module are there.
+    names = ((module, getattr(module, "__all__", vars(module))) for module in MODULES)
+    members = (getattr(module, name) for module, own in names for name in own)
     return {node.__name__: node for node in members if isinstance(node, Node)}

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from jax.experimental.sparse import BCOO
 from jax.typing import ArrayLike
 from jaxtyping import Num
 
 from .._core import as_count, require_finite, require_nonnegative, require_shape, require_square
+from .._lazy import BCOO
 from ._canvas import COLOURS, NOTHING, Axes, on_axes
 from ._labels import Labels, as_labels
 

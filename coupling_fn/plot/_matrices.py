@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from jax.experimental.sparse import BCOO
 from jax.typing import ArrayLike
 from jaxtyping import Num
 
 from .._core import require_finite, require_nonnegative, require_positive, require_square
+from .._lazy import BCOO
 from ._canvas import COLOURS, NOTHING, Axes, on_axes, tidy
 from ._groups import Arrangement, Groups, arrange, mark_groups
 from ._labels import Labels, as_labels, write_labels
