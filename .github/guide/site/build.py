@@ -185,7 +185,7 @@ def add_gallery(site: Site) -> Iterator[reference.Mention]:
         studies.append(name)
         cards.append(f"[![{study.title}.](./{name}.png) {study.title}]({name}.md)")
     index = ["# Gallery", "Studies of 20 to 60 lines, each with its picture and its time."]
-    index += ["\n\n".join(["::::{div} gallery", *cards, "::::"])] if cards else []
+    index += ["\n\n".join(["````{container} gallery", *cards, "````"])] if cards else []
     index += [reference.toctree([f"gallery/{name}" for name in studies])] if studies else []
     site.write("gallery/index", "\n\n".join(index) + "\n")
 

@@ -59,8 +59,9 @@ class DrawFormulas(SphinxPostTransform):
         """Go through all formulas of a page."""
         for kind in (nodes.math, nodes.math_block):
             for formula in list(self.document.findall(kind)):
-                # docutils sets what follows an accented letter below it, as a limit; braces help.
-                text = ACCENTED.sub(r"{\1}", formula.astext())
+                # docutils sets the index of an accented letter below it, as a limit, unless they
+                # stand together in braces with something more.
+                text = ACCENTED.sub(r"{\1{}}", formula.astext())
                 # It knows the large brackets by their side alone, `\bigl`.
                 text = re.sub(r"\\big(?![a-z])", r"\\bigl", text)
                 try:
