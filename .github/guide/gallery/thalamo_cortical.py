@@ -1,8 +1,8 @@
 """A thalamus below the cortex, and a projection's strength read off a spectrum.
 
-84 Wilson–Cowan regions and one thalamus, each with its own model, are coupled both ways with delays. Under weak noise the
-spectra of the cortex and of the relay cells follow from the equations; a simulation agrees, and the strength of the
-cortico-thalamic projection is found by gradient from the spectrum of the relay cells.
+84 Wilson–Cowan regions and one thalamus, each with its own model, are coupled both ways with delays.
+Under weak noise the spectrum of the relay cells follows from the equations; a simulation agrees, and the
+strength of the cortico-thalamic projection is found by gradient from that spectrum.
 """
 
 import equinox as eqx
@@ -42,6 +42,7 @@ hertz = jnp.array([2.0, 4.0, 7.0, 10.0, 14.0, 20.0, 30.0, 45.0])
 
 @jax.jit
 def spectrum(k):
+    """Return the logarithm of the power of the relay cells at each frequency, for a strength k."""
     p = eqx.tree_at(lambda p: p.coupling["down"].k, params, k)
     density = cf.cross_spectrum(net, p, cf.fixed_point(net, p, x0), hertz, signal="thalamus.V_t")
     return jnp.log10(density[:, 0, 0].real)
