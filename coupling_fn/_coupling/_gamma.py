@@ -51,20 +51,19 @@ class GammaDelayedCoupling(eqx.Module):
     T)(\text{send}(x) - z_1)$ and $\dot z_m = (n / T)(z_{m-1} - z_m)$, and what travels along the edges
     is $z_n$. The stages are states of the nodes, and are integrated by the network's scheme:
     `state.node` has them after the node's own states, and `record` takes their names, such as
-    "coupling_x_3" for the third stage of the states x that `coupling` sends. `Network.init` starts "
-    "them at rest with the message of the initial
-    state, as if that had always been so; or where `x0` has them, too, which an earlier `state.node`
-    does. A history before t = 0 is that of what leaves the chain. Noise and bounds are for the node's
-    own states alone. Analyses take the chain into account: `jacobians` has its states after all others.
+    "coupling_x_3" for the third stage of the states x that `coupling` sends. `Network.init` starts
+    them at rest with the message of the initial state, as if that had always been so; or where `x0`
+    has them, too, which an earlier `state.node` does. A history before t = 0 is that of what leaves the
+    chain. Noise and bounds are for the node's own states alone. Analyses take the chain into account:
+    `jacobians` has its states after all others.
 
     Args:
         coupling: the rule, with its weights and k: any `Coupling`. To delay parts of a sum, give each a
             name of its own in the network.
-        mean: T, for all sources or one per source. A stage, T / n, must not be shorter than the time
-        step of
-            the network. [ms]
+        mean: T, for all sources or one per source. A stage, T / n, must not be shorter than the
+            time step of the network. [ms]
         order: n, the number of stages. It fixes the program; mean is a leaf, which can be fitted and
-        swept.
+            swept. [1]
 
     Raises:
         ValueError: if `order` is not at least 1, or `mean` is not positive and finite, or has another
