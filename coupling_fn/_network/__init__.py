@@ -32,6 +32,7 @@ from ._step import driven_inputs as driven_inputs
 from ._step import inputs_at as inputs_at
 from ._step import inputs_in as inputs_in
 from ._step import noise_increment as noise_increment
+from ._step import parameters_in_step as parameters_in_step
 from ._step import params_in as params_in
 from ._step import prepare_step as prepare_step
 from ._step import read_steps as read_steps

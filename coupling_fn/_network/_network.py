@@ -60,7 +60,7 @@ from ._fields import NetworkFields
 from ._links import history_depths, links_of, require_same_dt
 from ._params import Angles, Clip, Hold, Params, State, TimeStep, Wire, require_state
 from ._step import prepare_step
-from ._time_varying import in_time
+from ._time_varying import in_time, values_at
 from ._wires import checked_wires
 
 
@@ -243,7 +243,10 @@ class Network(NetworkFields):
             require_fitting_coupling(self.node, link, x0)
         if params.time_varying:
             start = Time.of(jnp.zeros((), jax.tree.leaves(x0)[0].dtype))
-            jax.eval_shape(lambda time: in_time(self, links, params, time, x0)[1].node, start)
+            jax.eval_shape(
+                lambda time: in_time(self, links, params, values_at(params, time), x0)[1].node,
+                start,
+            )
         depths = history_depths(self, links)
         sources = {
             link.signals.history: read(x0, link.signals.source)

@@ -41,7 +41,7 @@ from ._links import (
     require_fitting_state,
 )
 from ._params import Params, State
-from ._time_varying import in_time
+from ._time_varying import in_time, values_at
 
 
 class Drive(NamedTuple):
@@ -54,6 +54,7 @@ class Drive(NamedTuple):
         references: what each link of a shift-invariant rule subtracts from states.
         increment: the noise increment of the step.
         noise_states: the noise states at its start and at its end.
+        parameters: the values of parameters that are functions of time, at each stage that reads them.
     """
 
     step: Array
@@ -61,6 +62,7 @@ class Drive(NamedTuple):
     references: tuple[Array | None, ...]
     increment: NoiseIncrement
     noise_states: tuple[dict[str, Array], dict[str, Array]]
+    parameters: dict[float, dict[str, Array]]
 
 
 def prepare_step(net: NetworkFields, params: Params) -> Callable[[State, Params], State]:
@@ -81,6 +83,7 @@ def take_step(net: NetworkFields, links: tuple[Link, ...], state: State, params:
         references=references,
         increment=increment,
         noise_states=(state.noise, noise),
+        parameters=parameters_in_step(net, params, state.step, state.node),
     )
     x = advance(net, links, state.node, params, drive)
     history = {name: buffer[1:] for name, buffer in buffers.items()}
@@ -90,6 +93,17 @@ def take_step(net: NetworkFields, links: tuple[Link, ...], state: State, params:
 def read_steps(net: NetworkFields) -> tuple[int, ...]:
     """Return when within a step the delayed sums are needed: 0 is its start, 1 its end."""
     return (0,) if net.hold != "stage" or not any(net.scheme.stages) else (0, 1)
+
+
+def parameters_in_step(
+    net: NetworkFields, params: Params, step: Array, x: PyTree
+) -> dict[float, dict[str, Array]]:
+    """Return the values of parameters that are functions of time, by the stage of a step."""
+    if not params.time_varying:
+        return {}
+    dtype = jax.tree.leaves(x)[0].dtype
+    stages = {0.0} if net.hold == "step" else {0.0, *map(float, net.scheme.stages)}
+    return {at: values_at(params, time_of_step(step, net.dt, at, dtype)) for at in sorted(stages)}
 
 
 def advance(
@@ -113,8 +127,8 @@ def advance(
         """Return the links and the parameters at a stage; with `hold="step"` at the step's start."""
         if not params.time_varying:
             return links, params
-        at = 0.0 if net.hold == "step" else at
-        return in_time(net, links, params, time_of_step(drive.step, net.dt, at, first.dtype), x)
+        at = 0.0 if net.hold == "step" else float(at)
+        return in_time(net, links, params, drive.parameters[at], x)
 
     def coupled(links: tuple[Link, ...], x: PyTree, at: float) -> Received:
         delayed = drive.delayed[0] if at == 0.0 else _delayed_at(links, drive.delayed, at)
@@ -263,7 +277,7 @@ def inputs_at(
     noises = noises_of(net.node.states, params.noise, params.external)
     external = external_of(params.external, noises.values(state.noise))
     time = time_in(net, state)
-    links, _ = in_time(net, links, params, time, state.node)
+    links, _ = in_time(net, links, params, values_at(params, time), state.node)
     return node_inputs(net, links, state.node, external, time, delayed, references)
 
 
@@ -276,7 +290,8 @@ def params_in(net: NetworkFields, params: Params, state: State) -> Params:
     """Return the parameters at the time at which a state stands."""
     if not params.time_varying:
         return params
-    return in_time(net, links_of(net, params), params, time_in(net, state), state.node)[1]
+    values = values_at(params, time_in(net, state))
+    return in_time(net, links_of(net, params), params, values, state.node)[1]
 
 
 def inputs_in(net: NetworkFields, links: tuple[Link, ...], state: State, params: Params) -> Any:

@@ -33,10 +33,21 @@ _FIXED = {
 }
 
 
+def values_at(params: Params, time: Time) -> dict[str, Array]:
+    """Return the value of each function of time at a time; they do not depend on the state."""
+    return {
+        name: _value(name, function, time) for name, function in (params.time_varying or {}).items()
+    }
+
+
 def in_time(
-    net: NetworkFields, links: tuple[Link, ...], params: Params, time: Time, x: PyTree
+    net: NetworkFields,
+    links: tuple[Link, ...],
+    params: Params,
+    values: dict[str, Array],
+    x: PyTree,
 ) -> tuple[tuple[Link, ...], Params]:
-    """Return the links and the parameters as they are at a time, of a network in the state `x`."""
+    """Return the links and the parameters with these values, of a network in the state `x`."""
     if not params.time_varying:
         return links, params
     like = jax.tree.leaves(x)[0]
@@ -45,17 +56,16 @@ def in_time(
     rules = tuple(rules_of(net, params))
     _require_read_on_arrival(params.time_varying, links, rules)
     sizes = {path: _targets(net, link, x) for link, (path, _) in zip(links, rules, strict=True)}
-    values = {}
-    for name, function in params.time_varying.items():
-        value = _value(name, function, time)
+    taken = {}
+    for name, value in values.items():
         if wider(value, like):
             raise TypeError(
                 f"`time_varying` {name!r} gives {value.dtype}, and the states are {like.dtype}. Nothing "
                 "is truncated silently: give both one dtype."
             )
         _require_fitting_shape(name, value, leaves[name], _size(net, name, sizes, x))
-        values[name] = _as_leaf(value, leaves[name], like.dtype)
-    params = _replaced(params, values)
+        taken[name] = _as_leaf(value, leaves[name], like.dtype)
+    params = _replaced(params, taken)
     now = (rule for _, rule in rules_of(net, params))
     moved = tuple(
         dataclasses.replace(link, coupling=rule) for link, rule in zip(links, now, strict=True)
@@ -96,13 +106,12 @@ def at_time(params: Params, t: Any) -> Params:
         params = eqx.tree_at(lambda p: p.external, params, now)
     if not params.time_varying:
         return params
-    leaves, values = _leaves(params), {}
+    leaves, taken = _leaves(params), {}
     _require_names(params.time_varying, leaves)
-    for name, function in params.time_varying.items():
-        value = _value(name, function, time)
+    for name, value in values_at(params, time).items():
         _require_fitting_shape(name, value, leaves[name], None)
-        values[name] = _as_leaf(value, leaves[name])
-    params = _replaced(params, values)
+        taken[name] = _as_leaf(value, leaves[name])
+    params = _replaced(params, taken)
     return eqx.tree_at(lambda p: p.time_varying, params, None, is_leaf=lambda x: x is None)
 
 

@@ -15,7 +15,7 @@ from ._links import links_of
 from ._network import Network
 from ._params import Params
 from ._step import derivative, node_inputs
-from ._time_varying import in_time
+from ._time_varying import in_time, values_at
 
 
 class VectorField(eqx.Module):
@@ -45,7 +45,7 @@ class VectorField(eqx.Module):
         links = links_of(net, params)
         t = Time.of(jnp.asarray(t, jax.tree.leaves(y)[0].dtype))
         nothing = (None,) * len(links)
-        links, params = in_time(net, links, params, t, y)
+        links, params = in_time(net, links, params, values_at(params, t), y)
         inputs = node_inputs(net, links, y, params.external or {}, t, nothing, nothing)
         return derivative(net, y, inputs, params)
 

@@ -37,6 +37,7 @@ from .._network import (
     inputs_at,
     links_of,
     noise_increment,
+    parameters_in_step,
     read_steps,
     references_of,
     require_fitting_state,
@@ -173,11 +174,16 @@ class _Carry(NamedTuple):
 
 
 class _StepInput(NamedTuple):
-    """What a step gets: its number in the block, its noise, and the delayed sums of blocked links."""
+    """What a step gets: its number in the block, its noise, and the delayed sums of blocked links.
+
+    Parameters that are functions of time are computed for all steps of a block at once, too: one by one
+    they cost several times as much as the rest of a step.
+    """
 
     number: Array
     increment: NoiseIncrement
     blocked_sums: tuple[tuple[PyTree, ...], ...]  # at the start of the step, and at its end
+    parameters: dict[float, dict[str, Array]]
 
 
 class _Block(NamedTuple):
@@ -236,6 +242,9 @@ class _Block(NamedTuple):
         increments = jax.vmap(lambda n: noise_increment(net, self.start.key, n, x0, self.params))(
             inputs.step + count
         )
+        parameters = jax.vmap(
+            lambda n: parameters_in_step(net, self.params, self._within_run(n), x0)
+        )(inputs.step + count)
         sums = jax.tree.map(
             lambda now, then: jnp.concatenate([now[None], then]), sums_now, inputs.sums
         )
@@ -255,7 +264,7 @@ class _Block(NamedTuple):
         one = one if stepwise.handed else jax.checkpoint(one, prevent_cse=False)
         carry = _Carry(packed, noise, stepwise_sums, buffers)
         carry, ((packed_after, noise_after), stepwise_after) = scan(
-            one, carry, _StepInput(count, increments, blocked_sums)
+            one, carry, _StepInput(count, increments, blocked_sums, parameters)
         )
         xs = jax.vmap(self.unpack)(packed_after)
         source_states = {
@@ -303,11 +312,10 @@ class _Block(NamedTuple):
             for each in zip(inputs.blocked_sums, (carry.stepwise_sums, after), strict=False)
         )
         step, end = block_step + inputs.number, self.start.step + plan.steps
-        if plan.excess:  # time stands still with the state, as input may not be defined later
-            step = jnp.minimum(step, end - 1)
+        step = self._within_run(step)
         noise = update_noise(net, carry.noise, inputs.increment, self.params)
         noises = (carry.noise, noise)
-        drive = Drive(step, delayed, self.references, inputs.increment, noises)
+        drive = Drive(step, delayed, self.references, inputs.increment, noises, inputs.parameters)
         x = advance(net, self.links, self.unpack(carry.node), self.params, drive)
         moved = (repack(x, carry.node), noise)
         if plan.excess:
@@ -316,6 +324,12 @@ class _Block(NamedTuple):
         recorded = after if isinstance(self.record, Quantities) else {}
         buffers = stepwise.with_state(carry.buffers, x, times)
         return _Carry(node, noise, after, buffers), (moved, recorded)
+
+    def _within_run(self, step: Array) -> Array:
+        """Let time stand still with the state after the end, where input may not be defined."""
+        return (
+            jnp.minimum(step, self.start.step + self.plan.steps - 1) if self.plan.excess else step
+        )
 
     def _masked(self, running: Array, moved: tuple[PyTree, ...], carry: _Carry) -> Any:
         """Return the old state in place of the new one, past the end of the run."""
