@@ -44,6 +44,7 @@ MODELS = [
     "dumont_gutkin",
     "coombes_byrne_2d",
     "zerlaut_first_order",
+    "zerlaut_second_order",
     "reduced_set_fitzhugh_nagumo",
     "reduced_set_hindmarsh_rose",
     "k_ion_ex",
