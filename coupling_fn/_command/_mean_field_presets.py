@@ -97,12 +97,13 @@ MEAN_FIELDS = {
     ),
     "zerlaut_second_order": Preset(
         cf.nodes.zerlaut_second_order,
-        cf.nodes.ZerlautSecondOrderParams(nu_ee=0.002, nu_ie=0.002),  # silent, it would not hold
+        # As The Virtual Brain scales its derivatives: with consistent units strong coupling blows up.
+        cf.nodes.ZerlautSecondOrderParams(derivative_scale=0.001),
         {"ou": 3e-5},
         (0.02, 0.2),
         0.15,
-        {"E": 0.0011, "I": 0.0072, "C_ee": 0.0, "C_ei": 0.0, "C_ii": 0.0}
-        | {"W_e": 63.0, "W_i": 0.0, "ou": 0.0},
+        {"E": 0.001, "I": 0.002, "C_ee": 0.0, "C_ei": 0.0, "C_ii": 0.0}
+        | {"W_e": 5.0, "W_i": 0.0, "ou": 0.0},
         signal="E",
     ),
     "reduced_set_fitzhugh_nagumo": Preset(

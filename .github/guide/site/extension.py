@@ -26,7 +26,8 @@ class LinkNames(SphinxPostTransform):
         for span in list(self.document.findall(nodes.literal)):
             names = [*mentioned(span.astext())]
             for name in names:
-                if resolve(name) is None:
+                # The changelog names what is gone; tests/test_release.py looks at the names it adds.
+                if resolve(name) is None and self.env.docname != "changelog":
                     log.warning("there is no public name cf.%s", name, location=span)
             target = resolve(names[0]) if names and span.astext().startswith("cf.") else None
             page = page_of(target) if target else self.env.docname
