@@ -1,0 +1,166 @@
+"""Published points at which fixed points end or lose their stability, with and without delays."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import coupling_fn as cf
+
+from ._published import Row, alone, one
+
+PAIR = jnp.array([[0.0, 1.0], [1.0, 0.0]])
+
+
+def turning_point(name, start, parameter, low, high, **given):
+    """Return the first value of a node's parameter, from `low`, at which its fixed point is lost."""
+    net, params, x0 = alone(name, start, **given)
+    found = cf.bifurcation(net, params, x0, low, high, where=lambda p: getattr(p.node, parameter))
+    return float(found.value)
+
+
+def montbrio_pazo_roxin():
+    paper = "Montbrió, Pazó and Roxin 2015"
+    for start, ends, published in (
+        ((0.1, -2), (-6.0, 3.0), -3.136134),
+        ((1, 0), (-3.0, -8.0), -5.743527),
+    ):
+        ours = turning_point("montbrio_pazo_roxin", start, "eta", *ends)
+        what = "J = 15, Delta = 1: the " + ("upper" if ends[1] > 0 else "lower") + " saddle-node in eta"
+        yield Row(paper, what, published, ours, 1e-6)
+
+
+def jansen_rit():
+    paper, node = "Grimbert and Faugeras 2006", "jansen_rit"
+    fold = 1000 * turning_point(node, (0,) * 6, "p", 0.0, 0.3)
+    yield Row(paper, "Jansen–Rit: the lower fold in p", 113.58, fold, 0.005, "1/s")
+    high = (0.12, 30, 25, 0, 0, 0)  # near the fixed point of strong activity
+    for low, end, published in ((0.4, 0.2, 315.70), (0.04, 0.2, 89.83)):
+        ours = 1000 * turning_point(node, high, "p", low, end)
+        yield Row(paper, "Jansen–Rit: a Hopf point in p", published, ours, 0.005, "1/s")
+
+
+def wilson_cowan():
+    paper = "Wilson and Cowan 1972"
+    fold = turning_point("wilson_cowan", (0, 0), "P", 0.0, 3.0)
+    yield Row(paper, "the fold in P", 1.08302, fold, 5e-6)
+    hopf = turning_point("wilson_cowan", (0.5, 0.4), "P", 3.0, 1.2)
+    yield Row(paper, "the Hopf point in P", 1.909253, hopf, 1e-6)
+
+
+def reduced_wong_wang():
+    ours = turning_point("reduced_wong_wang", (0,), "I_0", 0.3, 0.4, w=1.0)
+    yield Row("Deco et al. 2013", "w = 1: the fold in I_0", 0.325079, ours, 1e-6, "nA")
+
+
+def fitzhugh_nagumo():
+    for start, ends, published in (
+        ((-1.2, -0.6), (0.0, 1.0), 0.331281),
+        ((1.2, 1.9), (2.0, 1.0), 1.418719),
+    ):
+        ours = turning_point("fitzhugh_nagumo", start, "current", *ends)
+        yield Row("FitzHugh 1961", "a Hopf point in the current", published, ours, 1e-6)
+
+
+def epileptor_2d():
+    ours = turning_point("epileptor_2d", (-1.6, 3), "x0", -3.0, -1.0)
+    yield Row("Proix et al. 2014", "2-D Epileptor: the threshold in x0", -2.0619495, ours, 1e-7)
+
+
+def inhibition_control():
+    """The current at which a balanced region fires at 3.0631 Hz, in a network of unlike regions."""
+    connectome = cf.synthetic_connectome(10, jax.random.key(0))
+    coupling = cf.AdditiveCoupling(cf.normalize(connectome.weights, by="row"), k=1.0)
+    net = cf.Network(cf.nodes.wong_wang_exc_inh, dt=1.0)
+    params = cf.Params(cf.nodes.WongWangExcInhParams(), coupling)
+    balanced = cf.balance_inhibition(net, params, 10, rate=3.0631e-3)
+    x = cf.fixed_point(net, balanced.params, balanced.x)
+    p = balanced.params.node
+    received = coupling(x.S_e)
+    own = p.w_p * p.J_N * x.S_e + p.W_e * p.I_0 + p.I_ext
+    current = own + p.J_N * received - p.J_i * x.S_i - p.b_e / p.a_e
+    far = current[jnp.argmax(jnp.abs(current + 0.026))]
+    what = "feedback inhibition, 10 regions at 3.0631 Hz: I_E - b_E / a_E, the farthest"
+    yield Row("Deco et al. 2014", what, -0.026, float(far), 0.0005, "nA")
+
+
+def hayes():
+    """The loop x' = -a x - k x(t - tau)."""
+    for a, tau, published, digit in (
+        (1.0, 5.0, 1.1321, 5e-5),
+        (5.0, 1.2, 5.4886, 5e-5),
+        (1.0, 25.0, 1.00728, 5e-6),
+    ):
+        lags = jnp.full((1, 1), round(tau / 0.1))
+        net = cf.Network(cf.nodes.linear, 0.1, lags=lags, lag_bounds=(0, 250))
+        coupling = cf.AdditiveCoupling(-jnp.ones((1, 1)))
+        params = cf.Params(cf.nodes.LinearParams(a=-a), coupling)
+        rest = cf.nodes.LinearState(jnp.zeros(1))
+        ours = float(cf.critical_k(net, params, rest, 0.0, 6.0))
+        yield Row("Hayes 1950", f"x' = -{a:g} x - k x(t - {tau:g}): critical k", published, ours, digit)
+
+
+def positive_weights():
+    rng = np.random.default_rng(0)
+    w = rng.uniform(size=(8, 8)) * (rng.uniform(size=(8, 8)) < 0.6)
+    w /= np.abs(np.linalg.eigvals(w)).max()
+    net = cf.Network(cf.nodes.linear, 0.1, lags=rng.integers(50, 201, (8, 8)))
+    params = cf.Params(cf.nodes.LinearParams(a=-1.0), cf.AdditiveCoupling(jnp.asarray(w)))
+    ours = float(cf.critical_k(net, params, cf.nodes.LinearState(jnp.zeros(8)), 0.0, 2.0))
+    what = "8 regions, weights >= 0 of spectral radius 1, delays of 5 to 20: critical k"
+    yield Row("Perron and Frobenius", what, 1.0, ours, 1e-9)
+
+
+def feed_back(source, target, conn, k):
+    """Mackey and Glass's production, of one region from its own past."""
+    return k * cf.weighted_sum(conn, source / (1 + source**10))
+
+
+def mackey_glass_network(tau, dt):
+    """Return the network x' = beta x(t - tau) / (1 + x(t - tau)^10) - 0.1 x; beta is its k."""
+    net = cf.Network(cf.nodes.linear, dt, lags=jnp.full((1, 1), round(tau / dt)), scheme="rk4")
+    coupling = cf.CustomCoupling(feed_back, jnp.ones((1, 1)), k=0.2)
+    return net, cf.Params(cf.nodes.LinearParams(a=-0.1), coupling)
+
+
+def mackey_glass():
+    net, params = mackey_glass_network(6.0, 0.1)
+    x0 = cf.nodes.LinearState(jnp.array([0.8]))
+    ours = float(cf.critical_k(net, params, x0, 0.11, 0.3))
+    yield Row("Mackey and Glass 1977", "tau = 6: critical beta", 0.1750904, ours, 5e-8)
+
+
+def amplitude_death():
+    """The least frequency at which two delayed oscillators stop each other, over K and the delay.
+
+    At each K and delay the frequency is followed down to where the origin loses its stability. The
+    grid is around the point where the island of death shrinks to nothing; its spacing of 0.0005 in the
+    delay leaves about 0.004 in the frequency.
+    """
+
+    def loses(K, lag):
+        net = cf.Network(cf.nodes.hopf, 0.0005, lags=jnp.full((2, 2), lag), lag_bounds=(0, 1000))
+        params = cf.Params(cf.nodes.HopfParams(a=1.0), cf.DiffusiveCoupling(PAIR, k=K))
+        rest = cf.nodes.HopfState(jnp.zeros(2), jnp.zeros(2))
+        found = cf.bifurcation(net, params, rest, 5.5, 4.0, where=lambda p: p.node.omega)
+        return float(found.value)
+
+    ours = min(loses(K, lag) for K, lag in DEATH)
+    what = "the least frequency of amplitude death with a delay"
+    yield Row("Reddy, Sen and Johnston 1998", what, 4.812, ours, 0.005)
+
+
+DEATH = ()
+
+CASES = (
+    montbrio_pazo_roxin,
+    jansen_rit,
+    wilson_cowan,
+    reduced_wong_wang,
+    fitzhugh_nagumo,
+    epileptor_2d,
+    inhibition_control,
+    hayes,
+    positive_weights,
+    mackey_glass,
+    amplitude_death,
+)
