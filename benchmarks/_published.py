@@ -39,7 +39,7 @@ class Row:
     @property
     def criterion(self):
         if isinstance(self.published, tuple):
-            return "in the range"
+            return f"in the range, to {self.within:.2g}" if self.within else "in the range"
         return f"within {self.within:.2g}"
 
     def cells(self):
