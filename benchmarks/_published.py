@@ -18,7 +18,7 @@ class Row:
     """
 
     paper: str
-    what: str
+    name: str
     published: float | tuple[float, float]
     ours: float
     within: float = 0.0
@@ -49,7 +49,7 @@ class Row:
         unit = f" {self.unit}" if self.unit else ""
         judged = "pass" if self.passed else "FAIL"
         numbers = [published + unit, f"{self.ours:.8g}", f"{self.difference:.1e}"]
-        return [self.paper, self.what, *numbers, self.criterion, judged]
+        return [self.paper, self.name, *numbers, self.criterion, judged]
 
     def record(self):
         """Return the row for a file."""

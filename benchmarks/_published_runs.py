@@ -1,5 +1,7 @@
 """Published rhythms, synchrony, chaos and noise: what runs show, against closed forms and periods."""
 
+from itertools import pairwise
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -28,7 +30,7 @@ def jansen_rit_rhythm():
     start = (0.1, 18, 15, 0, 0, 0)
     psp = many("jansen_rit", start, 0.1, 40_000, lambda s: s.node.y1 - s.node.y2, p=ps)
     for p, signal in zip(ps, psp[:, 20_000:], strict=True):
-        what = f"Jansen–Rit, p = {1000 * p:g} per s: frequency"
+        what = f"Jansen and Rit's model, p = {1000 * p:g} per s: frequency"
         ours = 1000 / period(signal, 0.1)
         yield Row("Grimbert and Faugeras 2006", what, (10.6, 11.1), ours, 0.05, "Hz")
 
@@ -98,7 +100,9 @@ def larter_breakspear():
         params = cf.Params(of_node, params.coupling)
         ours = largest_exponent(net, params, x0, 20_000, 300_000)
         what = f"{name}: largest Lyapunov exponent"
-        yield Row("Breakspear et al. 2003, Alstott et al. 2009", what, published, ours, 0.0, "1/ms")
+        yield Row(
+            "Breakspear et al. 2003, Alstott et al. 2009", what, published, ours, 0.0, "per ms"
+        )
 
 
 def lorentzian(n, gamma, middle=0.0):
@@ -116,8 +120,14 @@ def oscillators(omega, K, dt, steps, lag=None, kept=400):
         0, np.pi, n
     )  # not all around: some order to begin with
     state = net.init(cf.nodes.KuramotoState(jnp.asarray(start)), params)
-    order = lambda s: jnp.exp(1j * s.node.theta).mean()
-    run = jax.jit(lambda s: cf.simulate(net, s, params, steps, record=order)[1])
+
+    @jax.jit
+    def run(state):
+        def order(s):
+            return jnp.exp(1j * s.node.theta).mean()
+
+        return cf.simulate(net, state, params, steps, record=order)[1]
+
     return np.asarray(run(state))[-kept:]
 
 
@@ -133,7 +143,10 @@ def kuramoto():
 def delayed_kuramoto():
     """The order z = r e^(i W t) solves W = w - K/2 (1 + r²) sin W tau, g = K/2 (1 - r²) cos W tau."""
     w, g, K, tau = 1.0, 0.1, 0.8, 1.0
-    squared = lambda W: 1 - 2 * g / (K * np.cos(W * tau))
+
+    def squared(W):
+        return 1 - 2 * g / (K * np.cos(W * tau))
+
     W = brentq(lambda W: W - w + K / 2 * (1 + squared(W)) * np.sin(W * tau), 0.0, 1.0, xtol=1e-12)
     z = oscillators(lorentzian(1000, g, w), K, 0.05, 1600, lag=20)
     turned = np.polyfit(0.05 * np.arange(len(z)), np.unwrap(np.angle(z)), 1)[0]
@@ -150,11 +163,12 @@ def two_delayed_oscillators():
     """
     w, K, tau, dt = 1.0, 1.0, 4.0, 0.05
     lag = round(tau / dt)
-    f = lambda W: W - w + K * np.sin(W * tau)
+
+    def f(W):
+        return W - w + K * np.sin(W * tau)
+
     ends = np.linspace(w - K, w + K, 401) + 1e-3
-    branches = [
-        brentq(f, a, b, xtol=1e-14) for a, b in zip(ends, ends[1:], strict=False) if f(a) * f(b) < 0
-    ]
+    branches = [brentq(f, a, b, xtol=1e-14) for a, b in pairwise(ends) if f(a) * f(b) < 0]
     net = cf.Network(
         cf.nodes.kuramoto, dt, lags=jnp.full((2, 2), lag), scheme="euler", angles="grow"
     )

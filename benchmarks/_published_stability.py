@@ -6,7 +6,7 @@ import numpy as np
 
 import coupling_fn as cf
 
-from ._published import Row, alone, one
+from ._published import Row, alone
 
 PAIR = jnp.array([[0.0, 1.0], [1.0, 0.0]])
 
@@ -36,11 +36,13 @@ def montbrio_pazo_roxin():
 def jansen_rit():
     paper, node = "Grimbert and Faugeras 2006", "jansen_rit"
     fold = 1000 * turning_point(node, (0,) * 6, "p", 0.0, 0.3)
-    yield Row(paper, "Jansen–Rit: the lower fold in p", 113.58, fold, 0.01, "1/s")
+    yield Row(paper, "Jansen and Rit's model: the lower fold in p", 113.58, fold, 0.01, "per s")
     high = (0.094, 19, 12.5, 0, 0, 0)  # near the fixed point of strong activity at p = 60
     for low, end, published in ((0.4, 0.2, 315.70), (0.06, 0.2, 89.83)):
         ours = 1000 * turning_point(node, high, "p", low, end)
-        yield Row(paper, "Jansen–Rit: a Hopf point in p", published, ours, 0.01, "1/s")
+        yield Row(
+            paper, "Jansen and Rit's model: a Hopf point in p", published, ours, 0.01, "per s"
+        )
 
 
 def wilson_cowan():

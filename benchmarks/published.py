@@ -35,7 +35,7 @@ def main():
                 print(line, end="", flush=True)
     if table.returncode:
         raise SystemExit(f"the comparison stopped: exit {table.returncode}")
-    failing = [row["what"] for row in rows if not row["passed"]]
+    failing = [row["name"] for row in rows if not row["passed"]]
     print(f"\n{len(rows) - len(failing)} of {len(rows)} pass.", *failing, sep="\nfails: ")
     print()
     return {"title": "published", "rows": rows}
