@@ -27,6 +27,7 @@ from . import (
     length,
     nodes,
     posterior,
+    published,
     recovery,
     scaling,
     sparse,
@@ -61,6 +62,7 @@ ALONE += (
     "surface",
     "bold",
     "thalamus",
+    "published",
 )
 APART = ("gpu",)  # only where it is asked for
 QUESTIONS = (*COMPARED, *ALONE)
@@ -138,6 +140,7 @@ def main():
         "hang": lambda: [hang.main(args.calls, *(args.n or [84])[:1])],
         "diagnose": lambda: [diagnose.main()],
         "posterior": lambda: [posterior.main()],
+        "published": lambda: [published.main()],
         "analytic": lambda: [analytic.main(args.connectome)],
         "bold": lambda: [bold.main(args.connectome, *options.dts(bold.DT)[:1])],
         "empirical": lambda: [empirical.main(args.connectome)],
@@ -169,6 +172,8 @@ def main():
             print(describe(state), flush=True)
             results.append(answered)
             save(results, args.json)
+    if any(row.get("passed") is False for asked in results for row in asked["rows"]):
+        raise SystemExit(1)
 
 
 def save(results, path):

