@@ -482,7 +482,8 @@ def test_the_order_of_subjects_does_not_matter():
     for penalty in (0.0, 3.0, [1.0, 8.0]):
         one = fit_lines(penalty=penalty)
         other = fit_lines(backwards, penalty=penalty, noise=SIGMA[::-1])
-        assert_close(other.estimate[::-1], one.estimate, ulps=1e4)
+        # The solver stops at a step of the root of the precision, and its last digits are the path's.
+        assert_close(other.estimate[::-1], one.estimate, ulps=1e5)
         assert_close(other.held_out[:, ::-1], one.held_out, ulps=1e6)
 
 

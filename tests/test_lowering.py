@@ -96,7 +96,7 @@ RULES = {
     "edges": lambda k: cf.EdgeCoupling(lambda s, t: jnp.sin(s - t), W, k),
     "sparse edges": lambda k: cf.EdgeCoupling(lambda s, t: jnp.sin(s - t), SPARSE, k),
     "custom": lambda k: cf.CustomCoupling(lambda s, t, conn, k: k * cf.weighted_sum(conn, s), W, k),
-    "gamma": lambda k: cf.GammaDelayedCoupling(cf.KuramotoCoupling(W, k), 5.0, 2),
+    "gamma": lambda k: cf.GammaDelayedCoupling(cf.HyperbolicTangentCoupling(W, k), 5.0, 2),
     "sum": lambda k: cf.SumCoupling((cf.AdditiveCoupling(W, k), cf.DiffusiveCoupling(SPARSE, k))),
 }
 LAGS = {

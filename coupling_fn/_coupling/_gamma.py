@@ -203,5 +203,5 @@ class ArrivingCoupling(Coupling):
 def sends_states(rule: Coupling) -> bool:
     """Return whether the messages of a rule are the states themselves."""
     like = jax.ShapeDtypeStruct(rule.conn.shape[1:], rule.conn.dtype)
-    made = jax.make_jaxpr(rule.send)(like).jaxpr
+    made = jax.make_jaxpr(lambda source: messages_of(rule, source))(like).jaxpr
     return len(made.outvars) == 1 and made.outvars[0] is made.invars[0]

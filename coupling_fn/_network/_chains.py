@@ -166,7 +166,7 @@ def require_slow_stages(params: Any, dt: float) -> None:
     for name, coupling in _by_name(params).items():
         if not isinstance(coupling, GammaDelayedCoupling) or not known(coupling.mean):
             continue
-        stage = float(np.min(coupling.mean)) / coupling.order
+        stage = float(np.asarray(coupling.mean).min()) / coupling.order
         if stage < dt * (1 - 1e-6):
             raise ValueError(
                 f"`mean` of the coupling {name!r} makes {coupling.order} stages of {stage:.4g} ms, "

@@ -215,7 +215,7 @@ def _sends_present_states(link: Any) -> bool:
     unchanged = []
 
     def send(x: Array) -> Array:
-        unchanged.append(link.coupling.send(x) is x)
+        unchanged.append(messages_of(link.coupling, x) is x)
         return x
 
     sources = link.instantaneous.shape[1:]
