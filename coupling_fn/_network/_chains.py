@@ -211,7 +211,11 @@ def _chains_of(
         for part, signal, own in _parts_of_source(node, name, source, filtered):
             links.append(_Link(part, Chain(signal, name, stages), own))
         sources.append(ends[0] if len(ends) == 1 else SideBySide(tuple(ends)))
-    return rule if bare else ArrivingCoupling(rule, structure), links, sources
+    if bare:
+        return rule, links, sources
+    # Its fields `conn` and `k` are properties, which pyright takes for arguments.
+    arriving = ArrivingCoupling(rule, structure)  # pyright: ignore[reportCallIssue]
+    return arriving, links, sources
 
 
 def _names(

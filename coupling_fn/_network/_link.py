@@ -7,6 +7,7 @@ its own time.
 """
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -144,7 +145,7 @@ class SeparableLink(eqx.Module):
         source: Array,
         target: Any,
         reference: Array | None,
-        shared: list[Array] | None = None,
+        shared: Sequence[Array] | None = None,
     ) -> Array:
         """Return the input, from the delayed sums and the present state.
 
@@ -161,7 +162,7 @@ class SeparableLink(eqx.Module):
             sums = add(delayed, present)
         return input_of(self.coupling, sums, _less(target, reference), self.in_strength)
 
-    def shared_sums(self, source: Array, reference: Array | None) -> list[Array] | None:
+    def shared_sums(self, source: Array, reference: Array | None) -> Sequence[Array] | None:
         """Return the present sums of each link that shares a product, where this one leads them."""
         if self.beside is None or self.share is None:
             return None
@@ -289,7 +290,7 @@ class PairwiseLink(eqx.Module):
         source: Array,
         target: Array | None,
         reference: Array | None,
-        shared: None = None,
+        shared: Sequence[Array] | None = None,
     ) -> Array:
         """Return the input, from the copies of the past and the present state."""
         del reference, shared

@@ -3,7 +3,7 @@ r"""One step of a network, from its links: read the past, integrate the nodes, m
 $\dot x_i = f(x_i,\, \sum_c c_i(x(t - \tau_c), x_i(t)) + u_i(t)) + \sigma\,\xi_i(t)$
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -243,7 +243,7 @@ def received(
 ) -> Received:
     """Return what each link receives, with the name of the input that it drives."""
     arrived = []
-    shared: dict[int, list[Array] | None] = {}
+    shared: dict[int, Sequence[Array] | None] = {}
     for n, (link, reference, sums) in enumerate(zip(links, references, delayed, strict=True)):
         signals = link.signals
         source = read(x, signals.source)
