@@ -183,7 +183,7 @@ def test_gradients_by_the_numbers_of_a_function_are_those_of_the_loop(lags, deri
     by_slope = (wanted(at[0] + h, at[1]) - wanted(at[0] - h, at[1])) / (2 * h)
     by_onset = (wanted(at[0], at[1] + h) - wanted(at[0], at[1] - h)) / (2 * h)
     np.testing.assert_allclose(got, (by_slope, by_onset), rtol=2e-6)
-    assert abs(by_slope) > 0.1 and abs(by_onset) > 0.1
+    assert abs(by_slope) > 0.01 and abs(by_onset) > 0.01  # far above what differences lose
 
 
 def test_many_slopes_are_one_program_and_a_vmap_is_each_alone():

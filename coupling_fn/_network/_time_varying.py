@@ -13,7 +13,16 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from .._core import PyTree, asking, dotted, in_short, require_names, require_shape, wider
+from .._core import (
+    PyTree,
+    asking,
+    dotted,
+    in_short,
+    require_names,
+    require_real,
+    require_shape,
+    wider,
+)
 from .._coupling import Coupling, messages_of
 from .._node import HybridNode, receivers
 from ..noise._draw import is_noise
@@ -88,7 +97,7 @@ def at_time(params: Params, t: Any) -> Params:
         functions in `external` as numbers. Noise stays.
 
     Raises:
-        TypeError: if `params` are no `Params`.
+        TypeError: if `params` are no `Params`, or t is no real number.
         ValueError: if t is not one number, or a name in `time_varying` is that of no parameter.
 
     Example:
@@ -99,6 +108,8 @@ def at_time(params: Params, t: Any) -> Params:
         0.5
     """
     require_params(params)
+    if not isinstance(t, Time):
+        require_real("t", t)
     time = Time.of(t)
     require_shape("t", time.ms, (), meaning="For several times, use `jax.vmap`.")
     if params.external:
