@@ -5,7 +5,6 @@ from ._custom import EdgeCoupling as EdgeCoupling
 from ._custom import by_rank as by_rank
 from ._gamma import ArrivingCoupling as ArrivingCoupling
 from ._gamma import GammaDelayedCoupling as GammaDelayedCoupling
-from ._gamma import sends_states as sends_states
 from ._kuramoto import KuramotoCoupling as KuramotoCoupling
 from ._kuramoto import kuramoto_coupling as kuramoto_coupling
 from ._linear import AdditiveCoupling as AdditiveCoupling
@@ -20,6 +19,7 @@ from ._rule import messages_of as messages_of
 from ._rule import mixes_sources as mixes_sources
 from ._rule import require_elementwise as require_elementwise
 from ._rule import require_k as require_k
+from ._rule import sends_states as sends_states
 from ._sigmoidal import HyperbolicTangentCoupling as HyperbolicTangentCoupling
 from ._sigmoidal import PreSigmoidalCoupling as PreSigmoidalCoupling
 from ._sigmoidal import SigmoidalCoupling as SigmoidalCoupling

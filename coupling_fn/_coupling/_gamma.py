@@ -198,10 +198,3 @@ class ArrivingCoupling(Coupling):
         )
         sums = jax.tree.map(lambda m: weighted_sum(self.conn, m), messages)
         return input_of(self, sums, target, in_strength(self.conn))
-
-
-def sends_states(rule: Coupling) -> bool:
-    """Return whether the messages of a rule are the states themselves."""
-    like = jax.ShapeDtypeStruct(rule.conn.shape[1:], rule.conn.dtype)
-    made = jax.make_jaxpr(lambda source: messages_of(rule, source))(like).jaxpr
-    return len(made.outvars) == 1 and made.outvars[0] is made.invars[0]

@@ -215,6 +215,13 @@ def messages_of(rule: Coupling, source: Array) -> Any:
     return jax.tree.map(partial(_as_message, source.dtype), messages)
 
 
+def sends_states(rule: Coupling) -> bool:
+    """Return whether the messages of a rule are the states themselves, by its program."""
+    like = jax.ShapeDtypeStruct(rule.conn.shape[1:], rule.conn.dtype)
+    program = jax.make_jaxpr(partial(messages_of, rule))(like).jaxpr
+    return len(program.outvars) == 1 and program.outvars[0] is program.invars[0]
+
+
 def messages_at_times(rule: Coupling, source: Array) -> Any:
     """Return the messages of `(time, source)`, or of `(target, source)`: of one row after the other."""
     return jax.vmap(partial(messages_of, rule))(source)

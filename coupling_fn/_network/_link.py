@@ -33,6 +33,7 @@ from .._coupling import (
     input_of,
     messages_at_times,
     messages_of,
+    sends_states,
 )
 from .._delays import EdgeSplit
 from .._node import wrapped
@@ -193,12 +194,14 @@ def sharing(links: tuple[Any, ...]) -> tuple[Any, ...]:
     """
     groups: dict[Any, list[int]] = {}
     for n, link in enumerate(links):
-        if _sends_present_states(link):
+        if isinstance(link, SeparableLink) and isinstance(link.instantaneous, Array):
             kind = link.signals.source, link.signals.history, link.shift_invariant
             groups.setdefault((*kind, link.instantaneous.dtype), []).append(n)
     shared = list(links)
     for members in groups.values():
-        if len(members) == 1:
+        if len(members) > 1:  # most networks have nothing to share, and trace no rule for it
+            members = [n for n in members if sends_states(links[n].coupling)]
+        if len(members) < 2:
             continue
         matrices = [links[n].instantaneous for n in members]
         rows = tuple(map(len, matrices))
@@ -207,21 +210,6 @@ def sharing(links: tuple[Any, ...]) -> tuple[Any, ...]:
         leader = shared[members[0]]
         shared[members[0]] = dataclasses.replace(leader, beside=jnp.concatenate(matrices))
     return tuple(shared)
-
-
-def _sends_present_states(link: Any) -> bool:
-    """Return whether a link has a matrix of edges without delay, and its messages are the states."""
-    if not isinstance(link, SeparableLink) or not isinstance(link.instantaneous, Array):
-        return False
-    unchanged = []
-
-    def send(x: Array) -> Array:
-        unchanged.append(messages_of(link.coupling, x) is x)
-        return x
-
-    sources = link.instantaneous.shape[1:]
-    jax.eval_shape(send, jax.ShapeDtypeStruct(sources, link.instantaneous.dtype))
-    return unchanged[0]
 
 
 class PairwiseLink(eqx.Module):
