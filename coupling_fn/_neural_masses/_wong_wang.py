@@ -14,20 +14,28 @@ from .._node import node
 _EVEN = (1, 1 / 12, -1 / 720, 1 / 30240, -1 / 1209600)
 
 
-def _ramp(x):
-    """Return the soft ramp x / (1 - exp(-x)), exact also where the fraction is 0 / 0 or overflows."""
-    # Near 0 the series is used. It reaches far enough that beyond it 1 - exp(-x) keeps its digits.
-    near = jnp.abs(x) < 0.15
-    square, even = jnp.minimum(x * x, 0.0225), _EVEN[-1]
-    for coefficient in _EVEN[-2::-1]:
+def _fraction(x):
+    """Return numerator and denominator of the soft ramp x / (1 - exp(-x)), exact also at 0."""
+    # Near 0 the series is used, with as many terms as the precision has digits. It reaches far enough
+    # that beyond it 1 - exp(-x) keeps its digits.
+    near, coefficients = jnp.abs(x) < 0.15, _EVEN if x.dtype == jnp.float64 else _EVEN[:3]
+    square, even = jnp.minimum(x * x, 0.0225), coefficients[-1]
+    for coefficient in coefficients[-2::-1]:
         even = coefficient + square * even
-    far = jnp.where(near, 1.0, jnp.maximum(x, -80.0))  # below -80 the ramp is 0 and exp overflows
-    return jnp.where(near, x / 2 + even, far / (1 - jnp.exp(-far)))
+    fall = jnp.exp(jnp.minimum(-x, 80.0))  # above 80 the ramp is 0 and exp overflows
+    return jnp.where(near, x / 2 + even, x), jnp.where(near, 1.0, 1 - fall)
+
+
+def _ramp(x):
+    """Return the soft ramp."""
+    numerator, denominator = _fraction(x)
+    return numerator / denominator
 
 
 def _fired(current, a, b, d):
     """Return the firing rate [kHz] at an input current [nA]."""
-    return _ramp(d * (a * current - b)) / d
+    numerator, denominator = _fraction(d * (a * current - b))
+    return numerator / (d * denominator)  # a second division would cost as much as the exponential
 
 
 def _reduced_current(state, inputs, p):
