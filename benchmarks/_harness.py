@@ -155,12 +155,17 @@ def cores():
 
 
 def pin(count):
-    """Keep this process, and all that it starts, to so many cores: the last, as the first serve more."""
+    """Keep this process, and all that it starts, to so many cores: the last, as the first serve more.
+
+    It begins anew on those cores, because JAX may have started a thread for each of the others already.
+    """
     if not hasattr(os, "sched_setaffinity"):
         raise SystemExit("--cores: this system cannot pin processes to cores.")
     if count > len(cores()):
         raise SystemExit(f"--cores {count}: there are {len(cores())}.")
-    os.sched_setaffinity(0, cores()[-count:])
+    if count < len(cores()):
+        os.sched_setaffinity(0, cores()[-count:])
+        os.execv(sys.executable, [sys.executable, "-m", "benchmarks", *sys.argv[1:]])
 
 
 def on_cores():
