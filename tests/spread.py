@@ -36,6 +36,7 @@ CONN, LAGS = {
     "dense, no delay": (DENSE, None),
     "sparse, no delay": (SPARSE, None),
     "measured": (DENSE, MIXED),
+    "gamma": (DENSE, MIXED),
 }[case]
 
 
@@ -66,7 +67,10 @@ def several(net, state, params):
 net = cf.Network(cf.nodes.linear, 0.1, lags=LAGS)
 noise = cf.noise.OrnsteinUhlenbeck(sigma=np.linspace(0.1, 0.5, N).astype("float32"))
 node = cf.nodes.LinearParams(a=-np.linspace(0.5, 1.5, N).astype("float32"))
-params = cf.Params(node, cf.DiffusiveCoupling(CONN, np.float32(0.6)), noise={"x": noise})
+rule = cf.DiffusiveCoupling(CONN, np.float32(0.6))
+if case == "gamma":  # its stages are spread like the other states
+    rule = cf.GammaDelayedCoupling(rule, np.linspace(1.0, 3.0, N).astype("float32"), order=2)
+params = cf.Params(node, rule, noise={"x": noise})
 x0 = cf.nodes.LinearState(jnp.asarray(RNG.normal(size=N), "float32"))
 state = net.init(x0, params, key=jax.random.key(3))
 assert len(jax.devices()) == 4
@@ -110,8 +114,11 @@ last, got = compiled(*spread)
 same(got, wanted)
 own = last.node.x.sharding.shard_shape((N,))
 assert own == (N // 4,), f"each device has its own nodes, not {own}"
+if case == "gamma":
+    assert last.node.coupling_x_2.sharding.shard_shape((N,)) == own
 if LAGS is not None:
-    assert last.history["x"].sharding.shard_shape(last.history["x"].shape)[1] == N // 4
+    (history,) = last.history.values()
+    assert history.sharding.shard_shape(history.shape)[1] == N // 4
 if isinstance(CONN, cf.SparseConnection):
     rows = spread[2].coupling.conn.by_target.rows.source
     assert rows.sharding.shard_shape(rows.shape)[0] == len(rows) // 4
@@ -121,7 +128,7 @@ if isinstance(CONN, cf.SparseConnection):
 # what the run returns. The partitioner of JAX 0.6 also exchanges what a device has already: three times
 # the bytes, and with one lag for all edges one exchange more per block.
 count, moved = traffic(compiled)["all-gather"]
-if "stepwise" not in case and LAGS is not None:
+if "stepwise" not in case and case != "gamma" and LAGS is not None:
     blocks, past = STEPS // BLOCK, 128
     old = not jax.config.jax_use_shardy_partitioner
     times, often = 3 if old else 1, 5 if old and "one lag" in case else 4

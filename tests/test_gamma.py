@@ -397,6 +397,30 @@ def test_a_network_in_two_parts_is_the_network():
     assert_close(run(division.wires, couplings, division.cut(lags))[2], wanted, ulps=64)
 
 
+def test_sweeps_and_measurements_take_them_like_any_coupling():
+    net = cf.Network(cf.nodes.linear, DT, lags=jnp.asarray(LAGS))
+    rule = cf.GammaDelayedCoupling(cf.DiffusiveCoupling(jnp.asarray(W), k=K), 2.0, 2)
+    params = cf.Params(cf.nodes.LinearParams(a=-1.0), rule)
+    state = net.init(cf.nodes.LinearState(jnp.asarray(X0)), params)
+
+    def record(k, mean):
+        each = eqx.tree_at(lambda p: (p.coupling.k, p.coupling.mean), params, (k, mean))
+        return each, cf.simulate(net, state, each, 60, record="x")[1]
+
+    def mean_of(v):
+        each, _ = record(v["k"], v["mean"])
+        return cf.simulate(net, state, each, 60, measure=cf.observe.Averaged("x"), warm_up=20)[1]
+
+    points = cf.grid(k=jnp.array([0.2, 0.9]), mean=jnp.array([1.0, 4.0]))
+    swept = cf.sweep(mean_of, points, progress=False)
+    one_by_one = [
+        record(k, mean)[1][20:].mean(axis=0)
+        for k, mean in zip(points["k"], points["mean"], strict=True)
+    ]
+    assert np.ptp(swept, axis=0).min() > 1e-3  # each differs
+    assert_close(swept, jnp.stack(one_by_one), ulps=256)
+
+
 def test_what_cannot_be_combined_is_refused_in_words():
     plain = cf.AdditiveCoupling(jnp.asarray(W))
     gamma = cf.GammaDelayedCoupling(plain, 2.0, 2)

@@ -46,6 +46,10 @@ def test_what_is_measured_on_four_devices_is_that_of_one():
     finish(start("measured", 4))
 
 
+def test_gamma_distributed_delays_on_four_devices_are_those_of_one():
+    finish(start("gamma", 4))
+
+
 @pytest.mark.thorough
 @pytest.mark.skipif(
     jax.__version_info__ < (0, 7), reason="JAX 0.6 mixes up its messages by Gloo, one run in six"
