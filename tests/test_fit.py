@@ -386,6 +386,28 @@ def test_nan_anywhere_in_params_is_an_error():
         fit(never, m, where=lambda m: m.k)
 
 
+def test_lengths_of_edges_that_there_are_not_may_be_nan():
+    weights = jnp.array([[0.0, 0.7], [0.0, 0.0]])
+    lengths = jnp.array([[jnp.nan, 30.0], [jnp.nan, jnp.nan]])
+    net = cf.Network(
+        cf.nodes.linear, 0.5, lag_bounds=cf.lag_bounds(lengths, (2.0, 8.0), 0.5, weights)
+    )
+    params = cf.Params(
+        cf.nodes.LinearParams(a=-1.0), cf.AdditiveCoupling(weights, 0.1), lengths=lengths, speed=4.0
+    )
+
+    def loss(p):
+        state = net.init(cf.nodes.LinearState(jnp.ones(2)), p)
+        return (cf.simulate(net, state, p, 40, record="x")[1] ** 2).mean()
+
+    found = fit(loss, params, where=lambda p: p.coupling.k, optimizer=optax.adam(0.01), steps=3)
+    assert jnp.isfinite(found.losses).all()
+    assert found.params.coupling.k != 0.1
+    np.testing.assert_array_equal(found.params.lengths, lengths)
+    with refuses(match="`params.lengths` must be finite"):
+        fit(loss, params, where=lambda p: p.lengths)
+
+
 @pytest.mark.parametrize(
     ("loss", "match"),
     [

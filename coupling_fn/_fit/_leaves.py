@@ -22,6 +22,7 @@ from .._core import (
     require_positive,
     traced,
 )
+from .._network import Params
 from ..transforms import Transform, identity
 
 Unconstrained = tuple[Array, ...]  # what an optimiser moves: one array per fitted leaf
@@ -233,9 +234,17 @@ def require_host(caller: str, *trees: PyTree) -> None:
 
 def _check_params(caller: str, params: PyTree) -> None:
     require_host(caller, params)
-    for path, leaf in jax.tree.leaves_with_path(params):
+    checked = jax.tree.map(_without_lengths, params, is_leaf=lambda x: isinstance(x, Params))
+    for path, leaf in jax.tree.leaves_with_path(checked):
         if eqx.is_inexact_array_like(leaf) and np.isnan(leaf).any():
             raise ValueError(f"`params{jax.tree_util.keystr(path)}` must not contain NaN.")
+
+
+def _without_lengths(x: PyTree) -> PyTree:
+    """Return parameters of a network without lengths: where no edge is, they may be NaN."""
+    if not isinstance(x, Params):
+        return x
+    return eqx.tree_at(lambda p: p.lengths, x, None, is_leaf=lambda x: x is None)
 
 
 @dataclasses.dataclass(frozen=True)
