@@ -26,13 +26,14 @@ from ._params import State as State
 from ._params import Wire as Wire
 from ._params import require_state as require_state
 from ._step import Drive as Drive
+from ._step import Functions as Functions
 from ._step import advance as advance
 from ._step import derivative as derivative
 from ._step import driven_inputs as driven_inputs
+from ._step import functions_in_step as functions_in_step
 from ._step import inputs_at as inputs_at
 from ._step import inputs_in as inputs_in
 from ._step import noise_increment as noise_increment
-from ._step import parameters_in_step as parameters_in_step
 from ._step import params_in as params_in
 from ._step import prepare_step as prepare_step
 from ._step import read_steps as read_steps

@@ -41,7 +41,19 @@ from ._links import (
     require_fitting_state,
 )
 from ._params import Params, State
-from ._time_varying import in_time, values_at
+from ._time_varying import in_time, split_external, values_at
+
+
+class Functions(NamedTuple):
+    """The values of functions of time at a time, which do not depend on the state.
+
+    Attributes:
+        parameters: those in `params.time_varying`.
+        external: those in `params.external`; of a sum with noise, the part that is none.
+    """
+
+    parameters: dict[str, Array]
+    external: dict[str, Array]
 
 
 class Drive(NamedTuple):
@@ -54,7 +66,7 @@ class Drive(NamedTuple):
         references: what each link of a shift-invariant rule subtracts from states.
         increment: the noise increment of the step.
         noise_states: the noise states at its start and at its end.
-        parameters: the values of parameters that are functions of time, at each stage that reads them.
+        functions: what functions of time are at each stage that reads them.
     """
 
     step: Array
@@ -62,7 +74,7 @@ class Drive(NamedTuple):
     references: tuple[Array | None, ...]
     increment: NoiseIncrement
     noise_states: tuple[dict[str, Array], dict[str, Array]]
-    parameters: dict[float, dict[str, Array]]
+    functions: dict[float, Functions]
 
 
 def prepare_step(net: NetworkFields, params: Params) -> Callable[[State, Params], State]:
@@ -83,7 +95,7 @@ def take_step(net: NetworkFields, links: tuple[Link, ...], state: State, params:
         references=references,
         increment=increment,
         noise_states=(state.noise, noise),
-        parameters=parameters_in_step(net, params, state.step, state.node),
+        functions=functions_in_step(net, params, state.step, state.node),
     )
     x = advance(net, links, state.node, params, drive)
     history = {name: buffer[1:] for name, buffer in buffers.items()}
@@ -95,15 +107,20 @@ def read_steps(net: NetworkFields) -> tuple[int, ...]:
     return (0,) if net.hold != "stage" or not any(net.scheme.stages) else (0, 1)
 
 
-def parameters_in_step(
+def functions_in_step(
     net: NetworkFields, params: Params, step: Array, x: PyTree
-) -> dict[float, dict[str, Array]]:
-    """Return the values of parameters that are functions of time, by the stage of a step."""
-    if not params.time_varying:
+) -> dict[float, Functions]:
+    """Return what functions of time are, by the stage of a step."""
+    external, _ = split_external(params.external)
+    if not params.time_varying and not external:
         return {}
     dtype = jax.tree.leaves(x)[0].dtype
     stages = {0.0} if net.hold == "step" else {0.0, *map(float, net.scheme.stages)}
-    return {at: values_at(params, time_of_step(step, net.dt, at, dtype)) for at in sorted(stages)}
+    times = {at: time_of_step(step, net.dt, at, dtype) for at in sorted(stages)}
+    return {
+        at: Functions(values_at(params, time), external_inputs(external, time, x))
+        for at, time in times.items()
+    }
 
 
 def advance(
@@ -116,19 +133,22 @@ def advance(
         require_fitting_coupling(net.node, link, x)
     noises = noises_of(net.node.states, params.noise, params.external)
     noise_values = tuple(map(noises.values, drive.noise_states))
+    functions, others = split_external(params.external)
 
     def external(at: float) -> dict[str, Any]:
-        values = external_of(params.external, _at_stage(noise_values, at))
-        if not values:
-            return {}
-        return external_inputs(values, time_of_step(drive.step, net.dt, at, first.dtype), x)
+        values = external_of(others, _at_stage(noise_values, at))
+        if values:
+            values = external_inputs(values, time_of_step(drive.step, net.dt, at, first.dtype), x)
+        for name, value in drive.functions[float(at)].external.items() if functions else ():
+            values[name] = values[name] + value if name in values else value
+        return values
 
     def now(at: float) -> tuple[tuple[Link, ...], Params]:
         """Return the links and the parameters at a stage; with `hold="step"` at the step's start."""
         if not params.time_varying:
             return links, params
         at = 0.0 if net.hold == "step" else float(at)
-        return in_time(net, links, params, drive.parameters[at], x)
+        return in_time(net, links, params, drive.functions[at].parameters, x)
 
     def coupled(links: tuple[Link, ...], x: PyTree, at: float) -> Received:
         delayed = drive.delayed[0] if at == 0.0 else _delayed_at(links, drive.delayed, at)

@@ -126,6 +126,26 @@ def at_time(params: Params, t: Any) -> Params:
     return eqx.tree_at(lambda p: p.time_varying, params, None, is_leaf=lambda x: x is None)
 
 
+def split_external(external: dict[str, Any] | None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Part external inputs into functions of time alone, and the others: numbers and noise.
+
+    A sum with noise has a part of either kind.
+    """
+    functions, others = {}, {}
+    for name, value in (external or {}).items():
+        parts = value.parts if isinstance(value, Sum) else (value,)
+        noisy = [is_noise(part) for part in parts]
+        if not callable(value) or all(noisy):
+            others[name] = value
+        elif not any(noisy):
+            functions[name] = value
+        else:
+            functions[name] = Sum(tuple(part for part in parts if not is_noise(part)))
+            # Noise is known by its place in the sum.
+            others[name] = Sum(tuple(p if is_noise(p) else Constant(0.0) for p in parts))
+    return functions, others
+
+
 def require_constant(params: Params) -> None:
     """Refuse parameters that are functions of time, for an analysis that has no time."""
     if params.time_varying:

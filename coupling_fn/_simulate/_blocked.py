@@ -26,6 +26,7 @@ from .._delays import (
 )
 from .._network import (
     Drive,
+    Functions,
     Link,
     Network,
     Params,
@@ -34,10 +35,10 @@ from .._network import (
     add,
     advance,
     buffers_of,
+    functions_in_step,
     inputs_at,
     links_of,
     noise_increment,
-    parameters_in_step,
     read_steps,
     references_of,
     require_fitting_state,
@@ -176,14 +177,14 @@ class _Carry(NamedTuple):
 class _StepInput(NamedTuple):
     """What a step gets: its number in the block, its noise, and the delayed sums of blocked links.
 
-    Parameters that are functions of time are computed for all steps of a block at once, too: one by one
-    they cost several times as much as the rest of a step.
+    Functions of time are computed for all steps of a block at once, too: one by one they cost several
+    times as much as the rest of a step.
     """
 
     number: Array
     increment: NoiseIncrement
     blocked_sums: tuple[tuple[PyTree, ...], ...]  # at the start of the step, and at its end
-    parameters: dict[float, dict[str, Array]]
+    functions: dict[float, Functions]
 
 
 class _Block(NamedTuple):
@@ -242,8 +243,8 @@ class _Block(NamedTuple):
         increments = jax.vmap(lambda n: noise_increment(net, self.start.key, n, x0, self.params))(
             inputs.step + count
         )
-        parameters = jax.vmap(
-            lambda n: parameters_in_step(net, self.params, self._within_run(n), x0)
+        functions = jax.vmap(
+            lambda n: functions_in_step(net, self.params, self._within_run(n), x0)
         )(inputs.step + count)
         sums = jax.tree.map(
             lambda now, then: jnp.concatenate([now[None], then]), sums_now, inputs.sums
@@ -264,7 +265,7 @@ class _Block(NamedTuple):
         one = one if stepwise.handed else jax.checkpoint(one, prevent_cse=False)
         carry = _Carry(packed, noise, stepwise_sums, buffers)
         carry, ((packed_after, noise_after), stepwise_after) = scan(
-            one, carry, _StepInput(count, increments, blocked_sums, parameters)
+            one, carry, _StepInput(count, increments, blocked_sums, functions)
         )
         xs = jax.vmap(self.unpack)(packed_after)
         source_states = {
@@ -315,7 +316,7 @@ class _Block(NamedTuple):
         step = self._within_run(step)
         noise = update_noise(net, carry.noise, inputs.increment, self.params)
         noises = (carry.noise, noise)
-        drive = Drive(step, delayed, self.references, inputs.increment, noises, inputs.parameters)
+        drive = Drive(step, delayed, self.references, inputs.increment, noises, inputs.functions)
         x = advance(net, self.links, self.unpack(carry.node), self.params, drive)
         moved = (repack(x, carry.node), noise)
         if plan.excess:
