@@ -67,6 +67,6 @@ for ax in axes[1:]:
 figure.savefig("alpha_eeg.png", dpi=120)
 print(
     f"The spectrum peaks at {peaks['electrodes']:.1f} Hz at the electrodes and at "
-    f"{peaks['regions']:.1f} Hz in the regions; the size of correlations is {together['electrodes']:.2f} "
-    f"on average between electrodes, and {together['regions']:.2f} between regions."
+    f"{peaks['regions']:.1f} Hz in the regions; the size of correlations is on average "
+    f"{together['electrodes']:.2f} between electrodes, and {together['regions']:.2f} between regions."
 )
