@@ -16,7 +16,7 @@ import matplotlib.pyplot as plt
 
 import coupling_fn as cf
 
-REGIONS = 30
+REGIONS = 24
 connectome = cf.synthetic_connectome(REGIONS, jax.random.key(0))
 W = cf.normalize(connectome.weights, by="symmetric")
 lags = cf.lags(connectome.lengths, speed=20.0, dt=1.0, weights=W)

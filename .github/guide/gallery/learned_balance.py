@@ -4,8 +4,8 @@ In the dynamic mean field model of [Deco et al., J. Neurosci. 34 (2014)
 7886](https://doi.org/10.1523/JNEUROSCI.5068-13.2014) every region is to fire at 3 Hz. The
 plasticity of [Vogels et al., Science 334 (2011) 1569](https://doi.org/10.1126/science.1211095)
 strengthens the inhibition of regions that fire more, and weakens that of regions that fire less.
-Rates go to 3 Hz, and inhibition to what `balance_inhibition` computes by a formula: the stronger a
-region is excited, the more of it.
+From an arbitrary start rates go to 3 Hz, and inhibition to what `balance_inhibition` computes by a
+formula: the stronger a region is excited, the more of it.
 """
 
 import equinox as eqx
