@@ -6,6 +6,10 @@ import sys
 
 from ._harness import TESTS
 
+# What has a recording in a form of its own, and so no row.
+APART = """
+These are all models of both simulators, but for two of neurolib with networks of their own form, which
+`pytest tests/test_reference.py -k "aln or thalamus"` compares: ALN and the thalamus, to 1e-10 each."""
 HEADER = "| simulator | model | node | coupling | scheme | largest error | uncoupled | remark |"
 
 
@@ -20,7 +24,8 @@ def main():
     ) as table:
         for line in table.stdout:
             print(line, end="", flush=True)
-            rows.append([cell.strip() for cell in line.split("|")[1:-1]])
+            if line.startswith("|"):
+                rows.append([cell.strip() for cell in line.split("|")[1:-1]])
     if table.returncode:
         raise SystemExit(f"the comparison failed: exit {table.returncode}")
     print()
@@ -41,6 +46,7 @@ def show():
         cells = [simulator, case.model, case.node, case.coupling, scheme]
         cells += [f"{error(name, scheme):.1e}", f"{uncoupled(name, scheme):.0%}", case.note]
         print("|", " | ".join(cells), "|", flush=True)
+    print(APART)
 
 
 if __name__ == "__main__":

@@ -273,7 +273,7 @@ def plain(x0, history, weights, decay, handed=False):
     return jnp.stack(states[-STEPS:]), jnp.stack(states[-DEPTH - 1 : -1])
 
 
-@pytest.mark.every(11)
+@pytest.mark.every(3)
 @pytest.mark.parametrize("sizes", [(BLOCK, 4), (BLOCK,)])
 @pytest.mark.parametrize("handed", [False, True])
 def test_a_blocked_run_and_its_adjoint_are_those_of_the_plain_loop(handed, sizes):
@@ -290,7 +290,8 @@ def test_a_blocked_run_and_its_adjoint_are_those_of_the_plain_loop(handed, sizes
             xs, history = run(*args, handed=handed, **how)
             return (weighing * xs).sum() + (history**2).sum()
 
-        return jax.jit(jax.value_and_grad(of, argnums=(0, 1, 2, 3)))
+        return jax.value_and_grad(of, argnums=(0, 1, 2, 3))
 
-    got, wanted = loss(blocked, sizes=sizes)(*args), loss(plain)(*args)
+    # The plain loop is as many operations as steps and edges: they run sooner than they compile.
+    got, wanted = jax.jit(loss(blocked, sizes=sizes))(*args), loss(plain)(*args)
     assert_close(got, wanted, ulps=2**12)

@@ -508,6 +508,7 @@ def test_no_false_alarm_on_times_that_steps_resolve():
         assert not {"short_input", "fast_input"} & set(driven(**options).codes)
 
 
+@pytest.mark.thorough
 def test_no_false_alarm_on_synthetic_connectomes():
     for seed, connectome in enumerate(sound()):
         other = np.asarray(connectome.weights) * (1 + 0.1 * np.sin(np.arange(len(connectome))))

@@ -359,8 +359,8 @@ def find_k_and_speed(seed=0, **given):
     )
 
 
+@pytest.mark.thorough
 @EVOSAX
-@pytest.mark.every(3)
 @pytest.mark.parametrize("seed", range(3))
 def test_480_runs_find_k_and_speed(seed):
     """Both start far off, at 0.2 and 9 mm/ms, and whole lags have no gradient."""
@@ -390,6 +390,7 @@ test_evolve.find_k_and_speed(generations=6, save="saved", chunk=8, **test_evolve
 IF_ANY = {} if importlib.util.find_spec("evosax") else {"method": Compass}
 
 
+@pytest.mark.thorough
 def test_a_search_that_was_killed_goes_on_with_the_same_numbers(tmp_path, monkeypatch):
     """SIGKILL in the midst of a generation; a search without `save` is the reference."""
     here = Path(__file__).parent

@@ -62,6 +62,7 @@ def test_derivatives_of_a_batch_are_those_of_jax(matrix, outside, mode):
     assert_close(derivative(core.solve), derivative(jnp.linalg.solve), ulps=1e5)
 
 
+@pytest.mark.thorough
 def test_other_factorisations_are_those_of_jax():
     positive = jnp.einsum("bij,bkj->bik", SQUARE, SQUARE) + jnp.eye(4)[None]
     pairs = (

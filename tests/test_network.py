@@ -368,6 +368,7 @@ def test_a_network_of_known_numbers_may_be_built_inside_jit(build):
     assert_close(jax.jit(lambda k: run_of_known(build, k))(0.4), wanted, ulps=4096)
 
 
+@pytest.mark.thorough
 @pytest.mark.filterwarnings("ignore:No step was better than the start")  # a minimum to rounding
 def test_it_may_be_built_wherever_it_is_written():
     """In sweeps and fits, of networks with lags of all sorts: instantaneous, stepwise and blocked."""

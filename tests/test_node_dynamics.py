@@ -504,6 +504,7 @@ def test_adex_neurons_fire_less_when_they_adapt_and_inhibitory_ones_fire_more():
     assert awake.I[-1, 0] > awake.E[-1, 0] > 10 * alone.E[-1, 0]
 
 
+@pytest.mark.thorough
 def test_the_rates_of_fewer_adex_neurons_vary_more_and_shift_the_mean():
     node, N = cf.nodes.zerlaut_second_order, jnp.array([8000.0, 80_000.0, 8000.0])
     p = node.Params(

@@ -173,8 +173,16 @@ def test_default_parameters_are_leaves_with_a_documented_unit(name):
     assert all(re.search(r"\[[^]]+\]$", entry) for entry in entries)
 
 
+# Third derivatives of a transfer function compile for half a minute.
+LONG = ["zerlaut_second_order"]
+WITHOUT_LONG = [
+    *sorted({*NODES} - {*LONG}),
+    *(pytest.param(n, marks=pytest.mark.thorough) for n in LONG),
+]
+
+
 @pytest.mark.every(2)
-@pytest.mark.parametrize("name", NODES)
+@pytest.mark.parametrize("name", WITHOUT_LONG)
 def test_node_has_finite_gradients_in_everything(name):
     """In reverse mode and float32, at the ends of the range too."""
     node, (state_type, params_type) = NODES[name], types_of(name)

@@ -245,7 +245,7 @@ def test_spectrum_of_many_regions_is_their_median_and_range():
     everything = np.concatenate([part.vertices[:, 1] for part in parts])
     assert everything.max() == pytest.approx(power.max())
     shown = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert shown == ["all 84 regions", "the middle half of all", "median"]
+    assert shown == ["all 84 signals", "the middle half of all", "median"]
 
 
 @pytest.mark.parametrize("regions", [1, 6, 7, 400])
@@ -716,6 +716,7 @@ def test_a_brain_has_its_strongest_pairs_with_the_sum_of_both_directions():
     np.testing.assert_allclose((sizes - 4) / (sizes.max() - 4), strength / strength.max())
 
 
+@pytest.mark.thorough
 def test_pairs_that_are_equally_strong_are_drawn_or_left_out_together():
     def number(weights, edges):
         ax = cf.plot.brain_connectome(cf.Connectome(weights, centres=CENTRES), edges=edges)

@@ -187,3 +187,13 @@ def test_every_table_that_is_kept_is_one_that_a_benchmark_writes():
     assert {"first", "bold"} <= set(from_name)
     for name, written in from_name.items():
         assert list(numbers_in(written)), name
+
+
+def test_the_kept_table_of_accuracy_has_every_recorded_case():
+    from reference.cases import CASES, RUNS
+
+    (table,) = json.loads((TABLES / "accuracy.json").read_text())["results"]
+    kept = {(row["model"], row["node"], row["coupling"], row["scheme"]) for row in table["rows"]}
+    runs = ((CASES[name], scheme) for name, scheme in RUNS)
+    assert kept == {(case.model, case.node, case.coupling, scheme) for case, scheme in runs}
+    assert max(float(row["largest error"]) for row in table["rows"]) < 1e-5

@@ -459,7 +459,7 @@ def test_where_selects_one_leaf():
         cf.bifurcation(net, params, x0, 0.0, 3.0, where=lambda p: (p.coupling.k, p.node.a))
 
 
-@pytest.mark.every(3)
+@pytest.mark.thorough
 def test_rounded_lags_from_lengths_are_those_that_are_given():
     """They have no derivative, and k needs none of theirs."""
     lengths, conn = jnp.array([[0.0, 30.0], [20.0, 0.0]]), jnp.array([[0.0, 1.0], [2.0, 0.0]])

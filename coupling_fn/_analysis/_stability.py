@@ -139,8 +139,9 @@ def critical_k(
     r"""Find the first coupling strength above `low` at which the fixed point loses its stability.
 
     This is the value of `bifurcation`, which also says how it is lost, at a fold or otherwise, and takes
-    any parameter in either direction. The search compiles for seconds, once per kind of network, of
-    bifurcation, and of `where`: write that as a function outside of loops.
+    any parameter in either direction. The search compiles for some ten seconds, once per kind of
+    network, of bifurcation, and of `where`: write that as a function outside of loops. Then 24 Hopf
+    regions take about 2 s of one processor, with delays 4 s.
 
     Args:
         net: the network.

@@ -22,6 +22,17 @@ def on_axes(ax: Axes, width: float, height: float) -> Axes:
     return plt.subplots(figsize=(width, height), layout="constrained")[1] if ax is None else ax
 
 
+def number_log(axis: Any) -> None:
+    """Write numbers at 1, 2 and 5 of each decade on a logarithmic axis of less than three decades."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    low, high = axis.get_view_interval()
+    if high < 1000 * low:  # matplotlib would write powers of ten there, which run into each other
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter(NullFormatter())
+
+
 def tidy(ax: Axes) -> None:
     """Draw a light grid, remove the frame, and add a legend where something has a label."""
     ax.grid(alpha=0.25)

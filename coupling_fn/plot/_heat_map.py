@@ -8,7 +8,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Bool, Num
 
 from .._core import require_shape
-from ._canvas import ACCENT, NOTHING, Axes, legend_above, on_axes
+from ._canvas import ACCENT, NOTHING, Axes, legend_above, number_log, on_axes
 
 Contours = Mapping[str, tuple[Num[ArrayLike, "k speed"], Sequence[int | float]]]
 
@@ -98,6 +98,9 @@ def heat_map(
         star = {"marker": "*", "ms": 16, "mec": "white", "ls": "", "color": ACCENT}
         handles += ax.plot(*best, label=label, zorder=5, **star)
     ax.set(xlabel=names[0], ylabel=names[1], xlim=right[[0, -1]], ylim=up[[0, -1]])
+    for log, axis in zip(logs, (ax.xaxis, ax.yaxis), strict=True):
+        if log:
+            number_log(axis)
     if handles:
         legend_above(ax, handles)
     return ax

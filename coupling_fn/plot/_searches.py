@@ -10,7 +10,7 @@ from jaxtyping import Num
 
 from .._core import require_shape
 from .._fit import FitResult
-from ._canvas import ACCENT, COLOURS, Axes, legend_above, on_axes, tidy
+from ._canvas import ACCENT, COLOURS, Axes, legend_above, number_log, on_axes, tidy
 from ._labels import Labels
 
 LINES = 6  # the most numbers of a fitted array that are drawn as a line each
@@ -83,6 +83,7 @@ def sweep(
         ax.plot(path[0][-1:], path[1][-1:], color=colour, marker="*", ms=14, mec="white", zorder=4)
     if ks.min() > 0 and ks.max() > 10 * ks.min():
         ax.set_xscale("log")
+        number_log(ax.xaxis)
     ax.set_xlabel("coupling strength k")
     tidy(ax)
     return ax

@@ -141,7 +141,7 @@ def spectrum(
         levels = np.full((5, len(power)), np.nan)
         levels[:, measured] = np.nanquantile(power[measured], [0, 0.25, 0.5, 0.75, 1], axis=1)
         for low, high, alpha, name in ((0, 4, 0.18, "all"), (1, 3, 0.4, "the middle half of all")):
-            label = f"{name} {regions} regions" if low == 0 else name
+            label = f"{name} {regions} signals" if low == 0 else name
             between = levels[low], levels[high]
             ax.fill_between(frequencies, *between, color=COLOURS[0], alpha=alpha, lw=0, label=label)
         ax.plot(frequencies, levels[2], color=COLOURS[0], lw=1.8, label="median")
