@@ -728,3 +728,20 @@ def test_reliability_is_the_icc_of_fits_of_the_same_subjects():
         cf.cohort.reliability(first, fit_lines(penalty=np.inf))
     with refuses("must be results of cf.cohort.fit", TypeError):
         cf.cohort.reliability(first, 0.5)
+
+
+def test_residuals_that_are_a_symmetric_matrix_are_told_of_whatever_is_rounded():
+    random = np.random.default_rng(0)
+    noisy = random.normal(size=(2, 6, 6))
+    target = (1 + 1e-3 * (noisy + noisy.transpose(0, 2, 1))).astype("float32")
+    target += 6e-8 * random.normal(size=target.shape).astype("float32")  # as a solver rounds
+    cohort = cf.cohort.stack({"a": jnp.asarray(target[0]), "b": jnp.asarray(target[1])})
+    ones = jnp.ones((6, 6), "float32")
+    how = {"where": lambda k: k, "noise": 1e-3}
+    with pytest.warns(UserWarning, match="not independent"):
+        cf.cohort.fit(lambda k, data: k * ones - data, jnp.float32(0.9), cohort, **how)
+    with pytest.warns(UserWarning, match="not independent"):
+        cf.uncertainty(lambda k: k * ones - target[0], jnp.asarray(target[0].mean()), **how)
+    whole = random.normal(size=(2, 6, 6)).astype("float32")  # entries of their own
+    other = cf.cohort.stack({"a": jnp.asarray(whole[0]), "b": jnp.asarray(whole[1])})
+    cf.cohort.fit(lambda k, data: k * ones - data, jnp.float32(0.9), other, **how)

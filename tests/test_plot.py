@@ -765,3 +765,15 @@ def test_the_outline_of_a_brain_holds_all_regions_and_labels_do_not_touch(region
 def test_a_map_without_a_range_is_drawn(value):
     drawn(cf.plot.brain_map(np.full(4, value), CENTRES, "k"))
     drawn(cf.plot.brain_map(np.full(2, value), np.zeros((2, 3)), "k"))
+
+
+def test_a_cohort_fitted_by_a_loss_has_no_intervals_to_draw():
+    cohort = cf.cohort.stack({"a": jnp.asarray(1.0), "b": jnp.asarray(3.0)})
+    found = cf.cohort.fit_loss(
+        lambda m, data: (m - data) ** 2, jnp.asarray(0.0), cohort, where=lambda m: m
+    )
+    ax = cf.plot.cohort(found)
+    assert not ax.collections
+    labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert labels[0] == "subject"
+    assert labels[1].startswith("mean")

@@ -245,6 +245,7 @@ def analytic_fc(
     variance = jnp.diag(covariance)
     scale = jnp.where(variance == 0, 0, 1 / jnp.sqrt(jnp.where(variance == 0, 1, variance)))
     fc = covariance * scale[:, None] * scale[None, :]
+    fc = (fc + fc.T) / 2  # to the bit, whatever the solver rounds
     return jnp.where(np.eye(len(fc), dtype=bool) & ~jnp.isnan(fc), 1, fc)
 
 

@@ -4,6 +4,7 @@ from ._curvature import curvature_of as curvature_of
 from ._curvature import judge as judge
 from ._derivatives import DERIVATIVES as DERIVATIVES
 from ._derivatives import Derivative as Derivative
+from ._derivatives import is_symmetric as is_symmetric
 from ._derivatives import reads_pairs as reads_pairs
 from ._derivatives import value_and_gradient as value_and_gradient
 from ._derivatives import value_and_jacobian as value_and_jacobian

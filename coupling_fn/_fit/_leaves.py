@@ -172,11 +172,18 @@ def is_float(x: Any) -> bool:
     return jnp.issubdtype(x.dtype, jnp.floating)
 
 
-def told(caller: str, name: str, fn: Any) -> Told:
-    """Return a function of the user's so that its errors are told in words; refuse anything else."""
+def told(
+    caller: str,
+    name: str,
+    fn: Any,
+    given: str = "with params alone, or with params and a batch where there is one",
+) -> Told:
+    """Return a function of the user's so that its errors are told in words; refuse anything else.
+
+    They say what it is called with, `given`.
+    """
     require_callable(name, fn, f"cf.{caller}({name}, params, where=...)")
-    hint = f"`{name}` is called with params alone, or with params and a batch where there is one."
-    return Told(as_arguments(fn), f"`{name}`", "params", hint)
+    return Told(as_arguments(fn), f"`{name}`", "params", f"`{name}` is called {given}.")
 
 
 def one_float(value: Any) -> Array:

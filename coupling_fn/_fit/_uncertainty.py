@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float
 from .._core import PyTree, Where, as_float, compiled, require_choice, require_positive
 from ..transforms import Transform
 from ._curvature import Curvature, curvature_of, judge, names_of_values
-from ._derivatives import DERIVATIVES, Derivative, reads_pairs, value_and_jacobian
+from ._derivatives import DERIVATIVES, Derivative, is_symmetric, reads_pairs, value_and_jacobian
 from ._leaves import (
     Fitted,
     Unconstrained,
@@ -199,13 +199,10 @@ def _depend(
     loss: Any, fitted: Fitted, at: Unconstrained, shape: Any, found: "_Information"
 ) -> bool:
     """Return whether residuals are the entries of a symmetric matrix, in pairs or as a whole."""
-    dims = shape.shape
-    size = math.isqrt(math.prod(dims))
-    whole = dims in ((size, size), (size * size,))  # a matrix, or one that was raveled
-    if whole and size > 2 and found.residuals is not None:
-        matrix = np.reshape(found.residuals, (size, size))
-        if np.allclose(matrix, matrix.T):
-            return True
+    size = math.isqrt(math.prod(shape.shape))
+    whole = shape.shape in ((size, size), (size * size,))  # a matrix, or one that was raveled
+    if whole and found.residuals is not None and is_symmetric(found.residuals.reshape(size, size)):
+        return True
     return reads_pairs(lambda u: loss(fitted.at(u)), at)
 
 

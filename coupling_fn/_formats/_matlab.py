@@ -1,5 +1,6 @@
 """The variables of `.mat` files: of versions 4 to 7.2 by scipy, of 7.3, which is HDF5, by h5py."""
 
+import inspect
 import io
 import struct
 from typing import Any
@@ -35,7 +36,10 @@ class Matlab:
 
     def load(self, name: str) -> Any:
         """Return a variable as scipy reads it."""
-        return self._io.loadmat(io.BytesIO(self._data), variable_names=[name])[name]
+        load = self._io.loadmat
+        # Newer versions of scipy ask which kind of sparse matrix is wanted; either will do.
+        kind = {"spmatrix": False} if "spmatrix" in inspect.signature(load).parameters else {}
+        return load(io.BytesIO(self._data), variable_names=[name], **kind)[name]
 
     def __getitem__(self, name: str) -> Any:
         if name in self._fields:

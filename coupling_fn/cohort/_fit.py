@@ -29,6 +29,7 @@ from .._fit import (
     at_least_one,
     curvature_of,
     fitted_leaves,
+    is_symmetric,
     judge,
     reads_pairs,
     told,
@@ -128,7 +129,9 @@ def fit(
     """
     steps, chunk = as_count("steps", steps), at_least_one("chunk", as_count("chunk", chunk))
     require_choice("derivative", derivative, DERIVATIVES)
-    residuals = told("cohort.fit", "residuals", residuals)
+    residuals = told(
+        "cohort.fit", "residuals", residuals, "with params and the data of one subject"
+    )
     require_cohort(cohort)
     fitted = fitted_leaves("cohort.fit", params, where, transform)
     penalties = _checked_penalties(penalty, len(cohort))
@@ -215,14 +218,18 @@ def _checked_scale(scale: Any, fitted: Fitted, penalties: np.ndarray) -> np.ndar
 
 
 def _looked_at(runs: Runs) -> tuple[int, list[str]]:
-    """Return how many residuals a subject has, and doubts about them, without computing any."""
+    """Return how many residuals a subject has, and doubts about them; a matrix of them is looked at."""
     first = runs.cohort.rows(np.array(0))
 
     def residuals_at(unconstrained: Any) -> Any:
         return array_of_floats(runs.residuals(runs.fitted.at(unconstrained), first))
 
     shape = jax.eval_shape(residuals_at, runs.like)
-    return shape.size, [DEPENDENT] if reads_pairs(residuals_at, runs.like) else []
+    square = len(shape.shape) == 2 and len({*shape.shape}) == 1
+    depend = reads_pairs(residuals_at, runs.like) or (
+        square and is_symmetric(np.asarray(jax.jit(residuals_at)(runs.like)))
+    )
+    return shape.size, [DEPENDENT] if depend else []
 
 
 class _Found(NamedTuple):

@@ -84,7 +84,7 @@ def fit_loss(
     steps, chunk = as_count("steps", steps), at_least_one("chunk", as_count("chunk", chunk))
     require_choice("derivative", derivative, DERIVATIVES)
     require_choice("together", together, (True, False))
-    loss = told("cohort.fit_loss", "loss", loss)
+    loss = told("cohort.fit_loss", "loss", loss, "with params and the data of one subject")
     require_cohort(cohort)
     fitted = fitted_leaves("cohort.fit_loss", params, where, transform)
     runs = Losses(loss, fitted, cohort, chunk, derivative)

@@ -17,7 +17,7 @@ def cohort(
     and grey. Only as many ids are written as can be read.
 
     Args:
-        result: from `cohort.fit`.
+        result: from `cohort.fit`, or from `cohort.fit_loss`, which gives no intervals.
         ax: where to draw; None makes a new figure.
         name: which number, of `result.names`; it may be left out where there is one.
         ordered: the smallest value on top, rather than the order of `result.ids`.
@@ -44,7 +44,11 @@ def cohort(
         name = "".join(result.names)
     require_names("fitted number", [name], result.names)
     table, count = result.to_dict(), len(result.ids)
-    value, low, high = (np.asarray(table[name + end], float) for end in ("", "_lower", "_upper"))
+    value = np.asarray(table[name], float)
+    if result.error is None:  # of a loss, which tells no errors
+        low, high = value, value
+    else:
+        low, high = (np.asarray(table[name + end], float) for end in ("_lower", "_upper"))
     order = np.argsort(value, kind="stable") if ordered else np.arange(count)
     value, low, high = value[order], low[order], high[order]
     known = np.isfinite(low) & np.isfinite(high)
@@ -53,7 +57,9 @@ def cohort(
     ax = on_axes(ax, 5.6, min(1.6 + 0.16 * count, 8.0))
     size = float(np.clip(220 / count, 2.0, 6.0))
     how = {"color": COLOURS[0], "lw": size / 3.5, "label": "95 % interval"}
-    parts = [ax.hlines(rows[known], low[known], high[known], **how)]
+    parts = []
+    if result.error is not None:
+        parts += [ax.hlines(rows[known], low[known], high[known], **how)]
     if not known.all():
         across = {"transform": ax.get_yaxis_transform(), "color": "0.7", "lw": 0.8}
         parts += [ax.hlines(rows[~known], 0, 1, label="not determined", **across)]
