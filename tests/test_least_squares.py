@@ -53,6 +53,20 @@ def test_a_delayed_network_is_found(derivative):
         cf.least_squares(of, make(0.2, -1.0), steps=1, **options)
 
 
+def test_a_run_per_residual_is_not_taken_without_a_word():
+    data = run(make(0.5, -0.6), "reverse")
+    assert data.size > 20
+
+    def sure(mode, **options):
+        of = lambda p: run(p, mode) - data
+        return cf.uncertainty(of, make(0.5, -0.6), where=lambda p: pick(p)[0], noise=1.0, **options)
+
+    with pytest.warns(UserWarning, match="costs a run per residual.*simulate"):
+        slow = sure("reverse")
+    for found in (sure("forward"), sure("reverse", derivative="reverse")):  # without a warning
+        assert_close(found.error, slow.error, ulps=2**16)
+
+
 @pytest.mark.parametrize("derivative", ["forward", "reverse"])
 @pytest.mark.parametrize("count", [40, 2])  # many residuals, and fewer residuals than numbers
 def test_a_line_is_the_one_of_the_normal_equations(derivative, count):

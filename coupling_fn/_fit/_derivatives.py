@@ -7,6 +7,7 @@ has both: a `jax.custom_vjp` has only the reverse, and a `jax.lax.while_loop` on
 
 import math
 import typing
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +22,7 @@ from ._leaves import Unconstrained, basis, flatten, size_of, unflatten
 
 Derivative = typing.Literal["auto", "reverse", "forward"]
 DERIVATIVES = ("auto", "reverse", "forward")
+MANY = 20  # From so many residuals per fitted value on, the reverse mode is several times slower.
 
 
 def value_and_gradient(
@@ -45,6 +47,14 @@ def value_and_jacobian(
     if forward:
         return _along_each(row, unconstrained, axis=1)
     value, pull = jax.vjp(row, unconstrained)
+    if derivative == "auto" and value.size > MANY * size_of(unconstrained):
+        warnings.warn(
+            f"The derivative of {value.size} residuals by {size_of(unconstrained)} fitted values costs "
+            "a run per residual, because it has no forward mode: a network with delays has one in "
+            '`cf.simulate(..., derivative="forward")`. `derivative="reverse"` here accepts the cost.',
+            UserWarning,
+            stacklevel=2,
+        )
     rows = jnp.eye(value.size, dtype=value.dtype)
     return value, lax.map(lambda row: flatten(pull(row)[0]), rows, batch_size=8)
 

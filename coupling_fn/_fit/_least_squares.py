@@ -57,7 +57,7 @@ def least_squares(
         transform: as in `fit`.
         derivative: "forward" costs one run per fitted value, "reverse" one per residual; "auto" is
             forward where the residuals have that derivative (in a network with delays by
-            `simulate(derivative="forward")`).
+            `simulate(derivative="forward")`), and else warns where that is much slower.
         starts: as in `fit`, with `key` and `spread`.
         key: as in `fit`.
         spread: the standard deviation of the starts, as in `fit`. [1]

@@ -128,7 +128,7 @@ def uncertainty(
             the residuals]
         derivative: that of residuals. "forward" costs one run per fitted value, "reverse" one per
             residual; "auto" is forward where the loss has that derivative (in a network with
-            delays by `simulate(derivative="forward")`).
+            delays by `simulate(derivative="forward")`), and else warns where that is much slower.
 
     Returns:
         The estimate with its standard errors and 95 % intervals, and the directions that the data
