@@ -403,18 +403,17 @@ def test_sweeps_and_measurements_take_them_like_any_coupling():
     params = cf.Params(cf.nodes.LinearParams(a=-1.0), rule)
     state = net.init(cf.nodes.LinearState(jnp.asarray(X0)), params)
 
-    def record(k, mean):
+    def run(k, mean, **options):
         each = eqx.tree_at(lambda p: (p.coupling.k, p.coupling.mean), params, (k, mean))
-        return each, cf.simulate(net, state, each, 60, record="x")[1]
+        return cf.simulate(net, state, each, 60, **options)[1]
 
     def mean_of(v):
-        each, _ = record(v["k"], v["mean"])
-        return cf.simulate(net, state, each, 60, measure=cf.observe.Averaged("x"), warm_up=20)[1]
+        return run(v["k"], v["mean"], measure=cf.observe.Averaged("x"), warm_up=20)
 
     points = cf.grid(k=jnp.array([0.2, 0.9]), mean=jnp.array([1.0, 4.0]))
     swept = cf.sweep(mean_of, points, progress=False)
     one_by_one = [
-        record(k, mean)[1][20:].mean(axis=0)
+        run(k, mean, record="x")[20:].mean(axis=0)
         for k, mean in zip(points["k"], points["mean"], strict=True)
     ]
     assert np.ptp(swept, axis=0).min() > 1e-3  # each differs

@@ -221,9 +221,8 @@ def _in_memory(x: Array) -> Array:
     edges takes 0.2 of the time, its gradient 0.27 (JAX 0.10.2). `lax.optimization_barrier` is gone
     before XLA joins operations, and changes nothing; numbers written into a longer array sometimes help.
     """
-    if not jnp.issubdtype(
-        x.dtype, jnp.inexact
-    ):  # whole numbers have no halves, and are no messages
+    # Whole numbers have no halves, and are no messages.
+    if not jnp.issubdtype(x.dtype, jnp.inexact):
         return x
 
     def once(x):

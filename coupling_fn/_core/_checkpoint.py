@@ -171,7 +171,7 @@ def read_checkpoint(path: Path, marks: dict[str, str], work: str) -> dict[str, n
     if changed:
         raise ValueError(
             f"`save`: {path} holds another {work}: its {' and its '.join(changed)} changed, "
-            f"or a value in what it is made of, such as parameters or a state. Give each "
+            "or a value in what it is made of, such as parameters or a state. Give each "
             f"{work} a folder of its own, or remove the file to start again."
         )
     return found

@@ -133,14 +133,15 @@ def advance(
         require_fitting_coupling(net.node, link, x)
     noises = noises_of(net.node.states, params.noise, params.external)
     noise_values = tuple(map(noises.values, drive.noise_states))
-    functions, others = split_external(params.external)
+    _, others = split_external(params.external)
 
     def external(at: float) -> dict[str, Any]:
         values = external_of(others, _at_stage(noise_values, at))
         if values:
             values = external_inputs(values, time_of_step(drive.step, net.dt, at, first.dtype), x)
-        for name, value in drive.functions[float(at)].external.items() if functions else ():
-            values[name] = values[name] + value if name in values else value
+        if drive.functions:
+            for name, value in drive.functions[float(at)].external.items():
+                values[name] = values[name] + value if name in values else value
         return values
 
     def now(at: float) -> tuple[tuple[Link, ...], Params]:

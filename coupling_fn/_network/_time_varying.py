@@ -133,7 +133,7 @@ def split_external(external: dict[str, Any] | None) -> tuple[dict[str, Any], dic
     """
     functions, others = {}, {}
     for name, value in (external or {}).items():
-        parts = value.parts if isinstance(value, Sum) else (value,)
+        parts = _parts(value)
         noisy = [is_noise(part) for part in parts]
         if not callable(value) or all(noisy):
             others[name] = value
@@ -144,6 +144,11 @@ def split_external(external: dict[str, Any] | None) -> tuple[dict[str, Any], dic
             # Noise is known by its place in the sum.
             others[name] = Sum(tuple(p if is_noise(p) else Constant(0.0) for p in parts))
     return functions, others
+
+
+def _parts(value: Any) -> tuple[Any, ...]:
+    """Return the parts of a sum, or the value alone."""
+    return value.parts if isinstance(value, Sum) else (value,)
 
 
 def require_constant(params: Params) -> None:
@@ -237,7 +242,7 @@ def _size(net: NetworkFields, name: str, sizes: dict[str, int], x: PyTree) -> in
 
 def _value(name: str, function: Any, time: Time) -> Array:
     """Return the value of a function at a time."""
-    if is_noise(function) or (isinstance(function, Sum) and any(map(is_noise, function.parts))):
+    if any(map(is_noise, _parts(function))):
         raise ValueError(
             f"`time_varying` {name!r} holds noise, which has no value at a time. Noise drives states, "
             "in `params.noise`, or inputs, in `params.external`."

@@ -45,24 +45,21 @@ def cohort(
     require_names("fitted number", [name], result.names)
     table, count = result.to_dict(), len(result.ids)
     value = np.asarray(table[name], float)
-    if result.error is None:  # of a loss, which tells no errors
-        low, high = value, value
-    else:
-        low, high = (np.asarray(table[name + end], float) for end in ("_lower", "_upper"))
     order = np.argsort(value, kind="stable") if ordered else np.arange(count)
-    value, low, high = value[order], low[order], high[order]
-    known = np.isfinite(low) & np.isfinite(high)
+    value = value[order]
     rows, mean = np.arange(count), value.mean()
 
     ax = on_axes(ax, 5.6, min(1.6 + 0.16 * count, 8.0))
     size = float(np.clip(220 / count, 2.0, 6.0))
-    how = {"color": COLOURS[0], "lw": size / 3.5, "label": "95 % interval"}
     parts = []
-    if result.error is not None:
+    if result.error is not None:  # a loss tells no errors
+        low, high = (np.asarray(table[name + end], float)[order] for end in ("_lower", "_upper"))
+        known = np.isfinite(low) & np.isfinite(high)
+        how = {"color": COLOURS[0], "lw": size / 3.5, "label": "95 % interval"}
         parts += [ax.hlines(rows[known], low[known], high[known], **how)]
-    if not known.all():
-        across = {"transform": ax.get_yaxis_transform(), "color": "0.7", "lw": 0.8}
-        parts += [ax.hlines(rows[~known], 0, 1, label="not determined", **across)]
+        if not known.all():
+            across = {"transform": ax.get_yaxis_transform(), "color": "0.7", "lw": 0.8}
+            parts += [ax.hlines(rows[~known], 0, 1, label="not determined", **across)]
     dots = {"color": COLOURS[0], "marker": "o", "ms": size, "ls": "", "label": "subject"}
     parts += ax.plot(value, rows, **dots)
     parts += [ax.axvline(mean, color=ACCENT, ls="--", lw=1.5, label=f"mean {mean:.3g}")]
